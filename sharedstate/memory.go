@@ -1,0 +1,52 @@
+package sharedstate
+
+import "sync"
+
+// Memory is a Store with Envoy's semantics in a map, for tests and for what runs outside of a proxy.
+type Memory struct {
+	mu      sync.Mutex
+	entries map[string]entry
+	next    uint32
+}
+
+type entry struct {
+	value []byte
+	cas   uint32
+}
+
+// NewMemory returns an empty store.
+func NewMemory() *Memory { return &Memory{entries: map[string]entry{}} }
+
+// Get implements Store.
+func (m *Memory) Get(key string) ([]byte, uint32, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.entries[key]
+	if !ok {
+		return nil, 0, ErrNotFound
+	}
+	return append([]byte(nil), e.value...), e.cas, nil
+}
+
+// Set implements Store. As in Envoy the numbers come from one counter for all keys and 0 is never given
+// (proxy-wasm-cpp-host, SharedData::nextCas).
+func (m *Memory) Set(key string, value []byte, cas uint32) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e, ok := m.entries[key]; ok && cas != 0 && cas != e.cas {
+		return ErrMismatch
+	}
+	m.next++
+	if m.next == 0 || m.next == CreateCAS {
+		m.next = 1
+	}
+	m.entries[key] = entry{value: append([]byte(nil), value...), cas: m.next}
+	return nil
+}
+
+// Len is the number of keys.
+func (m *Memory) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.entries)
+}
