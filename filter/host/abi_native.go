@@ -1,0 +1,50 @@
+//go:build !wasm
+
+package host
+
+import (
+	"errors"
+	"time"
+)
+
+// A build that is no Wasm has no host to call: it exists so that Go's tools can check the filter as they check the rest.
+// The filter itself is tested compiled, under the SDK's emulator and in a real Envoy.
+var errNoHost = errors.New("host: this build is no Wasm module")
+
+var processStart = time.Now()
+
+// Now reads a monotonic clock in nanoseconds.
+func Now() int64 { return int64(time.Since(processStart)) + 1 }
+
+// Property reads one of Envoy's attributes, or ErrNotFound.
+func Property(Path) ([]byte, error) { return nil, errNoHost }
+
+// All reads a whole map.
+func All(Map) (Headers, error) { return nil, errNoHost }
+
+// Header reads one value of a map, or ErrNotFound.
+func Header(Map, string) (string, error) { return "", errNoHost }
+
+// AddHeader adds a value to a map.
+func AddHeader(Map, string, string) error { return errNoHost }
+
+// ReplaceHeader makes value the only one under name.
+func ReplaceHeader(Map, string, string) error { return errNoHost }
+
+// RemoveHeader removes all values under name.
+func RemoveHeader(Map, string) error { return errNoHost }
+
+// GetSharedData reads a key of shared data and its cas, or ErrNotFound.
+func GetSharedData(string) ([]byte, uint32, error) { return nil, 0, errNoHost }
+
+// SetSharedData stores a value where cas still holds, or ErrMismatch.
+func SetSharedData(string, []byte, uint32) error { return errNoHost }
+
+// SendLocalReply answers the stream from here. The callback that called it returns Pause.
+func SendLocalReply(LocalReply) error { return errNoHost }
+
+func defineMetric(uint32, string) (uint32, error) { return 0, errNoHost }
+
+func incrementMetric(uint32, int64) {}
+
+func recordMetric(uint32, uint64) {}

@@ -1,0 +1,39 @@
+package host
+
+// Counter is one of Envoy's counters, shared by all workers. The zero Counter counts nothing.
+type Counter struct{ id uint32 }
+
+// Gauge is one of Envoy's gauges, shared by all workers. The zero Gauge shows nothing.
+type Gauge struct{ id uint32 }
+
+// The kinds of metrics in the ABI (proxy_metric_type_t).
+const (
+	kindCounter = 0
+	kindGauge   = 1
+)
+
+// DefineCounter finds or makes the counter of that name.
+func DefineCounter(name string) (Counter, error) {
+	id, err := defineMetric(kindCounter, name)
+	return Counter{id}, err
+}
+
+// DefineGauge finds or makes the gauge of that name.
+func DefineGauge(name string) (Gauge, error) {
+	id, err := defineMetric(kindGauge, name)
+	return Gauge{id}, err
+}
+
+// Add counts n more.
+func (c Counter) Add(n uint64) {
+	if c.id != 0 && n != 0 {
+		incrementMetric(c.id, int64(n))
+	}
+}
+
+// Set shows a value.
+func (g Gauge) Set(value uint64) {
+	if g.id != 0 {
+		recordMetric(g.id, value)
+	}
+}
