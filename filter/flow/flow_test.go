@@ -1,0 +1,525 @@
+package flow_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-mesh/weir/filter/flow"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+const ms = int64(time.Millisecond)
+
+// record is an Observer that keeps a line for each event.
+type record struct{ events []string }
+
+func (r *record) add(format string, args ...any) {
+	r.events = append(r.events, fmt.Sprintf(format, args...))
+}
+func (r *record) Decided(reason fallback.Reason)  { r.add("decided %v", reason) }
+func (r *record) Answered(source fallback.Source) { r.add("answered %v", source) }
+func (r *record) Transition(from, to breaker.Status, cause string) {
+	r.add("%v -> %v: %s", from, to, cause)
+}
+func (r *record) Conflicts(n int) {
+	if n > 0 {
+		r.add("%d conflicts", n)
+	}
+}
+func (r *record) Fault(err error) { r.add("fault %v", err) }
+
+// transitions are the events that tell of the breaker.
+func (r *record) transitions() []string {
+	var got []string
+	for _, e := range r.events {
+		if strings.Contains(e, " -> ") {
+			got = append(got, e)
+		}
+	}
+	return got
+}
+
+// proxy is what a worker holds for one cluster.
+type proxy struct {
+	*testing.T
+	plan *flow.Plan
+	seen *record
+	now  int64
+}
+
+func start(t *testing.T, rules string) *proxy {
+	return startOn(t, rules, sharedstate.NewMemory())
+}
+
+func startOn(t *testing.T, rules string, store sharedstate.Store) *proxy {
+	t.Helper()
+	document, err := policy.Decode([]byte(`{"clusters":{"aws":`+rules+`}}`), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := &record{}
+	return &proxy{t, flow.NewPlan("aws", document.For("aws"), store, seen), seen, int64(time.Hour)}
+}
+
+func (p *proxy) begin(r flow.Request) (*flow.Exchange, flow.Step) {
+	x := &flow.Exchange{}
+	return x, x.Begin(p.plan, r, p.now)
+}
+
+// ask sends one request through; upstream answers at once with details and status, and its body ends.
+func (p *proxy) ask(details string, status int) flow.Step {
+	x, step := p.begin(flow.Request{})
+	if step.Kind == flow.SendReply {
+		return step
+	}
+	step = x.Answer(flow.Answer{Status: status, Details: details, GRPC: -1}, p.now)
+	x.End(-1, p.now)
+	x.Done(details, p.now)
+	return step
+}
+
+func header(headers []flow.Header, name string) string {
+	var values []string
+	for _, h := range headers {
+		if h[0] == name {
+			values = append(values, h[1])
+		}
+	}
+	return strings.Join(values, ", ")
+}
+
+const (
+	up          = "via_upstream"
+	refusedConn = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
+	resetConn   = "upstream_reset_before_response_started{connection_termination}"
+	overflow    = "upstream_reset_before_response_started{overflow}"
+	halfBody    = "upstream_reset_after_response_started{protocol_error}"
+)
+
+// TestEndings sends threshold-1 failures and then the ending under test: it opened the breaker (failure), or a further
+// failure does (neither), or that does not either (success).
+func TestEndings(t *testing.T) {
+	const rules = `{"circuit_breaker":{"failure_threshold":2,"timeout":"1s"%s}}`
+	type outcome string
+	const failure, success, neither outcome = "failure", "success", "neither"
+	answer := func(status int, details string) func(p *proxy) {
+		return func(p *proxy) { p.ask(details, status) }
+	}
+	grpc := func(inHeaders, inTrailers int) func(p *proxy) {
+		return func(p *proxy) {
+			x, _ := p.begin(flow.Request{GRPC: true})
+			x.Answer(flow.Answer{Status: 200, Details: up, GRPC: inHeaders, Ended: inHeaders >= 0}, p.now)
+			if inHeaders < 0 {
+				x.End(inTrailers, p.now)
+			}
+			x.Done(up, p.now)
+		}
+	}
+	broken := func(details string) func(p *proxy) {
+		return func(p *proxy) {
+			x, _ := p.begin(flow.Request{})
+			x.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1}, p.now)
+			x.Done(details, p.now)
+		}
+	}
+	for _, tc := range []struct {
+		name     string
+		failures string
+		end      func(p *proxy)
+		want     outcome
+	}{
+		{"200", "", answer(200, up), success},
+		{"404", "", answer(404, up), success},
+		{"404, listed", `,"expected_failures":["4xx"]`, answer(404, up), failure},
+		{"429, listed as a status", `,"expected_failures":["429"]`, answer(429, up), failure},
+		{"500", "", answer(500, up), failure},
+		{"599", "", answer(599, up), failure},
+		{"500, not listed", `,"expected_failures":["reset"]`, answer(500, up), success},
+		{"another filter's 503", "", answer(503, "ext_authz_error"), neither},
+		{"a direct response", "", answer(503, "direct_response"), neither},
+		{"no connection", "", answer(503, refusedConn), failure},
+		{"no connection in time", "", answer(503, "upstream_reset_before_response_started{connection_timeout}"), failure},
+		{"no connection, not listed", `,"expected_failures":["5xx"]`, answer(503, refusedConn), neither},
+		{"no healthy host", "", answer(503, "no_healthy_upstream"), failure},
+		{"Envoy's own overflow", "", answer(503, overflow), neither},
+		{"reset", "", answer(503, resetConn), failure},
+		{"reset, not listed", `,"expected_failures":["5xx"]`, answer(503, resetConn), neither},
+		{"router's timeout", "", answer(504, "response_timeout"), failure},
+		{"router's timeout, not listed", `,"expected_failures":["5xx"]`, answer(504, "response_timeout"), neither},
+		{"an answer later than the timeout", "", func(p *proxy) {
+			x, _ := p.begin(flow.Request{})
+			x.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1}, p.now+1001*ms)
+			x.End(-1, p.now+1001*ms)
+		}, failure},
+		{"an answer just in time", "", func(p *proxy) {
+			x, _ := p.begin(flow.Request{})
+			x.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1}, p.now+1000*ms)
+			x.End(-1, p.now+9000*ms) // a slow reader is not upstream's fault
+		}, success},
+		{"gRPC ok in trailers", "", grpc(-1, 0), success},
+		{"gRPC unavailable in trailers", "", grpc(-1, 14), failure},
+		{"gRPC unavailable in headers", "", grpc(14, -1), failure},
+		{"gRPC not found", "", grpc(-1, 5), success},
+		{"gRPC not found, listed", `,"expected_failures":["grpc:not_found"]`, grpc(-1, 5), failure},
+		{"gRPC of a code nobody knows", "", grpc(-1, 99), success},
+		{"half a body", "", broken(halfBody), failure},
+		{"a timeout within the body", "", broken("response_timeout"), failure},
+		{"the client left within the body", "", broken("downstream_remote_disconnect"), neither},
+		{"the client left within the body, unknown to Envoy", "", broken(up), neither},
+		{"the client left before the answer", "", func(p *proxy) {
+			x, _ := p.begin(flow.Request{})
+			x.Done("downstream_remote_disconnect", p.now)
+		}, neither},
+		{"a callback that never comes", "", func(p *proxy) { p.begin(flow.Request{}) }, neither},
+		{"an upgraded connection", "", func(p *proxy) {
+			x, _ := p.begin(flow.Request{Upgrade: true})
+			x.Answer(flow.Answer{Status: 101, Details: up, GRPC: -1}, p.now)
+			x.Done(halfBody, p.now)
+		}, success},
+		{"a refused upgrade", "", func(p *proxy) {
+			x, _ := p.begin(flow.Request{Upgrade: true})
+			x.Answer(flow.Answer{Status: 503, Details: up, GRPC: -1, Ended: true}, p.now)
+		}, failure},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, fmt.Sprintf(rules, tc.failures))
+			fail := func() { p.ask(up, failing(tc.failures)) }
+			if strings.Contains(tc.failures, "reset") || strings.Contains(tc.failures, "grpc") {
+				fail = func() { p.ask(resetConn, 503) }
+				if strings.Contains(tc.failures, "grpc") {
+					fail = func() { grpc(-1, 5)(p) }
+				}
+			}
+			fail()
+			tc.end(p)
+			got := neither
+			if len(p.seen.transitions()) > 0 {
+				got = failure
+			} else if fail(); len(p.seen.transitions()) == 0 {
+				got = success
+			}
+			if got != tc.want {
+				t.Errorf("got %s, want %s; events: %q", got, tc.want, p.seen.events)
+			}
+		})
+	}
+}
+
+// failing is a status that the written list counts.
+func failing(written string) int {
+	switch {
+	case strings.Contains(written, "4xx"):
+		return 400
+	case strings.Contains(written, "429"):
+		return 429
+	default:
+		return 500
+	}
+}
+
+func TestLimitRefusesWithEverythingThatSPECNames(t *testing.T) {
+	p := start(t, `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":2,"refill_rate":0.5}}`)
+	for range 2 {
+		if step := p.ask(up, 200); step.Kind != flow.Continue || header(step.Set, "x-weir-source") != "upstream" {
+			t.Fatalf("within the limit: %+v", step)
+		}
+	}
+	step := p.ask(up, 200)
+	want := flow.Reply{
+		Status: 429, GRPC: -1, Details: "weir_rate_limited",
+		Headers: []flow.Header{
+			{"content-type", "application/problem+json"},
+			{"x-weir-source", "error"},
+			{"x-weir-reason", "rate_limited"},
+			{"retry-after", "2"},
+			{"x-envoy-ratelimited", "true"},
+			{"ratelimit-policy", `"aws";q=2;w=4`},
+			{"ratelimit", `"aws";r=0;t=4`},
+			{"x-ratelimit-limit", "2"},
+			{"x-ratelimit-remaining", "0"},
+			{"x-ratelimit-reset", "4"},
+		},
+	}
+	body := step.Reply.Body
+	step.Reply.Body = nil
+	if diff := cmp.Diff(want, step.Reply); diff != "" || step.Kind != flow.SendReply {
+		t.Error(diff)
+	}
+	var problem map[string]any
+	if err := json.Unmarshal(body, &problem); err != nil {
+		t.Fatalf("%v in %s", err, body)
+	}
+	if diff := cmp.Diff(map[string]any{
+		"type": "https://github.com/weir-mesh/weir#RateLimitExceeded", "title": "RateLimitExceeded", "status": 429.0,
+		"detail": "rate limit exceeded for aws", "data": nil, "source": "error", "fallback_used": false,
+		"degraded_mode": false, "warnings": []any{}, "error": "rate limit exceeded for aws", "retry_after": 2.0,
+	}, problem); diff != "" {
+		t.Error(diff)
+	}
+	if got := p.seen.events; !slices.Contains(got, "decided rate_limited") || !slices.Contains(got, "answered error") {
+		t.Errorf("events: %q", got)
+	}
+	p.now += 2000 * ms
+	if step := p.ask(up, 200); step.Kind != flow.Continue {
+		t.Errorf("after Retry-After: %+v", step)
+	}
+}
+
+func TestRateLimitHeadersModes(t *testing.T) {
+	for _, tc := range []struct {
+		mode             string
+		allowed, refused string
+	}{
+		{"all", `"aws";r=0;t=1`, `"aws";r=0;t=1`},
+		{"refused", "", `"aws";r=0;t=1`},
+		{"none", "", ""},
+	} {
+		p := start(t, `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":1,"refill_rate":1,"headers":"`+tc.mode+`"}}`)
+		if got := header(p.ask(up, 200).Set, "ratelimit"); got != tc.allowed {
+			t.Errorf("%s, allowed: %q, want %q", tc.mode, got, tc.allowed)
+		}
+		refused := p.ask(up, 200).Reply
+		if got := header(refused.Headers, "ratelimit"); got != tc.refused {
+			t.Errorf("%s, refused: %q, want %q", tc.mode, got, tc.refused)
+		}
+		if got := header(refused.Headers, "retry-after"); got != "1" {
+			t.Errorf("%s: Retry-After %q", tc.mode, got)
+		}
+	}
+}
+
+const chain = `{"circuit_breaker":{"failure_threshold":1,"recovery_timeout":"10s"},
+	"fallback":{"enable_cache_fallback":false,"degraded":{"limitations":["prices may be missing"]}%s}}`
+
+func TestFallbackChain(t *testing.T) {
+	const data = `,"default_data":{"status":203,"headers":{"x-a":"b"},"body":{"services":[]}}`
+	for _, tc := range []struct {
+		name, rules string
+		status      int
+		source      string
+		body        string
+	}{
+		{"default data", data, 203, "default", `{"services":[]}`},
+		{"default switched off", data + `,"enable_default_fallback":false`, 503, "degraded", `"warnings":["prices may be missing"]`},
+		{"no default data", "", 503, "degraded", `"degraded_mode":true`},
+		{"not for this reason", data + `,"on":["rate_limited"]`, 503, "error", `"warnings":[]`},
+		{"all off", `,"enable_degraded_mode":false`, 503, "error", `"warnings":["FallbackError: no fallback had an answer"]`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := start(t, fmt.Sprintf(chain, tc.rules))
+			first := p.ask(up, 500) // upstream fails, and the breaker opens
+			for reason, step := range map[string]flow.Step{"upstream_failure": first, "circuit_open": p.ask(up, 200)} {
+				if tc.source == "error" && reason == "upstream_failure" {
+					if step.Kind != flow.Continue || header(step.Set, "x-weir-source") != "upstream" || header(step.Set, "x-weir-reason") != reason {
+						t.Errorf("upstream's own answer must pass, with its reason: %+v", step)
+					}
+					continue
+				}
+				r := step.Reply
+				if step.Kind != flow.SendReply || r.Status != tc.status || header(r.Headers, "x-weir-source") != tc.source ||
+					header(r.Headers, "x-weir-reason") != reason || !strings.Contains(string(r.Body), tc.body) {
+					t.Errorf("%s: got %+v %s", reason, r, r.Body)
+				}
+				used, degraded := "", ""
+				if tc.source != "error" {
+					used = "true"
+				}
+				if tc.source == "degraded" {
+					degraded = "true"
+				}
+				if header(r.Headers, "x-weir-fallback-used") != used || header(r.Headers, "x-weir-degraded-mode") != degraded {
+					t.Errorf("%s: marks of %+v", reason, r.Headers)
+				}
+				if tc.source == "default" && header(r.Headers, "x-a") != "b" {
+					t.Errorf("the default's own headers: %+v", r.Headers)
+				}
+				if reason == "circuit_open" && tc.source != "default" && header(r.Headers, "retry-after") != "10" {
+					t.Errorf("Retry-After: %+v", r.Headers)
+				}
+			}
+		})
+	}
+}
+
+func TestGRPCRequestsGetGRPCAnswers(t *testing.T) {
+	p := start(t, fmt.Sprintf(chain, `,"default_data":{"body":{}},"on":["circuit_open","rate_limited"]`))
+	p.ask(up, 500)
+	_, step := p.begin(flow.Request{GRPC: true})
+	if r := step.Reply; r.GRPC != 14 || string(r.Body) != "CircuitBreakerError" || header(r.Headers, "content-type") != "" {
+		t.Errorf("open: %+v %s", r, r.Body)
+	}
+	p = start(t, `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":1,"refill_rate":1}}`)
+	p.ask(up, 200)
+	_, step = p.begin(flow.Request{GRPC: true})
+	if r := step.Reply; r.GRPC != 8 || string(r.Body) != "RateLimitExceeded" || header(r.Headers, "retry-after") != "1" {
+		t.Errorf("limited: %+v %s", r, r.Body)
+	}
+}
+
+func TestTimeoutIsToldToTheRouterWhereItIsWritten(t *testing.T) {
+	for _, tc := range []struct {
+		rules   string
+		upgrade bool
+		want    string
+	}{
+		{`{"circuit_breaker":{}}`, false, ""},
+		{`{"circuit_breaker":{"timeout":"1500ms"}}`, false, "1500"},
+		{`{"circuit_breaker":{"timeout":2}}`, false, "2000"},
+		{`{"circuit_breaker":{"timeout":2}}`, true, ""},
+	} {
+		_, step := start(t, tc.rules).begin(flow.Request{Upgrade: tc.upgrade})
+		if got := header(step.Set, "x-envoy-upstream-rq-timeout-ms"); got != tc.want {
+			t.Errorf("%s, upgrade %v: %q, want %q", tc.rules, tc.upgrade, got, tc.want)
+		}
+	}
+}
+
+// TestProbes: after the wait the next request finds it half-open, no more probes run than allowed, and a limit that
+// refuses takes no probe's place.
+func TestProbes(t *testing.T) {
+	p := start(t, `{"circuit_breaker":{"failure_threshold":1,"recovery_timeout":"10s","success_threshold":2,"half_open_max_calls":2}}`)
+	p.ask(up, 500)
+	p.now += 9999 * ms
+	if step := p.ask(up, 200); header(step.Reply.Headers, "retry-after") != "1" {
+		t.Fatalf("before the wait is over: %+v", step)
+	}
+	p.now += ms
+	first, step := p.begin(flow.Request{})
+	second, step2 := p.begin(flow.Request{})
+	if step.Kind != flow.Continue || step2.Kind != flow.Continue {
+		t.Fatal("two probes may run")
+	}
+	if _, step := p.begin(flow.Request{}); step.Kind != flow.SendReply {
+		t.Fatal("a third may not")
+	}
+	first.Done("downstream_remote_disconnect", p.now) // its client left: the place is free, nothing is known
+	third, step := p.begin(flow.Request{})
+	if step.Kind != flow.Continue {
+		t.Fatal("a probe's place did not come back")
+	}
+	for _, x := range []*flow.Exchange{second, third} {
+		x.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1, Ended: true}, p.now)
+	}
+	want := []string{"closed -> open: status 500", "open -> half_open: recovery timeout over", "half_open -> closed: success"}
+	if diff := cmp.Diff(want, p.seen.transitions()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLimitThatRefusesTakesNoProbe(t *testing.T) {
+	p := start(t, `{"circuit_breaker":{"failure_threshold":1,"recovery_timeout":"1s"},
+		"rate_limit":{"algorithm":"token_bucket","burst_capacity":1,"refill_rate":0.1}}`)
+	p.ask(up, 500)
+	p.now += 1000 * ms
+	if step := p.ask(up, 200); step.Reply.Status != 429 {
+		t.Fatalf("the limit refuses first here: %+v", step)
+	}
+	if got := p.seen.transitions(); len(got) != 1 {
+		t.Fatalf("a request that did not go on moved the breaker: %q", got)
+	}
+	p.now += 9000 * ms
+	if step := p.ask(up, 200); step.Kind != flow.Continue {
+		t.Fatalf("now it is the probe: %+v", step)
+	}
+}
+
+// TestCallbacksInAnyOrderAnswerAndSettleOnce calls everything twice and late.
+func TestCallbacksInAnyOrderAnswerAndSettleOnce(t *testing.T) {
+	p := start(t, fmt.Sprintf(chain, `,"default_data":{"body":{}}`))
+	x, _ := p.begin(flow.Request{})
+	answers := 0
+	for range 3 {
+		if x.Answer(flow.Answer{Status: 503, Details: up, GRPC: -1}, p.now).Kind == flow.SendReply {
+			answers++
+		}
+		x.Answer(flow.Answer{Status: 200, Details: "weir_upstream_failure", GRPC: -1}, p.now) // our own reply, coming back
+		x.End(-1, p.now)
+		x.Done(up, p.now)
+	}
+	if answers != 1 || len(p.seen.transitions()) != 1 {
+		t.Errorf("%d answers, transitions %q", answers, p.seen.transitions())
+	}
+	var zero flow.Exchange
+	zero.Answer(flow.Answer{Status: 503, Details: up}, p.now)
+	zero.End(-1, p.now)
+	zero.Done(up, p.now)
+	if zero.Open() {
+		t.Error("an exchange that never began is open")
+	}
+}
+
+type onFire struct{}
+
+var errFire = errors.New("shared data on fire")
+
+func (onFire) Get(string) ([]byte, uint32, error) { return nil, 0, errFire }
+func (onFire) Set(string, []byte, uint32) error   { return errFire }
+
+func TestAFaultLetsTheRequestThroughAndIsCounted(t *testing.T) {
+	p := startOn(t, `{"circuit_breaker":{},"rate_limit":{"algorithm":"token_bucket","headers":"all"}}`, onFire{})
+	step := p.ask(up, 500)
+	if step.Kind != flow.Continue || header(step.Set, "ratelimit") != "" {
+		t.Errorf("got %+v", step)
+	}
+	if !slices.Contains(p.seen.events, "fault shared data on fire") || !slices.Contains(p.seen.events, "decided allowed") {
+		t.Errorf("events: %q", p.seen.events)
+	}
+}
+
+func TestAnOrdinaryRequestAllocatesNothing(t *testing.T) {
+	plan := flow.NewPlan("aws", decoded(t), &still{}, silent{})
+	now := int64(time.Hour)
+	x := &flow.Exchange{}
+	if n := testing.AllocsPerRun(100, func() {
+		*x = flow.Exchange{}
+		x.Begin(plan, flow.Request{}, now)
+		x.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1}, now)
+		x.End(-1, now)
+	}); n > 0 {
+		t.Errorf("%v allocations a request", n)
+	}
+}
+
+func decoded(t *testing.T) *policy.Policy {
+	t.Helper()
+	d, err := policy.Decode([]byte(`{"clusters":{"aws":{"circuit_breaker":{},"rate_limit":{"algorithm":"token_bucket","burst_capacity":1000000,"refill_rate":1000000}}}}`),
+		func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.For("aws")
+}
+
+// still is a store of one value that allocates nothing.
+type still struct{ value []byte }
+
+func (s *still) Get(string) ([]byte, uint32, error) {
+	if s.value == nil {
+		return nil, 0, sharedstate.ErrNotFound
+	}
+	return s.value, 1, nil
+}
+
+func (s *still) Set(_ string, value []byte, _ uint32) error {
+	s.value = append(s.value[:0], value...)
+	return nil
+}
+
+type silent struct{}
+
+func (silent) Decided(fallback.Reason)                           {}
+func (silent) Answered(fallback.Source)                          {}
+func (silent) Transition(breaker.Status, breaker.Status, string) {}
+func (silent) Conflicts(int)                                     {}
+func (silent) Fault(error)                                       {}

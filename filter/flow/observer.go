@@ -1,0 +1,20 @@
+package flow
+
+import (
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
+)
+
+// Observer hears what a cluster's requests come to. Each event is told once, whatever the number of workers.
+type Observer interface {
+	// Decided tells what Begin decided: fallback.None is allowed.
+	Decided(reason fallback.Reason)
+	// Answered tells where an answer came from.
+	Answered(source fallback.Source)
+	// Transition tells that the breaker changed, and what for.
+	Transition(from, to breaker.Status, cause string)
+	// Conflicts tells how often another worker came between in one change.
+	Conflicts(n int)
+	// Fault tells of a failure of the filter itself: the request went through.
+	Fault(err error)
+}

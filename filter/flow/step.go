@@ -1,0 +1,29 @@
+package flow
+
+// Step is what the stream's holder does next. The zero Step is Continue.
+type Step struct {
+	Kind  Kind
+	Set   []Header // Continue: headers to set on the message that goes on, request or response
+	Reply Reply    // Reply: the answer to give instead
+}
+
+// Kind is the closed set of steps.
+type Kind uint8
+
+// The kinds of steps.
+const (
+	Continue  Kind = iota // let the message go on
+	SendReply             // answer from here; the stream then pauses
+)
+
+// Header is a name, in lower case, and its value.
+type Header = [2]string
+
+// Reply is an answer that does not come from upstream.
+type Reply struct {
+	Status  int
+	Headers []Header
+	Body    []byte
+	GRPC    int    // the gRPC status where the request was gRPC (Body is then the message), else -1
+	Details string // for %RESPONSE_CODE_DETAILS%
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/filter/flow"
+	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
+)
+
+// faults counts what the filter itself got wrong, whatever the cluster.
+type faults struct {
+	total     host.Counter
+	conflicts host.Counter
+	failed    bool // a metric could not be defined, and that was said
+}
+
+func newFaults() *faults {
+	f := &faults{}
+	f.total = f.counter("weir_faults_total")
+	f.conflicts = f.counter("weir_state_conflicts_total")
+	return f
+}
+
+// counter defines a counter. A metric that can't be defined is said once and then goes without: it is no reason to be
+// in a request's way.
+func (f *faults) counter(name string) host.Counter {
+	c, err := host.DefineCounter(name)
+	f.complain(err)
+	return c
+}
+
+func (f *faults) gauge(name string) host.Gauge {
+	g, err := host.DefineGauge(name)
+	f.complain(err)
+	return g
+}
+
+func (f *faults) complain(err error) {
+	if err != nil && !f.failed {
+		f.failed = true
+		host.Error("weir: metrics are missing: " + err.Error())
+	}
+}
+
+// note counts and logs a fault.
+func (f *faults) note(err string) {
+	f.total.Add(1)
+	host.Error("weir: fault, the request passes: " + err)
+}
+
+// observer is one cluster's metrics and log lines. A metric's labels stand in its name, and the bootstrap's stats_tags
+// take them out again: weir_requests_total_cluster_=aws;_decision_=allowed;
+type observer struct {
+	cluster     string
+	faults      *faults
+	decisions   [fallback.UpstreamFailure]host.Counter // by reason; upstream_failure is no decision
+	sources     [fallback.FromDegraded + 1]host.Counter
+	transitions [breaker.Open + 1]host.Counter
+	state       host.Gauge
+}
+
+func newObserver(cluster string, f *faults) flow.Observer {
+	o := &observer{cluster: cluster, faults: f}
+	label := "_cluster_=" + labelValue(cluster) + ";"
+	for reason := range o.decisions {
+		o.decisions[reason] = f.counter("weir_requests_total" + label + "_decision_=" + fallback.Reason(reason).String() + ";")
+	}
+	for source := range o.sources {
+		o.sources[source] = f.counter("weir_responses_total" + label + "_source_=" + fallback.Source(source).String() + ";")
+	}
+	for status := range o.transitions {
+		o.transitions[status] = f.counter("weir_breaker_transitions_total" + label + "_to_=" + breaker.Status(status).String() + ";")
+	}
+	o.state = f.gauge("weir_breaker_state" + label)
+	return o
+}
+
+// labelValue keeps what ends a label out of it.
+func labelValue(s string) string { return strings.ReplaceAll(s, ";", "_") }
+
+// Decided implements flow.Observer.
+func (o *observer) Decided(reason fallback.Reason) { o.decisions[reason].Add(1) }
+
+// Answered implements flow.Observer.
+func (o *observer) Answered(source fallback.Source) { o.sources[source].Add(1) }
+
+// Transition implements flow.Observer.
+func (o *observer) Transition(from, to breaker.Status, cause string) {
+	o.transitions[to].Add(1)
+	o.state.Set(uint64(to))
+	host.Info("weir: " + o.cluster + ": circuit breaker " + from.String() + " -> " + to.String() + " (" + cause + ")")
+}
+
+// Conflicts implements flow.Observer.
+func (o *observer) Conflicts(n int) { o.faults.conflicts.Add(uint64(n)) }
+
+// Fault implements flow.Observer.
+func (o *observer) Fault(err error) { o.faults.note(o.cluster + ": " + err.Error()) }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/weir-mesh/weir/filter/flow"
+	"github.com/weir-mesh/weir/filter/host"
+)
+
+// stream is one request. Its callbacks read what flow wants to know and carry out its step; whatever goes wrong in one
+// of them is counted and lets the request pass.
+type stream struct {
+	host.DefaultHTTPContext
+	plugin   *plugin
+	exchange flow.Exchange
+	grpc     bool
+	stripped bool   // a client's x-weir-… headers were removed, so that Envoy chooses the route again
+	cluster  string // that was decided about
+}
+
+// OnHttpRequestHeaders implements host.HTTPContext.
+func (s *stream) OnHttpRequestHeaders(int, bool) (action host.Action) {
+	defer s.rescue(&action)
+	headers, err := host.All(host.RequestHeaders)
+	if err != nil {
+		s.fault(err)
+		return host.Continue
+	}
+	request := s.read(headers)
+	// A route that has no cluster (a direct response, a redirect) or names an unknown one has no such property.
+	cluster, err := host.Property(host.ClusterName)
+	if err != nil {
+		return host.Continue
+	}
+	plan := s.plugin.plan(string(cluster))
+	if plan == nil {
+		return host.Continue
+	}
+	s.cluster = plan.Cluster()
+	return s.carryOut(host.RequestHeaders, s.exchange.Begin(plan, request, host.Now()))
+}
+
+// read takes from the headers what decides about a request, and removes those that only Weir may set.
+func (s *stream) read(headers host.Headers) (request flow.Request) {
+	headers.All(func(name, value string) bool {
+		switch {
+		case name == "content-type":
+			request.GRPC = isGRPC(value)
+		case name == "upgrade":
+			request.Upgrade = true
+		case name == ":method":
+			request.Upgrade = request.Upgrade || value == "CONNECT"
+		case strings.HasPrefix(name, flow.HeaderPrefix):
+			s.stripped = true
+			if err := host.RemoveHeader(host.RequestHeaders, name); err != nil {
+				s.fault(err)
+			}
+		}
+		return true
+	})
+	s.grpc = request.GRPC
+	return request
+}
+
+// isGRPC knows application/grpc and application/grpc+proto, as Envoy does (Grpc::Common::isGrpcRequestHeaders), but not
+// application/grpc-web, which is another protocol.
+func isGRPC(contentType string) bool {
+	rest, ok := strings.CutPrefix(contentType, "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+// OnHttpResponseHeaders implements host.HTTPContext.
+func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
+	defer s.rescue(&action)
+	if !s.exchange.WantsAnswer() {
+		return host.Continue
+	}
+	details, err := host.Property(host.ResponseCodeDetails)
+	if err != nil && err != host.ErrNotFound {
+		s.fault(err)
+		return host.Continue
+	}
+	answer := flow.Answer{Status: s.status(), Details: string(details), GRPC: -1, Ended: ended}
+	if s.grpc {
+		answer.GRPC = grpcStatus(host.ResponseHeaders)
+	}
+	if s.stripped && s.rerouted() {
+		s.exchange.Abandon()
+		return host.Continue
+	}
+	return s.carryOut(host.ResponseHeaders, s.exchange.Answer(answer, host.Now()))
+}
+
+// status is the answer's status. The property costs a quarter of what the header does, and holds the same.
+func (s *stream) status() int {
+	code, err := host.Property(host.ResponseCode)
+	if err != nil || len(code) != 8 {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint64(code))
+}
+
+// rerouted says that the request went to another cluster than the one that was decided about: a route had matched a
+// header that was removed. What became of it says nothing about the first one.
+func (s *stream) rerouted() bool {
+	cluster, err := host.Property(host.ClusterName)
+	return err == nil && string(cluster) != s.cluster
+}
+
+// grpcStatus reads grpc-status from headers or trailers, -1 where there is none.
+func grpcStatus(m host.Map) int {
+	value, err := host.Header(m, "grpc-status")
+	if err != nil {
+		return -1
+	}
+	status, err := strconv.Atoi(value)
+	if err != nil || status < 0 {
+		return -1
+	}
+	return status
+}
+
+// OnHttpResponseBody implements host.HTTPContext.
+func (s *stream) OnHttpResponseBody(_ int, ended bool) (action host.Action) {
+	defer s.rescue(&action)
+	if ended && s.exchange.Open() {
+		s.exchange.End(-1, host.Now())
+	}
+	return host.Continue
+}
+
+// OnHttpResponseTrailers implements host.HTTPContext.
+func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {
+	defer s.rescue(&action)
+	if s.exchange.Open() {
+		status := -1
+		if s.grpc {
+			status = grpcStatus(host.ResponseTrailers)
+		}
+		s.exchange.End(status, host.Now())
+	}
+	return host.Continue
+}
+
+// OnHttpStreamDone implements host.HTTPContext.
+func (s *stream) OnHttpStreamDone() {
+	var action host.Action
+	defer s.rescue(&action)
+	if !s.exchange.Open() {
+		return
+	}
+	details, err := host.Property(host.ResponseCodeDetails)
+	if err != nil && err != host.ErrNotFound {
+		s.fault(err)
+	}
+	s.exchange.Done(string(details), host.Now())
+}
+
+// carryOut does what flow decided, on the message that m belongs to.
+func (s *stream) carryOut(m host.Map, step flow.Step) host.Action {
+	switch step.Kind {
+	case flow.SendReply:
+		err := host.SendLocalReply(host.LocalReply{
+			Status: step.Reply.Status, Details: step.Reply.Details,
+			Headers: step.Reply.Headers, Body: step.Reply.Body, GRPC: step.Reply.GRPC,
+		})
+		if err != nil {
+			s.fault(err)
+			return host.Continue
+		}
+		return host.Pause
+	default:
+		for _, h := range step.Set {
+			if err := host.ReplaceHeader(m, h[0], h[1]); err != nil {
+				s.fault(err)
+			}
+		}
+		return host.Continue
+	}
+}
+
+// fault counts a failure of the filter itself; the request goes on as if there were no policy.
+func (s *stream) fault(err error) { s.plugin.faults.note(err.Error()) }
+
+// rescue turns a panic into a counted fault that lets the request pass. (TinyGo has no recover: there Envoy reloads the
+// VM, FAIL_RELOAD.)
+func (s *stream) rescue(action *host.Action) {
+	if r := recover(); r != nil {
+		s.exchange.Abandon()
+		s.plugin.faults.note(fmt.Sprint(r))
+		*action = host.Continue
+	}
+}

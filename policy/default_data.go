@@ -1,0 +1,63 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// decodeDefaultData reads `fallback.default_data`.
+func decodeDefaultData(s *section) *DefaultData {
+	if s == nil {
+		return nil
+	}
+	data := &DefaultData{Status: int(s.whole("status", 200, 200, 599))}
+	contentType := ""
+	if v := s.find("body", "any JSON, or a string sent as it is", "empty"); v != nil {
+		if v.kind == text {
+			data.Body, contentType = []byte(v.text), "text/plain; charset=utf-8"
+		} else {
+			data.Body, contentType = appendJSON(nil, v), "application/json"
+		}
+	}
+	data.Headers = decodeAnswerHeaders(s)
+	isType := func(header [2]string) bool { return header[0] == "content-type" }
+	if len(data.Body) > 0 && !slices.ContainsFunc(data.Headers, isType) {
+		data.Headers = append(data.Headers, [2]string{"content-type", contentType})
+	}
+	if noBody := data.Status == 204 || data.Status == 205 || data.Status == 304; noBody && len(data.Body) > 0 {
+		s.mistake("body", "an answer with status %d has none", data.Status)
+	}
+	s.end()
+	return data
+}
+
+// decodeAnswerHeaders reads the object `headers`: names in any case, values as they are sent.
+func decodeAnswerHeaders(s *section) [][2]string {
+	v := s.find("headers", "object of header names and strings", "content-type by the body")
+	if v == nil {
+		return nil
+	}
+	inner := s.d.section(s.at("headers"), v)
+	var headers [][2]string
+	for i := range inner.members {
+		m := &inner.members[i]
+		name, problem := answerHeader(m.name)
+		switch {
+		case m.value.broken:
+			continue
+		case problem != "":
+		case m.value.kind != text:
+			problem = "must be a string, got " + m.value.kind.String()
+		case hasControl(strings.ReplaceAll(m.value.text, "\t", " ")): // RFC 9110, 5.5
+			problem = "has a control character"
+		case slices.ContainsFunc(headers, func(h [2]string) bool { return h[0] == name }):
+			problem = "stands twice, in another case"
+		}
+		if problem != "" {
+			inner.mistake(m.name, "%s", problem)
+			continue
+		}
+		headers = append(headers, [2]string{name, m.value.text})
+	}
+	return headers
+}

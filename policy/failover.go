@@ -1,0 +1,22 @@
+package policy
+
+// decodeFailover reads `failover`.
+func decodeFailover(s *section) *Failover {
+	if s == nil {
+		return nil
+	}
+	items, written := s.list("to", "clusters", "required")
+	f := &Failover{
+		To: s.d.keep(items, func(name string) (kept, problem string) { return name, clusterName(name) }),
+	}
+	if missing := !s.has("to") || written && len(items) == 0; missing && s.clean() {
+		s.mistake("to", "must name at least one cluster")
+	}
+	header := s.text("header", "header name", "x-weir-cluster", func(name string) (problem string) {
+		_, problem = headerName(name)
+		return problem
+	})
+	f.Header, _ = headerName(header)
+	s.end()
+	return f
+}

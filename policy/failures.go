@@ -1,0 +1,92 @@
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// grpcCodes are the names of gRPC's status codes in lower case, by code
+// (https://github.com/grpc/grpc/blob/master/doc/statuscodes.md).
+var grpcCodes = [17]string{
+	"ok", "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists",
+	"permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range", "unimplemented",
+	"internal", "unavailable", "data_loss", "unauthenticated",
+}
+
+// decodeFailures reads a list of outcomes that count as failures; the default is written as a document would.
+func decodeFailures(s *section, name string, fallback ...string) Failures {
+	var set Failures
+	items, written := s.list(name, "failures, see below", listText(fallback))
+	if !written {
+		for _, word := range fallback {
+			set.add(word)
+		}
+		return set
+	}
+	for _, it := range items {
+		var problem string
+		switch it.value.kind {
+		case text:
+			problem = set.add(it.value.text)
+		case number: // a status without its quotes
+			problem = set.add(numberText(it.value.number))
+		default:
+			problem = "must be a string, got " + it.value.kind.String()
+		}
+		if problem != "" {
+			s.d.mistake(it.path, "%s", problem)
+		}
+	}
+	return set
+}
+
+// add puts what word names into the set, or answers why it names nothing.
+func (f *Failures) add(word string) (problem string) {
+	switch word {
+	case "4xx", "5xx":
+		first := int(word[0]-'0') * 100
+		for status := first; status < first+100; status++ {
+			f.Statuses[status] = true
+		}
+		return ""
+	case "reset":
+		f.Reset = true
+		return ""
+	case "connect_failure":
+		f.ConnectFailure = true
+		return ""
+	case "timeout":
+		f.Timeout = true
+		return ""
+	}
+	if code, ok := strings.CutPrefix(word, "grpc:"); ok {
+		return f.addGRPC(code)
+	}
+	if status, err := strconv.Atoi(word); err == nil {
+		if len(word) != 3 || status < 100 || status >= len(f.Statuses) {
+			return "a status must be from 100 to 599, got " + quote(word)
+		}
+		f.Statuses[status] = true
+		return ""
+	}
+	known := []string{"4xx", "5xx", "reset", "connect_failure", "timeout"}
+	if near, ok := hint(word, known); ok {
+		return "unknown failure " + quote(word) + ", did you mean `" + near + "`?"
+	}
+	return "unknown failure " + quote(word) + ", known are " + strings.Join(known, ", ") +
+		`, a status such as "429" and a gRPC code such as "grpc:unavailable"`
+}
+
+// addGRPC puts a gRPC code, by name or number, into the set. OK is no failure.
+func (f *Failures) addGRPC(code string) (problem string) {
+	i := slices.Index(grpcCodes[:], code)
+	if n, err := strconv.Atoi(code); err == nil {
+		i = n
+	}
+	if i < 1 || i >= len(f.GRPC) {
+		return "unknown gRPC code " + quote(code) + ", " + meant(code, grpcCodes[1:])
+	}
+	f.GRPC[i] = true
+	return ""
+}

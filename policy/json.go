@@ -1,0 +1,101 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// readJSON reads JSON text (RFC 8259) into a value. A key that stands twice in one object is a mistake, noted by
+// d; the first one counts. The error is for text that can't be read at all.
+func (d *decoder) readJSON(raw []byte) (value, error) {
+	// One pass over the whole finds every fault of syntax, with its place; the tokens that follow can't fail.
+	var whole json.RawMessage
+	if err := json.Unmarshal(raw, &whole); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			line, column := position(raw, int(syntax.Offset))
+			return value{}, fmt.Errorf("not JSON: %w at line %d, column %d", err, line, column)
+		}
+		return value{}, fmt.Errorf("not JSON: %w", err)
+	}
+	tokens := json.NewDecoder(bytes.NewReader(raw))
+	tokens.UseNumber()
+	return d.jsonValue(tokens, nil, 0)
+}
+
+func (d *decoder) jsonValue(tokens *json.Decoder, at *place, depth int) (value, error) {
+	token, err := tokens.Token()
+	if err != nil {
+		return value{}, fmt.Errorf("not JSON: %w", err)
+	}
+	switch t := token.(type) {
+	case bool:
+		return value{kind: boolean, truth: t}, nil
+	case string:
+		return value{kind: text, text: t}, nil
+	case json.Number:
+		n, err := strconv.ParseFloat(t.String(), 64)
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
+			return value{}, fmt.Errorf("not JSON: %w", err)
+		}
+		return value{kind: number, number: n, text: t.String()}, nil
+	case json.Delim:
+		if depth == maxDepth {
+			return value{}, errTooDeep(at)
+		}
+		if t == '[' {
+			return d.jsonList(tokens, at, depth+1)
+		}
+		return d.jsonObject(tokens, at, depth+1)
+	default:
+		return value{}, nil
+	}
+}
+
+func (d *decoder) jsonList(tokens *json.Decoder, at *place, depth int) (value, error) {
+	v := value{kind: list}
+	for tokens.More() {
+		item, err := d.jsonValue(tokens, at.item(len(v.items)), depth)
+		if err != nil {
+			return value{}, err
+		}
+		v.items = append(v.items, item)
+	}
+	_, err := tokens.Token() // the closing bracket
+	return v, err
+}
+
+func (d *decoder) jsonObject(tokens *json.Decoder, at *place, depth int) (value, error) {
+	v := value{kind: object}
+	seen := map[string]bool{}
+	for tokens.More() {
+		token, err := tokens.Token()
+		if err != nil {
+			return value{}, err
+		}
+		name, _ := token.(string) // JSON has no other keys
+		below := at.member(name)
+		inner, err := d.jsonValue(tokens, below, depth)
+		if err != nil {
+			return value{}, err
+		}
+		if seen[name] {
+			d.mistake(below.String(), "stands twice")
+			continue
+		}
+		seen[name] = true
+		v.members = append(v.members, member{name, inner})
+	}
+	_, err := tokens.Token() // the closing brace
+	return v, err
+}
+
+// position gives the line and column, from 1, of the last byte of the first n.
+func position(raw []byte, n int) (line, column int) {
+	n = max(min(n, len(raw)), 1)
+	before := raw[:n-1]
+	return bytes.Count(before, []byte("\n")) + 1, len(before) - bytes.LastIndexByte(before, '\n')
+}

@@ -1,0 +1,55 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Mistake is one thing that is wrong in a document.
+type Mistake struct {
+	Path string // "clusters.aws_pricing.rate_limit.burst_capacity"; empty: the document as a whole
+	Text string // "must be at least 1, got 0"
+}
+
+// String is the mistake's line.
+func (m Mistake) String() string {
+	if m.Path == "" {
+		return "document: " + m.Text
+	}
+	return m.Path + ": " + m.Text
+}
+
+// Mistakes is all that is wrong in a document, in the order of the paths; ten thousand at most.
+type Mistakes struct{ List []Mistake }
+
+// maxLines bounds what Error writes into a proxy's log.
+const maxLines = 1000
+
+// Error has one line for each mistake; past a thousand it says how many more there are.
+func (m *Mistakes) Error() string {
+	var text strings.Builder
+	for i, mistake := range m.List {
+		if i > 0 {
+			text.WriteByte('\n')
+		}
+		if i == maxLines {
+			fmt.Fprintf(&text, "and %d more mistakes", len(m.List)-maxLines)
+			break
+		}
+		text.WriteString(mistake.String())
+	}
+	return text.String()
+}
+
+// asError sorts the mistakes, so that both forms of a document give the same text, and is nil where there are none.
+func asError(all []Mistake) error {
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b Mistake) int {
+		return cmp.Or(comparePaths(a.Path, b.Path), strings.Compare(a.Text, b.Text))
+	})
+	return &Mistakes{List: slices.Compact(all)}
+}

@@ -1,0 +1,113 @@
+package policy
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// between is the range of a number. An open end is not part of it.
+type between struct {
+	low, high         float64
+	openLow, openHigh bool
+}
+
+func (b between) String() string {
+	low, high := numberText(b.low), numberText(b.high)
+	if b.openLow {
+		low = "above " + low
+	}
+	if b.openHigh {
+		high = "below " + high
+	}
+	return low + " to " + high
+}
+
+// problem says why n is out of range, or nothing.
+func (b between) problem(n float64) string {
+	var must string
+	switch {
+	case b.openLow && n <= b.low:
+		must = "above " + numberText(b.low)
+	case n < b.low:
+		must = "at least " + numberText(b.low)
+	case b.openHigh && n >= b.high:
+		must = "below " + numberText(b.high)
+	case n > b.high:
+		must = "at most " + numberText(b.high)
+	default:
+		return ""
+	}
+	return "must be " + must + ", got " + numberText(n)
+}
+
+// number reads a number with a fraction.
+func (s *section) number(name string, fallback float64, b between) float64 {
+	if n, ok := s.optionalNumber(name, numberText(fallback), b); ok {
+		return n
+	}
+	return fallback
+}
+
+// optionalNumber is a number that has no default, or one that note explains.
+func (s *section) optionalNumber(name, note string, b between) (float64, bool) {
+	return s.inRange(name, s.find(name, "number, "+b.String(), note), b)
+}
+
+// whole reads a whole number from low to high.
+func (s *section) whole(name string, fallback, low, high int64) int64 {
+	if n, ok := s.optionalWhole(name, strconv.FormatInt(fallback, 10), low, high); ok {
+		return n
+	}
+	return fallback
+}
+
+// optionalWhole is a whole number that has no default, or one that note explains.
+func (s *section) optionalWhole(name, note string, low, high int64) (int64, bool) {
+	b := between{low: float64(low), high: float64(high)}
+	n, ok := s.inRange(name, s.find(name, "whole number, "+b.String(), note), b)
+	if ok && n != math.Trunc(n) {
+		s.mistake(name, "must be a whole number, got %s", numberText(n))
+		return 0, false
+	}
+	return int64(n), ok
+}
+
+// inRange answers v as a number, or notes why it isn't one that can be used.
+func (s *section) inRange(name string, v *value, b between) (float64, bool) {
+	if v == nil {
+		return 0, false
+	}
+	n := v.number
+	if v.kind == text {
+		var numeric bool
+		n, numeric = parseNumber(v.text)
+		switch {
+		case !numeric:
+			s.mistake(name, "must be a number, got %s", v.got())
+			return 0, false
+		case !v.substituted:
+			s.mistake(name, "must be a number, got the string %s; drop the quotes", quote(v.text))
+			return 0, false
+		}
+	} else if v.kind != number {
+		s.mistake(name, "must be a number, got %s", v.kind)
+		return 0, false
+	}
+	if problem := b.problem(n); problem != "" {
+		s.mistake(name, "%s", problem)
+		return 0, false
+	}
+	return n, true
+}
+
+// parseNumber reads decimal digits with an optional fraction and exponent, with white space around them: what
+// strconv takes beyond that (inf, nan, 0x1p4) no document means. A number out of float64's range is infinite.
+func parseNumber(s string) (float64, bool) {
+	s = strings.TrimSpace(s)
+	if strings.Trim(s, "0123456789+-.eE") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	return n, err == nil || math.IsInf(n, 0)
+}

@@ -1,0 +1,108 @@
+package policy
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+)
+
+// memberPath is the path of an object's member. A name that would make the path ambiguous stands in quotes:
+// clusters["outbound|80||prices.example"].rate_limit.
+func memberPath(path, name string) string {
+	if !plainName(name) {
+		return path + "[" + quote(name) + "]"
+	}
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// indexPath is the path of a list's item: methods[0].
+func indexPath(path string, i int) string {
+	return path + "[" + strconv.Itoa(i) + "]"
+}
+
+// place is a path that is written out only where a mistake needs it: a document has many values and, mostly, no
+// mistakes. Nil is the document itself.
+type place struct {
+	above *place
+	name  string // a member's name
+	index int    // an item's index; -1 for a member
+}
+
+func (p *place) member(name string) *place { return &place{p, name, -1} }
+
+func (p *place) item(i int) *place { return &place{p, "", i} }
+
+// String is the place's path.
+func (p *place) String() string {
+	switch {
+	case p == nil:
+		return ""
+	case p.index >= 0:
+		return indexPath(p.above.String(), p.index)
+	default:
+		return memberPath(p.above.String(), p.name)
+	}
+}
+
+func plainName(name string) bool {
+	if name == "" || len(name) > maxName {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if !isLetterOrDigit(c) && c != '_' && c != '-' && c != '*' {
+			return false
+		}
+	}
+	return true
+}
+
+func isLetterOrDigit(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// quote puts s in quotes for a message, shortened where it is long.
+func quote(s string) string {
+	if len(s) > maxName {
+		cut := 0
+		for i := range s { // at the start of a character
+			if i > maxName {
+				break
+			}
+			cut = i
+		}
+		return strconv.Quote(s[:cut] + "…")
+	}
+	return strconv.Quote(s)
+}
+
+// comparePaths orders paths as a reader expects: on[2] before on[10].
+func comparePaths(a, b string) int {
+	for a != "" && b != "" {
+		x, y := leadingDigits(a), leadingDigits(b)
+		if x > 0 && y > 0 {
+			m, n := strings.TrimLeft(a[:x], "0"), strings.TrimLeft(b[:y], "0")
+			if c := cmp.Or(cmp.Compare(len(m), len(n)), strings.Compare(m, n), cmp.Compare(x, y)); c != 0 {
+				return c
+			}
+			a, b = a[x:], b[y:]
+			continue
+		}
+		if a[0] != b[0] {
+			return cmp.Compare(a[0], b[0])
+		}
+		a, b = a[1:], b[1:]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func leadingDigits(s string) int {
+	n := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,171 @@
+package policy
+
+import (
+	"math/bits"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	maxRequests = 10_000_000
+	maxCount    = 1_000_000
+)
+
+var refillRange = between{low: 1e-6, high: maxCount}
+
+// decodeRateLimit reads `rate_limit`. Keys of an algorithm that is not chosen are checked all the same.
+func decodeRateLimit(s *section) *RateLimit {
+	if s == nil {
+		return nil
+	}
+	r := &RateLimit{
+		Algorithm: Algorithm(s.choice("algorithm", "sliding_window", "token_bucket", "adaptive")),
+		Window:    s.duration("window_size", time.Minute, 100*time.Millisecond, longest),
+		Burst:     s.whole("burst_capacity", 20, 1, maxCount),
+
+		AdaptiveThreshold:  s.number("adaptive_threshold", 0.8, between{low: 0, openLow: true, high: 1}),
+		BackoffFactor:      s.number("backoff_factor", 0.7, between{low: 0, openLow: true, high: 1, openHigh: true}),
+		RecoveryFactor:     s.number("recovery_factor", 1.2, between{low: 1, openLow: true, high: 100}),
+		AdaptiveInterval:   s.duration("adaptive_interval", 10*time.Second, 100*time.Millisecond, longest),
+		AdaptiveMinSamples: int(s.whole("adaptive_min_samples", 10, 1, maxCount)),
+
+		Scope:   Scope(s.choice("scope", "proxy", "mesh")),
+		Key:     decodeKey(s),
+		MaxKeys: int(s.whole("max_keys", 1024, 1, 65536)),
+		Headers: HeadersMode(s.choice("headers", "refused", "all", "none")),
+	}
+	r.Requests = decodeRequests(s, r.Window)
+	r.Refill = decodeRefill(s, r)
+	r.Lease = decodeLease(s.subsection("lease"), r.Window)
+	s.end()
+	return r
+}
+
+// decodeRequests reads the limit of a window: `requests`, or requests_per_minute x window / 60 s, rounded down, at
+// least 1.
+func decodeRequests(s *section, window time.Duration) int64 {
+	perMinute := s.whole("requests_per_minute", 100, 1, maxRequests)
+	requests, written := s.optionalWhole("requests", "requests_per_minute x window_size / 60s", 1, maxRequests)
+	if s.has("requests") && s.has("requests_per_minute") {
+		s.mistake("requests", "can't stand beside requests_per_minute; write one of the two")
+	}
+	if written {
+		return requests
+	}
+	// The product needs up to 70 bits. The quotient fits: its upper word is below the divisor.
+	high, low := bits.Mul64(uint64(perMinute), uint64(window))
+	quotient, _ := bits.Div64(high, low, uint64(time.Minute))
+	if quotient > maxRequests {
+		if s.clean() {
+			s.mistake("requests_per_minute", "comes to %d requests in each %s, must be at most %d", quotient, durationText(window), maxRequests)
+		}
+		return maxRequests
+	}
+	return max(int64(quotient), 1)
+}
+
+// decodeRefill reads `refill_rate`, whose default is the limit of a window spread over it.
+func decodeRefill(s *section, r *RateLimit) float64 {
+	refill, written := s.optionalNumber("refill_rate", "requests / window_size", refillRange)
+	if written {
+		return refill
+	}
+	refill = float64(r.Requests) / r.Window.Seconds()
+	if problem := refillRange.problem(refill); problem != "" && r.Algorithm == TokenBucket && s.clean() {
+		s.mistake("refill_rate", "requests / window_size %s tokens a second", problem)
+	}
+	return refill
+}
+
+// decodeLease reads `lease`. A lease is never longer than a tenth of the window: what is lost when its holder goes
+// away stays small.
+func decodeLease(s *section, window time.Duration) Lease {
+	l := Lease{
+		MaxTokens: s.whole("max_tokens", 0, 0, maxCount),
+		TTL:       min(s.duration("ttl", 500*time.Millisecond, shortest, longest), window/10),
+	}
+	s.end()
+	return l
+}
+
+// decodeKey reads `key`: client_ip, path, method, or an object of one entry, {header: NAME} and the like.
+func decodeKey(s *section) []KeyPart {
+	const mostParts = 8
+	items, written := s.list("key", "{header: NAME}, {query: NAME}, {cookie: NAME}, client_ip, path, method", "[]")
+	if !written {
+		return nil
+	}
+	if len(items) > mostParts {
+		s.mistake("key", "must have at most %d entries, got %d", mostParts, len(items))
+		return nil
+	}
+	var parts []KeyPart
+	for _, it := range items {
+		part, ok := decodeKeyPart(s.d, it)
+		switch {
+		case !ok:
+		case slices.Contains(parts, part):
+			s.d.mistake(it.path, "stands twice")
+		default:
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+func decodeKeyPart(d *decoder, it item) (KeyPart, bool) {
+	words, kinds := []string{"client_ip", "path", "method"}, []KeyKind{KeyClientIP, KeyPath, KeyMethod}
+	named := []string{"header", "query", "cookie"}
+	v := it.value
+	switch v.kind {
+	case text:
+		if i := slices.Index(words, v.text); i >= 0 {
+			return KeyPart{Kind: kinds[i]}, true
+		}
+		if slices.Contains(named, v.text) {
+			d.mistake(it.path, "%s needs a name: {%s: NAME}", v.text, v.text)
+			return KeyPart{}, false
+		}
+		d.mistake(it.path, "unknown value %s, %s", quote(v.text), meant(v.text, words))
+		return KeyPart{}, false
+	case object:
+		if len(v.members) != 1 {
+			d.mistake(it.path, "must have one of %s, got %d keys", strings.Join(named, ", "), len(v.members))
+			return KeyPart{}, false
+		}
+		return decodeNamedPart(d, it.path, &v.members[0], named)
+	default:
+		d.mistake(it.path, "must be a string or an object, got %s", v.kind)
+		return KeyPart{}, false
+	}
+}
+
+func decodeNamedPart(d *decoder, path string, m *member, named []string) (KeyPart, bool) {
+	path = memberPath(path, m.name)
+	i := slices.Index(named, m.name)
+	switch {
+	case i < 0:
+		d.mistake(path, "unknown key, %s", meant(m.name, named))
+		return KeyPart{}, false
+	case m.value.broken:
+		return KeyPart{}, false
+	case m.value.kind != text:
+		d.mistake(path, "must be a string, got %s", m.value.kind)
+		return KeyPart{}, false
+	}
+	part := KeyPart{Kind: []KeyKind{KeyHeader, KeyQuery, KeyCookie}[i], Name: m.value.text}
+	problem := ""
+	switch {
+	case part.Kind == KeyHeader:
+		part.Name, problem = headerName(part.Name)
+	case part.Kind == KeyCookie && !token(part.Name):
+		problem = "must be a cookie's name, got " + quote(part.Name)
+	case part.Name == "" || len(part.Name) > maxName || hasControl(part.Name):
+		problem = "must be a query parameter's name, got " + quote(part.Name)
+	}
+	if problem != "" {
+		d.mistake(path, "%s", problem)
+	}
+	return part, problem == ""
+}

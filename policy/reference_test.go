@@ -1,0 +1,60 @@
+package policy
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// everySection is a document in which each section is present and says as little as it may.
+const everySection = `{
+  "clusters": {"NAME": {
+    "rate_limit": {"lease": {}},
+    "circuit_breaker": {"failure_rate": {}, "slow_calls": {}},
+    "retry": {"budget": {}},
+    "fallback": {"default_data": {}, "degraded": {}},
+    "bulkhead": {},
+    "failover": {"to": ["other"]}
+  }},
+  "default": {},
+  "redis": {}
+}`
+
+// knownKeys asks the decoder which keys it knows, by letting it read everySection.
+func knownKeys(t *testing.T) []key {
+	t.Helper()
+	var keys []key
+	d := &decoder{getenv: noVariables, describe: func(k key) { keys = append(keys, k) }}
+	root, err := d.read([]byte(everySection))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.document(&root)
+	if err := asError(d.mistakes); err != nil {
+		t.Fatal(err)
+	}
+	keys = append(keys, key{"admin", "object", "absent: off"})
+	slices.SortFunc(keys, func(a, b key) int { return comparePaths(a.path, b.path) })
+	return slices.Compact(slices.DeleteFunc(keys, func(k key) bool { return strings.HasPrefix(k.path, "default.") }))
+}
+
+// TestReference holds REFERENCE.md against the decoder: one row for each key, with its type, bounds and default.
+func TestReference(t *testing.T) {
+	text, err := os.ReadFile("REFERENCE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]+) \\| ([^|]+) \\| ([^|]+) \\|$")
+	var documented []key
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+		documented = append(documented, key{m[1], m[2], strings.Trim(m[3], "`")})
+	}
+	slices.SortStableFunc(documented, func(a, b key) int { return comparePaths(a.path, b.path) })
+	if diff := cmp.Diff(knownKeys(t), documented, cmp.AllowUnexported(key{})); diff != "" {
+		t.Errorf("the decoder (-) and REFERENCE.md (+) differ:\n%s", diff)
+	}
+}

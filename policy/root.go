@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// document reads the whole of a document. Its keys: clusters, default, redis, admin.
+func (d *decoder) document(root *value) *Document {
+	s := d.section("", root)
+	doc := &Document{}
+	if v := s.find("clusters", "object", "required, unless default or admin is there"); v != nil {
+		doc.Clusters = d.clusters(s.at("clusters"), v)
+	}
+	if v := s.find("default", "object", "absent: off"); v != nil {
+		doc.Default = d.policy(s.at("default"), v)
+	}
+	doc.Redis = decodeRedis(s.section("redis"))
+	if admin := s.section("admin"); admin != nil {
+		admin.end()
+		doc.Admin = true
+		for _, other := range []string{"clusters", "default", "redis"} {
+			if s.has(other) {
+				s.mistake(other, "can't stand beside admin, which is a document of its own")
+			}
+		}
+	}
+	if !s.broken && !s.has("clusters") && !s.has("default") && !s.has("admin") {
+		s.mistake("clusters", "missing; there is nothing to enforce. Write a policy here or in default, or admin: {}")
+	}
+	s.end()
+	d.wantOthers(doc, s.has("redis"))
+	return doc
+}
+
+// clusters reads the entries of `clusters`, in the order of their names.
+func (d *decoder) clusters(path string, v *value) []Cluster {
+	s := d.section(path, v)
+	var all []Cluster
+	for i := range s.members {
+		m := &s.members[i]
+		if problem := clusterPattern(m.name); problem != "" {
+			s.mistake(m.name, "%s", problem)
+			continue
+		}
+		if p := d.policy(s.at(m.name), &m.value); p != nil {
+			all = append(all, Cluster{Pattern: m.name, Policy: p})
+		}
+	}
+	slices.SortFunc(all, func(a, b Cluster) int { return strings.Compare(a.Pattern, b.Pattern) })
+	return all
+}
+
+// policy reads what stands for one cluster.
+func (d *decoder) policy(path string, v *value) *Policy {
+	s := d.section(path, v)
+	p := &Policy{
+		Mode:           decodeMode(s),
+		RateLimit:      decodeRateLimit(s.section("rate_limit")),
+		CircuitBreaker: decodeCircuitBreaker(s.section("circuit_breaker")),
+		Retry:          decodeRetry(s.section("retry")),
+		Fallback:       decodeFallback(s.section("fallback")),
+		Bulkhead:       decodeBulkhead(s.section("bulkhead")),
+		Failover:       decodeFailover(s.section("failover")),
+	}
+	s.end()
+	return p
+}
+
+// decodeMode reads `mode`. YAML 1.1, which Envoy and Kubernetes read, takes a plain off for the boolean false.
+func decodeMode(s *section) Mode {
+	words := []string{"enforce", "shadow", "off"}
+	v := s.find("mode", strings.Join(words, ", "), words[0])
+	if v != nil && v.kind == boolean && !v.truth {
+		return ModeOff
+	}
+	return Mode(s.choose("mode", v, words))
+}
+
+// wantOthers checks what one section says against another one: a limit that is shared through a Redis that the
+// document doesn't have, a failover to the very cluster that fails.
+func (d *decoder) wantOthers(doc *Document, redis bool) {
+	doc.each(func(path string, p *Policy) {
+		if p.RateLimit != nil && p.RateLimit.Scope == ScopeMesh && !redis {
+			d.mistake(path+".rate_limit.scope", "mesh needs the section redis")
+		}
+	})
+	for _, c := range doc.Clusters {
+		if c.Policy.Failover != nil && slices.Contains(c.Policy.Failover.To, c.Pattern) {
+			d.mistake(memberPath("clusters", c.Pattern)+".failover.to", "names the cluster itself")
+		}
+	}
+}
+
+// each calls do for each policy of the document, with its path.
+func (doc *Document) each(do func(path string, p *Policy)) {
+	for _, c := range doc.Clusters {
+		do(memberPath("clusters", c.Pattern), c.Policy)
+	}
+	if doc.Default != nil {
+		do("default", doc.Default)
+	}
+}

@@ -1,0 +1,259 @@
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// section reads an object key by key. What it is asked for are the keys that it knows; end reports the others.
+type section struct {
+	d       *decoder
+	path    string
+	members []member
+	known   []string
+	broken  bool // it is no object, which is noted: nothing can be said about what it lacks
+	before  int  // how many mistakes there were when it was begun
+}
+
+// key is one row of the reference table.
+type key struct{ path, typ, fallback string }
+
+// section begins to read v, which ought to be an object.
+func (d *decoder) section(path string, v *value) *section {
+	s := &section{d: d, path: path, before: d.count}
+	switch {
+	case v.broken:
+		s.broken = true
+	case v.kind == null:
+		s.broken = true
+		d.mistake(path, "must be an object, got null; write {} for the defaults")
+	case v.kind != object:
+		s.broken = true
+		d.mistake(path, "must be an object, got %s", v.kind)
+	default:
+		s.members = v.members
+	}
+	return s
+}
+
+// end reports the keys that nobody asked for.
+func (s *section) end() {
+	for i := range s.members {
+		if name := s.members[i].name; !slices.Contains(s.known, name) {
+			s.d.mistake(memberPath(s.path, name), "unknown key, %s", meant(name, s.known))
+		}
+	}
+}
+
+// at is the path of one of the section's keys.
+func (s *section) at(name string) string { return memberPath(s.path, name) }
+
+// clean says that nothing below the section is wrong so far: only then can its values be held against each other.
+func (s *section) clean() bool { return !s.broken && s.d.count == s.before }
+
+// mistake notes that something is wrong with one of the section's keys.
+func (s *section) mistake(name, format string, args ...any) {
+	s.d.mistake(s.at(name), format, args...)
+}
+
+// has says that a key is written, be it rightly or wrongly.
+func (s *section) has(name string) bool {
+	return slices.ContainsFunc(s.members, func(m member) bool { return m.name == name })
+}
+
+// rename lets a key count as another.
+func (s *section) rename(from, to string) {
+	s.members = slices.Clone(s.members)
+	for i := range s.members {
+		if s.members[i].name == from {
+			s.members[i].name = to
+		}
+	}
+}
+
+// find makes a key known and answers its value; nil where it is absent or already known to be wrong.
+func (s *section) find(name, typ, fallback string) *value {
+	s.known = append(s.known, name)
+	if s.d.describe != nil {
+		s.d.describe(key{s.at(name), typ, fallback})
+	}
+	for i := range s.members {
+		if m := &s.members[i]; m.name == name && !m.value.broken {
+			return &m.value
+		}
+	}
+	return nil
+}
+
+// section begins to read a section within this one; nil where it is absent. Absent means off.
+func (s *section) section(name string) *section {
+	v := s.find(name, "object", "absent: off")
+	if v == nil {
+		return nil
+	}
+	return s.d.section(s.at(name), v)
+}
+
+// subsection is a section whose keys have their defaults even where it is absent.
+func (s *section) subsection(name string) *section {
+	v := s.find(name, "object", "{}")
+	if v == nil {
+		v = &value{kind: object}
+	}
+	return s.d.section(s.at(name), v)
+}
+
+// boolean reads true or false.
+func (s *section) boolean(name string, fallback bool) bool {
+	v := s.find(name, "boolean", strconv.FormatBool(fallback))
+	switch {
+	case v == nil:
+	case v.kind == boolean:
+		return v.truth
+	case v.kind == text && (strings.EqualFold(v.text, "true") || strings.EqualFold(v.text, "false")):
+		if v.substituted {
+			return strings.EqualFold(v.text, "true")
+		}
+		s.mistake(name, "must be a boolean, got the string %s; drop the quotes", quote(v.text))
+	default:
+		s.mistake(name, "must be a boolean, got %s", v.got())
+	}
+	return fallback
+}
+
+// text reads a string; check answers what is wrong with it, or nothing.
+func (s *section) text(name, typ, fallback string, check func(string) (problem string)) string {
+	v := s.find(name, typ, strconv.Quote(fallback))
+	if v == nil {
+		return fallback
+	}
+	if v.kind != text {
+		s.mistake(name, "must be a string, got %s", v.kind)
+		return fallback
+	}
+	if problem := check(v.text); problem != "" {
+		s.mistake(name, "%s", problem)
+		return fallback
+	}
+	return v.text
+}
+
+// choice reads one of some words and answers its index; the first is the default.
+func (s *section) choice(name string, words ...string) int {
+	return s.choose(name, s.find(name, strings.Join(words, ", "), words[0]), words)
+}
+
+func (s *section) choose(name string, v *value, words []string) int {
+	if v == nil {
+		return 0
+	}
+	if v.kind != text {
+		s.mistake(name, "must be one of %s, got %s", strings.Join(words, ", "), v.kind)
+		return 0
+	}
+	i := slices.Index(words, v.text)
+	if i < 0 {
+		s.mistake(name, "unknown value %s, %s", quote(v.text), meant(v.text, words))
+		return 0
+	}
+	return i
+}
+
+// item is one entry of a list.
+type item struct {
+	path  string
+	value *value
+}
+
+// list reads the entries of a list; written is false where the default counts.
+func (s *section) list(name, typ, fallback string) (items []item, written bool) {
+	v := s.find(name, "list of "+typ, fallback)
+	if v == nil {
+		return nil, false
+	}
+	if v.kind != list {
+		s.mistake(name, "must be a list, got %s", v.kind)
+		return nil, false
+	}
+	if len(v.items) > maxList {
+		s.mistake(name, "must have at most %d entries, got %d", maxList, len(v.items))
+		return nil, false
+	}
+	for i := range v.items {
+		if !v.items[i].broken {
+			items = append(items, item{indexPath(s.at(name), i), &v.items[i]})
+		}
+	}
+	return items, true
+}
+
+// texts reads a list of strings. fix answers each as it is kept, or what is wrong with it. None may stand twice.
+func (s *section) texts(name, typ string, fallback []string, fix func(string) (kept, problem string)) []string {
+	items, written := s.list(name, typ, listText(fallback))
+	if !written {
+		return fallback
+	}
+	return s.d.keep(items, fix)
+}
+
+// keep answers the strings of a list, as fix leaves them.
+func (d *decoder) keep(items []item, fix func(string) (kept, problem string)) []string {
+	kept := make([]string, 0, len(items))
+	for _, it := range items {
+		if it.value.kind != text {
+			d.mistake(it.path, "must be a string, got %s", it.value.kind)
+			continue
+		}
+		one, problem := fix(it.value.text)
+		switch {
+		case problem != "":
+			d.mistake(it.path, "%s", problem)
+		case slices.Contains(kept, one):
+			d.mistake(it.path, "%s stands twice", quote(one))
+		default:
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
+// listText shows a default list as YAML would.
+func listText(words []string) string { return "[" + strings.Join(words, ", ") + "]" }
+
+// got says what a value is, for a mistake: a variable's text is shown, since the document doesn't show it.
+func (v *value) got() string {
+	if v.kind == text && v.substituted {
+		return quote(v.text)
+	}
+	return v.kind.String()
+}
+
+// duration reads a duration, see parseDuration. low and high are its bounds.
+func (s *section) duration(name string, fallback, low, high time.Duration) time.Duration {
+	if v, ok := s.optionalDuration(name, durationText(fallback), low, high); ok {
+		return v
+	}
+	return fallback
+}
+
+// optionalDuration is a duration that has no default, or one that note explains.
+func (s *section) optionalDuration(name, note string, low, high time.Duration) (time.Duration, bool) {
+	v := s.find(name, "duration, "+durationText(low)+" to "+durationText(high), note)
+	if v == nil {
+		return 0, false
+	}
+	got, problem := parseDuration(v)
+	switch {
+	case problem != "":
+		s.mistake(name, "%s", problem)
+	case got < low:
+		s.mistake(name, "must be at least %s, got %s", durationText(low), durationText(got))
+	case got > high:
+		s.mistake(name, "must be at most %s, got %s", durationText(high), durationText(got))
+	default:
+		return got, true
+	}
+	return 0, false
+}

@@ -1,0 +1,102 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// kind is the type of a value, the same six in JSON and in google.protobuf.Struct.
+type kind uint8
+
+const (
+	null kind = iota
+	boolean
+	number
+	text
+	list
+	object
+)
+
+// String names a kind as a mistake does: "must be a number, got a string".
+func (k kind) String() string {
+	return [...]string{"null", "a boolean", "a number", "a string", "a list", "an object"}[k]
+}
+
+// value is one node of a document, whichever of the two forms it came in.
+type value struct {
+	kind        kind
+	truth       bool     // boolean
+	number      float64  // number; infinite where JSON's digits say more than a float64 can
+	text        string   // text; and a number's digits as they were written
+	substituted bool     // text that ${NAME} had a part in: it may stand for a number, a boolean or a duration
+	broken      bool     // a mistake about it is already noted; it counts as absent from there on
+	items       []value  // list
+	members     []member // object, in the order of the document, each name once
+}
+
+// member is one entry of an object.
+type member struct {
+	name  string
+	value value
+}
+
+// numberText writes a number as messages and JSON bodies show it.
+func numberText(n float64) string {
+	if abs := math.Abs(n); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		return strconv.FormatFloat(n, 'e', -1, 64)
+	}
+	return strconv.FormatFloat(n, 'f', -1, 64)
+}
+
+// appendJSON appends v as compact JSON, its keys in the order they have.
+func appendJSON(to []byte, v *value) []byte {
+	switch v.kind {
+	case boolean:
+		return strconv.AppendBool(to, v.truth)
+	case number:
+		return append(to, v.text...)
+	case text:
+		return appendJSONString(to, v.text)
+	case list:
+		to = append(to, '[')
+		for i := range v.items {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = appendJSON(to, &v.items[i])
+		}
+		return append(to, ']')
+	case object:
+		to = append(to, '{')
+		for i := range v.members {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = appendJSONString(to, v.members[i].name)
+			to = appendJSON(append(to, ':'), &v.members[i].value)
+		}
+		return append(to, '}')
+	default:
+		return append(to, "null"...)
+	}
+}
+
+// appendJSONString appends s in quotes. Unlike json.Marshal it leaves <, > and & as they are: the body is no HTML.
+func appendJSONString(to []byte, s string) []byte {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(s); err != nil {
+		return strconv.AppendQuote(to, s) // a string always encodes, and a buffer always takes it
+	}
+	return append(to, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))...)
+}
+
+// sortMembers puts an object's members in the order of their names.
+func sortMembers(members []member) {
+	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
+}
