@@ -1,0 +1,123 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/weir-mesh/weir/envoy/render"
+	"github.com/weir-mesh/weir/policy"
+)
+
+func newRenderEnvoy() *cobra.Command {
+	var file, output string
+	o := render.Options{Env: map[string]string{}}
+	cmd := &cobra.Command{
+		Use:   "envoy -f POLICY --upstream NAME=HOST:PORT...",
+		Short: "Write a complete Envoy bootstrap around a policy",
+		Long: `Write a complete Envoy bootstrap around a policy: a listener, a route and a cluster for each upstream, the filter, and
+the rules that give its metrics their labels. A request goes to the upstream whose NAME is its host, and to the first
+upstream when none is.
+
+Without -o one self-contained bootstrap is printed. With -o FILE it is written to FILE, and the filter with its policy
+beside it, to FILE with .ecds.yaml for its ending: Envoy watches that one, so running the same command again reloads
+the policy without a restart. Paths are relative to where this command runs; start Envoy there.
+
+A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when it starts, from --env and --host-env.`,
+		Example: `  weir render envoy -f policy.yaml --upstream aws_pricing=127.0.0.1:9080 > envoy.yaml
+  weir render envoy -f policy.yaml --upstream aws_pricing=pricing.example.com:80 --upstream quotes=h2://10.0.0.7:50051 \
+      --listen 0.0.0.0:8080 --env AWS_RATE_LIMIT=50 -o envoy.yaml`,
+		Args: cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			if file == "" {
+				return errors.New("name the policy document: -f POLICY")
+			}
+			if len(o.Upstreams) == 0 {
+				return errors.New("name at least one upstream: --upstream NAME=HOST:PORT")
+			}
+			return o.Check()
+		},
+		RunE: work(func(cmd *cobra.Command, _ []string) error {
+			document, asJSON, err := readPolicy(file, cmd.InOrStdin(), filterEnvironment(o))
+			if err != nil {
+				return err
+			}
+			if err := coverage(document, o.Upstreams, cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			o.Policy = asJSON
+			return writeBootstrap(o, output, cmd.OutOrStdout())
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&file, "file", "f", "", "the policy document, YAML or JSON; - is standard input")
+	flags.Var((*upstreamsFlag)(&o.Upstreams), "upstream",
+		"an upstream cluster; may be repeated; NAME=h2://HOST:PORT speaks HTTP/2 to it")
+	flags.StringVar(&o.Listen, "listen", render.DefaultListen, "where Envoy listens for traffic, IP:PORT")
+	flags.StringVar(&o.EnvoyAdmin, "envoy-admin", render.DefaultEnvoyAdmin, "where Envoy's admin interface listens, IP:PORT")
+	flags.StringVar(&o.Wasm, "wasm", render.DefaultWasm, "path of weir.wasm, as Envoy opens it")
+	flags.Var(environmentFlag(o.Env), "env", "a variable for ${NAME}, as NAME=VALUE; may be repeated")
+	flags.StringArrayVar(&o.HostEnv, "host-env", nil, "a variable of Envoy's environment for ${NAME}; may be repeated")
+	flags.BoolVar(&o.StringValue, "string-value", false, "give the policy as a string of JSON, as Istio does")
+	flags.StringVarP(&output, "output", "o", "", "write to this file, and the policy to a watched file beside it")
+	return cmd
+}
+
+// filterEnvironment answers for `${NAME}` as the filter will: from --env, and from this machine's environment only
+// what --host-env lets through.
+func filterEnvironment(o render.Options) lookup {
+	return func(name string) (string, bool) {
+		if value, ok := o.Env[name]; ok {
+			return value, true
+		}
+		if slices.Contains(o.HostEnv, name) {
+			return os.LookupEnv(name)
+		}
+		return "", false
+	}
+}
+
+// coverage compares the policy's clusters with the upstreams. A cluster without an upstream is most likely a
+// forgotten flag, and an error; an upstream without a policy may well be meant, and gets a warning.
+func coverage(d *policy.Document, upstreams []render.Upstream, warnings io.Writer) error {
+	var missing []error
+	for _, c := range d.Clusters {
+		named := func(u render.Upstream) bool { return u.Name == c.Pattern }
+		if !strings.Contains(c.Pattern, "*") && !slices.ContainsFunc(upstreams, named) {
+			missing = append(missing, fmt.Errorf("the policy has a cluster %[1]s, but no upstream is named so: add --upstream %[1]s=HOST:PORT", c.Pattern))
+		}
+	}
+	for _, u := range upstreams {
+		named := func(c policy.Cluster) bool { return c.Pattern == u.Name } // For is nil also for `mode: off`
+		if d.For(u.Name) == nil && !slices.ContainsFunc(d.Clusters, named) {
+			fmt.Fprintf(warnings, "weir: warning: no policy applies to upstream %s; its requests pass untouched\n", u.Name)
+		}
+	}
+	return errors.Join(missing...)
+}
+
+func writeBootstrap(o render.Options, output string, out io.Writer) error {
+	if output == "" {
+		bootstrap, err := render.Inline(o)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(bootstrap)
+		return err
+	}
+	files, err := render.Files(o, output)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := file.Replace(); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "wrote %s\n", file.Path)
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-mesh/weir/policy"
+)
+
+// proxy does in a few lines what Envoy with Weir does, and what it does wrong when told to.
+type proxy struct {
+	policy *policy.Policy
+	to     *httputil.ReverseProxy
+	fault  string
+
+	mu        sync.Mutex
+	tokens    float64
+	refilled  time.Time
+	failures  int
+	successes int
+	openUntil time.Time
+	state     string
+}
+
+func newProxy(t *testing.T, p *policy.Policy, upstream, fault string) *proxy {
+	t.Helper()
+	target, err := url.Parse(upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &proxy{
+		policy: p, to: httputil.NewSingleHostReverseProxy(target), fault: fault,
+		tokens: float64(p.RateLimit.Burst), refilled: time.Now(), state: "closed",
+	}
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.state == "open" && now.After(p.openUntil) && p.fault != "never half-open" {
+		p.state, p.successes = "half-open", 0
+	}
+	if p.state == "open" {
+		if p.fault == "requests leak while open" {
+			p.to.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		p.defaultData(w, "circuit_open")
+		return
+	}
+	p.tokens = min(float64(p.policy.RateLimit.Burst), p.tokens+now.Sub(p.refilled).Seconds()*p.policy.RateLimit.Refill)
+	p.refilled = now
+	if p.tokens < 1 && p.fault != "no rate limit" {
+		if p.fault != "no Retry-After" {
+			w.Header().Set("Retry-After", "1")
+		}
+		w.Header().Set("X-Weir-Source", "error")
+		w.Header().Set("X-Weir-Reason", "rate_limited")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	}
+	p.tokens--
+	p.forward(w, r, now)
+}
+
+func (p *proxy) forward(w http.ResponseWriter, r *http.Request, now time.Time) {
+	got := httptest.NewRecorder()
+	p.to.ServeHTTP(got, r)
+	if got.Code < 500 {
+		p.failures = 0
+		p.successes++
+		if p.state == "half-open" && p.successes >= p.policy.CircuitBreaker.SuccessThreshold && p.fault != "never closed" {
+			p.state = "closed"
+		}
+		w.Header().Set("X-Weir-Source", "upstream")
+		fmt.Fprint(w, got.Body)
+		return
+	}
+	p.failures++
+	if (p.state == "half-open" || p.failures >= p.policy.CircuitBreaker.FailureThreshold) && p.fault != "never open" {
+		p.state, p.failures, p.openUntil = "open", 0, now.Add(p.policy.CircuitBreaker.RecoveryTimeout)
+		if p.fault == "half-open too early" {
+			p.openUntil = now.Add(p.policy.CircuitBreaker.RecoveryTimeout / 2)
+		}
+	}
+	if p.fault == "no fallback" {
+		http.Error(w, "upstream's own answer", got.Code)
+		return
+	}
+	p.defaultData(w, "upstream_failure")
+}
+
+func (p *proxy) defaultData(w http.ResponseWriter, reason string) {
+	w.Header().Set("X-Weir-Source", "default")
+	w.Header().Set("X-Weir-Reason", reason)
+	fmt.Fprint(w, `{"degraded":true}`)
+}
+
+func TestStory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for recovery timeouts")
+	}
+	for _, test := range []struct {
+		fault string
+		want  string // in the error; "" for none
+	}{
+		{"", ""},
+		{"no rate limit", "step 2: not seen: 429"},
+		{"no Retry-After", "step 2: not seen: 429"},
+		{"no fallback", "step 3: not seen: default data in place of failure 1"},
+		{"never open", "step 4: not seen: default data while the breaker is open"},
+		{"requests leak while open", "step 4: not seen: 5 requests answered, 5 reached"},
+		{"half-open too early", "step 5: not seen: 1 request reached"},
+		{"never half-open", "step 5: not seen"},
+		{"never closed", "step 7: not seen: after a single failure"},
+	} {
+		t.Run(test.fault, func(t *testing.T) {
+			t.Parallel()
+			printed, got := tell(t, test.fault)
+			if test.want == "" {
+				if got != nil {
+					t.Errorf("%v\n%s", got, printed)
+				}
+				return
+			}
+			if got == nil || !strings.Contains(got.Error(), test.want) {
+				t.Errorf("got %v, want %q\n%s", got, test.want, printed)
+			}
+		})
+	}
+}
+
+func tell(t *testing.T, fault string) (printed string, err error) {
+	t.Helper()
+	document, _, err := quickstartPolicy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := document.For("aws_pricing")
+	p.CircuitBreaker.RecoveryTimeout = 400 * time.Millisecond
+	p.RateLimit.Refill = 10
+	up := &upstream{}
+	behind := httptest.NewServer(up)
+	defer behind.Close()
+	front := httptest.NewServer(newProxy(t, p, behind.URL, fault))
+	defer front.Close()
+	var out bytes.Buffer
+	s := &story{base: front.URL, upstream: up, policy: p, account: &account{out: &out}, slack: 2 * time.Second}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err = s.tell(ctx)
+	return out.String(), err
+}
+
+func TestAccountColoursOnlyWhenAsked(t *testing.T) {
+	for _, color := range []bool{true, false} {
+		var out bytes.Buffer
+		a := &account{out: &out, color: color}
+		if err := a.check(true, "seen"); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(out.String(), "\x1b["); got != color {
+			t.Errorf("color %t: printed %q", color, out.String())
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package examples
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/weir-mesh/weir/envoy/policyfile"
+	"github.com/weir-mesh/weir/envoy/render"
+	"github.com/weir-mesh/weir/envoy/run"
+	"github.com/weir-mesh/weir/policy"
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "rewrite the rendered examples")
+
+// root is the module's root, which the paths in the quickstart hang on.
+const root = "../.."
+
+func TestPoliciesAreWithoutMistakes(t *testing.T) {
+	for _, file := range []string{"quickstart.policy.yaml", "presets.yaml"} {
+		t.Run(file, func(t *testing.T) {
+			decode(t, policyJSON(t, file), nil)
+		})
+	}
+}
+
+// The presets' defaults, and the variables that replace them.
+func TestPresets(t *testing.T) {
+	asJSON := policyJSON(t, "presets.yaml")
+	given := map[string]string{
+		"AWS_RATE_LIMIT": "21", "AZURE_RATE_LIMIT": "101", "GCP_RATE_LIMIT": "61",
+		"CIRCUIT_BREAKER_FAILURE_THRESHOLD": "6", "CIRCUIT_BREAKER_RECOVERY_TIMEOUT": "90s",
+	}
+	for _, test := range []struct {
+		environment map[string]string
+		requests    map[string]int64
+		failures    int
+		recovery    float64
+	}{
+		{nil, map[string]int64{"aws_pricing": 20, "azure_pricing": 100, "gcp_pricing": 60}, 5, 60},
+		{given, map[string]int64{"aws_pricing": 21, "azure_pricing": 101, "gcp_pricing": 61}, 6, 90},
+	} {
+		document := decode(t, asJSON, test.environment)
+		for cluster, requests := range test.requests {
+			p := document.For(cluster)
+			if got := p.RateLimit.Requests; got != requests {
+				t.Errorf("%s: limit %d a minute, want %d", cluster, got, requests)
+			}
+			if got := p.CircuitBreaker.FailureThreshold; got != test.failures {
+				t.Errorf("%s: failure_threshold %d, want %d", cluster, got, test.failures)
+			}
+			if got := p.CircuitBreaker.RecoveryTimeout.Seconds(); got != test.recovery {
+				t.Errorf("%s: recovery_timeout %g s, want %g", cluster, got, test.recovery)
+			}
+		}
+	}
+}
+
+// The WasmPlugin holds the quickstart's policy, under Istio's name for the cluster, also when it is read as
+// Kubernetes reads YAML.
+func TestIstioHasTheSamePolicy(t *testing.T) {
+	raw, err := os.ReadFile("istio-wasmplugin.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plugin struct {
+		Spec struct {
+			VMConfig struct {
+				Env []struct{ Name, ValueFrom, Value string } `json:"env"`
+			} `json:"vmConfig"`
+			PluginConfig json.RawMessage `json:"pluginConfig"`
+		} `json:"spec"`
+	}
+	if err := yaml.Unmarshal(raw, &plugin); err != nil {
+		t.Fatal(err)
+	}
+	environment := map[string]string{}
+	for _, variable := range plugin.Spec.VMConfig.Env {
+		environment[variable.Name] = variable.Value
+	}
+	istio := decode(t, plugin.Spec.PluginConfig, environment)
+	quickstart := decode(t, policyJSON(t, "quickstart.policy.yaml"), nil)
+	got := istio.For("outbound|80||aws-pricing.quickstart.svc.cluster.local")
+	if diff := cmp.Diff(quickstart.For(QuickstartCluster), got); diff != "" {
+		t.Errorf("differs from the quickstart: %s", diff)
+	}
+}
+
+func TestQuickstartIsTheRenderersOutput(t *testing.T) {
+	for _, want := range quickstart(t) {
+		committed := filepath.Join(root, want.Path)
+		if *update {
+			if err := (render.File{Path: committed, Content: want.Content}).Replace(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(committed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want.Content) {
+			t.Errorf("%s is not what is rendered; go test ./envoy/examples -update rewrites it:\n%s", want.Path, cmp.Diff(string(want.Content), string(got)))
+		}
+	}
+}
+
+// Envoy itself takes the bootstrap. In this mode it does not follow the watched file, so no module is needed.
+func TestEnvoyAcceptsTheQuickstart(t *testing.T) {
+	binary, err := run.Find()
+	if errors.Is(err, run.ErrNoEnvoy) {
+		t.Skipf("quickstart.yaml was not shown to Envoy: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(context.Background(), binary.Path, "--mode", "validate", "-c", QuickstartPath, "-l", "warning")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", binary.Path, err, out)
+	}
+}
+
+func quickstart(t *testing.T) []render.File {
+	t.Helper()
+	upstream, err := render.ParseUpstream(QuickstartCluster + "=" + QuickstartUpstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := render.Files(render.Options{
+		Policy:    policyJSON(t, "quickstart.policy.yaml"),
+		Upstreams: []render.Upstream{upstream},
+	}, QuickstartPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func policyJSON(t *testing.T, file string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asJSON, err := policyfile.JSON(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return asJSON
+}
+
+func decode(t *testing.T, asJSON []byte, environment map[string]string) *policy.Document {
+	t.Helper()
+	document, err := policy.Decode(asJSON, func(name string) (string, bool) {
+		value, ok := environment[name]
+		return value, ok
+	})
+	if err == nil {
+		err = document.Unenforced()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}

@@ -1,0 +1,34 @@
+package render
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+)
+
+func address(host string, port uint32) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address:       host,
+		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
+	}}}
+}
+
+// socketAddress reads host:port of a socket that Envoy binds. Envoy binds addresses, not names, so the host is one;
+// port 0 lets the kernel choose.
+func socketAddress(hostPort string) (*corev3.Address, error) {
+	host, portText, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return nil, fmt.Errorf("want HOST:PORT: %w", err)
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		return nil, fmt.Errorf("host must be an IP address such as 127.0.0.1 or 0.0.0.0, got %q", host)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("port must be between 0 and 65535, got %q", portText)
+	}
+	return address(host, uint32(port)), nil
+}

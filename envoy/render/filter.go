@@ -1,0 +1,117 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	httpwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
+	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+const (
+	// filterName names the filter, its root context and its VM. The vm_id is what state in shared data hangs on: it
+	// stays the same over reloads.
+	filterName  = "weir"
+	wasmTypeURL = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
+	wasmRuntime = "envoy.wasm.runtime.v8"
+)
+
+// Filter renders the filter alone, as it stands in an HTTP filter chain.
+func Filter(o Options) (*corev3.TypedExtensionConfig, error) {
+	o = o.withDefaults()
+	configuration, err := configuration(o)
+	if err != nil {
+		return nil, err
+	}
+	environment, err := environment(o)
+	if err != nil {
+		return nil, err
+	}
+	typed, err := anypb.New(&httpwasmv3.Wasm{Config: &wasmv3.PluginConfig{
+		Name:   filterName,
+		RootId: filterName,
+		Vm: &wasmv3.PluginConfig_VmConfig{VmConfig: &wasmv3.VmConfig{
+			VmId:    filterName,
+			Runtime: wasmRuntime,
+			Code: &corev3.AsyncDataSource{Specifier: &corev3.AsyncDataSource_Local{Local: &corev3.DataSource{
+				Specifier: &corev3.DataSource_Filename{Filename: o.Wasm},
+			}}},
+			EnvironmentVariables: environment,
+		}},
+		Configuration: configuration,
+		// After a trap the next request gets a new VM. State is in Envoy's shared data, so it is still there.
+		FailurePolicy: wasmv3.FailurePolicy_FAIL_RELOAD,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	filter := &corev3.TypedExtensionConfig{Name: filterName, TypedConfig: typed}
+	if err := validate(filter); err != nil {
+		return nil, err
+	}
+	return filter, nil
+}
+
+// ECDS renders the content of the watched file: the filter as the one resource of a discovery response. Its version
+// is not written, since Envoy takes what a file holds as new each time the file is replaced.
+func ECDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
+	filter, err := Filter(o)
+	if err != nil {
+		return nil, err
+	}
+	resource, err := anypb.New(filter)
+	if err != nil {
+		return nil, err
+	}
+	response := &discoveryv3.DiscoveryResponse{Resources: []*anypb.Any{resource}}
+	if err := validate(response); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// configuration is the policy in one of the two forms that reach the filter.
+func configuration(o Options) (*anypb.Any, error) {
+	if o.StringValue {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, o.Policy); err != nil {
+			return nil, fmt.Errorf("policy: not JSON: %w", err)
+		}
+		return anypb.New(wrapperspb.String(compact.String()))
+	}
+	document := &structpb.Struct{}
+	if err := protojson.Unmarshal(o.Policy, document); err != nil {
+		return nil, fmt.Errorf("policy: not a JSON object: %w", err)
+	}
+	// Deterministic bytes: the same policy gives the same configuration, so that Envoy can tell a reload that
+	// changes nothing.
+	packed := &anypb.Any{}
+	if err := anypb.MarshalFrom(packed, document, proto.MarshalOptions{Deterministic: true}); err != nil {
+		return nil, err
+	}
+	return packed, nil
+}
+
+// environment is what the filter's `${NAME}` are replaced from. Envoy refuses a name that is given both ways, with
+// a message that does not say where; so it is refused here.
+func environment(o Options) (*wasmv3.EnvironmentVariables, error) {
+	if len(o.Env) == 0 && len(o.HostEnv) == 0 {
+		return nil, nil
+	}
+	hostEnv := slices.Compact(slices.Sorted(slices.Values(o.HostEnv)))
+	for _, name := range hostEnv {
+		if _, both := o.Env[name]; both {
+			return nil, fmt.Errorf("environment variable %s: given with a value and taken from the host's environment; choose one", name)
+		}
+	}
+	return &wasmv3.EnvironmentVariables{HostEnvKeys: hostEnv, KeyValues: o.Env}, nil
+}

@@ -1,0 +1,130 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// connectTimeout bounds how long Envoy waits for a connection to an upstream. It is short, so that the breaker
+// hears of a dead host soon; Envoy's own default is 5 s.
+const connectTimeout = time.Second
+
+// httpProtocolOptions is the key by which a cluster finds its HTTP options.
+// https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/upstreams/http/v3/http_protocol_options.proto
+const httpProtocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+// Upstream is one upstream cluster with one endpoint.
+type Upstream struct {
+	Name  string // the cluster's name: the key under `clusters` in the policy
+	Host  string // an IP address, or a name that Envoy resolves again and again (STRICT_DNS)
+	Port  uint32
+	HTTP2 bool // speak HTTP/2 without TLS (h2c), as gRPC upstreams do
+}
+
+// ParseUpstream reads NAME=HOST:PORT. An IPv6 address stands in brackets. `h2://` before the host asks for HTTP/2.
+func ParseUpstream(s string) (Upstream, error) {
+	name, address, found := strings.Cut(s, "=")
+	if !found {
+		return Upstream{}, fmt.Errorf("upstream %q: want NAME=HOST:PORT", s)
+	}
+	address, http2 := strings.CutPrefix(address, "h2://")
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return Upstream{}, fmt.Errorf("upstream %q: want NAME=HOST:PORT: %w", s, err)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return Upstream{}, fmt.Errorf("upstream %q: port must be between 1 and 65535, got %q", s, portText)
+	}
+	u := Upstream{Name: name, Host: host, Port: uint32(port), HTTP2: http2}
+	if err := u.check(); err != nil {
+		return Upstream{}, fmt.Errorf("upstream %q: %w", s, err)
+	}
+	return u, nil
+}
+
+func (u Upstream) check() error {
+	switch {
+	case u.Name == "":
+		return errors.New("the name is empty")
+	case strings.ContainsAny(u.Name, "*=;,/ \t\r\n"):
+		// `*` would make a wildcard domain, `;` and `=` would end the name inside a metric.
+		return fmt.Errorf("the name %q may not hold any of `*` `=` `;` `,` `/` or white space", u.Name)
+	case u.Host == "":
+		return errors.New("the host is empty")
+	case strings.ContainsAny(u.Host, "/ \t\r\n"):
+		return fmt.Errorf("%q is not a host; write HOST:PORT without a scheme or a path", u.Host)
+	case u.Port < 1 || u.Port > 65535:
+		return fmt.Errorf("port must be between 1 and 65535, got %d", u.Port)
+	}
+	return nil
+}
+
+func checkUpstreams(upstreams []Upstream) error {
+	if len(upstreams) == 0 {
+		return errors.New("at least one upstream is needed")
+	}
+	seen := make(map[string]bool, len(upstreams))
+	for _, u := range upstreams {
+		if err := u.check(); err != nil {
+			return fmt.Errorf("upstream %q: %w", u.Name, err)
+		}
+		// Names become virtual hosts' domains, which Envoy compares without regard to case.
+		folded := strings.ToLower(u.Name)
+		if seen[folded] {
+			return fmt.Errorf("upstream %q is given twice", u.Name)
+		}
+		seen[folded] = true
+	}
+	return nil
+}
+
+func (u Upstream) cluster() (*clusterv3.Cluster, error) {
+	discovery := clusterv3.Cluster_STRICT_DNS
+	if _, err := netip.ParseAddr(u.Host); err == nil {
+		discovery = clusterv3.Cluster_STATIC
+	}
+	c := &clusterv3.Cluster{
+		Name:                 u.Name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: discovery},
+		ConnectTimeout:       durationpb.New(connectTimeout),
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{
+			ClusterName: u.Name,
+			Endpoints: []*endpointv3.LocalityLbEndpoints{{
+				LbEndpoints: []*endpointv3.LbEndpoint{{
+					HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+						Endpoint: &endpointv3.Endpoint{Address: address(u.Host, u.Port)},
+					},
+				}},
+			}},
+		},
+	}
+	if u.HTTP2 {
+		options, err := anypb.New(&httpv3.HttpProtocolOptions{
+			UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+				ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+					ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+						Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+					},
+				},
+			},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("upstream %q: %w", u.Name, err)
+		}
+		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: options}
+	}
+	return c, nil
+}
