@@ -1,0 +1,223 @@
+package bench
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/envoy/render"
+)
+
+// warmUpSeconds of load go before the first round, unmeasured: V8 compiles a module's hot functions a second time.
+const warmUpSeconds = 5
+
+// under is a row with its Envoy and what it did.
+type under struct {
+	row
+	envoy *engine.Envoy
+	pid   int
+	turns []turn
+}
+
+func BenchmarkRequest(b *testing.B) {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		b.Fatal("wrk makes the load and is not installed; on Debian and Ubuntu: apt-get install wrk")
+	}
+	rounds, seconds := setting(b, "BENCH_ROUNDS", 5), setting(b, "BENCH_SECONDS", 5)
+	engine.Announce(os.Stdout)
+	upstream := startUpstream(b)
+	var all []*under
+	for _, r := range rows() {
+		envoy := start(b, r, upstream)
+		all = append(all, &under{row: r, envoy: envoy, pid: envoy.PID()})
+	}
+	for _, u := range all {
+		u.turn(b, warmUpSeconds)
+		u.turns = nil
+	}
+	allBefore, stolenBefore, err := machineTime()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for round := range rounds {
+		for _, u := range all {
+			u.turn(b, seconds)
+			last := u.turns[len(u.turns)-1]
+			fmt.Printf("round %d/%d  %-36s %6.2f us\n", round+1, rounds, u.name, last.cpuMicros())
+		}
+	}
+	allAfter, stolenAfter, err := machineTime()
+	if err != nil {
+		b.Fatal(err)
+	}
+	fmt.Printf("\n%s, %d CPUs, %s/%s; wrk with %d connections; 2 workers; median of %d rounds of %d s\n",
+		cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, connections, rounds, seconds)
+	// Above some percent, something else is running here or beside this machine: measure again.
+	fmt.Printf("stolen by the hypervisor meanwhile: %.1f %% of the CPU time\n\n", 100*float64(stolenAfter-stolenBefore)/float64(allAfter-allBefore))
+	results := make([]result, len(all))
+	for i, u := range all {
+		results[i] = result{name: u.name, turns: u.turns}
+	}
+	if err := writeTable(os.Stdout, results); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func setting(t testing.TB, name string, otherwise int) int {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s: want a number from 1 on, got %q", name, text)
+	}
+	return n
+}
+
+// turn puts the row under load, measures it, checks that it was what we think it was, and adds it to turns.
+func (u *under) turn(t testing.TB, seconds int) {
+	t.Helper()
+	url := u.envoy.URL()
+	u.checkOne(t, url)
+	sawBefore := u.count()
+	completedBefore, okBefore := u.answered()
+	cpuBefore := u.cpu(t)
+
+	var this turn
+	this.took, this.p50, this.p99 = load(t, url, seconds)
+
+	this.cpu = u.cpu(t) - cpuBefore
+	completed, ok := u.answered()
+	this.requests = completed - completedBefore
+	// wrk hangs up in the middle of its last requests, at most one for each connection.
+	if ok -= okBefore; ok < this.requests-connections || ok == 0 {
+		t.Fatalf("%s: %v requests, of which %v were answered 2xx", u.name, this.requests, ok)
+	}
+	if saw := u.count() - sawBefore; u.saw != nil && saw < ok {
+		t.Fatalf("%s: %v requests, of which the filter saw %v", u.name, ok, saw)
+	}
+	var err error
+	if this.memoryKiB, err = memoryKiB(u.pid); err != nil {
+		t.Fatal(err)
+	}
+	u.turns = append(u.turns, this)
+}
+
+// checkOne sends one request and looks at the answer.
+func (u *under) checkOne(t testing.TB, url string) {
+	t.Helper()
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: got %s, want 200", u.name, answer.Status)
+	}
+	if u.verify != nil {
+		u.verify(t, u.envoy, answer)
+	}
+}
+
+func (u *under) count() float64 {
+	if u.saw == nil {
+		return 0
+	}
+	return u.saw(u.envoy)
+}
+
+// answered is how many requests Envoy completed so far, and how many of them with 2xx.
+func (u *under) answered() (completed, ok float64) {
+	stats := u.envoy.Stats()
+	return stats["http.weir.downstream_rq_completed"], stats["http.weir.downstream_rq_2xx"]
+}
+
+func (u *under) cpu(t testing.TB) time.Duration {
+	t.Helper()
+	used, err := cpuTime(u.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return used
+}
+
+// start starts a row's Envoy: what the renderer makes for users, with another filter in the place of Weir.
+func start(t testing.TB, r row, upstream render.Upstream) *engine.Envoy {
+	t.Helper()
+	policy := r.policy
+	if policy == "" {
+		policy = `{"clusters": {}}`
+	}
+	bootstrap, err := render.Bootstrap(render.Options{Policy: []byte(policy), Upstreams: []render.Upstream{upstream}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changeManager(t, bootstrap, func(manager *hcmv3.HttpConnectionManager) {
+		weir, router := manager.GetHttpFilters()[0], manager.GetHttpFilters()[1]
+		manager.HttpFilters = []*hcmv3.HttpFilter{router}
+		if filter := r.filter(t, weir); filter != nil {
+			manager.HttpFilters = []*hcmv3.HttpFilter{filter, router}
+		}
+	})
+	return engine.Start(t, engine.Config{Bootstrap: bootstrap, LogLevel: "warning"})
+}
+
+// startUpstream starts an Envoy that answers everything by itself: the cheapest upstream there is, and always equally fast.
+func startUpstream(t testing.TB) render.Upstream {
+	t.Helper()
+	nowhere := render.Upstream{Name: cluster, Host: "127.0.0.1", Port: 1}
+	bootstrap, err := render.Bootstrap(render.Options{Policy: []byte(`{"clusters": {}}`), Upstreams: []render.Upstream{nowhere}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changeManager(t, bootstrap, func(manager *hcmv3.HttpConnectionManager) {
+		manager.HttpFilters = manager.GetHttpFilters()[1:]
+		manager.GetRouteConfig().GetVirtualHosts()[0].Routes = []*routev3.Route{{
+			Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+			Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
+				Status: http.StatusOK,
+				Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: `{"services": []}`}},
+			}},
+		}}
+	})
+	host, portText, err := net.SplitHostPort(engine.Start(t, engine.Config{Bootstrap: bootstrap, LogLevel: "warning"}).Addr(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return render.Upstream{Name: cluster, Host: host, Port: uint32(port)}
+}
+
+// changeManager changes the HTTP connection manager of the one listener.
+func changeManager(t testing.TB, bootstrap *bootstrapv3.Bootstrap, change func(*hcmv3.HttpConnectionManager)) {
+	t.Helper()
+	filter := bootstrap.GetStaticResources().GetListeners()[0].GetFilterChains()[0].GetFilters()[0]
+	var manager hcmv3.HttpConnectionManager
+	if err := filter.GetTypedConfig().UnmarshalTo(&manager); err != nil {
+		t.Fatal(err)
+	}
+	change(&manager)
+	typed, err := anypb.New(&manager)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: typed}
+}

@@ -1,0 +1,112 @@
+package bench
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	localratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	httpwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/weir-mesh/weir/e2e/engine"
+)
+
+// row is one Envoy of the table.
+type row struct {
+	name string
+	// filter stands before the router; nil: nothing does. weir is what the renderer has put there.
+	filter func(t testing.TB, weir *hcmv3.HttpFilter) *hcmv3.HttpFilter
+	// policy is Weir's, as JSON; empty where its filter is not used.
+	policy string
+	// verify looks at the Envoy and at one answer of it and fails the test if this is not what the row says; nil: nothing to see.
+	verify func(t testing.TB, e *engine.Envoy, answer *http.Response)
+	// saw is how many requests the filter saw so far, by its own account; nil: it keeps none.
+	saw func(e *engine.Envoy) float64
+}
+
+// The rows that the others are compared with.
+const (
+	noFilter    = "no filter"
+	emptyFilter = "empty Go filter"
+)
+
+// cluster is the upstream's name in each Envoy, and in Weir's policies.
+const cluster = "aws_pricing"
+
+// rows is the table, from top to bottom.
+func rows() []row {
+	return []row{
+		{name: noFilter, filter: none},
+		{name: "local_ratelimit", filter: localRateLimit, saw: func(e *engine.Envoy) float64 {
+			return e.WaitStat("weir_bench.http_local_rate_limit.ok", engine.AtLeast(1))
+		}},
+		{name: emptyFilter, filter: empty, verify: isEmptyFilter},
+		{name: "Weir: limit, breaker, default data", filter: weir, policy: quickstart, verify: isWeir, saw: allowed},
+	}
+}
+
+// quickstart has what the demo's policy has, with a limit that refuses nobody.
+const quickstart = `{"clusters": {"` + cluster + `": {
+	"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 1000000, "refill_rate": 1000000},
+	"circuit_breaker": {},
+	"fallback": {"enable_cache_fallback": false, "default_data": {"body": {"services": [], "degraded": true}}}
+}}}`
+
+func none(testing.TB, *hcmv3.HttpFilter) *hcmv3.HttpFilter { return nil }
+
+func weir(_ testing.TB, weir *hcmv3.HttpFilter) *hcmv3.HttpFilter { return weir }
+
+// empty is Weir's own configuration with another module and nothing to read.
+func empty(t testing.TB, weir *hcmv3.HttpFilter) *hcmv3.HttpFilter {
+	var filter httpwasmv3.Wasm
+	if err := weir.GetTypedConfig().UnmarshalTo(&filter); err != nil {
+		t.Fatal(err)
+	}
+	filter.GetConfig().Configuration = nil
+	filter.GetConfig().GetVmConfig().GetCode().GetLocal().Specifier = &corev3.DataSource_Filename{Filename: "build/empty.wasm"}
+	return httpFilter(t, "empty", &filter)
+}
+
+// localRateLimit is Envoy's own token bucket, with the limit of Weir's row.
+// https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/local_rate_limit_filter
+func localRateLimit(t testing.TB, _ *hcmv3.HttpFilter) *hcmv3.HttpFilter {
+	always := &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{Numerator: 100}}
+	return httpFilter(t, "envoy.filters.http.local_ratelimit", &localratelimitv3.LocalRateLimit{
+		StatPrefix:     "weir_bench",
+		TokenBucket:    &typev3.TokenBucket{MaxTokens: 1_000_000, TokensPerFill: wrapperspb.UInt32(1_000_000), FillInterval: durationpb.New(time.Second)},
+		FilterEnabled:  always,
+		FilterEnforced: always,
+	})
+}
+
+func httpFilter(t testing.TB, name string, config proto.Message) *hcmv3.HttpFilter {
+	typed, err := anypb.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: typed}}
+}
+
+// isEmptyFilter makes sure that there are Wasm VMs at all, one for each worker and one that configured them.
+func isEmptyFilter(_ testing.TB, e *engine.Envoy, _ *http.Response) {
+	e.WaitStat("wasm.envoy.wasm.runtime.v8.active", engine.AtLeast(2))
+}
+
+func isWeir(t testing.TB, _ *engine.Envoy, answer *http.Response) {
+	t.Helper()
+	if got := answer.Header.Get("x-weir-source"); got != "upstream" {
+		t.Fatalf("x-weir-source: got %q, want upstream", got)
+	}
+}
+
+// allowed counts by Weir's own metric.
+func allowed(e *engine.Envoy) float64 {
+	return e.WaitMetric(`weir_requests_total{cluster="`+cluster+`",decision="allowed"}`, engine.AtLeast(1))
+}

@@ -1,0 +1,75 @@
+package bench
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTable(t *testing.T) {
+	turns := func(micros ...int) []turn {
+		var all []turn
+		for _, m := range micros {
+			all = append(all, turn{requests: 1000, cpu: time.Duration(m) * time.Millisecond, took: time.Second, p50: 2 * time.Millisecond, p99: 3 * time.Millisecond, memoryKiB: 2048})
+		}
+		return all
+	}
+	var text strings.Builder
+	err := writeTable(&text, []result{
+		{noFilter, turns(21, 20, 90)},
+		{emptyFilter, turns(25, 24, 26)},
+		{"Weir", turns(30, 30, 29)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(text.String()) {
+		got = append(got, strings.Join(strings.Fields(line), " "))
+	}
+	for i, want := range []string{
+		1: "21.00 20.00 90.00 +0.00 -4.00 0.840 2.00 3.00 1000 2 no filter",
+		2: "25.00 24.00 26.00 +4.00 +0.00 1.000 2.00 3.00 1000 2 empty Go filter",
+		3: "30.00 29.00 30.00 +9.00 +5.00 1.200 2.00 3.00 1000 2 Weir",
+	} {
+		if i > 0 && got[i] != want {
+			t.Errorf("line %d: got %q, want %q", i, got[i], want)
+		}
+	}
+}
+
+// A loop that takes a while on the wall takes at least most of it on the CPU.
+func TestCPUTime(t *testing.T) {
+	before, err := cpuTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		after, err := cpuTime(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after-before > 20*time.Millisecond {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("10 s of work took %s", after-before)
+		}
+	}
+}
+
+func TestMemory(t *testing.T) {
+	kib, err := memoryKiB(os.Getpid())
+	if err != nil || kib < 1024 {
+		t.Errorf("got %d KiB, %v; a Go program has more than 1 MiB", kib, err)
+	}
+}
+
+func TestMachineTime(t *testing.T) {
+	all, stolen, err := machineTime()
+	if err != nil || all <= 0 || stolen < 0 || stolen > all {
+		t.Errorf("got %d ticks, %d stolen, %v", all, stolen, err)
+	}
+}

@@ -1,0 +1,346 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weir-mesh/weir/e2e/port"
+)
+
+const (
+	startDeadline = 60 * time.Second // to be ready, with a Wasm module to compile on a busy machine
+	waitDeadline  = 15 * time.Second // for everything that is waited for later
+	stopDeadline  = 10 * time.Second // between SIGTERM and SIGKILL
+	pollInterval  = 10 * time.Millisecond
+)
+
+// Config says what to start. Only Bootstrap is needed.
+type Config struct {
+	// Bootstrap is started as it stands, save that the ports of its admin and its listeners are chosen by the kernel. It
+	// needs an admin address. It is not changed.
+	Bootstrap *bootstrapv3.Bootstrap
+	// KeepPorts keeps the ports too; FreePort gives some.
+	KeepPorts bool
+	// Concurrency is the number of worker threads: at least 2, since that is where state is shared; 0 means 2.
+	Concurrency int
+	// Dir is the folder of Envoy's files, for a bootstrap that names some of them; take it from Dir. Empty: one is made.
+	Dir string
+	// Files are written into Dir before the start, by name.
+	Files map[string][]byte
+	// Env is what is added to Envoy's own environment, NAME=VALUE.
+	Env []string
+	// LogLevel is Envoy's (trace, debug, info, warning, error); empty means info.
+	LogLevel string
+	// ComponentLogLevel is for some components alone, such as "wasm:debug".
+	ComponentLogLevel string
+	// AdminOnly makes Start return as soon as the admin interface answers, though Envoy is not ready, for a test about just that.
+	AdminOnly bool
+}
+
+// Envoy is a running Envoy. Its methods fail the test that started it when something is wrong.
+type Envoy struct {
+	t       testing.TB
+	engine  engine
+	process *process
+	name    string
+	dir     string
+	admin   string // host:port
+}
+
+// Exit is how an Envoy ended that could not start.
+type Exit struct {
+	Status int
+	Logs   string
+}
+
+// Dir returns a new folder that any Envoy of this test may use, in either engine. It is removed at the end.
+func Dir(t testing.TB) string {
+	t.Helper()
+	return t.TempDir()
+}
+
+// FreePort returns a port that stays free until it is used, for a bootstrap that has to name it.
+func FreePort(t testing.TB) uint32 {
+	t.Helper()
+	return uint32(port.Reserve(t))
+}
+
+// Start starts an Envoy and returns when it is ready. It ends with t.
+func Start(t testing.TB, c Config) *Envoy {
+	t.Helper()
+	e := launch(t, c)
+	deadline := time.Now().Add(startDeadline)
+	for {
+		if e.process.ended() {
+			t.Fatalf("Envoy ended before it was ready (status %d)", e.process.cmd.ProcessState.ExitCode())
+		}
+		state := e.readiness()
+		if state == live || (c.AdminOnly && state != silent) {
+			return e
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Envoy was not ready within %s; its /ready says: %s", startDeadline, state)
+		}
+		time.Sleep(pollInterval)
+	}
+}
+
+// StartExpectingFailure starts an Envoy that must not come up, and returns how it ended. The test fails if it gets ready.
+func StartExpectingFailure(t testing.TB, c Config) Exit {
+	t.Helper()
+	e := launch(t, c)
+	deadline := time.Now().Add(startDeadline)
+	for !e.process.ended() {
+		if e.readiness() == live {
+			t.Fatal("Envoy is ready, though it must not start")
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Envoy neither ended nor got ready within %s", startDeadline)
+		}
+		time.Sleep(pollInterval)
+	}
+	return Exit{Status: e.process.cmd.ProcessState.ExitCode(), Logs: e.Logs()}
+}
+
+const adminFile = "admin.address"
+
+func launch(t testing.TB, c Config) *Envoy {
+	t.Helper()
+	chosen, err := chosen()
+	if err != nil {
+		t.Fatalf("e2e engine: %v", err)
+	}
+	if c.Dir == "" {
+		c.Dir = Dir(t)
+	}
+	for name, content := range c.Files {
+		if err := replace(filepath.Join(c.Dir, name), content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bootstrap := proto.CloneOf(c.Bootstrap)
+	if !c.KeepPorts {
+		letKernelChoosePorts(bootstrap)
+	}
+	config, err := protojson.Marshal(bootstrap)
+	if err != nil {
+		t.Fatalf("bootstrap: %v", err)
+	}
+	// Several Envoys of a test may share a folder.
+	name := fmt.Sprintf("weir-e2e-%d-%d", os.Getpid(), time.Now().UnixNano())
+	configPath := filepath.Join(c.Dir, name+".json")
+	if err := replace(configPath, config); err != nil {
+		t.Fatal(err)
+	}
+	level := c.LogLevel
+	if level == "" {
+		level = "info"
+	}
+	args := []string{
+		"--config-path", configPath,
+		"--admin-address-path", filepath.Join(c.Dir, name+"."+adminFile),
+		"--concurrency", strconv.Itoa(max(2, c.Concurrency)),
+		"--log-level", level,
+		// No shared memory and no socket by which two Envoys of one machine could meet.
+		"--disable-hot-restart",
+	}
+	if c.ComponentLogLevel != "" {
+		args = append(args, "--component-log-level", c.ComponentLogLevel)
+	}
+	process, err := start(chosen.command(name, c.Dir, c.Env, args))
+	if err != nil {
+		t.Fatalf("start Envoy: %v", err)
+	}
+	e := &Envoy{t: t, engine: chosen, process: process, name: name, dir: c.Dir}
+	t.Cleanup(func() {
+		e.Stop()
+		if t.Failed() {
+			t.Logf("log of Envoy %s:\n%s", name, withoutInventory(e.Logs()))
+		}
+	})
+	return e
+}
+
+// withoutInventory drops the list of everything compiled in that Envoy begins its log with, thousands of characters a line.
+func withoutInventory(log string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(log) {
+		if _, text, _ := strings.Cut(line, "[source/server/server.cc:"); !strings.Contains(text, "]   ") {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
+}
+
+// letKernelChoosePorts works on listeners with a TCP address and on the admin. Envoy binds a port 0 once for all its workers.
+func letKernelChoosePorts(b *bootstrapv3.Bootstrap) {
+	zero := func(a *corev3.Address) {
+		if socket := a.GetSocketAddress(); socket != nil {
+			socket.PortSpecifier = &corev3.SocketAddress_PortValue{PortValue: 0}
+		}
+	}
+	zero(b.GetAdmin().GetAddress())
+	for _, listener := range b.GetStaticResources().GetListeners() {
+		zero(listener.GetAddress())
+	}
+}
+
+// Dir is the folder of its files.
+func (e *Envoy) Dir() string { return e.dir }
+
+// Logs is all that Envoy wrote so far.
+func (e *Envoy) Logs() string { return e.process.logs.String() }
+
+// WaitLog waits until the log contains text.
+func (e *Envoy) WaitLog(text string) {
+	e.t.Helper()
+	e.wait(func() error {
+		if !strings.Contains(e.Logs(), text) {
+			return fmt.Errorf("the log has no %q", text)
+		}
+		return nil
+	})
+}
+
+// URL is the base address of the first listener, without a slash at its end.
+func (e *Envoy) URL() string {
+	e.t.Helper()
+	return "http://" + e.Addr("")
+}
+
+// Addr is host:port of the listener of that name, or of the first one for "".
+func (e *Envoy) Addr(listener string) string {
+	e.t.Helper()
+	var answer struct {
+		Statuses []struct {
+			Name    string `json:"name"`
+			Address struct {
+				Socket struct {
+					Address string `json:"address"`
+					Port    uint32 `json:"port_value"`
+				} `json:"socket_address"`
+			} `json:"local_address"`
+		} `json:"listener_statuses"`
+	}
+	text := e.Admin("/listeners?format=json")
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		e.t.Fatalf("/listeners: %v in %q", err, text)
+	}
+	for _, l := range answer.Statuses {
+		if listener == "" || l.Name == listener {
+			host := l.Address.Socket.Address
+			if ip := net.ParseIP(host); ip.IsUnspecified() {
+				host = "127.0.0.1"
+			}
+			return net.JoinHostPort(host, strconv.FormatUint(uint64(l.Address.Socket.Port), 10))
+		}
+	}
+	e.t.Fatalf("no listener %q in %s", listener, text)
+	return ""
+}
+
+// ReplaceFile puts content in the place of a file by rename, which is what Envoy's file watcher waits for. A relative path is
+// one in Dir.
+func (e *Envoy) ReplaceFile(path string, content []byte) {
+	e.t.Helper()
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(e.dir, path)
+	}
+	if err := replace(path, content); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func replace(path string, content []byte) error {
+	next := path + ".next"
+	if err := os.WriteFile(next, content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
+}
+
+// Running says whether the process is still there.
+func (e *Envoy) Running() bool { return !e.process.ended() }
+
+// PID is Envoy's process id on this machine, also when it runs in a container, for accounting by /proc. It needs Linux.
+func (e *Envoy) PID() int {
+	e.t.Helper()
+	// Its own command line has a file name that no other process knows but the Docker client's.
+	commandLines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for _, path := range commandLines {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it ended in the meantime
+		}
+		argv := bytes.Split(text, []byte{0})
+		if filepath.Base(string(argv[0])) == "envoy" && slices.ContainsFunc(argv, func(a []byte) bool {
+			return string(a) == filepath.Join(e.dir, e.name+".json")
+		}) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if err != nil {
+				e.t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	e.t.Fatal("Envoy's process is not to be seen in /proc; is the Docker engine on another machine?")
+	return 0
+}
+
+// Kill9 ends Envoy by SIGKILL, as a crash does, and returns when it is gone.
+func (e *Envoy) Kill9() {
+	e.t.Helper()
+	if err := e.engine.kill(e.name, e.process.cmd.Process.Pid); err != nil {
+		e.t.Fatalf("kill -9: %v", err)
+	}
+	<-e.process.done
+}
+
+// Stop ends Envoy by SIGTERM, after 10 s by SIGKILL, and returns when it is gone. It may be called again.
+func (e *Envoy) Stop() {
+	defer e.engine.remove(e.name)
+	if e.process.ended() {
+		return
+	}
+	_ = e.engine.terminate(e.name, e.process.cmd.Process.Pid) // fails when it has just ended
+	select {
+	case <-e.process.done:
+	case <-time.After(stopDeadline):
+		e.t.Errorf("Envoy did not end by SIGTERM within %s", stopDeadline)
+		_ = e.engine.kill(e.name, e.process.cmd.Process.Pid)
+		e.engine.remove(e.name)
+		<-e.process.done
+	}
+}
+
+func (e *Envoy) wait(done func() error) {
+	e.t.Helper()
+	deadline := time.Now().Add(waitDeadline)
+	for {
+		err := done()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			e.t.Fatalf("waited %s: %v", waitDeadline, err)
+		}
+		time.Sleep(pollInterval)
+	}
+}

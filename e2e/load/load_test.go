@@ -1,0 +1,104 @@
+package load
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weir-mesh/weir/e2e/upstream"
+)
+
+func TestFixedCountOverSeparateConnections(t *testing.T) {
+	u := upstream.New(t)
+	// Nobody is answered before all 16 connections have a request there, and none of them can have a second one.
+	u.Set(upstream.Func(func(w http.ResponseWriter, _ *http.Request) {
+		u.Wait("16 requests at one time", func() bool { _, most := u.InFlight(); return most >= 16 })
+		_, _ = io.WriteString(w, "hello")
+	}))
+	answers := Run(t, Plan{URL: u.URL() + "/p", Host: "prices", Header: http.Header{"X-Trace": {"1"}}, Connections: 16, Requests: 100})
+
+	if got := answers.Statuses(); len(got) != 1 || got[200] != 100 || len(answers.Failed()) != 0 {
+		t.Errorf("statuses %v, %d failed; want 100 times 200", got, len(answers.Failed()))
+	}
+	if u.Count() != 100 {
+		t.Errorf("upstream: got %d requests, want 100", u.Count())
+	}
+	if _, most := u.InFlight(); most != 16 {
+		t.Errorf("at one time: got %d, want 16", most)
+	}
+	for _, a := range answers {
+		if a.Body != "hello" || a.End.Before(a.Start) {
+			t.Errorf("got %q after %s", a.Body, a.End.Sub(a.Start))
+		}
+	}
+	if r := u.Requests()[0]; r.Host != "prices" || r.Path != "/p" || r.Header.Get("x-trace") != "1" || r.Method != "GET" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	u := upstream.New(t)
+	start := time.Now()
+	answers := Run(t, Plan{URL: u.URL(), Connections: 4, Duration: 100 * time.Millisecond})
+	if len(answers) < 4 || len(answers) != u.Count() {
+		t.Errorf("got %d answers, upstream %d", len(answers), u.Count())
+	}
+	for _, at := range answers.Starts() {
+		// Between the look at the clock and Start there may be a pause of the machine, but not one of a second.
+		if begun := at.Sub(start); begun > 1100*time.Millisecond {
+			t.Errorf("begun after %s", begun)
+		}
+	}
+}
+
+func TestRate(t *testing.T) {
+	u := upstream.New(t)
+	start := time.Now()
+	answers := Run(t, Plan{URL: u.URL(), Requests: 41, Rate: 200})
+	starts := slices.SortedFunc(slices.Values(answers.Starts()), time.Time.Compare)
+	for n, at := range starts {
+		if due := time.Duration(n) * 5 * time.Millisecond; at.Sub(start) < due {
+			t.Errorf("request %d began after %s, want %s at the earliest", n, at.Sub(start), due)
+		}
+	}
+	if len(answers.With(200)) != 41 {
+		t.Errorf("got %v", answers.Statuses())
+	}
+}
+
+func TestLeaveEarly(t *testing.T) {
+	u := upstream.New(t)
+	u.Set(upstream.Delay(50 * time.Millisecond))
+	answers := Run(t, Plan{URL: u.URL(), Requests: 200, LeaveEarly: 0.5, Seed: 1})
+	left := 0
+	for _, a := range answers {
+		if a.Left {
+			left++
+			if a.Err == nil {
+				t.Errorf("left, and yet answered after %s", a.End.Sub(a.Start))
+			}
+		}
+	}
+	if left < 60 || left > 140 {
+		t.Errorf("%d of 200 left, want about half", left)
+	}
+	if got := answers.Statuses()[200]; got != 200-left || len(answers.Failed()) != 0 {
+		t.Errorf("answered: got %d, want %d; failed %v", got, 200-left, answers.Failed())
+	}
+	u.WaitIdle()
+	// Who leaves before the connection is even made is never seen by the upstream.
+	if gone := u.ClientsGone(); gone == 0 || gone > left {
+		t.Errorf("upstream saw %d leave, of %d", gone, left)
+	}
+}
+
+func TestFailedRequests(t *testing.T) {
+	u := upstream.New(t)
+	u.Set(upstream.HalfBody(10))
+	answers := Run(t, Plan{URL: u.URL(), Connections: 2, Requests: 4})
+	if len(answers.Failed()) != 4 || len(answers.Statuses()) != 0 {
+		t.Errorf("got %d failed, statuses %v; want 4 and none", len(answers.Failed()), answers.Statuses())
+	}
+}

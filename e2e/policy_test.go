@@ -1,0 +1,180 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/upstream"
+	"github.com/weir-mesh/weir/envoy/render"
+)
+
+// badPolicy has one mistake of several kinds; badLines is what the log must say of each.
+const badPolicy = `
+clusters:
+  aws:
+    rate_limit: {algorithm: token_bucket, burst_capacity: 0, refil_rate: 1}
+    circuit_breaker: {recovery_timeout: soon, expected_failures: [6xx]}
+`
+
+var badLines = []string{
+	"clusters.aws.rate_limit.burst_capacity: must be at least 1, got 0",
+	"clusters.aws.rate_limit.refil_rate: unknown key, did you mean `refill_rate`?",
+	"clusters.aws.circuit_breaker.recovery_timeout: ",
+	"clusters.aws.circuit_breaker.expected_failures[0]: ",
+}
+
+// TestEnvoyRefusesToStartWithABadPolicy, in both forms of the document.
+func TestEnvoyRefusesToStartWithABadPolicy(t *testing.T) {
+	t.Parallel()
+	for _, stringValue := range []bool{false, true} {
+		o := options(t, badPolicy, map[string]*upstream.Upstream{"aws": upstream.New(t)})
+		o.StringValue = stringValue
+		bootstrap, err := render.Bootstrap(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exit := engine.StartExpectingFailure(t, engine.Config{Bootstrap: bootstrap})
+		if exit.Status == 0 {
+			t.Error("exit status 0")
+		}
+		for _, line := range badLines {
+			if !strings.Contains(exit.Logs, line) {
+				t.Errorf("StringValue %v: the log has no %q", stringValue, line)
+			}
+		}
+	}
+}
+
+// TestReload changes the policy by its watched file: a bad one is refused with the old one still enforced, a good one
+// holds from then on, and neither forgets the counters and the breaker.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	u, failing := upstream.New(t), upstream.New(t)
+	failing.Set(upstream.Status(500))
+	upstreams := map[string]*upstream.Upstream{"aws": u, "failing": failing}
+	policy := func(burst int, headers string) string {
+		return fmt.Sprintf(`
+clusters:
+  aws:
+    rate_limit: {algorithm: token_bucket, burst_capacity: %d, refill_rate: 0.001, headers: %s}
+  failing:
+    circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}
+`, burst, headers)
+	}
+	dir := engine.Dir(t)
+	watched := func(policy string) []byte {
+		o := options(t, policy, upstreams)
+		o.ECDS = filepath.Join(dir, "weir.yaml")
+		response, err := render.ECDS(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := render.YAML(response)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return content
+	}
+	o := options(t, policy(3, "refused"), upstreams)
+	o.ECDS = filepath.Join(dir, "weir.yaml")
+	bootstrap, err := render.Bootstrap(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: map[string][]byte{"weir.yaml": watched(policy(3, "refused"))}})
+	w := &weir{Envoy: e, t: t, url: e.URL()}
+	const ecds = "extension_config_discovery.http_filter."
+	updates := func(kind string) string {
+		for name := range w.Stats() {
+			if strings.Contains(name, ecds) && strings.HasSuffix(name, "."+kind) {
+				return name
+			}
+		}
+		t.Fatalf("Envoy has no statistic %s…%s", ecds, kind)
+		return ""
+	}
+
+	// Two of three are used, and the other breaker is open.
+	for range 2 {
+		if a := w.get("aws", "/"); a.status != 200 || a.header.Get("ratelimit") != "" {
+			t.Fatalf("before the reload: %+v", a)
+		}
+	}
+	w.get("failing", "/")
+	if a := w.get("failing", "/"); a.reason() != "circuit_open" {
+		t.Fatalf("before the reload: %+v", a)
+	}
+
+	// A bad one.
+	rejected := updates("config_fail")
+	before := w.Stats()[rejected]
+	w.ReplaceFile("weir.yaml", watched(badPolicy))
+	w.WaitStat(rejected, engine.AtLeast(before+1))
+	for _, line := range badLines {
+		w.WaitLog(line)
+	}
+	if a := w.get("failing", "/"); a.reason() != "circuit_open" {
+		t.Errorf("after a bad policy the old one must hold: %+v", a)
+	}
+
+	// A good one: it shows its headers, and what was used is still used.
+	accepted := updates("config_reload")
+	before = w.Stats()[accepted]
+	w.ReplaceFile("weir.yaml", watched(policy(3, "all")))
+	w.WaitStat(accepted, engine.AtLeast(before+1))
+	var last answer
+	eventually(t, func() error { // the workers take it up one after the other
+		last = w.get("aws", "/")
+		if last.header.Get("ratelimit") == "" {
+			return fmt.Errorf("the new policy does not hold yet: %+v", last)
+		}
+		return nil
+	})
+	if r := last.header.Get("x-ratelimit-remaining"); r != "0" {
+		t.Errorf("two of three were used before the reload, now %s remain", r)
+	}
+	if a := w.get("aws", "/"); a.status != 429 {
+		t.Errorf("the reload gave a free burst: %+v", a)
+	}
+	if a := w.get("failing", "/"); a.reason() != "circuit_open" {
+		t.Errorf("the reload closed a breaker: %+v", a)
+	}
+	if n := u.Count(); n != 3 {
+		t.Errorf("%d requests reached the upstream, the limit is 3", n)
+	}
+}
+
+// TestForgedHeaders: what only Weir may say, a client can't, neither to Weir nor to the upstream.
+func TestForgedHeaders(t *testing.T) {
+	t.Parallel()
+	u := upstream.New(t)
+	w := start(t, `
+clusters:
+  aws:
+    circuit_breaker: {timeout: 5s}
+`, map[string]*upstream.Upstream{"aws": u})
+	r := w.request(t.Context(), "GET", "aws", "/")
+	r.Header.Set("X-Weir-Cluster", "other")
+	r.Header.Add("x-weir-source", "cache")
+	r.Header.Add("x-weir-source", "default")
+	r.Header.Set("x-weird", "stays")
+	r.Header.Set("x-envoy-upstream-rq-timeout-ms", "1")
+	if a := w.do(r); a.status != 200 || a.source() != "upstream" {
+		t.Fatalf("%+v", a)
+	}
+	got := u.Requests()[0].Header
+	for name := range got {
+		if strings.HasPrefix(strings.ToLower(name), "x-weir-") {
+			t.Errorf("%s reached the upstream: %q", name, got[name])
+		}
+	}
+	if got.Get("x-weird") != "stays" {
+		t.Errorf("a header that only looks alike was removed: %v", got)
+	}
+	if ms := got.Get("x-envoy-expected-rq-timeout-ms"); ms != "5000" {
+		t.Errorf("the router was told to wait %q ms, the policy says 5000", ms)
+	}
+}
