@@ -23,7 +23,7 @@ func parseDuration(v *value) (answer time.Duration, problem string) {
 		return seconds(v.number), ""
 	case text:
 		if n, ok := parseNumber(v.text); ok {
-			if v.substituted {
+			if v.mayBeNumber() {
 				return seconds(n), ""
 			}
 			return 0, shape + quote(v.text) + "; drop the quotes or add a unit"

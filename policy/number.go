@@ -86,7 +86,7 @@ func (s *section) inRange(name string, v *value, b between) (float64, bool) {
 		case !numeric:
 			s.mistake(name, "must be a number, got %s", v.got())
 			return 0, false
-		case !v.substituted:
+		case !v.mayBeNumber():
 			s.mistake(name, "must be a number, got the string %s; drop the quotes", quote(v.text))
 			return 0, false
 		}
@@ -110,4 +110,15 @@ func parseNumber(s string) (float64, bool) {
 	}
 	n, err := strconv.ParseFloat(s, 64)
 	return n, err == nil || math.IsInf(n, 0)
+}
+
+// looksFractional says whether a Struct's text looks like a number that is not whole. Envoy's YAML loader makes numbers of
+// whole ones alone and hands over 1.67 as the string "1.67" (ValueUtil::loadFromYaml; seen in Envoy 1.40), so such a text
+// is taken as the number that its writer meant.
+func looksFractional(s string) bool {
+	if _, numeric := parseNumber(s); !numeric {
+		return false
+	}
+	_, err := strconv.ParseInt(s, 10, 64)
+	return err != nil
 }

@@ -93,6 +93,7 @@ func (d *decoder) structValue(raw []byte, at *place, depth int) (value, error) {
 				return errNotUTF8
 			}
 			v = value{kind: text, text: string(f.bytes)}
+			v.unquoted = looksFractional(v.text)
 		case f.number == valueBool && f.kind == protowire.VarintType:
 			v = value{kind: boolean, truth: f.bits != 0}
 		case f.number == valueStruct && f.kind == protowire.BytesType:

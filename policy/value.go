@@ -33,6 +33,7 @@ type value struct {
 	number      float64  // number; infinite where JSON's digits say more than a float64 can
 	text        string   // text; and a number's digits as they were written
 	substituted bool     // text that ${NAME} had a part in: it may stand for a number, a boolean or a duration
+	unquoted    bool     // text that was a number with a fraction in YAML, see looksFractional; it may stand for one, too
 	broken      bool     // a mistake about it is already noted; it counts as absent from there on
 	items       []value  // list
 	members     []member // object, in the order of the document, each name once
@@ -43,6 +44,9 @@ type member struct {
 	name  string
 	value value
 }
+
+// mayBeNumber says whether a text may stand for a number although its type says otherwise.
+func (v *value) mayBeNumber() bool { return v.substituted || v.unquoted }
 
 // numberText writes a number as messages and JSON bodies show it.
 func numberText(n float64) string {

@@ -79,9 +79,10 @@ func ECDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
 	return response, nil
 }
 
-// configuration is the policy in one of the two forms that reach the filter.
+// configuration is the policy in one of the two forms that reach the filter. A StringValue also where a Struct would
+// change the policy on its way through a YAML file.
 func configuration(o Options) (*anypb.Any, error) {
-	if o.StringValue {
+	if o.StringValue || fractionInData(o.Policy) {
 		var compact bytes.Buffer
 		if err := json.Compact(&compact, o.Policy); err != nil {
 			return nil, fmt.Errorf("policy: not JSON: %w", err)

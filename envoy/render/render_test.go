@@ -266,3 +266,24 @@ func unpack(t *testing.T, packed *anypb.Any) proto.Message {
 	}
 	return m
 }
+
+// TestFractionsInDataSurviveYAML: Envoy's YAML loader would make "1.5" of 1.5, and the filter could not tell.
+func TestFractionsInDataSurviveYAML(t *testing.T) {
+	for policy, want := range map[string]string{
+		`{"clusters":{"a":{"fallback":{"default_data":{"body":{"price":[1.5]}}}}}}`: "google.protobuf.StringValue",
+		`{"clusters":{"a":{"fallback":{"default_data":{"body":{"price":[15]}}}}}}`:  "google.protobuf.Struct",
+		`{"clusters":{"a":{"rate_limit":{"refill_rate":1.5}}}}`:                     "google.protobuf.Struct",
+	} {
+		filter, err := Filter(Options{Policy: []byte(policy)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := YAML(filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s: no %s in\n%s", policy, want, text)
+		}
+	}
+}
