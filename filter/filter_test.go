@@ -11,7 +11,8 @@ import (
 	"testing"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/proxytest"
-	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/weir-mesh/weir/filter/host"
 )
 
 // The compiled module under the SDK's emulator: what needs no real Envoy, in a second instead of ten. Shared data,
@@ -35,7 +36,7 @@ var module = sync.OnceValues(func() ([]byte, error) {
 })
 
 // emulate starts the module with a configuration. Emulators are process-wide: such tests do not run in parallel.
-func emulate(t *testing.T, configuration string, cluster string) (proxytest.HostEmulator, types.OnPluginStartStatus) {
+func emulate(t *testing.T, configuration string) (proxytest.HostEmulator, host.StartStatus) {
 	t.Helper()
 	wasm, err := module()
 	if err != nil {
@@ -51,27 +52,24 @@ func emulate(t *testing.T, configuration string, cluster string) (proxytest.Host
 		}
 	})
 	option := proxytest.NewEmulatorOption().WithVMContext(vm).WithPluginConfiguration([]byte(configuration))
-	if cluster != "" {
-		option = option.WithProperty([]string{"xds", "cluster_name"}, []byte(cluster))
-	}
-	host, reset := proxytest.NewHostEmulator(option)
+	emulator, reset := proxytest.NewHostEmulator(option)
 	t.Cleanup(reset)
-	if status := host.StartVM(); status != types.OnVMStartStatusOK {
-		t.Fatalf("the VM did not start: %v", status)
+	if !emulator.StartVM() {
+		t.Fatal("the VM did not start")
 	}
-	return host, host.StartPlugin()
+	return emulator, emulator.StartPlugin()
 }
 
-var get = [][2]string{{":method", "GET"}, {":path", "/"}, {":authority", "aws"}}
+var get = [][2]string{{":method", "GET"}, {":path", "/"}, {":authority", "a"}}
 
 func TestMistakesStopThePluginAndAreAllLogged(t *testing.T) {
-	host, status := emulate(t, `{"clusters": {"aws": {
+	proxy, status := emulate(t, `{"clusters": {"aws": {
 		"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 0, "burst": 3},
-		"circuit_breaker": {"recovery_timeout": "soon"}}}}`, "")
-	if status != types.OnPluginStartStatusFailed {
+		"circuit_breaker": {"recovery_timeout": "soon"}}}}`)
+	if status != host.StartFailed {
 		t.Error("the plugin started")
 	}
-	log := host.GetErrorLogs()
+	log := proxy.GetErrorLogs()
 	for _, want := range []string{
 		"clusters.aws.rate_limit.burst_capacity: must be at least 1, got 0",
 		"clusters.aws.rate_limit.burst: unknown key",
@@ -87,92 +85,99 @@ func TestMistakesStopThePluginAndAreAllLogged(t *testing.T) {
 }
 
 func TestWhatIsNotEnforcedYetIsRefused(t *testing.T) {
-	host, status := emulate(t, `{"clusters": {"aws": {"bulkhead": {"max_concurrent": 3}}}}`, "")
-	if log := host.GetErrorLogs(); status != types.OnPluginStartStatusFailed || len(log) != 1 || !strings.Contains(log[0], "clusters.aws.bulkhead") {
+	proxy, status := emulate(t, `{"clusters": {"aws": {"bulkhead": {"max_concurrent": 3}}}}`)
+	if log := proxy.GetErrorLogs(); status != host.StartFailed || len(log) != 1 || !strings.Contains(log[0], "clusters.aws.bulkhead") {
 		t.Errorf("status %v, log %q", status, log)
 	}
 }
 
-func TestCompiledFilterLimits(t *testing.T) {
-	host, status := emulate(t, `{"clusters": {"a*": {"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 1, "refill_rate": 0.001}}}}`, "aws")
-	if status != types.OnPluginStartStatusOK {
-		t.Fatalf("the plugin did not start: %q", host.GetErrorLogs())
+// TestCompiledFilter runs one module, since compiling it takes the emulator some seconds: a limit, a breaker with default
+// data, and clusters that no policy names.
+func TestCompiledFilter(t *testing.T) {
+	proxy, status := emulate(t, `{"clusters": {
+		"limit*": {"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 1, "refill_rate": 0.001}},
+		"fragile": {"circuit_breaker": {"failure_threshold": 2},
+			"fallback": {"enable_cache_fallback": false, "default_data": {"body": {"services": []}}}}}}`)
+	if status != host.StartOK {
+		t.Fatalf("the plugin did not start: %q", proxy.GetErrorLogs())
 	}
-	first := host.InitializeHttpContext()
-	if action := host.CallOnRequestHeaders(first, append(slices.Clone(get), [2]string{"x-weir-source", "forged"}), true); action != types.ActionContinue {
-		t.Fatalf("first: %v", action)
+	route := func(cluster string) {
+		set(t, proxy, []string{"xds", "cluster_name"}, []byte(cluster))
 	}
-	if headers := host.GetCurrentRequestHeaders(first); slices.ContainsFunc(headers, func(h [2]string) bool { return strings.HasPrefix(h[0], "x-weir-") }) {
-		t.Errorf("a client's x-weir header reached the upstream: %v", headers)
-	}
-	second := host.InitializeHttpContext()
-	if action := host.CallOnRequestHeaders(second, get, true); action != types.ActionPause {
-		t.Fatalf("second: %v", action)
-	}
-	reply := host.GetSentLocalResponse(second)
-	if reply == nil || reply.StatusCode != 429 || !strings.Contains(string(reply.Data), `"title":"RateLimitExceeded"`) {
-		t.Errorf("reply: %+v", reply)
-	}
-	for name, want := range map[string]uint64{"allowed": 1, "rate_limited": 1, "circuit_open": 0} {
-		if got, err := host.GetCounterMetric("weir_requests_total_cluster_=aws;_decision_=" + name + ";"); err != nil || got != want {
-			t.Errorf("%s: %d, want %d (%v)", name, got, want, err)
-		}
-	}
-}
 
-func TestRequestsWithoutAPolicyPassUntouched(t *testing.T) {
-	for name, cluster := range map[string]string{"no such cluster in the policy": "other", "no cluster at all": ""} {
-		t.Run(name, func(t *testing.T) {
-			host, _ := emulate(t, `{"clusters": {"aws": {"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 1, "refill_rate": 0.001}}}}`, cluster)
-			for range 3 {
-				id := host.InitializeHttpContext()
-				if host.CallOnRequestHeaders(id, get, true) != types.ActionContinue {
-					t.Fatal("refused")
-				}
-				answer := [][2]string{{":status", "500"}}
-				host.CallOnResponseHeaders(id, answer, true)
-				if headers := host.GetCurrentResponseHeaders(id); len(headers) != 1 {
-					t.Errorf("touched: %v", headers)
-				}
-				host.CompleteHttpContext(id)
+	t.Run("requests without a cluster, or without a policy for it, pass untouched", func(t *testing.T) {
+		for i := range 4 {
+			if i == 2 {
+				route("other")
 			}
-		})
-	}
-}
-
-func TestCompiledFilterOpensAndAnswersFromDefaultData(t *testing.T) {
-	host, status := emulate(t, `{"clusters": {"aws": {"circuit_breaker": {"failure_threshold": 2},
-		"fallback": {"enable_cache_fallback": false, "default_data": {"body": {"services": []}}}}}}`, "aws")
-	if status != types.OnPluginStartStatusOK {
-		t.Fatalf("the plugin did not start: %q", host.GetErrorLogs())
-	}
-	code := binary.LittleEndian.AppendUint64(nil, 500)
-	for i := range 2 {
-		id := host.InitializeHttpContext()
-		if host.CallOnRequestHeaders(id, get, true) != types.ActionContinue {
-			t.Fatalf("request %d was refused", i)
+			id := proxy.InitializeHttpContext()
+			if proxy.CallOnRequestHeaders(id, get, true) != host.Continue {
+				t.Fatal("refused")
+			}
+			proxy.CallOnResponseHeaders(id, [][2]string{{":status", "500"}}, true)
+			if headers := proxy.GetCurrentResponseHeaders(id); len(headers) != 1 {
+				t.Errorf("touched: %v", headers)
+			}
+			proxy.CompleteHttpContext(id)
 		}
-		for path, value := range map[string][]byte{"code": code, "code_details": []byte("via_upstream")} {
-			if err := host.SetProperty([]string{"response", path}, value); err != nil {
-				t.Fatal(err)
+	})
+
+	t.Run("a limit refuses", func(t *testing.T) {
+		route("limited")
+		first := proxy.InitializeHttpContext()
+		if proxy.CallOnRequestHeaders(first, append(slices.Clone(get), [2]string{"x-weir-source", "forged"}), true) != host.Continue {
+			t.Fatal("the first request was refused")
+		}
+		if headers := proxy.GetCurrentRequestHeaders(first); slices.ContainsFunc(headers, func(h [2]string) bool { return strings.HasPrefix(h[0], "x-weir-") }) {
+			t.Errorf("a client's x-weir header reached the upstream: %v", headers)
+		}
+		second := proxy.InitializeHttpContext()
+		if proxy.CallOnRequestHeaders(second, get, true) != host.Pause {
+			t.Fatal("the second request was let through")
+		}
+		reply := proxy.GetSentLocalResponse(second)
+		if reply == nil || reply.StatusCode != 429 || !strings.Contains(string(reply.Data), `"title":"RateLimitExceeded"`) {
+			t.Errorf("reply: %+v", reply)
+		}
+		for name, want := range map[string]uint64{"allowed": 1, "rate_limited": 1, "circuit_open": 0} {
+			if got, err := proxy.GetCounterMetric("weir_requests_total_cluster_=limited;_decision_=" + name + ";"); err != nil || got != want {
+				t.Errorf("%s: %d, want %d (%v)", name, got, want, err)
 			}
 		}
-		if host.CallOnResponseHeaders(id, [][2]string{{":status", "500"}}, false) != types.ActionPause {
-			t.Fatal("the failing answer was not replaced")
+	})
+
+	t.Run("failures open the breaker, and default data answers", func(t *testing.T) {
+		route("fragile")
+		set(t, proxy, []string{"response", "code"}, binary.LittleEndian.AppendUint64(nil, 500))
+		set(t, proxy, []string{"response", "code_details"}, []byte("via_upstream"))
+		for i := range 2 {
+			id := proxy.InitializeHttpContext()
+			if proxy.CallOnRequestHeaders(id, get, true) != host.Continue {
+				t.Fatalf("request %d was refused", i)
+			}
+			if proxy.CallOnResponseHeaders(id, [][2]string{{":status", "500"}}, false) != host.Pause {
+				t.Fatal("the failing answer was not replaced")
+			}
+			if reply := proxy.GetSentLocalResponse(id); reply == nil || reply.StatusCode != 200 || string(reply.Data) != `{"services":[]}` {
+				t.Fatalf("reply: %+v", reply)
+			}
+			proxy.CompleteHttpContext(id)
 		}
-		if reply := host.GetSentLocalResponse(id); reply == nil || reply.StatusCode != 200 || string(reply.Data) != `{"services":[]}` {
-			t.Fatalf("reply: %+v", reply)
+		if proxy.CallOnRequestHeaders(proxy.InitializeHttpContext(), get, true) != host.Pause {
+			t.Fatal("the breaker did not open")
 		}
-		host.CompleteHttpContext(id)
-	}
-	id := host.InitializeHttpContext()
-	if host.CallOnRequestHeaders(id, get, true) != types.ActionPause {
-		t.Fatal("the breaker did not open")
-	}
-	if log := host.GetInfoLogs(); !slices.Contains(log, "weir: aws: circuit breaker closed -> open (status 500)") {
-		t.Errorf("log: %q", log)
-	}
-	if state, err := host.GetGaugeMetric("weir_breaker_state_cluster_=aws;"); err != nil || state != 2 {
-		t.Errorf("weir_breaker_state: %d (%v)", state, err)
+		if log := proxy.GetInfoLogs(); !slices.Contains(log, "weir: fragile: circuit breaker closed -> open (status 500)") {
+			t.Errorf("log: %q", log)
+		}
+		if state, err := proxy.GetGaugeMetric("weir_breaker_state_cluster_=fragile;"); err != nil || state != 2 {
+			t.Errorf("weir_breaker_state: %d (%v)", state, err)
+		}
+	})
+}
+
+func set(t *testing.T, proxy proxytest.HostEmulator, path []string, value []byte) {
+	t.Helper()
+	if err := proxy.SetProperty(path, value); err != nil {
+		t.Fatal(err)
 	}
 }

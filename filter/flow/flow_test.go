@@ -31,6 +31,7 @@ func (r *record) Answered(source fallback.Source) { r.add("answered %v", source)
 func (r *record) Transition(from, to breaker.Status, cause string) {
 	r.add("%v -> %v: %s", from, to, cause)
 }
+
 func (r *record) Conflicts(n int) {
 	if n > 0 {
 		r.add("%d conflicts", n)
