@@ -1,0 +1,136 @@
+package ratelimit
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// Adopt makes state a state of this limit that knows what old, a state of another limit, knows of use, so that a policy
+// that is loaded anew gives no free burst. An old that is no usable state of any limit leaves state fresh. The two do
+// not overlap.
+//
+// Between windows each admission keeps its time, never dated earlier than it was: an admission after the change finds itself,
+// those before it and those that old knew in the last (new) window to be no more than the new limit. A window that became longer
+// reaches back to where old knows nothing; a bucket knows no single times. There the new limit is at least as used as the
+// old was, as a share and in requests:
+//
+//	left' <= limit' - used    left' / limit' <= left / limit
+//
+// An adaptive limit keeps its current limit, in proportion, and what it has counted.
+func (l *Limiter) Adopt(state, old []byte, now int64) {
+	if l.Usable(old) {
+		copy(state, old)
+		return
+	}
+	l.Reset(state)
+	from, ok := described(old)
+	if !ok {
+		return
+	}
+	now = heldTime(now)
+	if l.kind == kindBucket {
+		l.adoptLevel(state, &from, old, now)
+	} else {
+		for _, u := range l.knownTo(&from, old, now) {
+			l.load(state, u)
+		}
+	}
+	if l.adaptive != nil && from.adaptive != nil {
+		current := share(getI64(old, atCurrent), l.limit, from.limit, false)
+		copy(state[atCurrent:adaptiveFixed], old[atCurrent:adaptiveFixed])
+		putI64(state, atCurrent, min(max(current, l.adaptive.lowest), l.adaptive.highest))
+	}
+	l.seal(state)
+}
+
+// adoptLevel takes from a full bucket what old has used.
+func (l *Limiter) adoptLevel(state []byte, from *Limiter, old []byte, now int64) {
+	var missing int64
+	b := Bucket{At: now}
+	if from.kind == kindBucket {
+		b, _ = from.bucket.refill(loadBucket(old), now)
+		missing = from.bucket.capacity - b.Level
+	} else {
+		_, used := from.Current(old, now)
+		missing = used * nano
+	}
+	if missing == 0 {
+		return
+	}
+	used, limit := from.usedShare(old, now)
+	missing = max(missing, share(l.bucket.capacity, used, limit, true))
+	l.storeBucket(state, Bucket{Level: max(l.bucket.capacity-missing, 0), At: b.At})
+}
+
+// knownTo is what old knows of use, for the window l, the oldest first.
+func (l *Limiter) knownTo(from *Limiter, old []byte, now int64) []use {
+	part, whole := from.usedShare(old, now)
+	shared := share(l.limit, part, whole, true)
+	if from.kind == kindBucket {
+		b := loadBucket(old)
+		if b.At == 0 {
+			return nil
+		}
+		used := max(shared, ceilDiv(from.bucket.capacity-b.Level, nano))
+		if b.At-now > from.bucket.fill {
+			b.At = now
+		}
+		return []use{{at: b.At, n: used}}
+	}
+	used, t := from.usedAt(old, now)
+	if from.foreign(old, now) {
+		return []use{{at: t, n: max(used, shared)}}
+	}
+	known := from.entries.uses(old, nil)
+	if l.window <= from.window {
+		return known
+	}
+	// The missing part of the share are requests that old has let go of: they were a window of its own ago, or longer.
+	gone := max(t-from.window, 1)
+	i := slices.IndexFunc(known, func(u use) bool { return u.at > gone })
+	if i < 0 {
+		i = len(known)
+	}
+	for _, u := range known[:i] {
+		shared -= u.n
+	}
+	return slices.Insert(known, i, use{at: gone, n: shared - used})
+}
+
+// usedShare is what is used of the limit that holds, as a fraction.
+func (l *Limiter) usedShare(state []byte, now int64) (part, whole int64) {
+	if l.kind == kindBucket {
+		b, _ := l.bucket.refill(loadBucket(state), now)
+		return l.bucket.capacity - b.Level, l.bucket.capacity
+	}
+	limit, used := l.Current(state, now)
+	return min(used, limit), limit
+}
+
+// load puts a use into a window that knows only older ones. Of more than the limit the newest count: another request
+// has to wait for the same one to be over.
+func (l *Limiter) load(state []byte, u use) {
+	n := min(u.n, l.limit)
+	if n <= 0 {
+		return
+	}
+	used, oldest := l.entries.counted(state, u.at)
+	if over := used + n - l.limit; over > 0 {
+		used, oldest = l.entries.drop(state, u.at, used, oldest, over)
+	}
+	l.entries.admit(state, u.at, used, oldest, n)
+}
+
+// share is a x part / whole, rounded up or down, for numbers that are not negative and a positive whole.
+func share(a, part, whole int64, up bool) int64 {
+	hi, lo := bits.Mul64(uint64(a), uint64(part))
+	if hi >= uint64(whole) {
+		return math.MaxInt64
+	}
+	q, r := bits.Div64(hi, lo, uint64(whole))
+	if up && r > 0 {
+		q++
+	}
+	return int64(min(q, math.MaxInt64))
+}
