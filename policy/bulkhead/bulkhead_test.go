@@ -1,0 +1,159 @@
+package bulkhead
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+const (
+	ms     = int64(time.Millisecond)
+	second = int64(time.Second)
+)
+
+var three = Config{Max: 3, Expiry: 5 * time.Second}
+
+func TestMoments(t *testing.T) {
+	type what int
+	const (
+		acquire what = iota
+		release
+		beat
+		look // at what runs, nothing else
+	)
+	type moment struct {
+		at      int64 // milliseconds
+		owner   uint32
+		do      what
+		count   uint32 // beat
+		verdict Verdict
+		same    bool // release, beat: nothing changed
+		running uint32
+	}
+	fill := []moment{ // owner 1 holds two and owner 2 one, at 100 s
+		{at: 100_000, owner: 1, do: acquire, running: 1},
+		{at: 100_000, owner: 2, do: acquire, running: 2},
+		{at: 100_000, owner: 1, do: acquire, running: 3},
+	}
+	for _, tc := range []struct {
+		name    string
+		moments []moment
+	}{
+		{"full over all owners, until one gives back", append(fill[:3:3],
+			moment{at: 100_001, owner: 1, do: acquire, verdict: Full, running: 3},
+			moment{at: 100_001, owner: 3, do: acquire, verdict: Full, running: 3},
+			moment{at: 100_002, owner: 1, do: release, running: 2},
+			moment{at: 100_003, owner: 3, do: acquire, running: 3},
+		)},
+		{"never below zero", append(fill[:3:3],
+			moment{at: 100_001, owner: 2, do: release, running: 2},
+			moment{at: 100_001, owner: 2, do: release, same: true, running: 2},
+			moment{at: 100_001, owner: 9, do: release, same: true, running: 2},
+			moment{at: 100_001, owner: 9, do: beat, count: 0, same: true, running: 2},
+		)},
+		{"a crashed owner's share comes back after Expiry", append(fill[:3:3],
+			moment{at: 105_000, owner: 2, do: beat, count: 1, running: 3},
+			moment{at: 105_000, owner: 2, do: acquire, verdict: Full, running: 3},
+			moment{at: 105_001, do: look, running: 1},
+			moment{at: 105_001, owner: 2, do: acquire, running: 2},
+			moment{at: 105_001, owner: 2, do: acquire, running: 3},
+			moment{at: 105_001, owner: 2, do: acquire, verdict: Full, running: 3},
+		)},
+		{"a stalled owner's beat restores what it holds, and nobody passes until enough have ended", append(fill[:3:3],
+			moment{at: 104_000, owner: 2, do: beat, count: 1, running: 3},
+			moment{at: 106_000, owner: 2, do: acquire, running: 2}, // drops owner 1
+			moment{at: 107_000, owner: 1, do: beat, count: 2, running: 4},
+			moment{at: 107_000, owner: 2, do: release, running: 3},
+			moment{at: 107_000, owner: 2, do: acquire, verdict: Full, running: 3},
+			moment{at: 107_000, owner: 1, do: release, running: 2},
+			moment{at: 107_000, owner: 2, do: acquire, running: 3},
+		)},
+		{"a release of a dropped owner gives nothing back", append(fill[:3:3],
+			moment{at: 106_000, owner: 2, do: acquire, running: 2},
+			moment{at: 106_000, owner: 1, do: release, same: true, running: 2},
+		)},
+		{"an owner that asks lives, however long it was silent: its share counts again", append(fill[:3:3],
+			moment{at: 106_000, do: look, running: 0},
+			moment{at: 106_000, owner: 1, do: acquire, running: 3},
+			moment{at: 106_000, owner: 1, do: acquire, verdict: Full, running: 3},
+		)},
+		{"an owner that releases lives", append(fill[:3:3],
+			moment{at: 106_000, owner: 1, do: release, running: 1},
+		)},
+		{"each change is a sign of life", append(fill[:3:3],
+			moment{at: 104_000, owner: 1, do: release, running: 2},
+			moment{at: 109_000, do: look, running: 1},
+			moment{at: 109_001, do: look, running: 0},
+		)},
+		{"a beat makes lost releases good", append(fill[:3:3],
+			moment{at: 101_000, owner: 1, do: beat, count: 1, running: 2},
+			moment{at: 101_000, owner: 2, do: beat, count: 0, running: 1},
+		)},
+		{"another worker's clock is a little behind", append(fill[:3:3],
+			moment{at: 99_999, owner: 3, do: acquire, verdict: Full, running: 3},
+		)},
+		{"a beat of another clock is no sign of life", append(fill[:3:3],
+			moment{at: 94_999, owner: 3, do: acquire, running: 1},
+		)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var s State
+			for i, m := range tc.moments {
+				now := m.at * ms
+				switch m.do {
+				case acquire:
+					if got := s.Acquire(three, m.owner, now); got != m.verdict {
+						t.Fatalf("moment %d: acquire: %v, want %v", i, got, m.verdict)
+					}
+				case release:
+					if changed := s.Release(m.owner, now); changed == m.same {
+						t.Fatalf("moment %d: release changed something: %v", i, changed)
+					}
+				case beat:
+					if changed := s.Beat(m.owner, m.count, now); changed == m.same {
+						t.Fatalf("moment %d: beat changed something: %v", i, changed)
+					}
+				}
+				if got := s.Running(three, now); got != m.running {
+					t.Fatalf("moment %d: %d run, want %d: %+v", i, got, m.running, s)
+				}
+			}
+		})
+	}
+}
+
+func TestNoRoom(t *testing.T) {
+	c := Config{Max: 10_000, Expiry: 5 * time.Second}
+	var s State
+	for owner := range uint32(MaxOwners) {
+		if got := s.Acquire(c, owner, 100*second); got != Acquired {
+			t.Fatalf("owner %d: %v", owner, got)
+		}
+	}
+	if got := s.Acquire(c, MaxOwners, 100*second); got != NoRoom {
+		t.Fatalf("one owner too many: %v", got)
+	}
+	if s.Beat(MaxOwners, 7, 100*second) {
+		t.Fatal("a beat made room where none is")
+	}
+	if got := s.Acquire(c, 0, 100*second); got != Acquired {
+		t.Fatalf("an owner in the list: %v", got)
+	}
+	if got := s.Running(c, 100*second); got != MaxOwners+1 {
+		t.Fatalf("%d run", got)
+	}
+	if got := s.Acquire(c, MaxOwners, 106*second); got != Acquired || len(s.Owners) != 1 {
+		t.Fatalf("after the others died: %v, %d owners", got, len(s.Owners))
+	}
+}
+
+func TestCountsDoNotOverflow(t *testing.T) {
+	c := Config{Max: math.MaxUint32, Expiry: time.Second}
+	s := State{Owners: []Owner{{ID: 1, Count: math.MaxUint32}, {ID: 2, Count: 1}}}
+	if got := s.Running(c, 0); got != math.MaxUint32 {
+		t.Errorf("%d run", got)
+	}
+	if got := s.Acquire(c, 1, 0); got != Full {
+		t.Errorf("got %v", got)
+	}
+}
