@@ -85,8 +85,8 @@ func TestMistakesStopThePluginAndAreAllLogged(t *testing.T) {
 }
 
 func TestWhatIsNotEnforcedYetIsRefused(t *testing.T) {
-	proxy, status := emulate(t, `{"clusters": {"aws": {"bulkhead": {"max_concurrent": 3}}}}`)
-	if log := proxy.GetErrorLogs(); status != host.StartFailed || len(log) != 1 || !strings.Contains(log[0], "clusters.aws.bulkhead") {
+	proxy, status := emulate(t, `{"clusters": {"aws": {"retry": {}}}}`)
+	if log := proxy.GetErrorLogs(); status != host.StartFailed || len(log) != 1 || !strings.Contains(log[0], "clusters.aws.retry") {
 		t.Errorf("status %v, log %q", status, log)
 	}
 }
@@ -166,7 +166,7 @@ func TestCompiledFilter(t *testing.T) {
 		if proxy.CallOnRequestHeaders(proxy.InitializeHttpContext(), get, true) != host.Pause {
 			t.Fatal("the breaker did not open")
 		}
-		if log := proxy.GetInfoLogs(); !slices.Contains(log, "weir: fragile: circuit breaker closed -> open (status 500)") {
+		if log := proxy.GetInfoLogs(); !slices.Contains(log, "weir: fragile: circuit breaker closed -> open (consecutive_failures, status 500)") {
 			t.Errorf("log: %q", log)
 		}
 		if state, err := proxy.GetGaugeMetric("weir_breaker_state_cluster_=fragile;"); err != nil || state != 2 {

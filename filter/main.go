@@ -9,14 +9,34 @@
 //	host/      the proxy, and the only place that knows an SDK
 package main
 
-import "github.com/weir-mesh/weir/filter/host"
+import (
+	"github.com/weir-mesh/weir/filter/flow"
+	"github.com/weir-mesh/weir/filter/host"
+)
 
 // The SDK wants its entry point set before main runs; in a c-shared build main never does.
 func init() { host.Register(&vm{}) }
 
 func main() {}
 
-type vm struct{ host.DefaultVMContext }
+// vm is one worker's VM. Plugins come and go in it with reloads; what they share is the worker.
+type vm struct {
+	host.DefaultVMContext
+	worker *flow.Worker
+}
 
 // NewPluginContext implements host.VMContext.
-func (*vm) NewPluginContext(uint32) host.PluginContext { return &plugin{} }
+func (v *vm) NewPluginContext(uint32) host.PluginContext { return &plugin{vm: v} }
+
+// signOn makes the worker, when the first plugin starts.
+func (v *vm) signOn() (*flow.Worker, error) {
+	if v.worker != nil {
+		return v.worker, nil
+	}
+	random, err := host.Random()
+	if err != nil {
+		return nil, err
+	}
+	v.worker, err = flow.NewWorker(sharedData{}, random)
+	return v.worker, err
+}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
 )
@@ -56,16 +57,22 @@ type observer struct {
 	cluster     string
 	faults      *faults
 	decisions   [fallback.UpstreamFailure]host.Counter // by reason; upstream_failure is no decision
+	shadows     [fallback.UpstreamFailure]host.Counter // the same in shadow
 	sources     [fallback.FromDegraded + 1]host.Counter
 	transitions [breaker.Open + 1]host.Counter
 	state       host.Gauge
 }
 
-func newObserver(cluster string, f *faults) flow.Observer {
+func newObserver(cluster string, mode policy.Mode, f *faults) flow.Observer {
 	o := &observer{cluster: cluster, faults: f}
 	label := "_cluster_=" + labelValue(cluster) + ";"
 	for reason := range o.decisions {
 		o.decisions[reason] = f.counter("weir_requests_total" + label + "_decision_=" + fallback.Reason(reason).String() + ";")
+	}
+	if mode == policy.ModeShadow {
+		for reason := range o.shadows {
+			o.shadows[reason] = f.counter("weir_requests_total" + label + "_decision_=" + flow.ShadowPrefix + fallback.Reason(reason).String() + ";")
+		}
 	}
 	for source := range o.sources {
 		o.sources[source] = f.counter("weir_responses_total" + label + "_source_=" + fallback.Source(source).String() + ";")
@@ -81,7 +88,13 @@ func newObserver(cluster string, f *faults) flow.Observer {
 func labelValue(s string) string { return strings.ReplaceAll(s, ";", "_") }
 
 // Decided implements flow.Observer.
-func (o *observer) Decided(reason fallback.Reason) { o.decisions[reason].Add(1) }
+func (o *observer) Decided(reason fallback.Reason, shadow bool) {
+	if shadow {
+		o.shadows[reason].Add(1)
+		return
+	}
+	o.decisions[reason].Add(1)
+}
 
 // Answered implements flow.Observer.
 func (o *observer) Answered(source fallback.Source) { o.sources[source].Add(1) }

@@ -12,7 +12,9 @@ import (
 // plugin is one configuration of the filter in one worker.
 type plugin struct {
 	host.DefaultPluginContext
+	vm       *vm
 	document *policy.Document
+	worker   *flow.Worker
 	// plans by cluster; nil for a cluster without a policy. Its keys are names of clusters that exist: Envoy tells no
 	// others.
 	plans  map[string]*flow.Plan
@@ -39,6 +41,14 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 		report(err)
 		return host.StartFailed
 	}
+	p.worker, err = p.vm.signOn()
+	if err == nil {
+		err = host.Every(uint32(flow.BeatEvery.Milliseconds()))
+	}
+	if err != nil {
+		host.Error("weir: can't start: " + err.Error())
+		return host.StartFailed
+	}
 	p.document = document
 	p.plans = map[string]*flow.Plan{}
 	p.faults = newFaults()
@@ -57,6 +67,13 @@ func report(err error) {
 	}
 }
 
+// OnTick implements host.PluginContext.
+func (p *plugin) OnTick() {
+	if err := p.worker.Beat(host.Now()); err != nil {
+		p.faults.note(err.Error())
+	}
+}
+
 // NewHttpContext implements host.PluginContext.
 func (p *plugin) NewHttpContext(uint32) host.HTTPContext { return &stream{plugin: p} }
 
@@ -67,7 +84,7 @@ func (p *plugin) plan(cluster string) *flow.Plan {
 		return plan
 	}
 	if rules := p.document.For(cluster); rules != nil {
-		plan = flow.NewPlan(cluster, rules, sharedData{}, newObserver(cluster, p.faults))
+		plan = flow.NewPlan(cluster, rules, p.worker, newObserver(cluster, rules.Mode, p.faults))
 	}
 	if len(p.plans) >= maxPlans {
 		clear(p.plans)

@@ -40,7 +40,30 @@ func (s *stream) OnHttpRequestHeaders(int, bool) (action host.Action) {
 		return host.Continue
 	}
 	s.cluster = plan.Cluster()
+	if plan.Keyed() {
+		request.Key = plan.Fingerprint(headers, s.clientIP(plan))
+	}
 	return s.carryOut(host.RequestHeaders, s.exchange.Begin(plan, request, host.Now()))
+}
+
+// clientIP is the client's address where the plan counts by it, "" where Envoy does not know it.
+func (s *stream) clientIP(plan *flow.Plan) string {
+	if !plan.ByClientIP() {
+		return ""
+	}
+	address, err := host.Property(host.SourceAddress)
+	if err != nil {
+		return ""
+	}
+	return withoutPort(string(address))
+}
+
+// withoutPort takes the port off 192.0.2.1:80 and [2001:db8::1]:80.
+func withoutPort(address string) string {
+	if end := strings.LastIndexByte(address, ':'); end >= 0 {
+		address = address[:end]
+	}
+	return strings.Trim(address, "[]")
 }
 
 // read takes from the headers what decides about a request, and removes those that only Weir may set.
@@ -88,7 +111,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		answer.GRPC = grpcStatus(host.ResponseHeaders)
 	}
 	if s.stripped && s.rerouted() {
-		s.exchange.Abandon()
+		s.exchange.Abandon(host.Now())
 		return host.Continue
 	}
 	return s.carryOut(host.ResponseHeaders, s.exchange.Answer(answer, host.Now()))
@@ -189,7 +212,7 @@ func (s *stream) fault(err error) { s.plugin.faults.note(err.Error()) }
 // VM, FAIL_RELOAD.)
 func (s *stream) rescue(action *host.Action) {
 	if r := recover(); r != nil {
-		s.exchange.Abandon()
+		s.exchange.Forget()
 		s.plugin.faults.note(fmt.Sprint(r))
 		*action = host.Continue
 	}

@@ -27,19 +27,8 @@ func (u *unenforced) note(path, what, instead string) {
 }
 
 func (u *unenforced) policy(path string, p *Policy) {
-	if p.Mode == ModeShadow {
-		u.note(path+".mode", "shadow", "write enforce or off")
-	}
-	if r := p.RateLimit; r != nil {
-		u.rateLimit(path+".rate_limit", r)
-	}
-	if b := p.CircuitBreaker; b != nil {
-		if b.FailureRate != nil {
-			u.note(path+".circuit_breaker.failure_rate", "a failure rate", "leave it out")
-		}
-		if b.SlowCalls != nil {
-			u.note(path+".circuit_breaker.slow_calls", "a rate of slow calls", "leave it out")
-		}
+	if r := p.RateLimit; r != nil && r.Scope == ScopeMesh {
+		u.note(path+".rate_limit.scope", "mesh", "write proxy")
 	}
 	if p.Retry != nil {
 		u.note(path+".retry", "the section", "leave it out")
@@ -47,26 +36,7 @@ func (u *unenforced) policy(path string, p *Policy) {
 	if f := p.Fallback; f != nil && f.EnableCache {
 		u.note(path+".fallback.enable_cache_fallback", "the cache", "write false")
 	}
-	if p.Bulkhead != nil {
-		u.note(path+".bulkhead", "the section", "leave it out")
-	}
 	if p.Failover != nil {
 		u.note(path+".failover", "the section", "leave it out")
-	}
-}
-
-func (u *unenforced) rateLimit(path string, r *RateLimit) {
-	switch r.Algorithm {
-	case SlidingWindow:
-		u.note(path+".algorithm", "sliding_window", "use token_bucket")
-	case Adaptive:
-		u.note(path+".algorithm", "adaptive", "use token_bucket")
-	case TokenBucket:
-	}
-	if r.Scope == ScopeMesh {
-		u.note(path+".scope", "mesh", "use proxy")
-	}
-	if len(r.Key) > 0 {
-		u.note(path+".key", "a key", "write []")
 	}
 }

@@ -2,98 +2,144 @@ package sharedstate
 
 import (
 	"encoding/binary"
+	"math"
 	"time"
 
 	"github.com/weir-mesh/weir/policy/breaker"
-	"github.com/weir-mesh/weir/policy/ratelimit"
+	"github.com/weir-mesh/weir/policy/bulkhead"
 )
 
 // Record is all that the workers share of one cluster. The zero Record is a fresh one.
 type Record struct {
-	Breaker breaker.State
-	Bucket  ratelimit.Bucket
+	Breaker  breaker.State
+	Bulkhead bulkhead.State
+	Limit    []byte // a ratelimit.Limiter's state, which checks itself; empty: none. A place in the bytes that were unpacked
 }
 
 // RecordVersion is the first byte of a packed record. A record of any other version is read as a fresh one.
-const RecordVersion = 1
+const RecordVersion = 2
 
 // The packed form, little endian. Times are nanoseconds of the machine's monotonic clock.
 //
 //	 0  u8   version
 //	 1  u8   breaker: status (0 closed, 1 half-open, 2 open)
-//	 2  u8   breaker: number n of probe places that follow the fixed part
-//	 3  u8   0
+//	 2  u8   breaker: number p of probe places that follow the fixed part
+//	 3  u8   1: a window of failed calls follows, 2: a window of slow calls follows
 //	 4  u32  breaker: generation
 //	 8  u32  breaker: failures
 //	12  u32  breaker: successes
 //	16  u32  breaker: opens
-//	20  u32  check over all other bytes, see checksum
+//	20  u32  check over all other bytes but the limit's, see checksum
 //	24  i64  breaker: since
 //	32  i64  breaker: wait
-//	40  i64  bucket: level, nano-tokens
-//	48  i64  bucket: at
-//	56  n x i64  breaker: expiry of each probe place; only half-open has any
+//	40  u16  bulkhead: number o of owners
+//	42  u16  0
+//	44  u32  limit: number l of bytes
+//	48  p x i64  breaker: expiry of each probe place; only half-open has any
+//	    w x 104  breaker: the windows, as breaker.Window packs them
+//	    o x 16   bulkhead: the owners, as bulkhead.State packs them
+//	    l        limit
+//
+// A breaker alone takes 48 bytes. All of a record takes at most 48 + 256 + 208 + 4096 bytes and the limit's state.
+const recordFixed = 48
+
 const (
-	recordFixed = 56
-	// RecordMax is the size of the largest packed record in bytes.
-	RecordMax = recordFixed + 8*breaker.MaxProbes
+	hasFailed = 1
+	hasSlow   = 2
 )
 
 // AppendTo packs the record behind b.
 func (r *Record) AppendTo(b []byte) []byte {
 	start := len(b)
-	n := 0
-	if r.Breaker.Status == breaker.HalfOpen {
-		n = breaker.MaxProbes
-		for n > 0 && r.Breaker.Probes[n-1] == 0 {
-			n--
+	s := &r.Breaker
+	probes := 0
+	if s.Status == breaker.HalfOpen {
+		probes = breaker.MaxProbes
+		for probes > 0 && s.Probes[probes-1] == 0 {
+			probes--
 		}
 	}
+	windows := byte(0)
+	if s.Failed.Width != 0 {
+		windows |= hasFailed
+	}
+	if s.Slow.Width != 0 {
+		windows |= hasSlow
+	}
 	le := binary.LittleEndian
-	b = append(b, RecordVersion, byte(r.Breaker.Status), byte(n), 0)
-	b = le.AppendUint32(b, r.Breaker.Generation)
-	b = le.AppendUint32(b, r.Breaker.Failures)
-	b = le.AppendUint32(b, r.Breaker.Successes)
-	b = le.AppendUint32(b, r.Breaker.Opens)
+	b = append(b, RecordVersion, byte(s.Status), byte(probes), windows)
+	b = le.AppendUint32(b, s.Generation)
+	b = le.AppendUint32(b, s.Failures)
+	b = le.AppendUint32(b, s.Successes)
+	b = le.AppendUint32(b, s.Opens)
 	b = le.AppendUint32(b, 0)
-	b = le.AppendUint64(b, uint64(r.Breaker.Since))
-	b = le.AppendUint64(b, uint64(r.Breaker.Wait))
-	b = le.AppendUint64(b, uint64(r.Bucket.Level))
-	b = le.AppendUint64(b, uint64(r.Bucket.At))
-	for _, expiry := range r.Breaker.Probes[:n] {
+	b = le.AppendUint64(b, uint64(s.Since))
+	b = le.AppendUint64(b, uint64(s.Wait))
+	b = le.AppendUint16(b, uint16(len(r.Bulkhead.Owners)))
+	b = le.AppendUint16(b, 0)
+	b = le.AppendUint32(b, uint32(len(r.Limit)))
+	for _, expiry := range s.Probes[:probes] {
 		b = le.AppendUint64(b, uint64(expiry))
 	}
+	if windows&hasFailed != 0 {
+		b = s.Failed.AppendTo(b)
+	}
+	if windows&hasSlow != 0 {
+		b = s.Slow.AppendTo(b)
+	}
+	b = r.Bulkhead.AppendTo(b)
 	le.PutUint32(b[start+20:], checksum(b[start:]))
-	return b
+	return append(b, r.Limit...)
 }
 
-// Unpack reads a packed record. Bytes of another version, a torn record or a stranger's value are no error: they are
-// read as a fresh record, and ok is false.
+// Unpack reads a packed record; the limit is a place in b. Bytes of another version, a torn record or a stranger's
+// value are no error: they are read as a fresh record, and ok is false.
 func (r *Record) Unpack(b []byte) (ok bool) {
-	*r = Record{}
-	if len(b) < recordFixed || b[0] != RecordVersion || b[1] > byte(breaker.Open) || b[2] > breaker.MaxProbes || b[3] != 0 {
+	if !r.unpack(b) {
+		*r = Record{Bulkhead: bulkhead.State{Owners: r.Bulkhead.Owners[:0]}}
 		return false
 	}
-	n := int(b[2])
-	if len(b) != recordFixed+8*n || (n > 0 && b[1] != byte(breaker.HalfOpen)) {
+	return true
+}
+
+func (r *Record) unpack(b []byte) (ok bool) {
+	if len(b) < recordFixed || b[0] != RecordVersion || b[1] > byte(breaker.Open) || b[2] > breaker.MaxProbes || b[3] > hasFailed|hasSlow {
 		return false
 	}
 	le := binary.LittleEndian
-	if le.Uint32(b[20:]) != checksum(b) {
+	probes, windows, owners, limit := int(b[2]), b[3], int(le.Uint16(b[40:])), le.Uint32(b[44:])
+	if limit > math.MaxUint16 || owners > bulkhead.MaxOwners || le.Uint16(b[42:]) != 0 || (probes > 0 && b[1] != byte(breaker.HalfOpen)) {
 		return false
 	}
-	r.Breaker.Status = breaker.Status(b[1])
-	r.Breaker.Generation = le.Uint32(b[4:])
-	r.Breaker.Failures = le.Uint32(b[8:])
-	r.Breaker.Successes = le.Uint32(b[12:])
-	r.Breaker.Opens = le.Uint32(b[16:])
-	r.Breaker.Since = int64(le.Uint64(b[24:]))
-	r.Breaker.Wait = time.Duration(le.Uint64(b[32:]))
-	r.Bucket.Level = int64(le.Uint64(b[40:]))
-	r.Bucket.At = int64(le.Uint64(b[48:]))
-	for i := range n {
+	windowsAt := recordFixed + 8*probes
+	ownersAt := windowsAt + breaker.WindowSize*int(windows&1+windows>>1)
+	limitAt := ownersAt + bulkhead.OwnerSize*owners
+	if len(b) != limitAt+int(limit) || le.Uint32(b[20:]) != checksum(b[:limitAt]) {
+		return false
+	}
+	r.Breaker = breaker.State{
+		Status:     breaker.Status(b[1]),
+		Generation: le.Uint32(b[4:]),
+		Failures:   le.Uint32(b[8:]),
+		Successes:  le.Uint32(b[12:]),
+		Opens:      le.Uint32(b[16:]),
+		Since:      int64(le.Uint64(b[24:])),
+		Wait:       time.Duration(le.Uint64(b[32:])),
+	}
+	for i := range probes {
 		r.Breaker.Probes[i] = int64(le.Uint64(b[recordFixed+8*i:]))
 	}
+	if windows&hasFailed != 0 {
+		r.Breaker.Failed.Unpack(b[windowsAt : windowsAt+breaker.WindowSize])
+		windowsAt += breaker.WindowSize
+	}
+	if windows&hasSlow != 0 {
+		r.Breaker.Slow.Unpack(b[windowsAt : windowsAt+breaker.WindowSize])
+	}
+	if !r.Bulkhead.Unpack(b[ownersAt:limitAt]) {
+		return false
+	}
+	r.Limit = b[limitAt:]
 	return true
 }
 

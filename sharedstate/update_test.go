@@ -15,9 +15,10 @@ func TestUpdateLosesNothing(t *testing.T) {
 	gaveUp := 0
 	for range workers {
 		wg.Go(func() {
-			cell := NewCell(store, ClusterKey("a"))
+			var r Record
+			cell := NewCell(store, ClusterKey("a"), &r)
 			for range each {
-				_, err := cell.Update(func(r *Record) bool {
+				_, err := cell.Update(func() bool {
 					r.Breaker.Failures++
 					return true
 				})
@@ -34,7 +35,7 @@ func TestUpdateLosesNothing(t *testing.T) {
 	}
 	wg.Wait()
 	var r Record
-	if _, err := NewCell(store, ClusterKey("a")).Load(&r); err != nil {
+	if _, err := NewCell(store, ClusterKey("a"), &r).Load(); err != nil {
 		t.Fatal(err)
 	}
 	if got := int(r.Breaker.Failures); got != workers*each-gaveUp {
@@ -68,9 +69,9 @@ func TestUpdateIsBounded(t *testing.T) {
 		{Attempts - 1, Attempts - 1, nil},
 		{Attempts, Attempts, ErrContended},
 	} {
-		cell := NewCell(&rival{NewMemory(), tc.rivals}, "k")
+		cell := NewCell(&rival{NewMemory(), tc.rivals}, "k", &Record{})
 		runs := 0
-		conflicts, err := cell.Update(func(*Record) bool { runs++; return true })
+		conflicts, err := cell.Update(func() bool { runs++; return true })
 		if conflicts != tc.conflicts || !errors.Is(err, tc.err) {
 			t.Errorf("%d rivals: %d conflicts, %v; want %d, %v", tc.rivals, conflicts, err, tc.conflicts, tc.err)
 		}
@@ -82,7 +83,7 @@ func TestUpdateIsBounded(t *testing.T) {
 
 func TestUpdateWithoutChangeStoresNothing(t *testing.T) {
 	store := NewMemory()
-	if _, err := NewCell(store, "k").Update(func(*Record) bool { return false }); err != nil {
+	if _, err := NewCell(store, "k", &Record{}).Update(func() bool { return false }); err != nil {
 		t.Fatal(err)
 	}
 	if store.Len() != 0 {
@@ -97,7 +98,7 @@ func (b broken) Set(string, []byte, uint32) error   { return b.error }
 
 func TestUpdateNamesTheStoresFault(t *testing.T) {
 	fault := errors.New("host on fire")
-	if _, err := NewCell(broken{fault}, "k").Update(func(*Record) bool { return true }); !errors.Is(err, fault) {
+	if _, err := NewCell(broken{fault}, "k", &Record{}).Update(func() bool { return true }); !errors.Is(err, fault) {
 		t.Fatalf("got %v, want %v", err, fault)
 	}
 }

@@ -19,6 +19,8 @@ const (
 	HeaderDegradedMode = "x-weir-degraded-mode"
 	// HeaderPrefix starts every header of Weir's own, on requests as on answers.
 	HeaderPrefix = "x-weir-"
+	// ShadowPrefix marks a reason for which a policy in shadow would have refused.
+	ShadowPrefix = "shadow_"
 )
 
 // problemBase starts the `type` of a problem (RFC 9457): the page that explains it.
@@ -42,6 +44,8 @@ type answers struct {
 
 	failedUpstream []Header // on upstream's own failing answer, where no fallback had one
 	failedLocally  []Header // the same on Envoy's answer in upstream's place
+
+	shadow [fallback.UpstreamFailure + 1][]Header // on upstream's answers, by what the policy would have refused for
 
 	policyHeader string // "aws_pricing";q=5;w=5
 	limitPrefix  string // "aws_pricing";r=
@@ -72,7 +76,7 @@ func (p problem) with(seconds int64) []byte {
 	return append(body, '}')
 }
 
-func newAnswers(cluster string, p *policy.Policy, bucket *ratelimit.BucketConfig) answers {
+func newAnswers(cluster string, p *policy.Policy, limiter *ratelimit.Limiter) answers {
 	a := answers{
 		failedUpstream: []Header{{HeaderSource, fallback.FromUpstream.String()}, {HeaderReason, fallback.UpstreamFailure.String()}},
 		failedLocally:  []Header{{HeaderSource, fallback.FromError.String()}, {HeaderReason, fallback.UpstreamFailure.String()}},
@@ -104,10 +108,19 @@ func newAnswers(cluster string, p *policy.Policy, bucket *ratelimit.BucketConfig
 			degraded: newProblem(r.title, a.degradedStatus, r.text, fallback.FromDegraded, limitations),
 		}
 	}
-	if bucket != nil {
+	for reason := range a.shadow {
+		a.shadow[reason] = []Header{{HeaderSource, fallback.FromUpstream.String()}, {HeaderReason, ShadowPrefix + fallback.Reason(reason).String()}}
+	}
+	if p.Mode == policy.ModeShadow {
+		for _, set := range [][]Header{a.failedUpstream, a.failedLocally} {
+			set[1][1] = ShadowPrefix + fallback.UpstreamFailure.String()
+		}
+	}
+	if limiter != nil {
 		name := quoted(cluster)
-		a.quota = strconv.FormatInt(bucket.Burst(), 10)
-		a.policyHeader = name + ";q=" + a.quota + ";w=" + strconv.FormatInt(seconds(bucket.Fill()), 10)
+		quota, window := limiter.Quota()
+		a.quota = strconv.FormatInt(quota, 10)
+		a.policyHeader = name + ";q=" + a.quota + ";w=" + strconv.FormatInt(seconds(window), 10)
 		a.limitPrefix = name + ";r="
 	}
 	return a
@@ -155,12 +168,12 @@ func quoted(s string) string {
 	return string(append(b, '"'))
 }
 
-// reply makes the answer to a refused or failed request. wait is in nanoseconds, 0 where nobody knows.
-func (a *answers) reply(x *Exchange, reason fallback.Reason, source fallback.Source, tried bool, wait int64) Reply {
+// reply makes the answer to a refused or failed request. wait is 0 where nobody knows it.
+func (a *answers) reply(x *Exchange, reason fallback.Reason, source fallback.Source, tried bool, wait time.Duration) Reply {
 	r := &a.refusals[reason]
 	retryAfter := int64(0)
 	if wait > 0 {
-		retryAfter = seconds(time.Duration(wait))
+		retryAfter = seconds(wait)
 	}
 	headers := make([]Header, 0, 12)
 	reply := Reply{GRPC: noGRPC, Details: "weir_" + reason.String()}

@@ -1,8 +1,12 @@
 package flow
 
 import (
+	"errors"
+	"time"
+
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/bulkhead"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/ratelimit"
 	"github.com/weir-mesh/weir/sharedstate"
@@ -10,11 +14,12 @@ import (
 
 // Request is what Begin wants to know of a request.
 type Request struct {
-	GRPC    bool // content-type application/grpc…
-	Upgrade bool // WebSocket and the like, or CONNECT
+	GRPC    bool                    // content-type application/grpc…
+	Upgrade bool                    // WebSocket and the like, or CONNECT
+	Key     sharedstate.Fingerprint // for a plan that is Keyed
 }
 
-// Answer is what Answered wants to know of the answer whose headers have come.
+// Answer is what Answer wants to know of the answer whose headers have come.
 type Answer struct {
 	Status  int
 	Details string // response.code_details
@@ -27,11 +32,15 @@ type Exchange struct {
 	plan    *Plan
 	request Request
 	begun   int64
+	took    int64 // nanoseconds from the request to the answer's headers; 0 before that
 	limit   ratelimit.Verdict
+	at      place // where the limit of the request's key is kept
 	ticket  breaker.Ticket
-	open    bool // the ticket is to be settled
-	replied bool // the answer is ours: what comes back through the callbacks is not upstream's
-	passing bool // upstream's answer goes to the client
+	shadow  fallback.Reason // what a policy in shadow would have refused for
+	open    bool            // the outcome is to be settled
+	holds   bool            // a place of the bulkhead
+	replied bool            // the answer is ours: what comes back through the callbacks is not upstream's
+	passing bool            // upstream's answer goes to the client
 	ending  ending
 }
 
@@ -39,65 +48,141 @@ type Exchange struct {
 func (x *Exchange) Begin(plan *Plan, request Request, now int64) Step {
 	x.plan, x.request, x.begun = plan, request, now
 	x.ending = ending{grpc: noGRPC}
+	x.ticket.Slot = -1
 	reason, wait := x.admit(now)
-	plan.observer.Decided(reason)
-	if reason != fallback.None {
+	plan.observer.Decided(reason, plan.shadow)
+	switch {
+	case reason == fallback.None:
+		if request.Upgrade {
+			return Step{}
+		}
+		return Step{Set: plan.forRouter}
+	case plan.shadow:
+		x.shadow = reason
+		return Step{}
+	default:
 		return x.refuse(reason, wait)
 	}
-	if request.Upgrade {
-		return Step{}
-	}
-	return Step{Set: plan.forRouter}
 }
 
-// admit asks the breaker and the limit, in one change of the cluster's record: a request that one of them refuses
-// costs nothing with the other.
-func (x *Exchange) admit(now int64) (reason fallback.Reason, wait int64) {
+// admit asks the breaker, the limit and the bulkhead, in one change of the cluster's record: a request that one of them
+// refuses costs nothing with the others. A limit by key has a record of its own, and is asked last; if it refuses, what
+// the request had taken goes back.
+func (x *Exchange) admit(now int64) (reason fallback.Reason, wait time.Duration) {
 	plan := x.plan
-	if plan.breaker == nil && plan.bucket == nil {
-		return fallback.None, 0
+	if plan.shares() {
+		var err error
+		if reason, wait, err = x.admitShared(now); err != nil {
+			return x.faulty(err)
+		}
 	}
-	var verdict breaker.Verdict
-	conflicts, err := plan.cell.Update(func(r *sharedstate.Record) (store bool) {
-		reason, verdict, x.limit = fallback.None, breaker.Verdict{}, ratelimit.Verdict{}
-		state := r.Breaker
-		if plan.breaker != nil {
-			state, verdict = breaker.Admit(state, plan.breaker, now)
-			if !verdict.Admitted {
-				reason, wait = fallback.CircuitOpen, int64(verdict.RetryAfter)
-				return false
-			}
-			store = verdict.HalfOpened || verdict.Ticket.Slot >= 0
-		}
-		if plan.bucket != nil {
-			r.Bucket, x.limit = plan.bucket.Take(r.Bucket, now, 1)
-			if !x.limit.Admitted {
-				reason, wait = fallback.RateLimited, int64(x.limit.RetryAfter)
-				return x.limit.Store
-			}
-			store = true
-		}
-		r.Breaker = state
-		return store
-	})
+	if plan.keyed == nil || reason != fallback.None {
+		return reason, wait
+	}
+	var conflicts int
+	var err error
+	x.at, x.limit, conflicts, err = plan.keyed.take(x.request.Key, now)
 	plan.observer.Conflicts(conflicts)
 	if err != nil {
-		// Never in the way: without its record the request passes, and nothing of it will be settled.
 		plan.observer.Fault(err)
 		x.limit = ratelimit.Verdict{}
 		return fallback.None, 0
 	}
-	if reason == fallback.None && plan.breaker != nil {
+	if !x.limit.Admitted {
+		x.settleAndRelease(breaker.Neither, now)
+		return fallback.RateLimited, x.limit.RetryAfter
+	}
+	x.open = x.open || plan.learns
+	return fallback.None, 0
+}
+
+// faulty lets a request pass whose state can't be had: never in the way. Nothing of it will be settled.
+func (x *Exchange) faulty(err error) (fallback.Reason, time.Duration) {
+	x.plan.observer.Fault(err)
+	x.limit = ratelimit.Verdict{}
+	return fallback.None, 0
+}
+
+// errTooManyWorkers is a fault: bulkhead.MaxOwners other workers of this process hold something of one cluster.
+var errTooManyWorkers = errors.New("more workers than a bulkhead's record has room for")
+
+// admitShared asks what the cluster's record holds.
+func (x *Exchange) admitShared(now int64) (reason fallback.Reason, wait time.Duration, err error) {
+	plan, r := x.plan, &x.plan.record
+	var verdict breaker.Verdict
+	var room error
+	conflicts, err := plan.cell.Update(func() (store bool) {
+		reason, wait, x.limit, room = fallback.None, 0, ratelimit.Verdict{}, nil
+		if plan.breaker != nil {
+			verdict = r.Breaker.Admit(plan.breaker, now)
+			if !verdict.Admitted {
+				reason, wait = fallback.CircuitOpen, verdict.RetryAfter
+				return false
+			}
+		}
+		if plan.limiter != nil && plan.keyed == nil {
+			plan.adoptLimit(now)
+			x.limit = plan.limiter.Take(r.Limit, now, 1)
+			if !x.limit.Admitted {
+				reason, wait = fallback.RateLimited, x.limit.RetryAfter
+				return x.limit.Store
+			}
+			store = x.limit.Store
+		}
+		if plan.bulkhead != nil {
+			switch r.Bulkhead.Acquire(*plan.bulkhead, plan.worker.id, now) {
+			case bulkhead.Full:
+				reason = fallback.BulkheadFull
+				return false
+			case bulkhead.NoRoom:
+				room = errTooManyWorkers
+				return false
+			}
+			store = true
+		}
+		if plan.breaker != nil && r.Breaker.Enter(&verdict, now) {
+			store = true
+		}
+		return store
+	})
+	plan.observer.Conflicts(conflicts)
+	if err = errors.Join(err, room); err != nil || reason != fallback.None {
+		return reason, wait, err
+	}
+	if plan.bulkhead != nil {
+		x.holds = true
+		plan.worker.took(plan.cluster)
+	}
+	if plan.breaker != nil {
 		x.ticket, x.open = verdict.Ticket, true
 		if verdict.HalfOpened {
-			plan.observer.Transition(breaker.Open, breaker.HalfOpen, "recovery timeout over")
+			plan.observer.Transition(breaker.Open, breaker.HalfOpen, verdict.Cause().String())
 		}
 	}
-	return reason, wait
+	x.open = x.open || plan.learns
+	return fallback.None, 0, nil
+}
+
+// adoptLimit makes the record's limit one of this plan's: what a policy before it counted is carried over.
+func (p *Plan) adoptLimit(now int64) {
+	r := &p.record
+	if p.limiter.Usable(r.Limit) {
+		return
+	}
+	old := r.Limit
+	if p.scratch == nil {
+		p.scratch = make([]byte, p.limiter.Size())
+	}
+	r.Limit = p.scratch
+	if len(old) == 0 {
+		p.limiter.Reset(r.Limit)
+		return
+	}
+	p.limiter.Adopt(r.Limit, old, now)
 }
 
 // refuse answers a request that does not go on.
-func (x *Exchange) refuse(reason fallback.Reason, wait int64) Step {
+func (x *Exchange) refuse(reason fallback.Reason, wait time.Duration) Step {
 	x.replied = true
 	source, tried := x.choose(reason)
 	x.plan.observer.Answered(source)
@@ -122,103 +207,109 @@ func (x *Exchange) Answer(a Answer, now int64) Step {
 		return Step{}
 	}
 	plan := x.plan
+	x.took = now - x.begun
 	x.ending = ending{event: classify(a.Details), status: a.Status, grpc: a.GRPC}
-	x.ending.late = plan.timeout > 0 && now-x.begun > plan.timeout
+	x.ending.late = plan.timeout > 0 && x.took > plan.timeout
+	outcome := x.ending.outcome(&plan.failures)
 	switch {
 	case x.ending.event == eventLocal, x.ending.event == eventNone:
 		// Another filter, a direct response: not ours to touch, and upstream had no part in it.
 		x.settle(breaker.Neither, now)
-		x.plan = nil
+		x.passing = true
 		return Step{}
-	case x.ending.outcome(&plan.failures) == breaker.Failure, x.ending.event != eventAnswer:
-		x.settle(x.ending.outcome(&plan.failures), now)
-	case a.Ended, x.request.Upgrade && a.Status == 101:
-		// An upgraded connection may last for days: that upstream took it is the success.
+	case outcome == breaker.Failure, x.ending.event != eventAnswer:
+		x.settle(outcome, now)
+	case a.Ended:
+		x.settleAndRelease(breaker.Success, now)
+	case x.request.Upgrade && a.Status == 101:
+		// An upgraded connection may last for days: that upstream took it is the success. It counts in the bulkhead
+		// until it is done.
 		x.settle(breaker.Success, now)
 	}
-	set := plan.fromUpstream
 	if x.ending.wantsFallback(&plan.failures) {
-		source, _ := x.choose(fallback.UpstreamFailure)
-		if source != fallback.FromError {
-			x.replied = true
-			plan.observer.Answered(source)
-			return Step{Kind: SendReply, Reply: plan.answers.reply(x, fallback.UpstreamFailure, source, true, 0)}
-		}
-		if x.ending.event != eventAnswer { // Envoy's words, not upstream's
-			set = plan.answers.failedLocally
-			plan.observer.Answered(fallback.FromError)
-		} else {
-			set = plan.answers.failedUpstream
-			plan.observer.Answered(fallback.FromUpstream)
-		}
-	} else {
-		plan.observer.Answered(fallback.FromUpstream)
+		return x.failed(now)
 	}
 	x.passing = true
-	if plan.bucket != nil && plan.limitHeaders == policy.HeadersAll && x.limit.Admitted {
-		set = append(set[:len(set):len(set)], plan.answers.limitHeaders(&x.limit)...)
+	plan.observer.Answered(fallback.FromUpstream)
+	set := plan.fromUpstream
+	if x.shadow != fallback.None {
+		set = plan.answers.shadow[x.shadow]
 	}
-	return Step{Set: set}
+	return Step{Set: x.withLimit(set)}
 }
+
+// failed goes on with an answer that is a failure: a fallback takes its place, or it passes as it is, marked.
+func (x *Exchange) failed(now int64) Step {
+	plan := x.plan
+	if source, _ := x.choose(fallback.UpstreamFailure); source != fallback.FromError && !plan.shadow {
+		x.replied = true
+		x.release(now)
+		plan.observer.Answered(source)
+		return Step{Kind: SendReply, Reply: plan.answers.reply(x, fallback.UpstreamFailure, source, true, 0)}
+	}
+	x.passing = true
+	source, set := fallback.FromUpstream, plan.answers.failedUpstream
+	if x.ending.event != eventAnswer { // Envoy's words, not upstream's
+		source, set = fallback.FromError, plan.answers.failedLocally
+	}
+	plan.observer.Answered(source)
+	return Step{Set: x.withLimit(set)}
+}
+
+// withLimit adds the RateLimit headers where the policy wants them on each answer.
+func (x *Exchange) withLimit(set []Header) []Header {
+	plan := x.plan
+	if plan.limitHeaders != policy.HeadersAll || !x.limit.Admitted || plan.shadow {
+		return set
+	}
+	return append(set[:len(set):len(set)], plan.answers.limitHeaders(&x.limit)...)
+}
+
+// WantsAnswer says whether Answer has a use for the headers that come back.
+func (x *Exchange) WantsAnswer() bool { return x.plan != nil && !x.replied && !x.passing }
 
 // End says that upstream's answer has ended, at time now. grpc is the grpc-status of its trailers, -1 where there is
 // none.
 func (x *Exchange) End(grpc int, now int64) {
-	if x.plan == nil || !x.open {
+	if !x.Open() {
 		return
 	}
 	if grpc != noGRPC {
 		x.ending.grpc = grpc
 	}
-	x.settle(x.ending.outcome(&x.plan.failures), now)
+	x.settleAndRelease(x.ending.outcome(&x.plan.failures), now)
 }
 
 // Done says that the stream is gone, with its last response.code_details. Whatever is open is settled: an answer that
 // broke off half way by what broke it, a client that left as Neither.
 func (x *Exchange) Done(details string, now int64) {
-	if x.plan == nil || !x.open {
+	if !x.Open() {
 		return
 	}
 	x.ending.event = classify(details)
 	if x.ending.event == eventAnswer { // it never ended: the client left
 		x.ending.event = eventNone
 	}
-	x.settle(x.ending.outcome(&x.plan.failures), now)
+	x.settleAndRelease(x.ending.outcome(&x.plan.failures), now)
 }
 
-// WantsAnswer says whether Answer has a use for the headers that come back.
-func (x *Exchange) WantsAnswer() bool { return x.plan != nil && !x.replied && !x.passing }
+// Open says whether something of this exchange is still to be settled or given back.
+func (x *Exchange) Open() bool { return x.plan != nil && (x.open || x.holds) }
 
-// Open says whether something of this exchange is still to be settled, so that Done is worth the host calls.
-func (x *Exchange) Open() bool { return x.plan != nil && x.open }
+// Abandon lets the rest of a request pass, after a fault of the filter or where it went to another cluster than the one
+// that was decided about. Its outcome counts nowhere; its place in the bulkhead is given back.
+func (x *Exchange) Abandon(now int64) {
+	if x.Open() {
+		x.settleAndRelease(breaker.Neither, now)
+	}
+	*x = Exchange{}
+}
 
-// Abandon lets the rest of a request pass, after a fault of the filter. A probe's place comes back by its expiry.
-func (x *Exchange) Abandon() { *x = Exchange{} }
-
-// settle records the outcome of this exchange's ticket, once.
-func (x *Exchange) settle(outcome breaker.Outcome, now int64) {
-	if !x.open {
-		return
+// Forget drops an exchange in the middle of which the filter failed. Nothing is asked of the store: a probe's place comes
+// back by its expiry, a share of the bulkhead with the worker's next beat.
+func (x *Exchange) Forget() {
+	if x.holds {
+		x.plan.worker.gave(x.plan.cluster)
 	}
-	x.open = false
-	if outcome == breaker.Neither && x.ticket.Slot < 0 {
-		return
-	}
-	plan := x.plan
-	var from, to breaker.Status
-	var transition bool
-	conflicts, err := plan.cell.Update(func(r *sharedstate.Record) (store bool) {
-		from = r.Breaker.Status
-		r.Breaker, store, transition = breaker.Settle(r.Breaker, plan.breaker, x.ticket, outcome, now)
-		to = r.Breaker.Status
-		return store
-	})
-	plan.observer.Conflicts(conflicts)
-	if err != nil {
-		plan.observer.Fault(err)
-		return
-	}
-	if transition {
-		plan.observer.Transition(from, to, x.ending.cause(&plan.failures))
-	}
+	*x = Exchange{}
 }

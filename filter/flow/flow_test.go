@@ -26,7 +26,13 @@ type record struct{ events []string }
 func (r *record) add(format string, args ...any) {
 	r.events = append(r.events, fmt.Sprintf(format, args...))
 }
-func (r *record) Decided(reason fallback.Reason)  { r.add("decided %v", reason) }
+
+func (r *record) Decided(reason fallback.Reason, shadow bool) {
+	if shadow {
+		r.add("in shadow")
+	}
+	r.add("decided %v", reason)
+}
 func (r *record) Answered(source fallback.Source) { r.add("answered %v", source) }
 func (r *record) Transition(from, to breaker.Status, cause string) {
 	r.add("%v -> %v: %s", from, to, cause)
@@ -69,7 +75,11 @@ func startOn(t *testing.T, rules string, store sharedstate.Store) *proxy {
 		t.Fatal(err)
 	}
 	seen := &record{}
-	return &proxy{t, flow.NewPlan("aws", document.For("aws"), store, seen), seen, int64(time.Hour)}
+	worker, err := flow.NewWorker(store, [16]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &proxy{t, flow.NewPlan("aws", document.For("aws"), worker, seen), seen, int64(time.Hour)}
 }
 
 func (p *proxy) begin(r flow.Request) (*flow.Exchange, flow.Step) {
@@ -412,7 +422,7 @@ func TestProbes(t *testing.T) {
 	for _, x := range []*flow.Exchange{second, third} {
 		x.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1, Ended: true}, p.now)
 	}
-	want := []string{"closed -> open: status 500", "open -> half_open: recovery timeout over", "half_open -> closed: success"}
+	want := []string{"closed -> open: consecutive_failures, status 500", "open -> half_open: recovery_timeout", "half_open -> closed: probes_succeeded, success"}
 	if diff := cmp.Diff(want, p.seen.transitions()); diff != "" {
 		t.Error(diff)
 	}
@@ -460,66 +470,98 @@ func TestCallbacksInAnyOrderAnswerAndSettleOnce(t *testing.T) {
 	}
 }
 
-type onFire struct{}
+// onFire is a store that fails as soon as it is lit.
+type onFire struct {
+	*sharedstate.Memory
+	lit bool
+}
 
 var errFire = errors.New("shared data on fire")
 
-func (onFire) Get(string) ([]byte, uint32, error) { return nil, 0, errFire }
-func (onFire) Set(string, []byte, uint32) error   { return errFire }
+func (s *onFire) Get(key string) ([]byte, uint32, error) {
+	if s.lit {
+		return nil, 0, errFire
+	}
+	return s.Memory.Get(key)
+}
 
 func TestAFaultLetsTheRequestThroughAndIsCounted(t *testing.T) {
-	p := startOn(t, `{"circuit_breaker":{},"rate_limit":{"algorithm":"token_bucket","headers":"all"}}`, onFire{})
-	step := p.ask(up, 500)
-	if step.Kind != flow.Continue || header(step.Set, "ratelimit") != "" {
-		t.Errorf("got %+v", step)
-	}
-	if !slices.Contains(p.seen.events, "fault shared data on fire") || !slices.Contains(p.seen.events, "decided allowed") {
-		t.Errorf("events: %q", p.seen.events)
+	for name, rules := range map[string]string{
+		"all in one": `{"circuit_breaker":{},"bulkhead":{"max_concurrent":1},"rate_limit":{"algorithm":"token_bucket","headers":"all"}}`,
+		"by key":     `{"rate_limit":{"requests":1,"key":["path"],"headers":"all"}}`,
+	} {
+		store := &onFire{Memory: sharedstate.NewMemory()}
+		p := startOn(t, rules, store)
+		store.lit = true
+		for range 3 {
+			step := p.ask(up, 500)
+			if step.Kind != flow.Continue || header(step.Set, "ratelimit") != "" {
+				t.Errorf("%s: %+v", name, step)
+			}
+		}
+		if !slices.Contains(p.seen.events, "fault shared data on fire") || !slices.Contains(p.seen.events, "decided allowed") {
+			t.Errorf("%s: %q", name, p.seen.events)
+		}
 	}
 }
 
 func TestAnOrdinaryRequestAllocatesNothing(t *testing.T) {
-	plan := flow.NewPlan("aws", decoded(t), &still{}, silent{})
-	now := int64(time.Hour)
-	x := &flow.Exchange{}
-	if n := testing.AllocsPerRun(100, func() {
-		*x = flow.Exchange{}
-		x.Begin(plan, flow.Request{}, now)
-		x.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1}, now)
-		x.End(-1, now)
-	}); n > 0 {
-		t.Errorf("%v allocations a request", n)
+	for name, rules := range map[string]string{
+		"token bucket":    `{"circuit_breaker":{},"rate_limit":{"algorithm":"token_bucket","burst_capacity":1000000,"refill_rate":1000000}}`,
+		"sliding window":  `{"circuit_breaker":{},"rate_limit":{"requests":1000000,"window_size":"1s"}}`,
+		"adaptive":        `{"circuit_breaker":{},"rate_limit":{"algorithm":"adaptive","requests":1000000,"window_size":"1s"}}`,
+		"bulkhead, rates": `{"circuit_breaker":{"failure_rate":{},"slow_calls":{}},"bulkhead":{"max_concurrent":10}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan, now := planOf(t, rules, silent{}), int64(time.Hour)
+			x := &flow.Exchange{}
+			once := func() {
+				*x = flow.Exchange{}
+				now += ms
+				x.Begin(plan, flow.Request{}, now)
+				x.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1}, now)
+				x.End(-1, now)
+			}
+			once()
+			if n := testing.AllocsPerRun(100, once); n > 0 {
+				t.Errorf("%v allocations a request", n)
+			}
+		})
 	}
 }
 
-func decoded(t *testing.T) *policy.Policy {
+func planOf(t *testing.T, rules string, observer flow.Observer) *flow.Plan {
 	t.Helper()
-	d, err := policy.Decode([]byte(`{"clusters":{"aws":{"circuit_breaker":{},"rate_limit":{"algorithm":"token_bucket","burst_capacity":1000000,"refill_rate":1000000}}}}`),
-		func(string) (string, bool) { return "", false })
+	d, err := policy.Decode([]byte(`{"clusters":{"aws":`+rules+`}}`), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d.For("aws")
+	worker, err := flow.NewWorker(&still{values: map[string][]byte{}}, [16]byte{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flow.NewPlan("aws", d.For("aws"), worker, observer)
 }
 
-// still is a store of one value that allocates nothing.
-type still struct{ value []byte }
+// still is a store for one worker, which allocates nothing once it has its keys.
+type still struct{ values map[string][]byte }
 
-func (s *still) Get(string) ([]byte, uint32, error) {
-	if s.value == nil {
+func (s *still) Get(key string) ([]byte, uint32, error) {
+	value, ok := s.values[key]
+	if !ok {
 		return nil, 0, sharedstate.ErrNotFound
 	}
-	return s.value, 1, nil
+	return value, 1, nil
 }
 
-func (s *still) Set(_ string, value []byte, _ uint32) error {
-	s.value = append(s.value[:0], value...)
+func (s *still) Set(key string, value []byte, _ uint32) error {
+	s.values[key] = append(s.values[key][:0], value...)
 	return nil
 }
 
 type silent struct{}
 
-func (silent) Decided(fallback.Reason)                           {}
+func (silent) Decided(fallback.Reason, bool)                     {}
 func (silent) Answered(fallback.Source)                          {}
 func (silent) Transition(breaker.Status, breaker.Status, string) {}
 func (silent) Conflicts(int)                                     {}

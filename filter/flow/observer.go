@@ -7,8 +7,8 @@ import (
 
 // Observer hears what a cluster's requests come to. Each event is told once, whatever the number of workers.
 type Observer interface {
-	// Decided tells what Begin decided: fallback.None is allowed.
-	Decided(reason fallback.Reason)
+	// Decided tells what Begin decided: fallback.None is allowed. In shadow nothing follows from it.
+	Decided(reason fallback.Reason, shadow bool)
 	// Answered tells where an answer came from.
 	Answered(source fallback.Source)
 	// Transition tells that the breaker changed, and what for.

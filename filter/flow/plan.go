@@ -1,24 +1,35 @@
 package flow
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/bulkhead"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/ratelimit"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Plan is one cluster's policy, made ready once so that a request finds nothing left to work out.
+// Plan is one cluster's policy, made ready once so that a request finds nothing left to work out. It belongs to one
+// worker, and works on one request at a time.
 type Plan struct {
 	cluster  string
-	cell     *sharedstate.Cell
+	worker   *Worker
 	observer Observer
+	shadow   bool // decide, count and label, never act
 
-	breaker  *breaker.Config         // nil: off
-	bucket   *ratelimit.BucketConfig // nil: off
-	fallback *fallback.Config        // nil: off
+	record  sharedstate.Record // the cluster's, as it was last loaded
+	cell    *sharedstate.Cell
+	scratch []byte // for a limit's first state
+
+	breaker  *breaker.Config    // nil: off
+	bulkhead *bulkhead.Config   // nil: off
+	limiter  *ratelimit.Limiter // nil: off
+	keyed    *keyed             // the limit is counted by key; nil: the cluster has one
+	learns   bool               // the limit moves by outcomes
+	fallback *fallback.Config   // nil: off
 	failures policy.Failures
 	timeout  int64 // nanoseconds after which an answer is late; 0: never
 
@@ -28,34 +39,35 @@ type Plan struct {
 	answers      answers
 }
 
-// NewPlan compiles a cluster's policy. Records are kept in store; events go to observer.
-func NewPlan(cluster string, p *policy.Policy, store sharedstate.Store, observer Observer) *Plan {
+// NewPlan compiles a cluster's policy for a worker. Events go to observer.
+func NewPlan(cluster string, p *policy.Policy, worker *Worker, observer Observer) *Plan {
 	plan := &Plan{
 		cluster:  cluster,
-		cell:     sharedstate.NewCell(store, sharedstate.ClusterKey(cluster)),
+		worker:   worker,
 		observer: observer,
+		shadow:   p.Mode == policy.ModeShadow,
 		failures: policy.DefaultFailures(),
 	}
+	plan.cell = sharedstate.NewCell(worker.store, sharedstate.ClusterKey(cluster), &plan.record)
 	if b := p.CircuitBreaker; b != nil {
-		plan.breaker = &breaker.Config{
-			FailureThreshold: uint32(b.FailureThreshold),
-			SuccessThreshold: uint32(b.SuccessThreshold),
-			Probes:           b.HalfOpenMaxCalls,
-			Recovery:         b.RecoveryTimeout,
-			MaxRecovery:      b.MaxRecoveryTimeout,
-			ProbeTimeout:     b.Timeout,
-		}
+		plan.breaker = breakerConfig(b)
 		plan.failures = b.ExpectedFailures
 		plan.timeout = int64(b.Timeout)
-		if b.TimeoutWritten {
+		if b.TimeoutWritten && !plan.shadow {
 			ms := max(b.Timeout.Milliseconds(), 1)
 			plan.forRouter = []Header{{"x-envoy-upstream-rq-timeout-ms", strconv.FormatInt(ms, 10)}}
 		}
 	}
+	if b := p.Bulkhead; b != nil {
+		plan.bulkhead = &bulkhead.Config{Max: uint32(min(int64(b.MaxConcurrent), math.MaxUint32)), Expiry: holdExpiry}
+	}
 	if l := p.RateLimit; l != nil {
-		bucket := ratelimit.NewBucketConfig(l.Burst, l.Refill)
-		plan.bucket = &bucket
+		plan.limiter = limiter(l)
+		plan.learns = l.Algorithm == policy.Adaptive
 		plan.limitHeaders = l.Headers
+		if len(l.Key) > 0 {
+			plan.keyed = newKeyed(cluster, l, plan.limiter, worker)
+		}
 	}
 	if f := p.Fallback; f != nil {
 		plan.fallback = &fallback.Config{
@@ -68,9 +80,48 @@ func NewPlan(cluster string, p *policy.Policy, store sharedstate.Store, observer
 		plan.fallback.On[fallback.UpstreamFailure] = f.On.UpstreamFailure
 	}
 	plan.fromUpstream = []Header{{HeaderSource, fallback.FromUpstream.String()}}
-	plan.answers = newAnswers(cluster, p, plan.bucket)
+	plan.answers = newAnswers(cluster, p, plan.limiter)
 	return plan
+}
+
+func breakerConfig(b *policy.CircuitBreaker) *breaker.Config {
+	c := &breaker.Config{
+		FailureThreshold: uint32(b.FailureThreshold),
+		SuccessThreshold: uint32(b.SuccessThreshold),
+		Probes:           b.HalfOpenMaxCalls,
+		Recovery:         b.RecoveryTimeout,
+		MaxRecovery:      b.MaxRecoveryTimeout,
+		ProbeTimeout:     b.Timeout,
+	}
+	if r := b.FailureRate; r != nil {
+		c.FailureRate = &breaker.Rate{Threshold: r.Threshold, Window: r.Window, MinCalls: uint32(r.MinCalls)}
+	}
+	if r := b.SlowCalls; r != nil {
+		c.SlowCalls = &breaker.Slow{SlowerThan: r.SlowerThan, Rate: breaker.Rate{
+			Threshold: r.Threshold, Window: r.Window, MinCalls: uint32(r.MinCalls),
+		}}
+	}
+	return c
+}
+
+func limiter(l *policy.RateLimit) *ratelimit.Limiter {
+	switch l.Algorithm {
+	case policy.TokenBucket:
+		return ratelimit.NewTokenBucket(l.Burst, l.Refill)
+	case policy.Adaptive:
+		return ratelimit.NewAdaptive(l.Requests, l.Window, ratelimit.AdaptiveConfig{
+			Threshold: l.AdaptiveThreshold, Backoff: l.BackoffFactor, Recovery: l.RecoveryFactor,
+			Interval: l.AdaptiveInterval, MinSamples: l.AdaptiveMinSamples,
+		})
+	default:
+		return ratelimit.NewSlidingWindow(l.Requests, l.Window)
+	}
 }
 
 // Cluster is the name of the plan's cluster.
 func (p *Plan) Cluster() string { return p.cluster }
+
+// shares says whether the cluster's record has anything to do with a request.
+func (p *Plan) shares() bool {
+	return p.breaker != nil || p.bulkhead != nil || (p.limiter != nil && p.keyed == nil)
+}

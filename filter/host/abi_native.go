@@ -16,6 +16,9 @@ var processStart = time.Now()
 // Now reads a monotonic clock in nanoseconds.
 func Now() int64 { return int64(time.Since(processStart)) + 1 }
 
+// Random fills 16 bytes from the host's secure source.
+func Random() (b [16]byte, err error) { return b, errNoHost }
+
 // Property reads one of Envoy's attributes, or ErrNotFound.
 func Property(Path) ([]byte, error) { return nil, errNoHost }
 

@@ -64,6 +64,18 @@ func proxyRecordMetric(id uint32, value uint64) uint32
 //go:noescape
 func clockTimeGet(id uint32, precision uint64, time *uint64) uint32
 
+//go:wasmimport wasi_snapshot_preview1 random_get
+//go:noescape
+func randomGet(data *byte, size uint32) uint32
+
+// Random fills 16 bytes from the host's secure source.
+func Random() (b [16]byte, err error) {
+	if errno := randomGet(&b[0], uint32(len(b))); errno != 0 {
+		return b, errors.New("host: random_get: errno " + strconv.Itoa(int(errno)))
+	}
+	return b, nil
+}
+
 // The statuses of the ABI (proxy_status_t) that callers tell apart.
 const (
 	statusOK          = 0

@@ -36,8 +36,7 @@ const (
 	ClusterName         Path = "xds\x00cluster_name"
 	ResponseCode        Path = "response\x00code"
 	ResponseCodeDetails Path = "response\x00code_details"
-	ResponseFlags       Path = "response\x00flags"
-	ResponseGRPCStatus  Path = "response\x00grpc_status"
+	SourceAddress       Path = "source\x00address" // of the client as Envoy trusts it (use_remote_address, xff_num_trusted_hops), with its port
 )
 
 // LocalReply is an answer that the filter gives itself.

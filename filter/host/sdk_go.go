@@ -39,6 +39,9 @@ func PluginConfiguration() ([]byte, error) {
 	return raw, err
 }
 
+// Every calls OnTick of this plugin again and again, some milliseconds apart.
+func Every(milliseconds uint32) error { return proxywasm.SetTickPeriodMilliSeconds(milliseconds) }
+
 // Debug logs at debug.
 func Debug(msg string) { proxywasm.LogDebug(msg) }
 

@@ -1,6 +1,19 @@
 // Package storetest is the conformance suite of sharedstate.Store: what any store must do that the filter's records
-// are kept in. It is written against an interface of its own for what fails, so that it runs under go test and inside a
-// Wasm module in a real Envoy alike.
+// are kept in. It says what is wrong by errors instead of a testing.T, so that it runs under go test and inside a Wasm
+// module in a real Envoy alike (e2e/storeplugin). Cases are for one caller, Races for many at one time.
+//
+// Two stores have all of it: Envoy's shared data (proxy-wasm-cpp-host, SharedData) and sharedstate.Memory. The emulator
+// of the SDK (proxytest) has not, so a test under it proves nothing about the store:
+//
+//	                               Envoy, Memory                 the emulator
+//	cas 0 on an existing key       overwrites without a check    is checked as any other, and mismatches
+//	a key's cas                    from one counter for all      what it was set with, plus 1: after
+//	                               keys, never 0                 CreateCAS it is 0
+//	the bytes of a get             a copy                        the store's own, where the filter is no Wasm
+//	callers at one time            workers; one mutex for all    never
+//	the values live as long as     the process                   the emulator
+//
+// What they share: on a missing key any cas creates, and CreateCAS on an existing one mismatches.
 package storetest
 
 import (
@@ -17,14 +30,17 @@ type Case struct {
 	Run  func(s sharedstate.Store, prefix string) error
 }
 
-// Cases are all properties, each independent of the others.
+// Cases are all properties for one caller, each independent of the others.
 var Cases = []Case{
 	{"a missing key is not found", missing},
 	{"a missing key is created with CreateCAS", create},
+	{"a missing key is created with any cas", createAnyhow},
 	{"CreateCAS on an existing key mismatches and leaves it as it is", createExisting},
 	{"a set with the cas of a get succeeds, once", swapOnce},
 	{"every set changes the cas, with the same value too", sameValue},
 	{"a stale cas mismatches", stale},
+	{"cas 0 overwrites without a check", unchecked},
+	{"no two keys have the same cas", oneCounter},
 	{"a value belongs to the caller", aliasing},
 	{"keys do not touch each other", independent},
 	{"values of any length and any byte", lengths},
@@ -44,6 +60,19 @@ func create(s sharedstate.Store, prefix string) error {
 		return fmt.Errorf("create: %w", err)
 	}
 	return holds(s, key, "one")
+}
+
+func createAnyhow(s sharedstate.Store, prefix string) error {
+	for _, cas := range []uint32{0, 1, 1 << 31} {
+		key := prefix + fmt.Sprint("anyhow", cas)
+		if err := s.Set(key, []byte("one"), cas); err != nil {
+			return fmt.Errorf("cas %d: %w", cas, err)
+		}
+		if err := holds(s, key, "one"); err != nil {
+			return fmt.Errorf("cas %d: %w", cas, err)
+		}
+	}
+	return nil
 }
 
 func createExisting(s sharedstate.Store, prefix string) error {
@@ -119,6 +148,45 @@ func stale(s sharedstate.Store, prefix string) error {
 	return holds(s, key, "one")
 }
 
+// unchecked is why nothing in Weir uses cas 0.
+func unchecked(s sharedstate.Store, prefix string) error {
+	key := prefix + "unchecked"
+	if err := s.Set(key, []byte("one"), sharedstate.CreateCAS); err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	_, cas, err := s.Get(key)
+	if err != nil {
+		return fmt.Errorf("get: %w", err)
+	}
+	if err := s.Set(key, []byte("two"), 0); err != nil {
+		return fmt.Errorf("set with cas 0: %w", err)
+	}
+	if err := s.Set(key, []byte("three"), cas); !errors.Is(err, sharedstate.ErrMismatch) {
+		return fmt.Errorf("set with the cas from before: got %v, want ErrMismatch", err)
+	}
+	return holds(s, key, "two")
+}
+
+// oneCounter: a cas of one key is of no use for another.
+func oneCounter(s sharedstate.Store, prefix string) error {
+	seen := map[uint32]string{}
+	for i := range 10 {
+		key := prefix + fmt.Sprint("counter", i)
+		if err := s.Set(key, []byte("one"), sharedstate.CreateCAS); err != nil {
+			return fmt.Errorf("create: %w", err)
+		}
+		_, cas, err := s.Get(key)
+		if err != nil {
+			return fmt.Errorf("get: %w", err)
+		}
+		if other, known := seen[cas]; known {
+			return fmt.Errorf("%s and %s both have cas %d", other, key, cas)
+		}
+		seen[cas] = key
+	}
+	return nil
+}
+
 func aliasing(s sharedstate.Store, prefix string) error {
 	key := prefix + "alias"
 	mine := []byte("one")
@@ -151,9 +219,11 @@ func independent(s sharedstate.Store, prefix string) error {
 	if err != nil {
 		return fmt.Errorf("get: %w", err)
 	}
-	if _, other, err := s.Get(b); err != nil || other == 0 {
-		return fmt.Errorf("get: cas %d, %w", other, err)
-	} else if err := s.Set(b, []byte("changed"), other); err != nil {
+	_, other, err := s.Get(b)
+	if err != nil {
+		return fmt.Errorf("get: %w", err)
+	}
+	if err := s.Set(b, []byte("changed"), other); err != nil {
 		return fmt.Errorf("set: %w", err)
 	}
 	if err := s.Set(a, []byte("too"), cas); err != nil {
@@ -180,10 +250,13 @@ func lengths(s sharedstate.Store, prefix string) error {
 }
 
 func oddKeys(s sharedstate.Store, prefix string) error {
-	for _, key := range []string{"with space", "with/slash", "with\x00nul", "ünïcode", "\xff\xfe"} {
+	odd := []string{"with space", "with/slash", "with", "with\x00nul", "ünïcode", "\xff\xfe", string(bytes.Repeat([]byte("long"), 1024))}
+	for _, key := range odd {
 		if err := s.Set(prefix+key, []byte(key), sharedstate.CreateCAS); err != nil {
 			return fmt.Errorf("key %q: %w", key, err)
 		}
+	}
+	for _, key := range odd {
 		if err := holds(s, prefix+key, key); err != nil {
 			return fmt.Errorf("key %q: %w", key, err)
 		}

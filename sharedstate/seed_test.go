@@ -1,0 +1,48 @@
+package sharedstate
+
+import (
+	"sync"
+	"testing"
+)
+
+func TestSeedIsTheFirstOnesForAll(t *testing.T) {
+	s := NewMemory()
+	a0, a1, err := Seed(s, [16]byte{1, 2, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b0, b1, err := Seed(s, [16]byte{4, 5, 6})
+	if err != nil || a0 != b0 || a1 != b1 || a0 == 0 {
+		t.Errorf("%x %x and %x %x (%v)", a0, a1, b0, b1, err)
+	}
+}
+
+func TestSeedOfAStranger(t *testing.T) {
+	s := NewMemory()
+	if err := s.Set(SeedKey, []byte("short"), CreateCAS); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Seed(s, [16]byte{}); err == nil {
+		t.Error("a value of another length was taken for a seed")
+	}
+}
+
+func TestNextWorkerNeverTwice(t *testing.T) {
+	const workers = 50
+	s := NewMemory()
+	var mu sync.Mutex
+	seen := map[uint32]bool{}
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			id, err := NextWorker(s)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil || seen[id] || id == 0 {
+				t.Errorf("id %d (%v)", id, err)
+			}
+			seen[id] = true
+		})
+	}
+	wg.Wait()
+}
