@@ -53,7 +53,8 @@ E2E  := ./e2e/...
 
 test: wasm weir envoy lint ## everything: lint, vet, unit tests, and e2e with E2E_ENGINE (auto, docker, binary)
 	go vet ./...
-	GOOS=wasip1 GOARCH=wasm go vet ./filter/... ./e2e/bench/emptyfilter
+	GOOS=wasip1 GOARCH=wasm go vet ./filter/... ./e2e/bench/emptyfilter ./e2e/storeplugin
+	GOOS=wasip1 GOARCH=wasm go vet -tags=weircrash ./filter
 	go test -race $(PURE)
 	go test $$(go list ./... | grep -v -E '^github.com/weir-mesh/weir/(policy|sharedstate|e2e)(/|$$)')
 	@# -count=1: Go's cache does not know that these tests read build/weir.wasm and Envoy. -p 1: they measure time.

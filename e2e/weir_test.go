@@ -107,8 +107,13 @@ func (w *weir) request(ctx context.Context, method, cluster, path string) *http.
 // do sends a request over a connection of its own, so that Envoy's kernel-balanced workers both get some.
 func (w *weir) do(r *http.Request) answer {
 	w.t.Helper()
+	return w.doBy(&http.Transport{DisableKeepAlives: true, DisableCompression: true}, r)
+}
+
+func (w *weir) doBy(transport *http.Transport, r *http.Request) answer {
+	w.t.Helper()
 	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
+		Transport:     transport,
 		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/load"
+	"github.com/weir-mesh/weir/e2e/upstream"
+)
+
+// TestBulkheadOverTwoWorkers: 64 clients, of which some leave early, and an upstream that is slow: by its own count never
+// more than 10 run, all places come back, and all 10 are used.
+func TestBulkheadOverTwoWorkers(t *testing.T) {
+	t.Parallel()
+	u := upstream.New(t)
+	w := start(t, `
+clusters:
+  aws: {bulkhead: {max_concurrent: 10}}
+`, map[string]*upstream.Upstream{"aws": u})
+	u.Set(upstream.Delay(30 * time.Millisecond))
+	for _, leave := range []float64{0, 0.3} {
+		answers := load.Run(t, load.Plan{
+			URL: w.url, Host: "aws", Connections: 64, Duration: 2 * time.Second, Rate: 1000,
+			LeaveEarly: leave, LeaveAfter: 40 * time.Millisecond, Seed: 1,
+		})
+		if failed := answers.Failed(); len(failed) > 0 {
+			t.Fatalf("a request came to nothing: %v", failed[0].Err)
+		}
+		statuses := answers.Statuses()
+		if statuses[200] == 0 || statuses[503] == 0 || len(statuses) != 2 {
+			t.Errorf("statuses %v", statuses)
+		}
+		for _, a := range answers.With(503)[:1] {
+			if a.Header.Get("x-weir-reason") != "bulkhead_full" || problemOf(t, a.Body).Title != "BulkheadFull" {
+				t.Errorf("refused with %v %s", a.Header, a.Body)
+			}
+		}
+		u.WaitIdle()
+	}
+	// A client that left may still be running at the upstream while its place is free again: what Envoy has ended and
+	// the upstream has not seen yet. So the promise is checked where nobody leaves.
+	u.Forget()
+	answers := load.Run(t, load.Plan{URL: w.url, Host: "aws", Connections: 64, Duration: 2 * time.Second, Rate: 1000})
+	if _, most := u.InFlight(); most != 10 {
+		t.Errorf("%d ran at one time, want 10; statuses %v", most, answers.Statuses())
+	}
+	// All places are free: ten at one time get through again.
+	u.WaitIdle()
+	if answers := load.Run(t, load.Plan{URL: w.url, Host: "aws", Connections: 10, Requests: 10}); len(answers.With(200)) != 10 {
+		t.Errorf("places leaked: %v", answers.Statuses())
+	}
+	w.WaitMetric("weir_faults_total", engine.Exactly(0))
+}
+
+// TestBulkheadHoldsWhileItLasts: what is upgraded, and what never ends, counts until it is gone; what another worker of
+// the same Envoy holds counts as well, longer than a share without a sign of life does.
+func TestBulkheadHoldsWhileItLasts(t *testing.T) {
+	t.Parallel()
+	socket, stream := upstream.New(t), upstream.New(t)
+	socket.Set(upstream.WebSocketEcho())
+	stream.Set(upstream.Func(headersThenNothing))
+	w := start(t, `
+clusters:
+  socket: {bulkhead: {max_concurrent: 4}, circuit_breaker: {timeout: 100ms}}
+  stream: {bulkhead: {max_concurrent: 1}}
+`, map[string]*upstream.Upstream{"socket": socket, "stream": stream})
+
+	dial := func() (*websocket.Conn, error) {
+		conn, _, err := websocket.Dial(t.Context(), strings.Replace(w.url, "http", "ws", 1)+"/", &websocket.DialOptions{Host: "socket"})
+		return conn, err
+	}
+	var open []*websocket.Conn
+	for range 4 {
+		conn, err := dial()
+		if err != nil {
+			t.Fatalf("%d of 4: %v", len(open), err)
+		}
+		open = append(open, conn)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	streaming := make(chan answer)
+	go func() { streaming <- w.do(w.request(ctx, "GET", "stream", "/")) }()
+	stream.Wait("the stream", func() bool { now, _ := stream.InFlight(); return now == 1 })
+
+	full := func() {
+		t.Helper()
+		if conn, err := dial(); err == nil {
+			t.Error("a fifth connection was let through")
+			_ = conn.CloseNow()
+		}
+		if a := w.get("stream", "/"); a.reason() != "bulkhead_full" {
+			t.Errorf("a second stream: %+v", a)
+		}
+	}
+	full()
+	if !testing.Short() {
+		// Beyond the 5 s after which a share without a sign of life would be dropped.
+		for until := time.Now().Add(7 * time.Second); time.Now().Before(until); time.Sleep(500 * time.Millisecond) {
+			full()
+		}
+	}
+	for i, conn := range open {
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte("still here")); err != nil {
+			t.Errorf("connection %d: %v", i, err)
+		}
+	}
+	_ = open[0].CloseNow()
+	eventually(t, func() error {
+		conn, err := dial()
+		if err != nil {
+			return fmt.Errorf("the place of a closed connection did not come back: %w", err)
+		}
+		t.Cleanup(func() { _ = conn.CloseNow() })
+		return nil
+	})
+	leave()
+	<-streaming
+	stream.Set(upstream.OK())
+	eventually(t, func() error {
+		if a := w.get("stream", "/"); a.status != 200 {
+			return fmt.Errorf("the place of a stream whose client left did not come back: %+v", a)
+		}
+		return nil
+	})
+	for _, conn := range open[1:] {
+		_ = conn.CloseNow()
+	}
+	w.WaitMetric("weir_faults_total", engine.Exactly(0))
+}

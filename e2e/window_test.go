@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weir-mesh/weir/e2e/check"
+	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/upstream"
+)
+
+// numbered sends requests to a cluster, each with a number of its own, from connections clients for a time, rate a
+// second in all. It returns when each was sent, by number, and how many were.
+func numbered(w *weir, cluster string, connections int, rate float64, last time.Duration) (sent map[string]time.Time, statuses map[int]int) {
+	w.t.Helper()
+	sent, statuses = map[string]time.Time{}, map[int]int{}
+	var mu sync.Mutex
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range connections {
+		wg.Go(func() {
+			client := http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: 30 * time.Second}
+			defer client.CloseIdleConnections()
+			for {
+				n := next.Add(1)
+				at := start.Add(time.Duration(float64(n) / rate * float64(time.Second)))
+				if at.Sub(start) > last {
+					return
+				}
+				time.Sleep(time.Until(at)) // the load's own pace
+				r := w.request(w.t.Context(), http.MethodGet, cluster, "/")
+				number := strconv.FormatInt(n, 10)
+				r.Header.Set("number", number)
+				now := time.Now()
+				response, err := client.Do(r)
+				if err != nil {
+					w.t.Errorf("request %s came to nothing: %v", number, err)
+					return
+				}
+				_ = response.Body.Close()
+				mu.Lock()
+				sent[number] = now
+				statuses[response.StatusCode]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return sent, statuses
+}
+
+// TestSlidingWindowsOverTwoWorkers asks above three limits, from the exact log to the sub-windows, and checks every
+// interval of the upstream's own log.
+func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
+	t.Parallel()
+	type limit struct {
+		cluster string
+		rules   string
+		most    int
+		window  time.Duration
+		rate    float64
+		last    time.Duration
+	}
+	limits := []limit{
+		{"ten", "requests: 10, window_size: 1s", 10, time.Second, 150, 5 * time.Second},
+		{"many", "requests: 2000, window_size: 1s", 2000, time.Second, 2600, 4 * time.Second},
+		{"minute", "requests_per_minute: 100", 100, time.Minute, 20, 66 * time.Second},
+	}
+	if testing.Short() {
+		t.Log("short: the limit of a minute is left out, it needs more than one")
+		limits = limits[:2]
+	}
+	policy := "clusters:\n"
+	upstreams := map[string]*upstream.Upstream{}
+	for _, l := range limits {
+		policy += fmt.Sprintf("  %s: {rate_limit: {algorithm: sliding_window, %s}}\n", l.cluster, l.rules)
+		upstreams[l.cluster] = upstream.New(t)
+	}
+	w := start(t, policy, upstreams)
+	for _, l := range limits {
+		t.Run(l.cluster, func(t *testing.T) {
+			t.Parallel()
+			w, u := &weir{Envoy: w.Envoy, t: t, url: w.url}, upstreams[l.cluster]
+			sent, statuses := numbered(w, l.cluster, 64, l.rate, l.last)
+			requests := u.Requests()
+			if statuses[200] != len(requests) || statuses[200]+statuses[429] != len(sent) {
+				t.Fatalf("%d sent, statuses %v, %d seen by the upstream", len(sent), statuses, len(requests))
+			}
+			spans := make([]check.Span, len(requests))
+			for i, r := range requests {
+				spans[i] = check.Span{From: sent[r.Header.Get("number")], To: r.Arrived}
+			}
+			if most := check.MostWithin(spans, l.window); most > l.most {
+				t.Errorf("%d requests within %v, the limit is %d", most, l.window, l.most)
+			}
+			// And not too few: all of the limit in each window, as far as the load asked for it.
+			windows := float64(l.last) / float64(l.window)
+			asked := float64(len(sent)) / l.last.Seconds()
+			possible := min(float64(l.most)/l.window.Seconds(), asked) * l.last.Seconds()
+			if windows < 2 { // a sliding window opens in one go: what was admitted at once comes back at once
+				possible = float64(l.most)
+			}
+			if float64(len(requests)) < 0.9*possible {
+				t.Errorf("%d admitted, at least nine tenths of %.0f were to be", len(requests), possible)
+			}
+			t.Logf("%d asked, %d admitted in %v", len(sent), len(requests), l.last)
+		})
+	}
+	t.Cleanup(func() {
+		w.t = t
+		w.WaitMetric("weir_faults_total", engine.Exactly(0))
+	})
+}
+
+// TestWindowHeadersAreTrue counts down what is left, and asks again when the headers say.
+func TestWindowHeadersAreTrue(t *testing.T) {
+	t.Parallel()
+	u := upstream.New(t)
+	w := start(t, `
+clusters:
+  aws: {rate_limit: {algorithm: sliding_window, requests: 3, window_size: 2s, headers: all}}
+`, map[string]*upstream.Upstream{"aws": u})
+	first := time.Now()
+	for left := 2; left >= 0; left-- {
+		a := w.get("aws", "/")
+		if a.status != 200 || a.header.Get("ratelimit-policy") != `"aws";q=3;w=2` || a.header.Get("x-ratelimit-remaining") != strconv.Itoa(left) {
+			t.Fatalf("%d left: %+v", left, a)
+		}
+	}
+	a := w.get("aws", "/")
+	if a.status != 429 || a.header.Get("x-ratelimit-remaining") != "0" {
+		t.Fatalf("none left: %+v", a)
+	}
+	wait, err := strconv.Atoi(a.header.Get("retry-after"))
+	if err != nil || wait < 1 || wait > 2 {
+		t.Fatalf("Retry-After %q (%v)", a.header.Get("retry-after"), err)
+	}
+	eventually(t, func() error {
+		if a := w.get("aws", "/"); a.status != 200 {
+			return fmt.Errorf("not admitted again %v after the first", time.Since(first))
+		}
+		return nil
+	})
+	if after := time.Since(first); after < 1900*time.Millisecond || after > 4*time.Second {
+		t.Errorf("admitted again %v after the first, the window is 2 s", after)
+	}
+}
