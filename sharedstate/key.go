@@ -12,13 +12,12 @@ func ClusterKey(cluster string) string { return prefix + "cluster/" + cluster }
 // SeedKey is where the process's seed for fingerprints is kept, 16 random bytes.
 const SeedKey = prefix + "seed"
 
-// LimitKey appends where a set of keyed limits is kept to b; OverflowSet names the record that overflowing keys share.
-func LimitKey(b []byte, cluster string, set uint32) []byte {
-	b = append(append(append(b, prefix+"limit/"...), cluster...), '/')
+// LimitKey is where a set of a cluster's keyed limits is kept.
+func LimitKey(cluster string, set uint32) string {
 	if set == OverflowSet {
-		return append(b, "overflow"...)
+		return prefix + "limit/" + cluster + "/overflow"
 	}
-	return strconv.AppendUint(b, uint64(set), 10)
+	return prefix + "limit/" + cluster + "/" + strconv.FormatUint(uint64(set), 10)
 }
 
 // OverflowSet is the set of the keys that found no place in theirs.

@@ -59,9 +59,10 @@ func (r *record) transitions() []string {
 // proxy is what a worker holds for one cluster.
 type proxy struct {
 	*testing.T
-	plan *flow.Plan
-	seen *record
-	now  int64
+	worker *flow.Worker
+	plan   *flow.Plan
+	seen   *record
+	now    int64
 }
 
 func start(t *testing.T, rules string) *proxy {
@@ -79,7 +80,7 @@ func startOn(t *testing.T, rules string, store sharedstate.Store) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &proxy{t, flow.NewPlan("aws", document.For("aws"), worker, seen), seen, int64(time.Hour)}
+	return &proxy{t, worker, flow.NewPlan("aws", document.For("aws"), worker, seen), seen, int64(time.Hour)}
 }
 
 func (p *proxy) begin(r flow.Request) (*flow.Exchange, flow.Step) {
@@ -530,7 +531,7 @@ func TestAnOrdinaryRequestAllocatesNothing(t *testing.T) {
 	}
 }
 
-func planOf(t *testing.T, rules string, observer flow.Observer) *flow.Plan {
+func planOf(t testing.TB, rules string, observer flow.Observer) *flow.Plan {
 	t.Helper()
 	d, err := policy.Decode([]byte(`{"clusters":{"aws":`+rules+`}}`), func(string) (string, bool) { return "", false })
 	if err != nil {
