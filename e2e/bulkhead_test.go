@@ -133,3 +133,41 @@ clusters:
 	}
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
+
+// TestBulkheadOverReload: what began under the old policy still counts under the new one, for as long as it lasts.
+func TestBulkheadOverReload(t *testing.T) {
+	t.Parallel()
+	u := upstream.New(t)
+	u.Set(upstream.Func(headersThenNothing))
+	policy := func(header string) string {
+		return "clusters: {aws: {bulkhead: {max_concurrent: 2}, rate_limit: {requests: 1000000, window_size: 1h, headers: " + header + "}}}"
+	}
+	w := startWatched(t, policy("none"), map[string]*upstream.Upstream{"aws": u})
+	ctx, leave := context.WithCancel(t.Context())
+	done := make(chan answer, 2)
+	for range 2 {
+		go func() { done <- w.do(w.request(ctx, "GET", "aws", "/")) }()
+	}
+	u.Wait("two streams", func() bool { now, _ := u.InFlight(); return now == 2 })
+	w.replace(policy("refused"), "config_reload")
+	last := 2 * time.Second
+	if !testing.Short() {
+		last = 8 * time.Second // a share without a sign of life is dropped after 5 s
+	}
+	for until := time.Now().Add(last); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
+		if a := w.get("aws", "/"); a.reason() != "bulkhead_full" {
+			t.Fatalf("a third beside two that began under the old policy: %+v", a)
+		}
+	}
+	leave()
+	<-done
+	<-done
+	u.Set(upstream.OK())
+	eventually(t, func() error {
+		if a := w.get("aws", "/"); a.status != 200 {
+			return fmt.Errorf("the places did not come back: %+v", a)
+		}
+		return nil
+	})
+	w.WaitMetric("weir_faults_total", engine.Exactly(0))
+}

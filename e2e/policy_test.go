@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,38 +63,7 @@ clusters:
     circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}
 `, burst, headers)
 	}
-	dir := engine.Dir(t)
-	watched := func(policy string) []byte {
-		o := options(t, policy, upstreams)
-		o.ECDS = filepath.Join(dir, "weir.yaml")
-		response, err := render.ECDS(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := render.YAML(response)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return content
-	}
-	o := options(t, policy(3, "refused"), upstreams)
-	o.ECDS = filepath.Join(dir, "weir.yaml")
-	bootstrap, err := render.Bootstrap(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: map[string][]byte{"weir.yaml": watched(policy(3, "refused"))}})
-	w := &weir{Envoy: e, t: t, url: e.URL()}
-	const ecds = "extension_config_discovery.http_filter."
-	updates := func(kind string) string {
-		for name := range w.Stats() {
-			if strings.Contains(name, ecds) && strings.HasSuffix(name, "."+kind) {
-				return name
-			}
-		}
-		t.Fatalf("Envoy has no statistic %s…%s", ecds, kind)
-		return ""
-	}
+	w := startWatched(t, policy(3, "refused"), upstreams)
 
 	// Two of three are used, and the other breaker is open.
 	for range 2 {
@@ -109,10 +77,7 @@ clusters:
 	}
 
 	// A bad one.
-	rejected := updates("config_fail")
-	before := w.Stats()[rejected]
-	w.ReplaceFile("weir.yaml", watched(badPolicy))
-	w.WaitStat(rejected, engine.AtLeast(before+1))
+	w.replace(badPolicy, "config_fail")
 	for _, line := range badLines {
 		w.WaitLog(line)
 	}
@@ -121,10 +86,7 @@ clusters:
 	}
 
 	// A good one: it shows its headers, and what was used is still used.
-	accepted := updates("config_reload")
-	before = w.Stats()[accepted]
-	w.ReplaceFile("weir.yaml", watched(policy(3, "all")))
-	w.WaitStat(accepted, engine.AtLeast(before+1))
+	w.replace(policy(3, "all"), "config_reload")
 	var last answer
 	eventually(t, func() error { // the workers take it up one after the other
 		last = w.get("aws", "/")

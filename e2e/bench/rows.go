@@ -48,16 +48,26 @@ func rows() []row {
 			return e.WaitStat("weir_bench.http_local_rate_limit.ok", engine.AtLeast(1))
 		}},
 		{name: emptyFilter, filter: empty, verify: isEmptyFilter},
-		{name: "Weir: limit, breaker, default data", filter: weir, policy: quickstart, verify: isWeir, saw: allowed},
+		{name: "Weir: token bucket, breaker, default data", filter: weir, policy: quickstart, verify: isWeir, saw: allowed},
+		{name: "Weir: sliding window, breaker", filter: weir, policy: rules(`"rate_limit": {"requests": 1000000, "window_size": "1s"}, "circuit_breaker": {}`), verify: isWeir, saw: allowed},
+		{name: "Weir: adaptive", filter: weir, policy: rules(`"rate_limit": {"algorithm": "adaptive", "requests": 1000000, "window_size": "1s"}`), verify: isWeir, saw: allowed},
+		{name: "Weir: token bucket by header", filter: weir, policy: rules(`"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 1000000, "refill_rate": 1000000, "key": [{"header": "user-agent"}]}`), verify: isWeir, saw: allowed},
+		{name: "Weir: bulkhead", filter: weir, policy: rules(`"bulkhead": {"max_concurrent": 1000}`), verify: isWeir, saw: allowed},
+		{name: "Weir: window, breaker by rates, bulkhead", filter: weir, policy: rules(`"rate_limit": {"requests": 1000000, "window_size": "1s"},
+			"circuit_breaker": {"failure_rate": {}, "slow_calls": {}}, "bulkhead": {"max_concurrent": 1000}`), verify: isWeir, saw: allowed},
 	}
 }
 
+// rules is a policy of one cluster.
+func rules(sections string) string {
+	return `{"clusters": {"` + cluster + `": {` + sections + `}}}`
+}
+
 // quickstart has what the demo's policy has, with a limit that refuses nobody.
-const quickstart = `{"clusters": {"` + cluster + `": {
+var quickstart = rules(`
 	"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 1000000, "refill_rate": 1000000},
 	"circuit_breaker": {},
-	"fallback": {"enable_cache_fallback": false, "default_data": {"body": {"services": [], "degraded": true}}}
-}}}`
+	"fallback": {"enable_cache_fallback": false, "default_data": {"body": {"services": [], "degraded": true}}}`)
 
 func none(testing.TB, *hcmv3.HttpFilter) *hcmv3.HttpFilter { return nil }
 

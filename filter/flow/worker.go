@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"time"
 
 	"github.com/weir-mesh/weir/sharedstate"
@@ -63,14 +64,16 @@ func (w *Worker) gave(cluster string) {
 
 // Beat says that this worker lives, and what it truly holds of each bulkhead: a share that was dropped while it stalled
 // comes back, and one that a lost release left behind goes. Call it every BeatEvery.
-func (w *Worker) Beat(now int64) error {
+func (w *Worker) Beat(now int64) (err error) {
 	for cluster, h := range w.holds {
-		if _, err := h.cell.Update(func() bool { return h.record.Bulkhead.Beat(w.id, h.count, now) }); err != nil {
-			return err
+		_, failed := h.cell.Update(func() bool { return h.record.Bulkhead.Beat(w.id, h.count, now) })
+		if failed != nil {
+			err = errors.Join(err, failed) // the other clusters have theirs all the same
+			continue
 		}
 		if h.count == 0 {
 			delete(w.holds, cluster)
 		}
 	}
-	return nil
+	return err
 }

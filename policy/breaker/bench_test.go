@@ -55,15 +55,6 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-func BenchmarkByValue(b *testing.B) {
-	var s State
-	b.ReportAllocs()
-	for b.Loop() {
-		next, v := Admit(s, &consecutive, second)
-		s, _, _ = Settle(next, &consecutive, v.Ticket, Success, second)
-	}
-}
-
 func BenchmarkWindowPacked(b *testing.B) {
 	w := Window{Width: second, Start: 7 * second}
 	packed := make([]byte, 0, WindowSize)

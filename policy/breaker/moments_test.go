@@ -314,18 +314,6 @@ func TestFewerProbesAfterReload(t *testing.T) {
 	}
 }
 
-// TestByValue holds the two forms to the same answers.
-func TestByValue(t *testing.T) {
-	s, v := Admit(State{Status: Open}, &consecutive, 100*second)
-	if !v.HalfOpened || s.Status != HalfOpen || s.Probes[0] == 0 {
-		t.Fatalf("got %+v, %+v", s, v)
-	}
-	s, changed, transition := Settle(s, &consecutive, v.Ticket, Failure, 100*second)
-	if !changed || !transition || s.Status != Open {
-		t.Fatalf("got %+v, changed %v, transition %v", s, changed, transition)
-	}
-}
-
 func TestCauseNames(t *testing.T) {
 	names := map[string]Cause{}
 	for c := Unmoved; c <= ProbesSucceeded; c++ {

@@ -50,7 +50,7 @@ func anyRate(t *rapid.T) *Rate {
 	return &Rate{
 		Threshold: rapid.SampledFrom([]float64{0.01, 0.07, 0.25, 0.5, 0.8, 1}).Draw(t, "threshold"),
 		Window: rapid.SampledFrom([]time.Duration{
-			1, 7, 100 * time.Millisecond, 333333333, time.Second, 3 * time.Second, 30 * time.Second,
+			1, 19, 100 * time.Millisecond, 333333333, time.Second, 3 * time.Second, 30 * time.Second,
 		}).Draw(t, "window"),
 		MinCalls: uint32(rapid.IntRange(1, 20).Draw(t, "min_calls")),
 	}

@@ -92,7 +92,6 @@ type worker struct {
 	id     uint32
 	holds  uint32 // what truly runs in it
 	beaten int64  // its last stored sign of life
-	next   uint32 // the count that it releases to or beats, while busy
 
 	do      string // "": idle
 	now     int64

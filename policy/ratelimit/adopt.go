@@ -10,12 +10,15 @@ import (
 // that is loaded anew gives no free burst. An old that is no usable state of any limit leaves state fresh. The two do
 // not overlap.
 //
-// Between windows each admission keeps its time, never dated earlier than it was: an admission after the change finds itself,
-// those before it and those that old knew in the last (new) window to be no more than the new limit. A window that became longer
-// reaches back to where old knows nothing; a bucket knows no single times. There the new limit is at least as used as the
-// old was, as a share and in requests:
+// Between windows each admission keeps its time, never dated earlier than it was: an admission after the change finds
+// itself, those before it and those that old knew in the last (new) window to be no more than the new limit. Where a window
+// became longer it reaches back to where old knows nothing, and a bucket knows no single times. Then the new limit is at
+// least as used as the old was, as a share and in requests:
 //
 //	left' <= limit' - used    left' / limit' <= left / limit
+//
+// What a bucket had given counts in a window as used when the bucket was last, the latest that it can have been. Between
+// buckets an interval that spans the change admits no more than the larger burst and the larger rate x its length.
 //
 // An adaptive limit keeps its current limit, in proportion, and what it has counted.
 func (l *Limiter) Adopt(state, old []byte, now int64) {
@@ -115,11 +118,12 @@ func (l *Limiter) load(state []byte, u use) {
 	if n <= 0 {
 		return
 	}
-	used, oldest := l.entries.counted(state, u.at)
+	t := max(u.at, getI64(state, atLast), 1) // torn entries may be in any order
+	used, oldest := l.entries.counted(state, t)
 	if over := used + n - l.limit; over > 0 {
-		used, oldest = l.entries.drop(state, u.at, used, oldest, over)
+		used, oldest = l.entries.drop(state, t, used, oldest, over)
 	}
-	l.entries.admit(state, u.at, used, oldest, n)
+	l.entries.admit(state, t, used, oldest, n)
 }
 
 // share is a x part / whole, rounded up or down, for numbers that are not negative and a positive whole.

@@ -1,0 +1,66 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/upstream"
+	"github.com/weir-mesh/weir/envoy/render"
+)
+
+// watched is an Envoy whose policy stands in a watched file, as `weir render envoy -o` writes it.
+type watched struct {
+	*weir
+	upstreams map[string]*upstream.Upstream
+	file      string
+}
+
+func startWatched(t *testing.T, policy string, upstreams map[string]*upstream.Upstream) *watched {
+	t.Helper()
+	dir := engine.Dir(t)
+	w := &watched{upstreams: upstreams, file: filepath.Join(dir, "weir.yaml")}
+	o := options(t, policy, upstreams)
+	o.ECDS = w.file
+	bootstrap, err := render.Bootstrap(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := engine.Start(t, engine.Config{
+		Bootstrap: bootstrap, Dir: dir,
+		Files: map[string][]byte{filepath.Base(w.file): w.content(t, policy)},
+	})
+	w.weir = &weir{Envoy: e, t: t, url: e.URL()}
+	return w
+}
+
+func (w *watched) content(t *testing.T, policy string) []byte {
+	t.Helper()
+	o := options(t, policy, w.upstreams)
+	o.ECDS = w.file
+	response, err := render.ECDS(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := render.YAML(response)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// replace puts another policy in place by rename and waits until Envoy says what became of it: config_reload or
+// config_fail.
+func (w *watched) replace(policy, becomes string) {
+	w.t.Helper()
+	statistic := ""
+	for name := range w.Stats() {
+		if strings.Contains(name, "extension_config_discovery.http_filter.") && strings.HasSuffix(name, "."+becomes) {
+			statistic = name
+		}
+	}
+	before := w.Stats()[statistic]
+	w.ReplaceFile(w.file, w.content(w.t, policy))
+	w.WaitStat(statistic, engine.AtLeast(before+1))
+}
