@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +167,46 @@ func TestBulkheadOverReload(t *testing.T) {
 	eventually(t, func() error {
 		if a := w.get("aws", "/"); a.status != 200 {
 			return fmt.Errorf("the places did not come back: %+v", a)
+		}
+		return nil
+	})
+	w.WaitMetric("weir_faults_total", engine.Exactly(0))
+}
+
+// TestBulkheadOverACrash: a worker's VM crashes while it holds places. By the upstream's own count never more than 10 run,
+// before, during and after; and when the dead worker's share is over, all 10 are used again.
+func TestBulkheadOverACrash(t *testing.T) {
+	t.Parallel()
+	u := upstream.New(t)
+	u.Set(upstream.Delay(100 * time.Millisecond))
+	w := startCrashing(t, "clusters: {aws: {bulkhead: {max_concurrent: 10}}}", map[string]*upstream.Upstream{"aws": u, "plain": upstream.New(t)})
+	clients, _ := workers(t, func(c *http.Client) string { return w.ask(c, "plain", "").header.Get(vmHeader) })
+
+	loaded := make(chan load.Answers)
+	go func() {
+		loaded <- load.Run(t, load.Plan{URL: w.url, Host: "aws", Connections: 64, Duration: 9 * time.Second, Rate: 300})
+	}()
+	u.Wait("a full bulkhead", func() bool { now, _ := u.InFlight(); return now == 10 })
+	// Every one of these takes a place, or is refused; the VM dies when upstream answers it, with all that it holds.
+	eventually(t, func() error {
+		if a := w.ask(clients[0], "aws", "response"); a.reason() == "bulkhead_full" {
+			return fmt.Errorf("no place for the request that crashes: %+v", a)
+		}
+		return nil
+	})
+	crashed := time.Now()
+	w.WaitStat("wasm.weir.vm_reload_success", engine.AtLeast(1))
+	answers := <-loaded
+	if _, most := u.InFlight(); most != 10 {
+		t.Errorf("%d ran at one time, want 10; statuses %v", most, answers.Statuses())
+	}
+	t.Logf("%v after the crash the load ended; statuses %v", time.Since(crashed).Round(time.Millisecond), answers.Statuses())
+	// The dead worker's share is over after 5 s: all 10 places are there again.
+	u.WaitIdle()
+	eventually(t, func() error {
+		u.Forget()
+		if answers := load.Run(t, load.Plan{URL: w.url, Host: "aws", Connections: 10, Requests: 10}); len(answers.With(200)) != 10 {
+			return fmt.Errorf("ten at one time: %v", answers.Statuses())
 		}
 		return nil
 	})

@@ -78,11 +78,14 @@ func (p *plugin) OnTick() {
 func (p *plugin) NewHttpContext(uint32) host.HTTPContext { return &stream{plugin: p} }
 
 // plan finds a cluster's plan, nil where it has none.
-func (p *plugin) plan(cluster string) *flow.Plan {
-	plan, known := p.plans[cluster]
-	if known {
+func (p *plugin) plan(cluster []byte) *flow.Plan {
+	if plan, known := p.plans[string(cluster)]; known {
 		return plan
 	}
+	return p.newPlan(string(cluster))
+}
+
+func (p *plugin) newPlan(cluster string) (plan *flow.Plan) {
 	if rules := p.document.For(cluster); rules != nil {
 		plan = flow.NewPlan(cluster, rules, p.worker, newObserver(cluster, rules.Mode, p.faults))
 	}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/weir-mesh/weir/filter/host"
 	"github.com/weir-mesh/weir/sharedstate"
 )
@@ -13,8 +11,8 @@ type sharedData struct{}
 // Get implements sharedstate.Store.
 func (sharedData) Get(key string) ([]byte, uint32, error) {
 	value, cas, err := host.GetSharedData(key)
-	if errors.Is(err, host.ErrNotFound) {
-		return nil, 0, sharedstate.ErrNotFound
+	if err == host.ErrNotFound {
+		err = sharedstate.ErrNotFound
 	}
 	return value, cas, err
 }
@@ -22,8 +20,8 @@ func (sharedData) Get(key string) ([]byte, uint32, error) {
 // Set implements sharedstate.Store.
 func (sharedData) Set(key string, value []byte, cas uint32) error {
 	err := host.SetSharedData(key, value, cas)
-	if errors.Is(err, host.ErrMismatch) {
-		return sharedstate.ErrMismatch
+	if err == host.ErrMismatch {
+		err = sharedstate.ErrMismatch
 	}
 	return err
 }

@@ -18,7 +18,7 @@ type stream struct {
 	exchange flow.Exchange
 	grpc     bool
 	stripped bool   // a client's x-weir-… headers were removed, so that Envoy chooses the route again
-	cluster  string // that was decided about
+	cluster  string // that was decided about, where it may change by that
 }
 
 // OnHttpRequestHeaders implements host.HTTPContext.
@@ -35,11 +35,13 @@ func (s *stream) OnHttpRequestHeaders(int, bool) (action host.Action) {
 	if err != nil {
 		return host.Continue
 	}
-	plan := s.plugin.plan(string(cluster))
+	plan := s.plugin.plan(cluster)
 	if plan == nil {
 		return host.Continue
 	}
-	s.cluster = plan.Cluster()
+	if s.stripped {
+		s.cluster = plan.Cluster()
+	}
 	if plan.Keyed() {
 		request.Key = plan.Fingerprint(headers, s.clientIP(plan))
 	}

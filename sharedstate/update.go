@@ -35,15 +35,16 @@ func (c *Cell) Move(key string) { c.key = key }
 // Load reads the record, a fresh one where there is none, and the cas that Swap wants.
 func (c *Cell) Load() (cas uint32, err error) {
 	value, cas, err := c.store.Get(c.key)
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case err == nil:
+		c.record.Unpack(value)
+		return cas, nil
+	case errors.Is(err, ErrNotFound):
 		c.record.Unpack(nil)
 		return CreateCAS, nil
-	}
-	if err != nil {
+	default:
 		return 0, err
 	}
-	c.record.Unpack(value)
-	return cas, nil
 }
 
 // Swap stores the record where nobody changed it since it was loaded, else ErrMismatch.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	httpwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -23,6 +25,8 @@ const (
 	filterName  = "weir"
 	wasmTypeURL = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
 	wasmRuntime = "envoy.wasm.runtime.v8"
+	// reloadPause is the least time between two new VMs of a worker whose VM crashes.
+	reloadPause = 100 * time.Millisecond
 )
 
 // Filter renders the filter alone, as it stands in an HTTP filter chain.
@@ -50,6 +54,8 @@ func Filter(o Options) (*corev3.TypedExtensionConfig, error) {
 		Configuration: configuration,
 		// After a trap the next request gets a new VM. State is in Envoy's shared data, so it is still there.
 		FailurePolicy: wasmv3.FailurePolicy_FAIL_RELOAD,
+		// Envoy's own pause between two reloads is a second, in which a worker answers 503 to all. A reload takes some 20 ms.
+		ReloadConfig: &wasmv3.ReloadConfig{Backoff: &corev3.BackoffStrategy{BaseInterval: durationpb.New(reloadPause)}},
 	}})
 	if err != nil {
 		return nil, err

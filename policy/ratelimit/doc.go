@@ -1,7 +1,16 @@
-// Package ratelimit holds the limits' algorithms as pure functions: (state, config, now, n) → (state, verdict). Time
-// is an argument, in nanoseconds of a monotonic clock; the caller stores the state when it changed.
+// Package ratelimit holds the limits' algorithms as pure functions over bytes. A Limiter is a policy's numbers, compiled;
+// a limit's state is a small region of bytes (drawn in state.go) that Take changes in place and the caller stores where the
+// Verdict says so. Time is an argument, in nanoseconds of a monotonic clock.
 //
-// Token bucket, the reservoir form: a level of tokens and the time at which it was true.
+//	              ┌───────────┐   now, n
+//	 policy ────► │  Limiter  │ ◄──────────
+//	              └─────┬─────┘
+//	 state ─► Usable? ──┤ yes: Take ──► Verdict{Admitted, Store, Remaining, RetryAfter, Reset}
+//	                    └ no: Adopt what it knows, or Reset
+//
+// # Token bucket
+//
+// The reservoir form: a level of tokens and the time at which it was true.
 //
 //	  refill: Rate tokens a second, never above Burst
 //	    │
@@ -13,4 +22,30 @@
 // In an interval of length T no more is taken than was in it at its start (at most Burst) and what came in meanwhile
 // (at most Rate x T): Burst + Rate x T. Amounts are whole nano-tokens and each refill is rounded down, so
 // rounding never adds to it.
+//
+// # Sliding window
+//
+// No interval as long as the window, wherever it starts, admits more than the limit. Up to 512 requests each admission's
+// time is kept:
+//
+//	     over │◄───────── window ─────────►│
+//	 ──●──●───┼──●────●●───────●───●───────┼──► time
+//	          │  └─ the next to be over   now      used: 5
+//
+// Above, admissions are counted by 64ths of the window. One counts until it is over for certain, which is up to a 64th
+// longer than it should and never too short:
+//
+//	     over │◄───────── window ─────────►│
+//	 ─┬────┬──┼─┬────┬────┬─ … ─┬────┬────┬┼──► time
+//	  │  9 │  7 │  0 │ 12 │     │ 31 │  4 ││
+//	       └ counts as a whole            now
+//
+// # Adaptive
+//
+// A sliding window whose limit moves with the success rate of what it admitted, at each evaluation:
+//
+//	limit      ─┐        ┌─ never above
+//	            └┐     ┌─┘       x Recovery at or above the threshold
+//	             └┐  ┌─┘
+//	limit / 10    └──┘           x Backoff below it, never under a tenth
 package ratelimit
