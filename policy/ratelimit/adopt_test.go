@@ -21,6 +21,12 @@ func TestAdopt(t *testing.T) {
 	used := func(n int64, ago int64) func(l *Limiter, state []byte) {
 		return func(l *Limiter, state []byte) { l.Take(state, hour-ago, n) }
 	}
+	both := func(first, second func(l *Limiter, state []byte)) func(l *Limiter, state []byte) {
+		return func(l *Limiter, state []byte) {
+			first(l, state)
+			second(l, state)
+		}
+	}
 	minute, tenSeconds := time.Minute, 10*time.Second
 	for _, tc := range []struct {
 		name        string
@@ -32,6 +38,8 @@ func TestAdopt(t *testing.T) {
 	}{
 		{"a larger limit", NewSlidingWindow(100, minute), used(30, 10*second), NewSlidingWindow(200, minute), 200, 30, 50 * time.Second},
 		{"a smaller limit than was used", NewSlidingWindow(100, minute), used(30, 10*second), NewSlidingWindow(20, minute), 20, 20, 50 * time.Second},
+		{"a smaller limit counts the newest", NewSlidingWindow(6, minute), both(used(3, 30*second), used(3, 10*second)), NewSlidingWindow(3, minute), 3, 3, 50 * time.Second},
+		{"a smaller limit counts the newest, by sub-windows", NewSlidingWindow(5000, minute), both(used(600, 30*second), used(600, 10*second)), NewSlidingWindow(700, minute), 700, 700, 50 * time.Second},
 		{"a shorter window", NewSlidingWindow(100, minute), used(30, 5*second), NewSlidingWindow(100, tenSeconds), 100, 30, 5 * time.Second},
 		{"a shorter window, use before it", NewSlidingWindow(100, minute), used(30, 20*second), NewSlidingWindow(100, tenSeconds), 100, 0, 0},
 		{"a longer window is as used as the shorter was", NewSlidingWindow(10, tenSeconds), used(5, second), NewSlidingWindow(100, minute), 100, 50, 59 * time.Second},
@@ -48,6 +56,7 @@ func TestAdopt(t *testing.T) {
 		{"adaptive, a limit of its own now", NewAdaptive(100, minute, c), lowered(25), NewSlidingWindow(1000, minute), 1000, 0, 0},
 		{"adaptive from the configured limit on", NewSlidingWindow(100, minute), used(60, 0), NewAdaptive(100, minute, c), 100, 60, minute},
 		{"the same numbers", NewSlidingWindow(100, minute), used(60, 30*second), NewSlidingWindow(100, minute), 100, 60, 30 * time.Second},
+		{"a bucket of another clock", NewTokenBucket(10, 1), used(10, -hour), NewSlidingWindow(90, minute), 90, 90, minute},
 		{"a state of another clock", NewSlidingWindow(100, minute), used(60, -hour), NewSlidingWindow(90, minute), 90, 60, minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -2,11 +2,11 @@
 // a limit's state is a small region of bytes (drawn in state.go) that Take changes in place and the caller stores where the
 // Verdict says so. Time is an argument, in nanoseconds of a monotonic clock.
 //
-//	              ┌───────────┐   now, n
-//	 policy ────► │  Limiter  │ ◄──────────
-//	              └─────┬─────┘
-//	 state ─► Usable? ──┤ yes: Take ──► Verdict{Admitted, Store, Remaining, RetryAfter, Reset}
-//	                    └ no: Adopt what it knows, or Reset
+//	             ┌───────────┐   now, n
+//	policy ────► │  Limiter  │ ◄──────────
+//	             └─────┬─────┘
+//	state ─► Usable? ──┤ yes: Take ──► Verdict{Admitted, Store, Remaining, RetryAfter, Reset}
+//	                   └ no: Adopt what it knows, or Reset
 //
 // # Token bucket
 //
@@ -28,17 +28,17 @@
 // No interval as long as the window, wherever it starts, admits more than the limit. Up to 512 requests each admission's
 // time is kept:
 //
-//	     over │◄───────── window ─────────►│
-//	 ──●──●───┼──●────●●───────●───●───────┼──► time
-//	          │  └─ the next to be over   now      used: 5
+//	    over │◄───────── window ─────────►│
+//	──●──●───┼──●────●●───────●───●───────┼──► time
+//	         │  └─ the next to be over   now      used: 5
 //
 // Above, admissions are counted by 64ths of the window. One counts until it is over for certain, which is up to a 64th
 // longer than it should and never too short:
 //
-//	     over │◄───────── window ─────────►│
-//	 ─┬────┬──┼─┬────┬────┬─ … ─┬────┬────┬┼──► time
-//	  │  9 │  7 │  0 │ 12 │     │ 31 │  4 ││
-//	       └ counts as a whole            now
+//	    over │◄───────── window ─────────►│
+//	─┬────┬──┼─┬────┬────┬─ … ─┬────┬────┬┼──► time
+//	 │  9 │  7 │  0 │ 12 │     │ 31 │  4 ││
+//	      └ counts as a whole            now
 //
 // # Adaptive
 //

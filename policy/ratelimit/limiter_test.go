@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 )
@@ -162,27 +163,86 @@ func TestTicksWrapAround(t *testing.T) {
 
 func TestWindowOfAnotherClockIsRepairedAtOnce(t *testing.T) {
 	for _, limit := range []int64{1, 10, 512, 513, 10_000} {
-		l := NewSlidingWindow(limit, time.Minute)
-		state := fresh(l)
-		future := 1000 * hour
-		take(t, l, state, future, limit)
-		if _, used := l.Current(state, hour); used != limit || l.Idle(state, hour) {
-			t.Fatalf("limit %d: used %d before the repair", limit, used)
+		for _, now := range []int64{1, second, hour} {
+			l := NewSlidingWindow(limit, time.Minute)
+			state := fresh(l)
+			future := 1000 * hour
+			for left := limit; left > 0; left -= min((limit+9)/10, left) {
+				take(t, l, state, future, min((limit+9)/10, left))
+				future += second
+			}
+			if _, used := l.Current(state, now); used != limit || l.Idle(state, now) {
+				t.Fatalf("limit %d: used %d before the repair", limit, used)
+			}
+			v := take(t, l, state, now, 1)
+			if v.Admitted || !v.Store {
+				t.Fatalf("limit %d: got %+v, want a stored refusal", limit, v)
+			}
+			again := take(t, l, state, now, 1)
+			if again.Admitted || again.Store {
+				t.Fatalf("limit %d: got %+v, want a refusal without a trace", limit, again)
+			}
+			later := now + 20*second
+			if _, used := l.Current(state, later); used != limit {
+				t.Fatalf("limit %d: used %d after the repair", limit, used)
+			}
+			longest := time.Minute + time.Minute/64 + time.Microsecond
+			if v.RetryAfter > longest {
+				t.Fatalf("limit %d: locked for %v", limit, v.RetryAfter)
+			}
+			if v = take(t, l, state, now+int64(v.RetryAfter), limit); !v.Admitted {
+				t.Fatalf("limit %d: after RetryAfter: %+v", limit, v)
+			}
 		}
-		v := take(t, l, state, hour, 1)
-		if v.Admitted || !v.Store {
-			t.Fatalf("limit %d: got %+v, want a stored refusal", limit, v)
-		}
-		again := take(t, l, state, hour, 1)
-		if again.Admitted || again.Store {
-			t.Fatalf("limit %d: got %+v, want a refusal without a trace", limit, again)
-		}
-		longest := time.Minute + time.Minute/64 + time.Microsecond
-		if v.RetryAfter > longest {
-			t.Fatalf("limit %d: locked for %v", limit, v.RetryAfter)
-		}
-		if v = take(t, l, state, hour+int64(v.RetryAfter), limit); !v.Admitted {
-			t.Fatalf("limit %d: after RetryAfter: %+v", limit, v)
+	}
+}
+
+func TestAdaptiveOfAnotherClock(t *testing.T) {
+	c := AdaptiveConfig{Threshold: 0.8, Backoff: 0.5, Recovery: 1.5, Interval: time.Second, MinSamples: 2}
+	l := NewAdaptive(100, time.Minute, c)
+	ahead := fresh(l)
+	for i := range int64(3) {
+		take(t, l, ahead, 1000*hour+i*second, 1)
+		l.Outcome(ahead, false, 1000*hour+i*second)
+	}
+	if limit, _ := l.Current(ahead, hour); limit != 50 {
+		t.Fatalf("limit %d before", limit)
+	}
+	state := bytes.Clone(ahead)
+	for i := range int64(2) {
+		l.Outcome(state, false, hour+i*second)
+	}
+	if limit, _ := l.Current(state, hour+second); limit != 25 {
+		t.Errorf("an interval later the limit is %d, want 25", limit)
+	}
+	// Without another outcome, a Take repairs what it needs and the rest is forgotten in time.
+	state = bytes.Clone(ahead)
+	if v := take(t, l, state, hour, 1); !v.Admitted || v.Remaining != 50-3-1 {
+		t.Errorf("the repairing request: %+v", v)
+	}
+	if !l.Idle(state, hour+oneDay) {
+		t.Error("a day later it is not as a fresh one")
+	}
+	// And the other way round: the outcome was of this clock, the next one is not far from it.
+	state = bytes.Clone(ahead)
+	take(t, l, state, hour, 1)
+	l.Outcome(state, true, hour)
+	if got := getI64(state, atHeard); got != hour {
+		t.Errorf("last heard at %d, want %d", got, hour)
+	}
+}
+
+func TestOutcomesNeverOverflow(t *testing.T) {
+	l := NewAdaptive(100, time.Minute, AdaptiveConfig{Threshold: 0.8, Backoff: 0.5, Recovery: 1.5, Interval: time.Hour, MinSamples: 2})
+	state := fresh(l)
+	l.Outcome(state, true, hour)
+	putU32(state, atOutcomes, math.MaxUint32)
+	putU32(state, atSuccesses, math.MaxUint32/4)
+	l.seal(state)
+	for range 3 {
+		l.Outcome(state, true, hour)
+		if ratio, known := l.SuccessRatio(state); !l.Usable(state) || !known || math.Abs(ratio-0.25) > 1e-6 {
+			t.Fatalf("usable %v, ratio %g", l.Usable(state), ratio)
 		}
 	}
 }
@@ -205,34 +265,34 @@ func TestAdaptiveMoments(t *testing.T) {
 		thousands int64 // the current limit, in milli-requests
 		ratio     float64
 	}{
-		{0, 10, 0, 100_000, 0},        // the interval has begun
-		{9, 10, 0, 100_000, 0},        // and is not over
-		{1, 1, 0, 70_000, 0},          // now it is
-		{10, 9, 0, 70_000, 0},         // over, but too few outcomes: counting goes on
-		{100, 1, 0, 49_000, 0},        // until there are enough
-		{10, 10, 7, 34_300, 0.7},      // below the threshold
-		{10, 10, 8, 41_160, 0.8},      // at it
-		{10, 10, 0, 28_812, 0},        //
-		{10, 10, 0, 20_168, 0},        // 20.1684
-		{10, 10, 0, 14_117, 0},        // 14.1176
-		{10, 10, 0, 10_000, 0},        // a tenth is the least
-		{10, 10, 0, 10_000, 0},        //
-		{10, 10, 10, 12_000, 1},       //
-		{10, 10, 10, 14_400, 1},       //
-		{10, 20, 20, 17_280, 1},       // the eleventh and later begin a new interval
-		{9, 1, 1, 17_280, 1},          //
-		{1, 1, 1, 20_736, 1},          //
-		{10, 10, 10, 24_884, 1},       // 24.8832, up
-		{10, 1000, 1000, 29_861, 1},   // 29.8608
-		{10, 1000, 1000, 35_834, 1},   //
-		{10, 1000, 1000, 43_001, 1},   //
-		{10, 1000, 1000, 51_602, 1},   //
-		{10, 1000, 1000, 61_923, 1},   //
-		{10, 1000, 1000, 74_308, 1},   //
-		{10, 1000, 1000, 89_170, 1},   //
-		{10, 1000, 1000, 100_000, 1},  // the configured limit is the most
-		{10, 1000, 1000, 100_000, 1},  //
-		{10, 10, 0, 100_000, 0.999}, // the first of them ends an interval with 999 successes in it
+		{0, 10, 0, 100_000, 0},       // the interval has begun
+		{9, 10, 0, 100_000, 0},       // and is not over
+		{1, 1, 0, 70_000, 0},         // now it is
+		{10, 9, 0, 70_000, 0},        // over, but too few outcomes: counting goes on
+		{100, 1, 0, 49_000, 0},       // until there are enough
+		{10, 10, 7, 34_300, 0.7},     // below the threshold
+		{10, 10, 8, 41_160, 0.8},     // at it
+		{10, 10, 0, 28_812, 0},       //
+		{10, 10, 0, 20_168, 0},       // 20.1684
+		{10, 10, 0, 14_117, 0},       // 14.1176
+		{10, 10, 0, 10_000, 0},       // a tenth is the least
+		{10, 10, 0, 10_000, 0},       //
+		{10, 10, 10, 12_000, 1},      //
+		{10, 10, 10, 14_400, 1},      //
+		{10, 20, 20, 17_280, 1},      // the eleventh and later begin a new interval
+		{9, 1, 1, 17_280, 1},         //
+		{1, 1, 1, 20_736, 1},         //
+		{10, 10, 10, 24_884, 1},      // 24.8832, up
+		{10, 1000, 1000, 29_861, 1},  // 29.8608
+		{10, 1000, 1000, 35_834, 1},  //
+		{10, 1000, 1000, 43_001, 1},  //
+		{10, 1000, 1000, 51_602, 1},  //
+		{10, 1000, 1000, 61_923, 1},  //
+		{10, 1000, 1000, 74_308, 1},  //
+		{10, 1000, 1000, 89_170, 1},  //
+		{10, 1000, 1000, 100_000, 1}, // the configured limit is the most
+		{10, 1000, 1000, 100_000, 1}, //
+		{10, 10, 0, 100_000, 0.999},  // the first of them ends an interval with 999 successes in it
 		{10, 1, 0, 70_000, 0},
 		{13*10 + 62, 1, 1, 100_000, 0}, // a whole recovery and a window without a sound: forgotten
 	} {
@@ -383,6 +443,32 @@ func TestUsable(t *testing.T) {
 			t.Errorf("limiter %d: a wrong length or zeros are usable", i)
 		}
 	}
+	// Whole, but saying what can't be.
+	for name, lie := range map[string]struct {
+		l  *Limiter
+		at int
+		v  int64
+	}{
+		"more tokens than fit":             {NewTokenBucket(20, 2), atLevel, 21 * nano},
+		"tokens below nothing":             {NewTokenBucket(20, 2), atLevel, -1},
+		"a time before the clock's":        {NewTokenBucket(20, 2), atLevelAt, -1},
+		"a last admission before it":       {NewSlidingWindow(20, time.Second), atLast, -1},
+		"used, and never an admission":     {NewSlidingWindow(20, time.Second), atUsed, 1},
+		"an oldest entry outside the ring": {NewSlidingWindow(20, time.Second), atUsed, 20 << 32},
+		"a place where there is no ring":   {NewSlidingWindow(600, time.Second), atUsed, 1 << 32},
+		"a current limit above the limit":  {NewAdaptive(20, time.Second, c), atCurrent, 20_001},
+		"a current limit below a tenth":    {NewAdaptive(20, time.Second, c), atCurrent, 1_999},
+		"more successes than outcomes":     {NewAdaptive(20, time.Second, c), atOutcomes, 1 << 32},
+		"a rate above one":                 {NewAdaptive(20, time.Second, c), atRatio, micro + 2},
+		"something in the unused bytes":    {NewAdaptive(20, time.Second, c), atRatio, 1 << 32},
+	} {
+		state := fresh(lie.l)
+		putI64(state, lie.at, lie.v)
+		lie.l.seal(state)
+		if lie.l.Usable(state) {
+			t.Errorf("%s: usable", name)
+		}
+	}
 	// Other factors do not make what was counted worthless.
 	l, other := NewAdaptive(20, time.Second, c), NewAdaptive(20, time.Second, AdaptiveConfig{Threshold: 0.5, Backoff: 0.1, Recovery: 3, Interval: 1, MinSamples: 5})
 	if !other.Usable(fresh(l)) {
@@ -393,7 +479,7 @@ func TestUsable(t *testing.T) {
 func TestNumbersAreHeld(t *testing.T) {
 	for _, l := range []*Limiter{
 		NewTokenBucket(0, 0), NewTokenBucket(1<<62, 1e300), NewSlidingWindow(-1, -1), NewSlidingWindow(1<<62, 1<<62),
-		NewAdaptive(1<<62, 1<<62, AdaptiveConfig{}), NewAdaptive(0, 0, AdaptiveConfig{Threshold: 9, Backoff: 9, Recovery: 1e9, Interval: 1 << 62, MinSamples: 1 << 62}),
+		NewAdaptive(1<<62, 1<<62, AdaptiveConfig{}), NewAdaptive(0, 0, AdaptiveConfig{Threshold: 9, Backoff: 9, Recovery: 1e9, Interval: 1 << 62, MinSamples: math.MaxInt}),
 	} {
 		state := fresh(l)
 		for _, now := range []int64{-1, 0, 1, hour, 1 << 62, 1<<63 - 1} {

@@ -357,7 +357,7 @@ func TestIdleIsFresh(t *testing.T) {
 		_, window := l.Quota()
 		now += rapid.Int64Range(0, 2*int64(window)).Draw(t, "pause")
 		if rapid.Bool().Draw(t, "long pause") {
-			now += rapid.Int64Range(0, 200*second).Draw(t, "more")
+			now += rapid.Int64Range(200*second, oneDay).Draw(t, "more")
 		}
 		all, _ := l.Quota()
 		if !l.Idle(state, now) {

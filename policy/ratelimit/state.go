@@ -149,7 +149,6 @@ func described(state []byte) (l Limiter, ok bool) {
 		var a *adaptive
 		if state[atAdaptive] == 1 {
 			a = newAdaptive(limit, span, AdaptiveConfig{})
-			a.forget = longest // its own is not known
 		}
 		l = windowLimiter(limit, span, a)
 	default:
