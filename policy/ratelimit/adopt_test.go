@@ -27,7 +27,7 @@ func TestAdopt(t *testing.T) {
 			second(l, state)
 		}
 	}
-	minute, tenSeconds := time.Minute, 10*time.Second
+	minute, sixth := time.Minute, 10*time.Second
 	for _, tc := range []struct {
 		name        string
 		before      *Limiter
@@ -40,9 +40,9 @@ func TestAdopt(t *testing.T) {
 		{"a smaller limit than was used", NewSlidingWindow(100, minute), used(30, 10*second), NewSlidingWindow(20, minute), 20, 20, 50 * time.Second},
 		{"a smaller limit counts the newest", NewSlidingWindow(6, minute), both(used(3, 30*second), used(3, 10*second)), NewSlidingWindow(3, minute), 3, 3, 50 * time.Second},
 		{"a smaller limit counts the newest, by sub-windows", NewSlidingWindow(5000, minute), both(used(600, 30*second), used(600, 10*second)), NewSlidingWindow(700, minute), 700, 700, 50 * time.Second},
-		{"a shorter window", NewSlidingWindow(100, minute), used(30, 5*second), NewSlidingWindow(100, tenSeconds), 100, 30, 5 * time.Second},
-		{"a shorter window, use before it", NewSlidingWindow(100, minute), used(30, 20*second), NewSlidingWindow(100, tenSeconds), 100, 0, 0},
-		{"a longer window is as used as the shorter was", NewSlidingWindow(10, tenSeconds), used(5, second), NewSlidingWindow(100, minute), 100, 50, 59 * time.Second},
+		{"a shorter window", NewSlidingWindow(100, minute), used(30, 5*second), NewSlidingWindow(100, sixth), 100, 30, 5 * time.Second},
+		{"a shorter window, use before it", NewSlidingWindow(100, minute), used(30, 20*second), NewSlidingWindow(100, sixth), 100, 0, 0},
+		{"a longer window is as used as the shorter was", NewSlidingWindow(10, sixth), used(5, second), NewSlidingWindow(100, minute), 100, 50, 59 * time.Second},
 		{"from the log to sub-windows", NewSlidingWindow(500, minute), used(400, 0), NewSlidingWindow(1000, minute), 1000, 400, minute + minute/64},
 		{"from sub-windows to the log", NewSlidingWindow(1000, minute), used(400, 0), NewSlidingWindow(500, minute), 500, 400, minute},
 		{"sub-windows, a smaller limit than was used", NewSlidingWindow(5000, minute), used(4000, 0), NewSlidingWindow(1000, minute), 1000, 1000, minute + minute/64},
