@@ -14,8 +14,12 @@ import (
 type faults struct {
 	total     host.Counter
 	conflicts host.Counter
-	failed    bool // a metric could not be defined, and that was said
+	failed    bool  // a metric could not be defined, and that was said
+	said      int64 // when a fault was last logged
 }
+
+// quiet is how long no further fault is logged after one, in nanoseconds: what fails for one request fails for all.
+const quiet = 1e9
 
 func newFaults() *faults {
 	f := &faults{}
@@ -45,10 +49,13 @@ func (f *faults) complain(err error) {
 	}
 }
 
-// note counts and logs a fault.
+// note counts a fault, and logs it unless another one was logged within the last second.
 func (f *faults) note(err string) {
 	f.total.Add(1)
-	host.Error("weir: fault, the request passes: " + err)
+	if now := host.Now(); f.said == 0 || now-f.said >= quiet {
+		f.said = now
+		host.Error("weir: fault, the request passes: " + err)
+	}
 }
 
 // observer is one cluster's metrics and log lines. A metric's labels stand in its name, and the bootstrap's stats_tags
