@@ -26,8 +26,8 @@ help: ## this list
 wasm: build/weir.wasm ## build/weir.wasm, the filter
 build/weir.wasm: $(GO_SOURCES) $(EMBEDDED)
 	@mkdir -p $(@D)
-	$(WASM_GO) -o $@ ./filter
-	@touch $@ # go leaves a file alone that would be the same
+	$(WASM_GO) -o build/weir.linked.wasm ./filter
+	go run ./filter/postlink build/weir.linked.wasm $@
 
 weir: build/weir ## build/weir, the command
 build/weir: $(GO_SOURCES) $(EMBEDDED)

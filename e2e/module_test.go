@@ -18,11 +18,14 @@ import (
 
 // The modules that only tests need, built as the filter is, once and when the first test asks.
 var (
-	storeModule = built("./storeplugin")
-	crashModule = built("../filter", "-tags=weircrash")
+	storeModule = built(asLinked, "./storeplugin")
+	crashModule = built(finished, "../filter", "-tags=weircrash")
 )
 
-func built(pkg string, flags ...string) func() ([]byte, error) {
+// finished modules went through filter/postlink as the product does, so that what crashes is what users run.
+const finished, asLinked = true, false
+
+func built(finish bool, pkg string, flags ...string) func() ([]byte, error) {
 	return sync.OnceValues(func() ([]byte, error) {
 		dir, err := os.MkdirTemp("", "weir-e2e-module")
 		if err != nil {
@@ -36,7 +39,14 @@ func built(pkg string, flags ...string) func() ([]byte, error) {
 		if said, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, said)
 		}
-		return os.ReadFile(out)
+		if !finish {
+			return os.ReadFile(out)
+		}
+		done := filepath.Join(dir, "finished.wasm")
+		if said, err := exec.Command("go", "run", "../filter/postlink", out, done).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%w: %s", err, said)
+		}
+		return os.ReadFile(done)
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 
@@ -33,7 +34,7 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 		host.Error("weir: the plugin's configuration can't be read: " + err.Error())
 		return host.StartFailed
 	}
-	document, err := policy.Decode(raw, os.LookupEnv)
+	document, err := policy.Decode(bytes.Clone(raw), os.LookupEnv) // what the host handed over does not last
 	if err == nil {
 		err = document.Unenforced()
 	}

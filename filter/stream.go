@@ -23,6 +23,7 @@ type stream struct {
 
 // OnHttpRequestHeaders implements host.HTTPContext.
 func (s *stream) OnHttpRequestHeaders(int, bool) (action host.Action) {
+	host.ReuseMemory()
 	defer s.rescue(&action)
 	headers, err := host.All(host.RequestHeaders)
 	if err != nil {
@@ -99,6 +100,7 @@ func isGRPC(contentType string) bool {
 
 // OnHttpResponseHeaders implements host.HTTPContext.
 func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
+	host.ReuseMemory()
 	defer s.rescue(&action)
 	if !s.exchange.WantsAnswer() {
 		return host.Continue

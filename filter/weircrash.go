@@ -5,6 +5,7 @@ package main
 import (
 	"math/rand/v2"
 	"strconv"
+	"strings"
 
 	"github.com/weir-mesh/weir/filter/host"
 )
@@ -49,7 +50,8 @@ type crashingStream struct {
 
 // OnHttpRequestHeaders implements host.HTTPContext.
 func (s *crashingStream) OnHttpRequestHeaders(n int, ended bool) host.Action {
-	s.when, _ = host.Header(host.RequestHeaders, "weir-test-crash") // most requests have none
+	when, _ := host.Header(host.RequestHeaders, "weir-test-crash") // most requests have none
+	s.when = strings.Clone(when)                                   // which the host's memory will not be
 	s.crash("request")
 	return s.HTTPContext.OnHttpRequestHeaders(n, ended)
 }

@@ -161,8 +161,12 @@ func (p *Process) awaitReady(ctx context.Context, adminFile string, timeout time
 			}
 			p.admin = strings.TrimSpace(string(written))
 		}
-		if last = ready(ctx, client, p.admin); last == nil {
+		err := ready(ctx, client, p.admin)
+		if err == nil {
 			return nil
+		}
+		if ctx.Err() == nil { // else it only says that the time is over
+			last = err
 		}
 	}
 }

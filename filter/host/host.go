@@ -6,7 +6,7 @@
 //	               allocate a path and its result each time (1.6 us instead of 0.26 for a property)
 //	abi_native.go  the same calls through the SDK, for a build that is no Wasm (go vet, tests under its emulator)
 //
-// Strings and byte slices that come from here are the host's copy for this call; the caller may keep them.
+// Strings and byte slices that come from here last until the stream's callback returns, see memory.go.
 package host
 
 import "errors"
