@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -112,18 +111,11 @@ func (w *weir) do(r *http.Request) answer {
 
 func (w *weir) doBy(transport *http.Transport, r *http.Request) answer {
 	w.t.Helper()
-	client := http.Client{
+	return send(&http.Client{
 		Transport:     transport,
 		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	response, err := client.Do(r)
-	if err != nil {
-		return answer{err: err, header: http.Header{}}
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	return answer{status: response.StatusCode, header: response.Header, body: string(body), err: err}
+	}, r)
 }
 
 // eventually polls until done answers nil, and fails with its last word.

@@ -16,7 +16,7 @@ const CreateCAS uint32 = 1<<32 - 1
 type Store interface {
 	// Get returns a key's value and its cas, or ErrNotFound. The value belongs to the caller.
 	Get(key string) (value []byte, cas uint32, err error)
-	// Set stores a copy of value where cas still is the key's, or the key is missing; else ErrMismatch. Cas 0 is
-	// refused by no key: nothing here uses it.
+	// Set stores a copy of value where cas still is the key's, or the key is missing; else ErrMismatch. (Cas 0 overwrites
+	// without a check; nothing here uses it.)
 	Set(key string, value []byte, cas uint32) error
 }
