@@ -33,6 +33,12 @@ func (h Headers) All(yield func(name, value string) bool) {
 	}
 }
 
+// Text reads one of Envoy's attributes that is a text, or ErrNotFound.
+func Text(p Path) (string, error) {
+	value, err := Property(p)
+	return text(value), err
+}
+
 // text is a string over the bytes themselves: they are the host's copy, and nobody writes to them.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 

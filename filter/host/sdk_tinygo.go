@@ -42,14 +42,8 @@ func PluginConfiguration() ([]byte, error) {
 // Every calls OnTick of this plugin again and again, some milliseconds apart.
 func Every(milliseconds uint32) error { return proxywasm.SetTickPeriodMilliSeconds(milliseconds) }
 
-// Debug logs at debug.
-func Debug(msg string) { proxywasm.LogDebug(msg) }
-
 // Info logs at info.
 func Info(msg string) { proxywasm.LogInfo(msg) }
-
-// Warn logs at warn.
-func Warn(msg string) { proxywasm.LogWarn(msg) }
 
 // Error logs at error.
 func Error(msg string) { proxywasm.LogError(msg) }
