@@ -96,7 +96,9 @@ func (l *Limiter) knownTo(from *Limiter, old []byte, now int64) []use {
 		i = len(known)
 	}
 	for _, u := range known[:i] {
-		shared -= u.n
+		if u.at > t-l.window { // else the new window has let go of it, too, and it stands for nothing
+			shared -= u.n
+		}
 	}
 	return slices.Insert(known, i, use{at: gone, n: shared - used})
 }

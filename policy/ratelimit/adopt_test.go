@@ -102,3 +102,20 @@ func TestAdoptOfNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestAdoptForgetsWhatBothWindowsLetGoOf: an admission that is over in the longer new window as well stands for nothing of
+// what the old one had used: 5 of 6 become 6 of 7, not 5.
+func TestAdoptForgetsWhatBothWindowsLetGoOf(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	before, after := NewSlidingWindow(6, 100*time.Millisecond), NewSlidingWindow(7, 101*time.Millisecond)
+	old, state := make([]byte, before.Size()), make([]byte, after.Size())
+	before.Reset(old)
+	start := int64(time.Hour)
+	before.Take(old, start, 1)
+	before.Take(old, start+50*ms, 5)
+	now := start + 120*ms
+	after.Adopt(state, old, now)
+	if limit, used := after.Current(state, now); limit != 7 || used != 6 {
+		t.Errorf("%d of %d used, want 6 of 7", used, limit)
+	}
+}
