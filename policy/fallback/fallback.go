@@ -20,32 +20,43 @@ func (r Reason) String() string {
 // Source is where an answer came from. The names are those of x-weir-source.
 type Source uint8
 
-// The sources of an answer.
+// The sources of an answer; those of a fallback in the order in which they are tried.
 const (
-	FromUpstream Source = iota
-	FromError           // no fallback had one
+	FromUpstream   Source = iota
+	FromError             // no fallback had one
+	FromCache             // a stored answer
+	FromStaleCache        // a stored answer that is past its time
 	FromDefault
 	FromDegraded
 )
 
 // String is the source's name in the x-weir-source header and the metric's `source` label.
 func (s Source) String() string {
-	return [...]string{"upstream", "error", "default", "degraded"}[s]
+	return [...]string{"upstream", "error", "cache", "stale_cache", "default", "degraded"}[s]
 }
 
 // Config is what the chain is told by its policy.
 type Config struct {
 	On       [UpstreamFailure + 1]bool // by reason
+	Cache    bool                      // stored answers may be used
 	Default  bool                      // there is default data, and it may be used
 	Degraded bool                      // degraded mode may be used
 }
 
-// Choose takes the first step of the chain that has an answer. FromError means that none has: the refusal is told, or
-// upstream's own answer passes. Tried says whether the chain was asked at all.
-func Choose(c *Config, reason Reason) (s Source, tried bool) {
+// WantsCache says whether a look into the cache is worth its price: the chain is asked for this reason, and begins
+// there.
+func (c *Config) WantsCache(reason Reason) bool { return c.Cache && c.On[reason] }
+
+// Choose takes the first step of the chain that has an answer, after a look into the cache, which found what Serve calls
+// FromCache or FromStaleCache; anything else is nothing found. FromError means that no step has: the refusal is told, or
+// upstream's own answer passes. Tried says whether the chain was asked at all. Where WantsCache says no, what was found is
+// passed over.
+func Choose(c *Config, reason Reason, found Source) (s Source, tried bool) {
 	switch {
 	case !c.On[reason]:
 		return FromError, false
+	case c.Cache && (found == FromCache || found == FromStaleCache):
+		return found, true
 	case c.Default:
 		return FromDefault, true
 	case c.Degraded:

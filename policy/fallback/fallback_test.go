@@ -8,17 +8,50 @@ func TestChoose(t *testing.T) {
 		name   string
 		config Config
 		reason Reason
+		found  Source
 		want   Source
 		tried  bool
 	}{
-		{"default data first", Config{On: on, Default: true, Degraded: true}, CircuitOpen, FromDefault, true},
-		{"then degraded mode", Config{On: on, Degraded: true}, UpstreamFailure, FromDegraded, true},
-		{"then nothing", Config{On: on}, CircuitOpen, FromError, true},
-		{"not asked for this reason", Config{On: on, Default: true}, RateLimited, FromError, false},
+		{"the cache first", Config{On: on, Cache: true, Default: true, Degraded: true}, CircuitOpen, FromCache, FromCache, true},
+		{"stale before default data", Config{On: on, Cache: true, Default: true, Degraded: true}, CircuitOpen, FromStaleCache, FromStaleCache, true},
+		{"nothing found: default data", Config{On: on, Cache: true, Default: true, Degraded: true}, CircuitOpen, FromError, FromDefault, true},
+		{"the cache is switched off", Config{On: on, Default: true}, CircuitOpen, FromCache, FromDefault, true},
+		{"then degraded mode", Config{On: on, Degraded: true}, UpstreamFailure, FromError, FromDegraded, true},
+		{"then nothing", Config{On: on, Cache: true}, CircuitOpen, FromError, FromError, true},
+		{"not asked for this reason", Config{On: on, Cache: true, Default: true}, RateLimited, FromCache, FromError, false},
+		{"what is no find", Config{On: on, Cache: true}, CircuitOpen, FromUpstream, FromError, true},
 	} {
-		got, tried := Choose(&tc.config, tc.reason)
+		got, tried := Choose(&tc.config, tc.reason, tc.found)
 		if got != tc.want || tried != tc.tried {
 			t.Errorf("%s: got %v %v, want %v %v", tc.name, got, tried, tc.want, tc.tried)
+		}
+	}
+}
+
+func TestALookIntoTheCacheIsOnlyForItsReasons(t *testing.T) {
+	for _, tc := range []struct {
+		config Config
+		reason Reason
+		want   bool
+	}{
+		{Config{Cache: true, On: [UpstreamFailure + 1]bool{CircuitOpen: true}}, CircuitOpen, true},
+		{Config{Cache: true, On: [UpstreamFailure + 1]bool{CircuitOpen: true}}, RateLimited, false},
+		{Config{On: [UpstreamFailure + 1]bool{CircuitOpen: true}}, CircuitOpen, false},
+		{Config{Cache: true, On: [UpstreamFailure + 1]bool{CircuitOpen: true}}, None, false},
+	} {
+		if got := tc.config.WantsCache(tc.reason); got != tc.want {
+			t.Errorf("%+v: %v: got %v", tc.config, tc.reason, got)
+		}
+	}
+}
+
+func TestNamesOfSources(t *testing.T) {
+	for source, want := range map[Source]string{
+		FromUpstream: "upstream", FromError: "error", FromCache: "cache", FromStaleCache: "stale_cache",
+		FromDefault: "default", FromDegraded: "degraded",
+	} {
+		if got := source.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }

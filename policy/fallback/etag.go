@@ -1,0 +1,44 @@
+package fallback
+
+import "strings"
+
+// NotModified says whether a client that sent this if-none-match has the answer with this etag: by weak comparison (RFC
+// 9110, sections 8.8.3.2 and 13.1.2). "*" stands for any answer. What is no entity tag is equal to none.
+func NotModified(ifNoneMatch, etag string) bool {
+	list := trim(ifNoneMatch)
+	if list == "*" {
+		return true
+	}
+	stored, rest, ok := nextETag(trim(etag))
+	if !ok || rest != "" {
+		return false
+	}
+	for {
+		list = strings.TrimLeft(list, " \t,")
+		tag, rest, ok := nextETag(list)
+		if !ok {
+			return false
+		}
+		if tag == stored {
+			return true
+		}
+		list = strings.TrimLeft(rest, " \t")
+		if list != "" && list[0] != ',' {
+			return false
+		}
+	}
+}
+
+// nextETag takes an entity tag off a list: what stands between its quotes. A comma may stand there too, and a backslash is
+// one.
+func nextETag(s string) (tag, rest string, ok bool) {
+	s = strings.TrimPrefix(s, "W/")
+	if s == "" || s[0] != '"' {
+		return "", "", false
+	}
+	end := strings.IndexByte(s[1:], '"')
+	if end < 0 {
+		return "", "", false
+	}
+	return s[1 : 1+end], s[2+end:], true
+}

@@ -1,0 +1,124 @@
+package fallback
+
+import (
+	"strings"
+	"testing"
+)
+
+// FuzzCacheControl reads any bytes as a cache-control. Whoever splits it at its commas, as simple caches do, and finds a
+// word there that forbids, must not be let down: without quotes both readings are one.
+func FuzzCacheControl(f *testing.F) {
+	for _, s := range []string{
+		"", "public, max-age=60", `private="set-cookie, etag"`, ` No-Store ,,`, `ext="\", private`, "max-age = 5", "s-maxage=5,max-age=x", "a;b", "private\x00",
+		`ext="a\`, "no-cache=", "=private", "stale-if-error=99999999999999999999",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		for s := value; ; {
+			d, rest, ok := nextDirective(s)
+			if !ok || d.name == "" {
+				break
+			}
+			if len(rest) >= len(s) || tokenLength(d.name) != len(d.name) {
+				t.Fatalf("%q: %q, and then %q", s, d, rest)
+			}
+			s = rest
+		}
+		a, stored := rules().Answer(answer("cache-control", value), 200, noon, 0)
+		if stored && (a.Age != 0 || a.Lifetime > maxSeconds && a.Lifetime != NoSeconds || a.StaleIfError > maxSeconds && a.StaleIfError != NoSeconds) {
+			t.Fatalf("%q: %+v", value, a)
+		}
+		if stored && !strings.Contains(value, `"`) {
+			for _, member := range strings.Split(strings.ToLower(value), ",") {
+				name, _, _ := strings.Cut(member, "=")
+				switch strings.TrimSpace(name) {
+				case "private", "no-store", "no-cache", "must-revalidate", "proxy-revalidate":
+					t.Fatalf("stored: %q", value)
+				}
+			}
+		}
+		if q := rules().Request(get("cache-control", value), true); !q.Lookup {
+			t.Fatalf("%q: not looked up", value)
+		}
+	})
+}
+
+// FuzzAcceptEncoding reads any bytes as an accept-encoding.
+func FuzzAcceptEncoding(f *testing.F) {
+	for _, s := range []string{"", "gzip, br;q=0.5", "*;q=0", "identity;q=0, *;q=0.001", "gzip;q", "gzip;;q=1", ",;,", "x-gzip;q=1.0001"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		q := rules().Request(get("accept-encoding", value), true)
+		lower := strings.ToLower(value)
+		for _, c := range codingNames {
+			// Neither named nor included by *: it is not accepted, save Identity.
+			if c.coding != Identity && q.Codings&c.coding != 0 && !strings.Contains(lower, "*") &&
+				!strings.Contains(lower, c.name) && !strings.Contains(lower, strings.TrimPrefix(c.name, "x-")) {
+				t.Fatalf("%q accepts %s", value, c.name)
+			}
+		}
+		if q.Codings&Identity == 0 && !strings.Contains(lower, "q=0") {
+			t.Fatalf("%q refuses what has no coding", value)
+		}
+		if q.Codings > allCodings || len(q.Variants()) == 0 && q.Codings != 0 {
+			t.Fatalf("%q: %06b, variants %v", value, q.Codings, q.Variants())
+		}
+		with := rules().Request(get("accept-encoding", value, "accept-encoding", "identity;q=0, gzip;q=0"), true)
+		if with.Codings&(Identity|Gzip) != 0 {
+			t.Fatalf("%q takes back what is refused: %06b", value, with.Codings)
+		}
+	})
+}
+
+// FuzzETags reads any bytes as an if-none-match and as an etag.
+func FuzzETags(f *testing.F) {
+	for _, s := range [][2]string{{`"a"`, `W/"a"`}, {`*`, `"a"`}, {`"a,b", "c`, `"c"`}, {`W/`, `W/`}, {`"`, `"`}, {``, ``}, {"\"a\" \"b\"", `"b"`}} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, ifNoneMatch, etag string) {
+		if NotModified(ifNoneMatch, etag) && trim(ifNoneMatch) != "*" {
+			// Then the tag stands in both, quotes and all.
+			opaque := strings.TrimPrefix(trim(etag), "W/")
+			if len(opaque) < 2 || opaque[0] != '"' || opaque[len(opaque)-1] != '"' || !strings.Contains(ifNoneMatch, opaque) {
+				t.Fatalf("%q has %q", ifNoneMatch, etag)
+			}
+		}
+		if tag, rest, ok := nextETag(etag); ok && rest == "" {
+			if !NotModified(etag, etag) || !NotModified(`"another one", W/"`+tag+`"`, etag) || strings.Contains(tag, `"`) {
+				t.Fatalf("%q is not equal to itself", etag)
+			}
+		}
+	})
+}
+
+// FuzzAnswer reads any bytes as the headers of an answer: "name: value" lines.
+func FuzzAnswer(f *testing.F) {
+	f.Add("date: " + atNoon + "\nexpires: " + afterNoon + "\nage: 7\nvary: accept-encoding, \"\ncontent-length: 12")
+	f.Add("content-encoding: gzip\ncontent-encoding: \nconnection: close,,x\ntransfer-encoding: chunked\nvary: *")
+	f.Add("content-type: application/grpc\nset-cookie: a=b\n-: \n: ")
+	f.Fuzz(func(t *testing.T, text string) {
+		var h pairs
+		for line := range strings.Lines(text) {
+			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+			h = append(h, [2]string{strings.ToLower(name), value})
+		}
+		r := rules()
+		a, stored := r.Answer(h, 200, noon, 1e9)
+		if !stored {
+			if a != (Answer{}) {
+				t.Fatalf("%q: refused, with %+v", text, a)
+			}
+			return
+		}
+		if a.Age < 1 || a.Age > 3600 || a.Coding == 0 || a.Coding&(a.Coding-1) != 0 || a.Length < -1 {
+			t.Fatalf("%q: %+v", text, a)
+		}
+		for _, p := range h {
+			if p[0] == "set-cookie" || p[0] == "content-range" {
+				t.Fatalf("%q is stored", text)
+			}
+		}
+	})
+}

@@ -1,0 +1,63 @@
+package fallback
+
+import (
+	"strconv"
+	"time"
+)
+
+// Served is how a stored answer may be used now.
+type Served struct {
+	Source Source // FromCache or FromStaleCache; FromError: it may not
+	Age    int64  // seconds, of the Age header
+	TTL    int64  // seconds of freshness that are left, below 0 where it is stale
+}
+
+// Serve says what a stored answer is good for at an age, in nanoseconds: Answer.Age, as nanoseconds, and the time since.
+// Lifetime and staleIfError are the Answer's. All comparisons are in nanoseconds, and a limit itself is still within:
+//
+//	0 ───────────────── fresh ─────────────── bound ────────►  age
+//	│  cache, age <= fresh │ stale_cache, <= bound │ never
+//
+//	fresh = fallback_data_ttl, or lifetime where that is stated and less
+//	bound = cache_staleness_threshold; with stale-if-error=N (RFC 5861, section 4) not more than
+//	        N + lifetime, N + fallback_data_ttl where no lifetime is stated
+//
+// A limit of 0 is no time at all: max-age=0 is stale at once.
+func (r *CacheRules) Serve(age int64, lifetime, staleIfError uint32) Served {
+	age = max(age, 0)
+	stated := r.ttl
+	if lifetime != NoSeconds {
+		stated = int64(lifetime) * int64(time.Second)
+	}
+	fresh, bound := min(r.ttl, stated), r.staleness
+	if staleIfError != NoSeconds {
+		bound = min(bound, stated+int64(min(staleIfError, maxSeconds))*int64(time.Second))
+	}
+	s := Served{Source: FromError, Age: age / int64(time.Second), TTL: floorSeconds(fresh - age)}
+	switch {
+	case age > bound || bound == 0:
+	case age <= fresh && fresh > 0:
+		s.Source = FromCache
+	default:
+		s.Source = FromStaleCache
+	}
+	return s
+}
+
+// floorSeconds rounds down, so that what is stale by any part of a second is stale by the number, too.
+func floorSeconds(d int64) int64 {
+	seconds := d / int64(time.Second)
+	if d%int64(time.Second) < 0 {
+		seconds--
+	}
+	return seconds
+}
+
+// CacheStatus is the cache-status header (RFC 9211, section 2) of an answer that came from the cache:
+// `weir; hit; ttl=-12`.
+func (s *Served) CacheStatus() string {
+	return "weir; hit; ttl=" + strconv.FormatInt(s.TTL, 10)
+}
+
+// Warning is the warning header (RFC 7234, section 5.5.1) of a stale one.
+const Warning = `110 weir "Response is Stale"`
