@@ -1,0 +1,196 @@
+package cache
+
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// Meta is what is known of a stored answer besides its headers and body.
+type Meta struct {
+	Key    sharedstate.Fingerprint // of all that the answer was chosen by
+	Path   uint64                  // keyed hash of the path without its query: InvalidatePath goes by it
+	Stored int64                   // when the answer's headers came, nanoseconds, monotonic
+	Status uint16
+
+	Age          uint32 // seconds: how old it was when it came (RFC 9111, 4.2.3, corrected_initial_age)
+	Lifetime     uint32 // seconds of freshness that upstream stated, or None
+	StaleIfError uint32 // seconds (RFC 5861), or None
+}
+
+// None is a Lifetime or StaleIfError of which upstream said nothing.
+const None uint32 = math.MaxUint32
+
+// Bounds of one entry. What is larger is not stored.
+const (
+	MaxHeadBytes  = 64 << 10             // Meta and headers
+	MaxEntryBytes = 1<<20 + MaxHeadBytes // with the body
+)
+
+// Entry is a stored answer. Its headers and Body are places in the bytes it was read from: leave those as they are while
+// it is in use.
+type Entry struct {
+	Meta
+	Body    []byte
+	headers string // as packed
+}
+
+// Headers walks the stored headers in the order in which they came.
+func (e *Entry) Headers(yield func(name, value string) bool) {
+	for rest := e.headers; rest != ""; {
+		var name, value string
+		name, rest = cutText(rest)
+		value, rest = cutText(rest)
+		if !yield(name, value) {
+			return
+		}
+	}
+}
+
+// cutText takes a length of two bytes and as many bytes off s, which Decode has looked at.
+func cutText(s string) (text, rest string) {
+	n := 2 + int(s[0]) + int(s[1])<<8
+	return s[2:n], s[n:]
+}
+
+// EntryVersion is the first byte of a packed entry. An entry of any other version is refused.
+const EntryVersion = 1
+
+// The packed form, little endian:
+//
+//	 0  u8   version
+//	 1  u8   0
+//	 2  u16  status
+//	 4  u32  bytes of the head, these 64 and the headers
+//	 8  u32  bytes of all; Put writes it, since the body comes after the head
+//	12  u32  check over the head but bytes 8 to 15
+//	16  u64  key, high
+//	24  u64  key, low
+//	32  u64  path
+//	40  i64  stored
+//	48  u32  age
+//	52  u32  lifetime
+//	56  u32  stale-if-error
+//	60  u32  0
+//	64  for each header: u16 length, the name, u16 length, the value
+//	    the body
+const headFixed = 64
+
+// AppendHead begins an entry behind b: the head is complete, the body's bytes are appended to what it returns, as they
+// come. Ok is false, and b as it was, where the head is longer than MaxHeadBytes.
+func AppendHead(b []byte, m *Meta, headers func(yield func(name, value string) bool)) (entry []byte, ok bool) {
+	start := len(b)
+	le := binary.LittleEndian
+	b = append(b, EntryVersion, 0)
+	b = le.AppendUint16(b, m.Status)
+	b = append(b, make([]byte, 12)...)
+	b = le.AppendUint64(b, m.Key.Hi)
+	b = le.AppendUint64(b, m.Key.Lo)
+	b = le.AppendUint64(b, m.Path)
+	b = le.AppendUint64(b, uint64(m.Stored))
+	b = le.AppendUint32(b, m.Age)
+	b = le.AppendUint32(b, m.Lifetime)
+	b = le.AppendUint32(b, m.StaleIfError)
+	b = le.AppendUint32(b, 0)
+	ok = true
+	headers(func(name, value string) bool {
+		if len(b)-start+4+len(name)+len(value) > MaxHeadBytes { // so each of the lengths is one of 16 bits
+			ok = false
+			return false
+		}
+		b = append(le.AppendUint16(b, uint16(len(name))), name...)
+		b = append(le.AppendUint16(b, uint16(len(value))), value...)
+		return true
+	})
+	if !ok {
+		return b[:start], false
+	}
+	head := b[start:]
+	le.PutUint32(head[4:], uint32(len(head)))
+	le.PutUint32(head[12:], check(head))
+	return b, true
+}
+
+// Decode reads a packed entry, all of b. Bytes that are not a whole one are refused: those of another version, cut, torn,
+// a stranger's or none.
+func Decode(b []byte) (e Entry, ok bool) {
+	le := binary.LittleEndian
+	if len(b) < headFixed || len(b) > MaxEntryBytes || b[0] != EntryVersion || b[1] != 0 {
+		return Entry{}, false
+	}
+	n := le.Uint32(b[4:])
+	if n < headFixed || n > MaxHeadBytes || int(n) > len(b) || int(le.Uint32(b[8:])) != len(b) || le.Uint32(b[60:]) != 0 {
+		return Entry{}, false
+	}
+	head := b[:n]
+	stored := int64(le.Uint64(head[40:]))
+	if stored < 0 || le.Uint32(head[12:]) != check(head) || !wholeHeaders(head[headFixed:]) {
+		return Entry{}, false
+	}
+	return Entry{
+		Meta: Meta{
+			Key:          sharedstate.Fingerprint{Hi: le.Uint64(head[16:]), Lo: le.Uint64(head[24:])},
+			Path:         le.Uint64(head[32:]),
+			Stored:       stored,
+			Status:       le.Uint16(head[2:]),
+			Age:          le.Uint32(head[48:]),
+			Lifetime:     le.Uint32(head[52:]),
+			StaleIfError: le.Uint32(head[56:]),
+		},
+		Body:    b[n:],
+		headers: unsafe.String(unsafe.SliceData(head[headFixed:]), len(head)-headFixed),
+	}, true
+}
+
+// wholeHeaders says whether b is pairs of texts to its last byte.
+func wholeHeaders(b []byte) bool {
+	for texts := 0; ; texts++ {
+		if len(b) == 0 {
+			return texts%2 == 0
+		}
+		if len(b) < 2 {
+			return false
+		}
+		n := 2 + int(binary.LittleEndian.Uint16(b))
+		if n > len(b) {
+			return false
+		}
+		b = b[n:]
+	}
+}
+
+// seal writes the length of all into a packed entry whose body is complete, and reads it.
+func seal(b []byte) (e Entry, ok bool) {
+	if len(b) < headFixed || len(b) > MaxEntryBytes {
+		return Entry{}, false
+	}
+	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)))
+	return Decode(b)
+}
+
+// check folds a head's words by steps that are each one-to-one, as sharedstate's records do it: a change of any one word
+// is missed once in 2^32. Bytes 8 to 15 are left out: the check itself, and a length that is held against that of the
+// value.
+func check(head []byte) uint32 {
+	const prime = 0x9E3779B185EBCA87 // odd, 2^64 / golden ratio
+	h := uint64(len(head))
+	fold := func(word uint64) {
+		h = (h ^ word) * prime
+		h ^= h >> 29
+	}
+	i := 0
+	for ; i+8 <= len(head); i += 8 {
+		if i != 8 {
+			fold(binary.LittleEndian.Uint64(head[i:]))
+		}
+	}
+	last := uint64(0)
+	for ; i < len(head); i++ {
+		last = last<<8 | uint64(head[i])
+	}
+	fold(last)
+	h *= prime
+	return uint32(h >> 32)
+}

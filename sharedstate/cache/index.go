@@ -1,0 +1,243 @@
+package cache
+
+import (
+	"encoding/binary"
+
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// index says which entries a segment has, and in which slots. That it is changed as a whole, by one compare-and-swap,
+// makes it the one place that decides: a value in a slot that the index doesn't tell of is none.
+type index struct {
+	ways      []way  // by slot, each at most once
+	room      uint32 // bytes of MaxBytes that this segment may use, never more than its row in the ledger says
+	notBefore int64  // the answers to requests that began then or before are refused
+}
+
+// way is what the index says of one entry.
+type way struct {
+	key    sharedstate.Fingerprint
+	stored int64
+	path   uint64
+	size   uint32 // of the value in the slot
+	slot   uint16
+}
+
+// IndexVersion is the first byte of a packed index. An index of any other version is read as an empty one.
+const IndexVersion = 1
+
+// The packed form, little endian:
+//
+//	 0  u8   version
+//	 1  u8   0
+//	 2  u16  number of ways
+//	 4  u32  room
+//	 8  i64  notBefore
+//	16  for each way, by slot:
+//	     0  u64  key, high
+//	     8  u64  key, low
+//	    16  i64  stored
+//	    24  u64  path
+//	    32  u32  size
+//	    36  u16  slot
+//	    38  u16  0
+//
+// With SegmentWays ways these are 10,256 bytes.
+const indexFixed, waySize = 16, 40
+
+// Unpack implements sharedstate.Packed.
+func (x *index) Unpack(b []byte) (ok bool) {
+	x.ways, x.room, x.notBefore = x.ways[:0], 0, 0
+	if !indexShaped(b) {
+		return false
+	}
+	sum, next := uint64(0), 0
+	for at := indexFixed; at < len(b); at += waySize {
+		w, fits := unpackWay(b[at : at+waySize])
+		if !fits || int(w.slot) < next {
+			x.ways = x.ways[:0]
+			return false
+		}
+		next = int(w.slot) + 1
+		sum += uint64(w.size)
+		x.ways = append(x.ways, w)
+	}
+	le := binary.LittleEndian
+	room, notBefore := le.Uint32(b[4:]), int64(le.Uint64(b[8:]))
+	if sum > uint64(room) || room > MaxBytes || notBefore < 0 {
+		x.ways = x.ways[:0]
+		return false
+	}
+	x.room, x.notBefore = room, notBefore
+	return true
+}
+
+// AppendTo implements sharedstate.Packed.
+func (x *index) AppendTo(b []byte) []byte {
+	le := binary.LittleEndian
+	b = append(b, IndexVersion, 0)
+	b = le.AppendUint16(b, uint16(len(x.ways)))
+	b = le.AppendUint32(b, x.room)
+	b = le.AppendUint64(b, uint64(x.notBefore))
+	for i := range x.ways {
+		w := &x.ways[i]
+		b = le.AppendUint64(b, w.key.Hi)
+		b = le.AppendUint64(b, w.key.Lo)
+		b = le.AppendUint64(b, uint64(w.stored))
+		b = le.AppendUint64(b, w.path)
+		b = le.AppendUint32(b, w.size)
+		b = le.AppendUint16(b, w.slot)
+		b = le.AppendUint16(b, 0)
+	}
+	return b
+}
+
+func indexShaped(b []byte) bool {
+	if len(b) < indexFixed || b[0] != IndexVersion || b[1] != 0 {
+		return false
+	}
+	n := int(binary.LittleEndian.Uint16(b[2:]))
+	return n <= SegmentWays && len(b) == indexFixed+waySize*n
+}
+
+func unpackWay(b []byte) (w way, ok bool) {
+	le := binary.LittleEndian
+	w = way{
+		key:    sharedstate.Fingerprint{Hi: le.Uint64(b), Lo: le.Uint64(b[8:])},
+		stored: int64(le.Uint64(b[16:])),
+		path:   le.Uint64(b[24:]),
+		size:   le.Uint32(b[32:]),
+		slot:   le.Uint16(b[36:]),
+	}
+	return w, w.stored >= 0 && w.size >= headFixed && w.size <= MaxEntryBytes && w.slot < SegmentWays && le.Uint16(b[38:]) == 0
+}
+
+// lookup finds a key's way in a packed index without unpacking the others.
+func lookup(b []byte, key sharedstate.Fingerprint) (w way, ok bool) {
+	if !indexShaped(b) {
+		return way{}, false
+	}
+	le := binary.LittleEndian
+	for at := indexFixed; at < len(b); at += waySize {
+		if le.Uint64(b[at:]) == key.Hi && le.Uint64(b[at+8:]) == key.Lo {
+			return unpackWay(b[at : at+waySize])
+		}
+	}
+	return way{}, false
+}
+
+// slotTaken says whether a packed index tells of an entry in a slot.
+func slotTaken(b []byte, slot uint16) bool {
+	if !indexShaped(b) {
+		return false
+	}
+	for at := indexFixed; at < len(b); at += waySize {
+		if binary.LittleEndian.Uint16(b[at+36:]) == slot {
+			return true
+		}
+	}
+	return false
+}
+
+// bytes is the size of all entries.
+func (x *index) bytes() uint64 {
+	sum := uint64(0)
+	for i := range x.ways {
+		sum += uint64(x.ways[i].size)
+	}
+	return sum
+}
+
+// find returns the key's way, or nil.
+func (x *index) find(key sharedstate.Fingerprint) *way {
+	for i := range x.ways {
+		if x.ways[i].key == key {
+			return &x.ways[i]
+		}
+	}
+	return nil
+}
+
+// put gives an entry a way among at most capacity: its key's, or one in the first free slot, for which the least recently
+// stored ones make room. The slots of those that had to go are appended to freed.
+func (x *index) put(w way, capacity int, freed []uint16) (slot uint16, _ []uint16) {
+	had := x.find(w.key)
+	if had != nil {
+		w.slot = had.slot
+		*had = w
+		for len(x.ways) > capacity {
+			freed = x.drop(x.oldest(w.slot), freed)
+		}
+		return w.slot, freed
+	}
+	for len(x.ways) >= capacity {
+		freed = x.drop(x.oldest(noSlot), freed)
+	}
+	at := 0
+	for at < len(x.ways) && int(x.ways[at].slot) == at {
+		at++
+	}
+	w.slot = uint16(at)
+	x.ways = append(x.ways, way{})
+	copy(x.ways[at+1:], x.ways[at:])
+	x.ways[at] = w
+	for i, s := range freed {
+		if s == w.slot { // it is overwritten, not emptied
+			freed = append(freed[:i], freed[i+1:]...)
+			break
+		}
+	}
+	return w.slot, freed
+}
+
+// noSlot is no slot's number.
+const noSlot = SegmentWays
+
+// shrink drops the least recently stored entries, but the one in the slot keep, until the others take at most so many
+// bytes. The slots are appended to freed.
+func (x *index) shrink(bytes uint64, keep uint16, freed []uint16) []uint16 {
+	for sum := x.bytes(); sum > bytes; {
+		i := x.oldest(keep)
+		if i < 0 {
+			break
+		}
+		sum -= uint64(x.ways[i].size)
+		freed = x.drop(i, freed)
+	}
+	return freed
+}
+
+// dropPath drops the entries with a path. The slots are appended to freed.
+func (x *index) dropPath(path uint64, freed []uint16) []uint16 {
+	for i := len(x.ways) - 1; i >= 0; i-- {
+		if x.ways[i].path == path {
+			freed = x.drop(i, freed)
+		}
+	}
+	return freed
+}
+
+// oldest is where the least recently stored way is, the one in the slot keep left out; -1: there is none.
+func (x *index) oldest(keep uint16) int {
+	found := -1
+	for i := range x.ways {
+		if x.ways[i].slot != keep && (found < 0 || x.ways[i].stored < x.ways[found].stored) {
+			found = i
+		}
+	}
+	return found
+}
+
+func (x *index) drop(i int, freed []uint16) []uint16 {
+	freed = append(freed, x.ways[i].slot)
+	x.ways = append(x.ways[:i], x.ways[i+1:]...)
+	return freed
+}
+
+// refuse makes the index refuse the answers to all requests that began by now. It goes back only where what it has is a
+// time of another clock, which would refuse for ever.
+func (x *index) refuse(now int64) {
+	if x.notBefore < now || ahead(x.notBefore, now) {
+		x.notBefore = max(now, 0)
+	}
+}

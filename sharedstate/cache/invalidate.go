@@ -1,0 +1,40 @@
+package cache
+
+// Invalidate drops all entries of the cluster. The answers to requests that began by now are not stored any more.
+//
+// An error that is not nil says that some entries may be left, or that their memory is not free yet: ask again.
+func (c *Cache) Invalidate(now int64) error {
+	return c.invalidate(now, func(freed []uint16) []uint16 { return c.other.shrink(0, noSlot, freed) })
+}
+
+// InvalidatePath drops the cluster's entries with a path (Meta.Path), whatever their query. The answers to requests that
+// began by now are not stored any more, whatever their path. Errors are as for Invalidate.
+func (c *Cache) InvalidatePath(path uint64, now int64) error {
+	return c.invalidate(now, func(freed []uint16) []uint16 { return c.other.dropPath(path, freed) })
+}
+
+// invalidate goes over all segments that a cluster may have: a worker with another policy may be about to write to one that
+// this one knows nothing of.
+func (c *Cache) invalidate(now int64, drop func(freed []uint16) []uint16) (err error) {
+	note := func(failed error) {
+		if err == nil {
+			err = failed
+		}
+	}
+	clear(c.recent)
+	for s := range c.reach {
+		c.otherCell.Move(IndexKey(c.cluster, s))
+		_, failed := c.otherCell.Update(func() bool {
+			c.otherFreed = drop(c.otherFreed[:0])
+			c.other.refuse(now)
+			return true
+		})
+		note(failed)
+		if failed == nil {
+			note(c.empty(c.cluster, s, c.otherFreed))
+		}
+	}
+	_, failed := c.giveBack(func(*row) (bytes uint64, concerned bool) { return all, true })
+	note(failed)
+	return err
+}

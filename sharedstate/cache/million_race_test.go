@@ -1,0 +1,5 @@
+//go:build race
+
+package cache
+
+const million = 50_000

@@ -1,0 +1,149 @@
+package cache
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// model is what one cluster's cache should hold: a map, in which the least recently stored goes.
+type model struct {
+	entries   int
+	stored    map[int]int64 // by key
+	size      map[int]int
+	notBefore map[int]int64 // by segment
+}
+
+func (m *model) segments() int { return (m.entries + 255) / 256 }
+
+func (m *model) segment(n int) int { return n % m.segments() }
+
+func (m *model) put(n int, began, stored, now int64, size int) bool {
+	s := m.segment(n)
+	if began > stored || stored > now {
+		return false
+	}
+	if m.notBefore[s] > now+600*second {
+		m.notBefore[s] = now
+	}
+	if began <= m.notBefore[s] {
+		return false
+	}
+	if had, ok := m.stored[n]; ok && had <= now+600*second && stored < had+second {
+		return false
+	}
+	capacity := m.entries / m.segments()
+	if s < m.entries%m.segments() {
+		capacity++
+	}
+	delete(m.stored, n)
+	for {
+		count, oldest := 0, -1
+		for other := range m.stored {
+			if m.segment(other) != s {
+				continue
+			}
+			count++
+			if oldest < 0 || m.stored[other] < m.stored[oldest] {
+				oldest = other
+			}
+		}
+		if count < capacity {
+			break
+		}
+		delete(m.stored, oldest)
+	}
+	m.stored[n], m.size[n] = stored, size
+	return true
+}
+
+func (m *model) invalidate(now int64, gone func(n int) bool) {
+	for n := range m.stored {
+		if gone(n) {
+			delete(m.stored, n)
+		}
+	}
+	for s := range m.segments() {
+		if m.notBefore[s] < now || m.notBefore[s] > now+600*second {
+			m.notBefore[s] = now
+		}
+	}
+}
+
+// TestModel lets two workers use three clusters' caches in turn, under a clock that now and then goes back, and holds
+// them against the model after each step.
+func TestModel(t *testing.T) {
+	const keys = 40
+	rapid.Check(t, func(t *rapid.T) {
+		store := sharedstate.NewMemory()
+		names := []string{"aws", "gcp", "azure"}
+		var models []*model
+		var workers [2][]*Cache
+		for _, name := range names {
+			m := &model{entries: rapid.SampledFrom([]int{1, 2, 3, 7, 270}).Draw(t, name), stored: map[int]int64{}, size: map[int]int{}, notBefore: map[int]int64{}}
+			models = append(models, m)
+			for w := range workers {
+				workers[w] = append(workers[w], New(store, name, m.entries))
+			}
+		}
+		clock, ticks := 5000*second, int64(0)
+		var steps []string
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			// Each moment is there once, so that no two entries are equally old.
+			ticks++
+			clock += rapid.SampledFrom([]int64{0, second / 10, second, 10 * second, -second / 2, -20 * second, 1000 * second, -1000 * second}).Draw(t, "passes") / 1000 * 1000
+			clock = max(clock, 2*second)
+			now := clock + ticks
+			i := rapid.IntRange(0, len(names)-1).Draw(t, "cluster")
+			m, c := models[i], workers[rapid.IntRange(0, 1).Draw(t, "worker")][i]
+			n := rapid.IntRange(0, keys-1).Draw(t, "key")
+			switch rapid.IntRange(0, 19).Draw(t, "what") {
+			case 0:
+				steps = append(steps, fmt.Sprintf("%s: invalidate at %d", names[i], now))
+				m.invalidate(now, func(int) bool { return true })
+				if err := c.Invalidate(now); err != nil {
+					t.Fatal(err)
+				}
+			case 1:
+				steps = append(steps, fmt.Sprintf("%s: invalidate path %d at %d", names[i], n%4, now))
+				m.invalidate(now, func(other int) bool { return other%4 == n%4 })
+				if err := c.InvalidatePath(uint64(n%4), now); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				took := rapid.SampledFrom([]int64{0, 0, 0, second / 2, 3 * second, -second}).Draw(t, "took") / 1000 * 1000
+				body := rapid.SampledFrom([]int64{0, 0, 0, second, 30 * second}).Draw(t, "body") / 1000 * 1000
+				stored := max(now-body, 0)
+				began := stored - took
+				size := rapid.IntRange(0, 300).Draw(t, "size")
+				want := m.put(n, began, stored, now, size)
+				steps = append(steps, fmt.Sprintf("%s: put %d, %d began %d stored %d now: %v", names[i], n, began, stored, now, want))
+				got, conflicts, err := c.Put(answer(n, stored, size), began, now)
+				if got != want || conflicts != 0 || err != nil {
+					t.Fatalf("%v\nstored %v, want %v (%d conflicts, %v)", steps, got, want, conflicts, err)
+				}
+			}
+			for j := range names {
+				worker := workers[rapid.IntRange(0, 1).Draw(t, "reader")][j]
+				entries, bytes := 0, int64(0)
+				for n := range keys {
+					e, found, err := worker.Get(keyOf(n))
+					stored, want := models[j].stored[n]
+					if err != nil || found != want || found && (e.Key != keyOf(n) || e.Stored != stored || string(e.Body) != string(bodyOf(e.Key, stored, models[j].size[n]))) {
+						t.Fatalf("%v\n%s holds %d: %v %+v, want %v, stored %d (%v)", steps, names[j], n, found, e, want, stored, err)
+					}
+					if found {
+						entries++
+						bytes += int64(headFixed + len(e.Body))
+					}
+				}
+				if s, err := ReadStats(store, names[j]); err != nil || s.Entries != entries || s.Bytes != bytes {
+					t.Fatalf("%v\n%s: %+v, want %d entries of %d bytes (%v)", steps, names[j], s, entries, bytes, err)
+				}
+			}
+		}
+	})
+}

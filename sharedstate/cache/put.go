@@ -1,0 +1,136 @@
+package cache
+
+import (
+	"errors"
+
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// Put stores an entry whose body is complete; it writes the length into its head. Begun is when its request began, at
+// time now the last of it is there (nanoseconds, monotonic). Stored is false, without an error, where
+//
+//   - another answer to the same key was stored within RefreshEvery before it, or came later than it;
+//   - the request began before the last invalidation, or in the same moment;
+//   - it is too large, or no room can be had for it;
+//   - it is no entry, or its times are in no order: begun <= Stored <= now;
+//   - another worker dropped it before it was written.
+//
+// An error beside stored says that what it displaced could not be emptied. Conflicts counts the changes by other workers
+// that came between.
+func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int, err error) {
+	e, ok := seal(entry)
+	if !ok || begun > e.Stored || e.Stored > now {
+		return false, 0, nil
+	}
+	if !c.settled {
+		if conflicts, err = c.settle(); err != nil {
+			return false, conflicts, err
+		}
+	}
+	s := c.segment(e.Key)
+	w := way{key: e.Key, stored: e.Stored, path: e.Path, size: uint32(len(entry))}
+	c.ownCell.Move(c.indexKeys[s])
+	for tries := 0; tries < sharedstate.Attempts; tries++ {
+		cas, err := c.ownCell.Load()
+		if err != nil {
+			return false, conflicts, err
+		}
+		if ahead(c.own.notBefore, now) { // it would refuse for ever
+			c.own.refuse(now)
+			if err := c.ownCell.Swap(cas); err != nil && !errors.Is(err, sharedstate.ErrMismatch) {
+				return false, conflicts, err
+			}
+			return false, conflicts, nil
+		}
+		if begun <= c.own.notBefore {
+			return false, conflicts, nil
+		}
+		if had := c.own.find(w.key); had != nil && !ahead(had.stored, now) && w.stored-had.stored < RefreshEvery {
+			*c.recently(w.key) = recent{w.key, had.stored}
+			return false, conflicts, nil
+		}
+		w.slot, c.ownFreed = c.own.put(w, c.capacity(s), c.ownFreed[:0])
+		more, fits, err := c.makeRoom(s, &w, now)
+		conflicts += more
+		if err != nil || !fits {
+			return false, conflicts, err
+		}
+		key := c.slotKey(s, w.slot)
+		slotCAS, err := c.casOf(key)
+		if err != nil {
+			return false, conflicts, err
+		}
+		err = c.ownCell.Swap(cas)
+		if err == nil {
+			stored, more, err := c.fill(s, &w, key, slotCAS, entry)
+			if failed := c.empty(c.cluster, s, c.ownFreed); err == nil {
+				err = failed
+			}
+			return stored, conflicts + more, err
+		}
+		if !errors.Is(err, sharedstate.ErrMismatch) {
+			return false, conflicts, err
+		}
+		conflicts++
+	}
+	return false, conflicts, sharedstate.ErrContended
+}
+
+// fill writes the value of a way that the index has told of since the swap. The slot's cas is from before the swap. So a
+// mismatch says that somebody wrote to the slot meanwhile: one who came too late with an entry that is gone, or one who
+// emptied it. The way may be gone too; then the value must not be written, for nobody would ever empty the slot.
+func (c *Cache) fill(segment int, w *way, key string, cas uint32, entry []byte) (stored bool, conflicts int, err error) {
+	for ; conflicts < sharedstate.Attempts; conflicts++ {
+		err = c.store.Set(key, entry, cas)
+		if err == nil {
+			*c.recently(w.key) = recent{w.key, w.stored}
+			return true, conflicts, nil
+		}
+		if !errors.Is(err, sharedstate.ErrMismatch) {
+			return false, conflicts, err
+		}
+		if cas, err = c.casOf(key); err != nil {
+			return false, conflicts, err
+		}
+		packed, _, err := c.store.Get(c.indexKeys[segment])
+		if err = faultOf(err); err != nil {
+			return false, conflicts, err
+		}
+		if told, found := lookup(packed, w.key); !found || told != *w {
+			return false, conflicts + 1, nil
+		}
+	}
+	return false, conflicts, sharedstate.ErrContended
+}
+
+// empty frees the memory of slots that an index told of until now. Each one's number is changed, so that a worker that
+// claimed it before and writes only now has a mismatch.
+func (c *Cache) empty(cluster string, segment int, slots []uint16) (err error) {
+	for _, slot := range slots {
+		if failed := c.emptySlot(IndexKey(cluster, segment), SlotKey(cluster, segment, int(slot)), slot); failed != nil && err == nil {
+			err = failed
+		}
+	}
+	return err
+}
+
+func (c *Cache) emptySlot(indexKey, slotKey string, slot uint16) error {
+	for range sharedstate.Attempts {
+		cas, err := c.casOf(slotKey)
+		if err != nil {
+			return err
+		}
+		packed, _, err := c.store.Get(indexKey)
+		if err = faultOf(err); err != nil {
+			return err
+		}
+		if slotTaken(packed, slot) { // by another entry since: it is that one's to write
+			return nil
+		}
+		err = c.store.Set(slotKey, nil, cas)
+		if !errors.Is(err, sharedstate.ErrMismatch) {
+			return err
+		}
+	}
+	return sharedstate.ErrContended
+}

@@ -1,0 +1,359 @@
+package cache
+
+import (
+	"flag"
+	"fmt"
+	"iter"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// Workers run between two calls of the store at any speed. These tests hold each worker before each of its calls, and let
+// one of them make its next call, as a schedule says: every schedule with few changes from one worker to another is tried.
+
+// Two find all that was ever found here; more take long, and are for an afternoon.
+var preemptions = flag.Int("preemptions", 2, "how often a worker has to wait, at most, in the schedules that are tried")
+
+// gate is a store as one worker sees it: the worker is a coroutine that rests before each call.
+type gate struct {
+	store sharedstate.Store
+	rest  func(struct{}) bool
+}
+
+func (g *gate) Get(key string) ([]byte, uint32, error) {
+	g.rest(struct{}{})
+	return g.store.Get(key)
+}
+
+func (g *gate) Set(key string, value []byte, cas uint32) error {
+	g.rest(struct{}{})
+	return g.store.Set(key, value, cas)
+}
+
+// together runs the workers' operations to their ends, one call at a time. Next chooses among those that wait, of which
+// the running one is one or has just ended (-1).
+func together(store sharedstate.Store, next func(waiting []int, running int) int, ops ...func(s sharedstate.Store)) {
+	resume := make([]func() (struct{}, bool), len(ops))
+	var waiting []int
+	for i, op := range ops {
+		var stop func()
+		resume[i], stop = iter.Pull(func(rest func(struct{}) bool) { op(&gate{store, rest}) })
+		defer stop()
+		if _, rests := resume[i](); rests {
+			waiting = append(waiting, i)
+		}
+	}
+	for running := -1; len(waiting) > 0; {
+		running = next(waiting, running)
+		if _, rests := resume[running](); !rests {
+			waiting = slices.DeleteFunc(waiting, func(i int) bool { return i == running })
+			running = -1
+		}
+	}
+}
+
+// everySchedule calls run with one schedule after another, until it has seen all in which at most so many times a worker
+// has to wait that could go on (M. Musuvathi, S. Qadeer, "Iterative context bounding", 2007: few are enough to find a race).
+func everySchedule(preemptions int, run func(next func(waiting []int, running int) int)) (schedules int) {
+	type choice struct{ taken, of int }
+	var path []choice
+	for {
+		depth, left := 0, preemptions
+		run(func(waiting []int, running int) int {
+			order := waiting
+			if running >= 0 { // going on comes first, and is all there is once no preemption is left
+				order = []int{running}
+				for _, w := range waiting {
+					if w != running && left > 0 {
+						order = append(order, w)
+					}
+				}
+			}
+			if depth == len(path) {
+				path = append(path, choice{0, len(order)})
+			}
+			taken := order[path[depth].taken]
+			depth++
+			if running >= 0 && taken != running {
+				left--
+			}
+			return taken
+		})
+		schedules++
+		for len(path) > 0 && path[len(path)-1].taken+1 == path[len(path)-1].of {
+			path = path[:len(path)-1]
+		}
+		if len(path) == 0 {
+			return schedules
+		}
+		path[len(path)-1].taken++
+	}
+}
+
+// The scene: three entries fill a cluster of three, and a neighbour's three fill three granules. The budget is what they
+// take. Bytes are few, so that many schedules can be tried.
+const (
+	sceneTime   = 100 * second
+	sceneUnit   = 1 << 10
+	sceneBudget = 4 * sceneUnit
+	large       = sceneUnit - headFixed
+)
+
+// scene is a Cache of a small world.
+func scene(store sharedstate.Store, cluster string) *Cache {
+	c := New(store, cluster, 3)
+	c.budget, c.unit, c.reach, c.settled = sceneBudget, sceneUnit, 1, true
+	return c
+}
+
+func set(t rapid.TB) *sharedstate.Memory {
+	t.Helper()
+	m := sharedstate.NewMemory()
+	aws, gcp := scene(m, "aws"), scene(m, "gcp")
+	for n := 1; n <= 3; n++ {
+		if !put(t, aws, n, int64(n)*second, 100) || !put(t, gcp, n, int64(n)*second, large) {
+			t.Fatalf("entry %d was not stored", n)
+		}
+	}
+	return m
+}
+
+// deed is something that a worker does in the scene.
+type deed struct {
+	name string
+	do   func(t rapid.TB, s sharedstate.Store)
+}
+
+func putting(cluster string, n int, began, stored int64, size int) func(t rapid.TB, s sharedstate.Store) {
+	return func(t rapid.TB, s sharedstate.Store) {
+		if _, _, err := scene(s, cluster).Put(answer(n, stored, size), began, sceneTime+10*second); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func invalidating(now int64) func(t rapid.TB, s sharedstate.Store) {
+	return func(t rapid.TB, s sharedstate.Store) {
+		if err := scene(s, "aws").Invalidate(now); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func reading(cluster string, n int) func(t rapid.TB, s sharedstate.Store) {
+	return func(t rapid.TB, s sharedstate.Store) { holds(t, scene(s, cluster), n) }
+}
+
+var deeds = []deed{
+	{"refresh 1", putting("aws", 1, sceneTime, sceneTime, 100)},
+	{"refresh 1, newer and longer", putting("aws", 1, sceneTime, sceneTime+second, 300)},
+	{"store 4, 1 goes", putting("aws", 4, sceneTime, sceneTime, 100)},
+	{"store 5, 1 goes", putting("aws", 5, sceneTime, sceneTime+1, 150)},
+	{"store a large 6, which takes from the neighbour", putting("aws", 6, sceneTime, sceneTime, large)},
+	{"store a larger 7", putting("aws", 7, sceneTime, sceneTime+1, 2*large)},
+	{"the neighbour refreshes", putting("gcp", 2, sceneTime, sceneTime, large)},
+	{"the neighbour, with the most, grows", putting("gcp", 3, sceneTime, sceneTime, 2*sceneUnit)},
+	{"a third begins", putting("azure", 1, sceneTime, sceneTime, large)},
+	{"invalidate", invalidating(sceneTime)},
+	{"invalidate path 1", func(t rapid.TB, s sharedstate.Store) {
+		if err := scene(s, "aws").InvalidatePath(1, sceneTime); err != nil {
+			t.Error(err)
+		}
+	}},
+	{"read 1", reading("aws", 1)},
+	{"read the neighbour's 2", reading("gcp", 2)},
+}
+
+// TestEverySchedule lets each deed meet each.
+func TestEverySchedule(t *testing.T) {
+	total := 0
+	for i, a := range deeds {
+		for _, b := range deeds[i:] {
+			n := everySchedule(*preemptions, func(next func(waiting []int, running int) int) {
+				m := set(t)
+				together(m, next,
+					func(s sharedstate.Store) { a.do(t, s) },
+					func(s sharedstate.Store) { b.do(t, s) })
+				settled(t, m)
+			})
+			total += n
+			if t.Failed() {
+				t.Fatalf("%s | %s: in one of %d schedules", a.name, b.name, n)
+			}
+		}
+	}
+	t.Logf("%d schedules", total)
+	if total < 1_000 {
+		t.Errorf("%d schedules are too few to have met anything", total)
+	}
+}
+
+// settled holds the scene against the bounds, after whatever happened, and sees to it that what is there can be had.
+func settled(t rapid.TB, m *sharedstate.Memory) {
+	t.Helper()
+	audit(t, m, sceneBudget, 1, 4, true, "aws", "gcp", "azure")
+	for _, cluster := range []string{"aws", "gcp", "azure"} {
+		c := scene(m, cluster)
+		found := 0
+		for n := range 8 {
+			if holds(t, c, n) >= 0 {
+				found++
+			}
+		}
+		if s, err := ReadStats(m, cluster); err != nil || s.Entries != found || found > 3 {
+			t.Errorf("%s: %d found, of %+v (%v)", cluster, found, s, err)
+		}
+	}
+}
+
+// TestNothingComesBack invalidates while answers from before are stored, in every schedule: a slow worker that has claimed
+// its slot already, one that has not, one that grows. The answer to a request that began later may be stored, if it is
+// complete.
+func TestNothingComesBack(t *testing.T) {
+	for _, stale := range []deed{
+		{"refresh", putting("aws", 1, sceneTime, sceneTime+1, 100)},
+		{"store, another goes", putting("aws", 4, sceneTime, sceneTime+1, 100)},
+		{"grow", putting("aws", 5, sceneTime-1, sceneTime+1, large)},
+	} {
+		for _, fresh := range []int{0, 1} {
+			n := everySchedule(*preemptions, func(next func(waiting []int, running int) int) {
+				m := set(t)
+				ops := []func(s sharedstate.Store){
+					func(s sharedstate.Store) { stale.do(t, s) },
+					func(s sharedstate.Store) {
+						invalidating(sceneTime)(t, s)
+						// It is done: from here on nobody finds what was before.
+						for n := 1; n <= 5; n++ {
+							if when := holds(t, scene(m, "aws"), n); when >= 0 && when != sceneTime+2*second {
+								t.Errorf("%d, stored at %d, is there after the invalidation", n, when)
+							}
+						}
+					},
+				}
+				if fresh > 0 {
+					ops = append(ops, func(s sharedstate.Store) {
+						putting("aws", fresh, sceneTime+1, sceneTime+2*second, 90)(t, s)
+					})
+				}
+				together(m, next, ops...)
+				settled(t, m)
+				for n := 1; n <= 5; n++ {
+					if when := holds(t, scene(m, "aws"), n); when >= 0 && when != sceneTime+2*second {
+						t.Errorf("%d, stored at %d, came back", n, when)
+					}
+				}
+			})
+			t.Logf("%s, with %d: %d schedules", stale.name, fresh, n)
+			if t.Failed() {
+				t.Fatalf("%s, with %d stored by a third worker: in one of %d schedules", stale.name, fresh, n)
+			}
+		}
+	}
+}
+
+// TestAnySchedule lets three or four workers do several deeds each, in schedules at random.
+func TestAnySchedule(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		m := set(r)
+		var ops []func(s sharedstate.Store)
+		var names [][]string
+		for range rapid.IntRange(3, 4).Draw(r, "workers") {
+			todo := rapid.SliceOfN(rapid.SampledFrom(deeds), 1, 3).Draw(r, "deeds")
+			var name []string
+			for _, d := range todo {
+				name = append(name, d.name)
+			}
+			names = append(names, name)
+			ops = append(ops, func(s sharedstate.Store) {
+				for _, d := range todo {
+					d.do(r, s)
+				}
+			})
+		}
+		schedule := rapid.SliceOfN(rapid.IntRange(0, 3), 0, 200).Draw(r, "schedule")
+		at := 0
+		together(m, func(waiting []int, _ int) int {
+			if at == len(schedule) {
+				return waiting[0]
+			}
+			at++
+			return waiting[schedule[at-1]%len(waiting)]
+		}, ops...)
+		settled(r, m)
+		if r.Failed() {
+			r.Fatalf("%v", names)
+		}
+	})
+}
+
+// crash is a store whose worker stops: its VM is gone from one call on.
+type crash struct {
+	sharedstate.Store
+	calls int // that are still made
+}
+
+type stopped struct{}
+
+func (c *crash) Get(key string) ([]byte, uint32, error) {
+	c.step()
+	return c.Store.Get(key)
+}
+
+func (c *crash) Set(key string, value []byte, cas uint32) error {
+	c.step()
+	return c.Store.Set(key, value, cas)
+}
+
+func (c *crash) step() {
+	if c.calls == 0 {
+		panic(stopped{})
+	}
+	c.calls--
+}
+
+// TestCrashes stops a worker before each of the calls of each deed. No reader is ever wrong, the ledger never says too
+// little, and what is left over goes when the slots are written next.
+func TestCrashes(t *testing.T) {
+	for _, d := range deeds {
+		for calls := 0; ; calls++ {
+			m := set(t)
+			ended := func() (ended bool) {
+				defer func() {
+					if r := recover(); r != nil {
+						if _, ours := r.(stopped); !ours {
+							panic(r)
+						}
+					}
+				}()
+				d.do(t, &crash{m, calls})
+				return true
+			}()
+			where := fmt.Sprintf("%s, stopped after %d calls", d.name, calls)
+			audit(t, m, sceneBudget, 1, 4, false, "aws", "gcp", "azure")
+			for _, cluster := range []string{"aws", "gcp", "azure"} {
+				for n := range 8 {
+					holds(t, scene(m, cluster), n)
+				}
+			}
+			later := sceneTime + 100*second
+			for _, cluster := range []string{"aws", "gcp", "azure"} {
+				for n := range 6 {
+					if later += second; !put(t, scene(m, cluster), n, later, 200) || holds(t, scene(m, cluster), n) != later {
+						t.Errorf("%s: %d is not stored afterwards", cluster, n)
+					}
+				}
+			}
+			audit(t, m, sceneBudget, 1, 4, true, "aws", "gcp", "azure")
+			if t.Failed() {
+				t.Fatal(where)
+			}
+			if ended {
+				break
+			}
+		}
+	}
+}
