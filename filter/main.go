@@ -3,6 +3,7 @@
 //	main.go    this: the entry point
 //	plugin.go  one configuration: reads the policy, finds a cluster's plan
 //	stream.go  one request: short callbacks that carry out what flow decides
+//	mesh.go    calls to Redis, and the streams that wait for them
 //	observe.go metrics and log lines
 //	store.go   Envoy's shared data as a sharedstate.Store
 //	flow/      the request's state machine, which knows no proxy
@@ -26,7 +27,7 @@ type vm struct {
 }
 
 // NewPluginContext implements host.VMContext.
-func (v *vm) NewPluginContext(uint32) host.PluginContext { return &plugin{vm: v} }
+func (v *vm) NewPluginContext(id uint32) host.PluginContext { return &plugin{vm: v, id: id} }
 
 // signOn makes the worker, when the first plugin starts.
 func (v *vm) signOn() (*flow.Worker, error) {

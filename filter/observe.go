@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"strings"
+	"time"
 
 	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/host"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
 // faults counts what the filter itself got wrong, whatever the cluster.
@@ -57,6 +60,54 @@ func (f *faults) note(err string) {
 		host.Error("weir: fault, the request passes: " + err)
 	}
 }
+
+// redisObserver is the metrics and log lines about Redis.
+type redisObserver struct {
+	faults  *faults
+	ok      host.Counter
+	failed  [redis.Refused + 1]host.Counter // by kind of error
+	leases  [flow.LeaseLate + 1]host.Counter
+	latency host.Histogram
+	said    int64
+}
+
+func newRedisObserver(f *faults) flow.RedisObserver {
+	o := &redisObserver{faults: f}
+	result := func(name string) host.Counter { return f.counter("weir_redis_calls_total_result_=" + name + ";") }
+	o.ok = result("ok")
+	for kind := redis.Malformed; kind <= redis.Refused; kind++ {
+		o.failed[kind] = result(strings.ReplaceAll(kind.String(), " ", "_"))
+	}
+	for lease := range o.leases {
+		o.leases[lease] = f.counter("weir_leases_total_result_=" + flow.LeaseResult(lease).String() + ";")
+	}
+	var err error
+	o.latency, err = host.DefineHistogram("weir_redis_latency_ms")
+	f.complain(err)
+	return o
+}
+
+// Called implements flow.RedisObserver.
+func (o *redisObserver) Called(err error, took time.Duration) {
+	if err == nil {
+		o.ok.Add(1)
+		o.latency.Record(uint64((took + time.Millisecond/2) / time.Millisecond))
+		return
+	}
+	kind := redis.Unavailable // Envoy did not send it
+	var failed *redis.Error
+	if errors.As(err, &failed) {
+		kind = failed.Kind
+	}
+	o.failed[kind].Add(1)
+	if now := host.Now(); o.said == 0 || now-o.said >= quiet {
+		o.said = now
+		host.Warn("weir: " + err.Error())
+	}
+}
+
+// Leased implements flow.RedisObserver.
+func (o *redisObserver) Leased(l flow.LeaseResult) { o.leases[l].Add(1) }
 
 // observer is one cluster's metrics and log lines. A metric's labels stand in its name, and the bootstrap's stats_tags
 // take them out again: weir_requests_total_cluster_=aws;_decision_=allowed;

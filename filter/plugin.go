@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/weir-mesh/weir/filter/flow"
@@ -20,6 +21,12 @@ type plugin struct {
 	// others.
 	plans  map[string]*flow.Plan
 	faults *faults
+
+	id     uint32     // of its context
+	mesh   *flow.Mesh // nil without Redis
+	bridge *bridge
+	paused map[uint32]*stream // those that wait for Redis
+	beat   int64              // when the worker last gave a sign of life
 }
 
 // maxPlans bounds the plans that a worker keeps while clusters come and go (CDS, on-demand discovery). A plan is some
@@ -43,16 +50,19 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 		return host.StartFailed
 	}
 	p.worker, err = p.vm.signOn()
+	p.document = document
+	p.plans = map[string]*flow.Plan{}
+	p.faults = newFaults()
+	if err == nil && document.Redis != nil {
+		err = p.joinMesh()
+	}
 	if err == nil {
-		err = host.Every(uint32(flow.BeatEvery.Milliseconds()))
+		err = host.Every(uint32(p.ticks().Milliseconds()))
 	}
 	if err != nil {
 		host.Error("weir: can't start: " + err.Error())
 		return host.StartFailed
 	}
-	p.document = document
-	p.plans = map[string]*flow.Plan{}
-	p.faults = newFaults()
 	return host.StartOK
 }
 
@@ -70,13 +80,28 @@ func report(err error) {
 
 // OnTick implements host.PluginContext.
 func (p *plugin) OnTick() {
-	if err := p.worker.Beat(host.Now()); err != nil {
-		p.faults.note(err.Error())
+	defer p.rescue()
+	now := host.Now()
+	if p.mesh != nil {
+		p.mesh.Tick(now)
+	}
+	if now-p.beat >= int64(flow.BeatEvery)-int64(flow.TickEvery) {
+		p.beat = now
+		if err := p.worker.Beat(now); err != nil {
+			p.faults.note(err.Error())
+		}
+	}
+}
+
+// rescue turns a panic in a plugin's callback into a counted fault.
+func (p *plugin) rescue() {
+	if r := recover(); r != nil {
+		p.faults.note(fmt.Sprint(r))
 	}
 }
 
 // NewHttpContext implements host.PluginContext.
-func (p *plugin) NewHttpContext(uint32) host.HTTPContext { return &stream{plugin: p} }
+func (p *plugin) NewHttpContext(id uint32) host.HTTPContext { return &stream{plugin: p, id: id} }
 
 // plan finds a cluster's plan, nil where it has none.
 func (p *plugin) plan(cluster []byte) *flow.Plan {
@@ -88,7 +113,7 @@ func (p *plugin) plan(cluster []byte) *flow.Plan {
 
 func (p *plugin) newPlan(cluster string) (plan *flow.Plan) {
 	if rules := p.document.For(cluster); rules != nil {
-		plan = flow.NewPlan(cluster, rules, p.worker, newObserver(cluster, rules.Mode, p.faults))
+		plan = flow.NewPlan(cluster, rules, p.worker, p.mesh, newObserver(cluster, rules.Mode, p.faults))
 	}
 	if len(p.plans) >= maxPlans {
 		clear(p.plans)

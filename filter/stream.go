@@ -15,6 +15,7 @@ import (
 type stream struct {
 	host.DefaultHTTPContext
 	plugin   *plugin
+	id       uint32
 	exchange flow.Exchange
 	grpc     bool
 	stripped bool   // a client's x-weir-… headers were removed, so that Envoy chooses the route again
@@ -22,7 +23,7 @@ type stream struct {
 }
 
 // OnHttpRequestHeaders implements host.HTTPContext.
-func (s *stream) OnHttpRequestHeaders(int, bool) (action host.Action) {
+func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
 	host.ReuseMemory()
 	defer s.rescue(&action)
 	headers, err := host.All(host.RequestHeaders)
@@ -31,6 +32,7 @@ func (s *stream) OnHttpRequestHeaders(int, bool) (action host.Action) {
 		return host.Continue
 	}
 	request := s.read(headers)
+	request.Stream = s.id
 	// A route that has no cluster (a direct response, a redirect) or names an unknown one has no such property.
 	cluster, err := host.Property(host.ClusterName)
 	if err != nil {
@@ -45,6 +47,9 @@ func (s *stream) OnHttpRequestHeaders(int, bool) (action host.Action) {
 	}
 	if plan.Keyed() {
 		request.Key = plan.Fingerprint(headers, s.clientIP(plan))
+	}
+	if plan.Caches() && !request.GRPC && !request.Upgrade {
+		request.Cache = plan.CacheKey(headers, ended)
 	}
 	return s.carryOut(host.RequestHeaders, s.exchange.Begin(plan, request, host.Now()))
 }
@@ -118,7 +123,17 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		s.exchange.Abandon(host.Now())
 		return host.Continue
 	}
-	return s.carryOut(host.ResponseHeaders, s.exchange.Answer(answer, host.Now()))
+	now := host.Now()
+	step := s.exchange.Answer(answer, now)
+	if s.exchange.Keeps() {
+		headers, err := host.All(host.ResponseHeaders)
+		if err != nil {
+			s.fault(err)
+		} else {
+			s.exchange.Keep(headers, ended, now, host.Wall())
+		}
+	}
+	return s.carryOut(host.ResponseHeaders, step)
 }
 
 // status is the answer's status, 0 where Envoy has none: a number, where :status would be a text to read.
@@ -151,17 +166,39 @@ func grpcStatus(m host.Map) int {
 }
 
 // OnHttpResponseBody implements host.HTTPContext.
-func (s *stream) OnHttpResponseBody(_ int, ended bool) (action host.Action) {
+func (s *stream) OnHttpResponseBody(size int, ended bool) (action host.Action) {
 	defer s.rescue(&action)
+	if s.exchange.Copying() {
+		s.copyBody(size)
+	}
 	if ended && s.exchange.Open() {
 		s.exchange.End(-1, host.Now())
 	}
 	return host.Continue
 }
 
+// pieceSize is how much of a body is read at a time: what fits into the arena, so that a copy leaves no garbage.
+const pieceSize = 32 << 10
+
+// copyBody hands over a part of the answer's body that passes just now.
+func (s *stream) copyBody(size int) {
+	for at := 0; at < size && s.exchange.Copying(); {
+		host.ReuseMemory()
+		piece, err := host.Bytes(host.ResponseBody, at, min(pieceSize, size-at))
+		if err != nil || len(piece) == 0 {
+			s.exchange.Discard()
+			s.fault(fmt.Errorf("%d of %d bytes of a body: %w", at, size, err))
+			return
+		}
+		s.exchange.Body(piece)
+		at += len(piece)
+	}
+}
+
 // OnHttpResponseTrailers implements host.HTTPContext.
 func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {
 	defer s.rescue(&action)
+	s.exchange.Discard()
 	if s.exchange.Open() {
 		status := -1
 		if s.grpc {
@@ -176,6 +213,7 @@ func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {
 func (s *stream) OnHttpStreamDone() {
 	var action host.Action
 	defer s.rescue(&action)
+	delete(s.plugin.paused, s.id)
 	if !s.exchange.Open() {
 		return
 	}
@@ -198,6 +236,9 @@ func (s *stream) carryOut(m host.Map, step flow.Step) host.Action {
 			s.fault(err)
 			return host.Continue
 		}
+		return host.Pause
+	case flow.Pause:
+		s.plugin.paused[s.id] = s
 		return host.Pause
 	default:
 		for _, h := range step.Set {

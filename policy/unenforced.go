@@ -5,9 +5,6 @@ package policy
 // kept is worse than a proxy that says so. A cluster with mode off asks for nothing.
 func (doc *Document) Unenforced() error {
 	u := &unenforced{}
-	if doc.Redis != nil {
-		u.note("redis", "the section", "leave it out")
-	}
 	if doc.Admin {
 		u.note("admin", "the admin API", "leave this plugin out")
 	}
@@ -27,14 +24,8 @@ func (u *unenforced) note(path, what, instead string) {
 }
 
 func (u *unenforced) policy(path string, p *Policy) {
-	if r := p.RateLimit; r != nil && r.Scope == ScopeMesh {
-		u.note(path+".rate_limit.scope", "mesh", "write proxy")
-	}
 	if p.Retry != nil {
 		u.note(path+".retry", "the section", "leave it out")
-	}
-	if f := p.Fallback; f != nil && f.EnableCache {
-		u.note(path+".fallback.enable_cache_fallback", "the cache", "write false")
 	}
 	if p.Failover != nil {
 		u.note(path+".failover", "the section", "leave it out")

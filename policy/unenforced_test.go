@@ -17,7 +17,7 @@ clusters:
   a:
     rate_limit: {algorithm: token_bucket, headers: all}
     circuit_breaker: {timeout: 5s, max_recovery_timeout: 300s, failure_rate: {}, slow_calls: {}, expected_failures: ["429", "grpc:internal"]}
-    fallback: {enable_cache_fallback: false, default_data: {body: sorry}, degraded: {status: 500}, on: [rate_limited]}
+    fallback: {cache_key_headers: [x-tenant], default_data: {body: sorry}, degraded: {status: 500}, on: [rate_limited]}
     bulkhead: {}
   b: {mode: "off", retry: {}, rate_limit: {}}
   c: {mode: shadow, rate_limit: {key: [path]}}
@@ -33,10 +33,7 @@ clusters:
 redis: {}
 `, []string{
 			"clusters.a.failover: the section is not enforced by this version of Weir yet; leave it out",
-			"clusters.a.fallback.enable_cache_fallback: the cache is not enforced by this version of Weir yet; write false",
-			"clusters.a.rate_limit.scope: mesh is not enforced by this version of Weir yet; write proxy",
 			"clusters.a.retry: the section is not enforced by this version of Weir yet; leave it out",
-			"redis: the section is not enforced by this version of Weir yet; leave it out",
 		}},
 		{"admin", "admin: {}", []string{"admin: the admin API is not enforced by this version of Weir yet; leave this plugin out"}},
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/envoy/render"
@@ -33,7 +35,14 @@ type under struct {
 	turns []turn
 }
 
-func BenchmarkRequest(b *testing.B) {
+// BenchmarkRequest is what a request costs that upstream answers.
+func BenchmarkRequest(b *testing.B) { measure(b, rows()) }
+
+// BenchmarkCached is what keeping answers costs, and what an answer from the cache costs against one from upstream.
+func BenchmarkCached(b *testing.B) { measure(b, cachedRows()) }
+
+func measure(b *testing.B, rows []row) {
+	b.Helper()
 	if _, err := exec.LookPath("wrk"); err != nil {
 		b.Fatal("wrk makes the load and is not installed; on Debian and Ubuntu: apt-get install wrk")
 	}
@@ -41,8 +50,11 @@ func BenchmarkRequest(b *testing.B) {
 	engine.Announce(os.Stdout)
 	upstream := startUpstream(b)
 	var all []*under
-	for _, r := range rows() {
+	for _, r := range rows {
 		envoy := start(b, r, upstream)
+		if r.before != nil {
+			r.before(b, envoy.URL())
+		}
 		all = append(all, &under{row: r, envoy: envoy, pid: envoy.PID()})
 	}
 	for _, u := range all {
@@ -92,7 +104,7 @@ func setting(t testing.TB, name string, otherwise int) int {
 // turn puts the row under load, measures it, checks that it was what we think it was, and adds it to turns.
 func (u *under) turn(t testing.TB, seconds int) {
 	t.Helper()
-	url := u.envoy.URL()
+	url := u.envoy.URL() + u.path
 	u.checkOne(t, url)
 	sawBefore := u.count()
 	completedBefore, okBefore := u.answered()
@@ -187,13 +199,13 @@ func startUpstream(t testing.TB) render.Upstream {
 	}
 	changeManager(t, bootstrap, func(manager *hcmv3.HttpConnectionManager) {
 		manager.HttpFilters = manager.GetHttpFilters()[1:]
-		manager.GetRouteConfig().GetVirtualHosts()[0].Routes = []*routev3.Route{{
-			Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-			Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
-				Status: http.StatusOK,
-				Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: `{"services": []}`}},
-			}},
-		}}
+		manager.GetRouteConfig().GetVirtualHosts()[0].Routes = []*routev3.Route{
+			direct("/4k", http.StatusOK, strings.Repeat("x", 4<<10)),
+			direct("/64k", http.StatusOK, strings.Repeat("x", 64<<10)),
+			direct("/fail", http.StatusServiceUnavailable, ""),
+			direct("/", http.StatusOK, `{"services": []}`),
+		}
+		manager.GetRouteConfig().MaxDirectResponseBodySizeBytes = wrapperspb.UInt32(64 << 10)
 	})
 	host, portText, err := net.SplitHostPort(engine.Start(t, engine.Config{Bootstrap: bootstrap, LogLevel: "warning"}).Addr(""))
 	if err != nil {
@@ -204,6 +216,17 @@ func startUpstream(t testing.TB) render.Upstream {
 		t.Fatal(err)
 	}
 	return render.Upstream{Name: cluster, Host: host, Port: uint32(port)}
+}
+
+// direct is a route that Envoy answers by itself.
+func direct(prefix string, status uint32, body string) *routev3.Route {
+	return &routev3.Route{
+		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: prefix}},
+		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
+			Status: status,
+			Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}},
+		}},
+	}
 }
 
 // changeManager changes the HTTP connection manager of the one listener.

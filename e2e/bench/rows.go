@@ -25,6 +25,10 @@ type row struct {
 	filter func(t testing.TB, weir *hcmv3.HttpFilter) *hcmv3.HttpFilter
 	// policy is Weir's, as JSON; empty where its filter is not used.
 	policy string
+	// path is asked for; "": "/".
+	path string
+	// before is done once, before the first request that counts; nil: nothing is.
+	before func(t testing.TB, url string)
 	// verify looks at the Envoy and at one answer of it and fails the test if this is not what the row says; nil: nothing to see.
 	verify func(t testing.TB, e *engine.Envoy, answer *http.Response)
 	// saw is how many requests the filter saw so far, by its own account; nil: it keeps none.

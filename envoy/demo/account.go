@@ -45,11 +45,11 @@ func (a *account) say(format string, args ...any) {
 }
 
 // shown are the headers that the account shows, in this order, where an answer has them.
-var shown = []string{"Retry-After", "X-Weir-Source", "X-Weir-Reason", "X-Weir-Fallback-Used", "X-Envoy-Ratelimited", "Ratelimit-Policy", "Ratelimit"}
+var shown = []string{"Retry-After", "X-Weir-Source", "X-Weir-Reason", "X-Weir-Fallback-Used", "Age", "Cache-Status", "Warning", "X-Envoy-Ratelimited", "Ratelimit-Policy", "Ratelimit"}
 
 // answer shows an answer as it came: status line, headers of interest, body.
 func (a *account) answer(got answer) {
-	a.printf("   > GET %s\n", path)
+	a.printf("   > GET %s\n", got.path)
 	a.printf("   < %s\n", a.paint(cyan, got.proto+" "+got.status))
 	for _, name := range shown {
 		for _, value := range got.header.Values(name) {

@@ -10,8 +10,11 @@ import (
 	"time"
 )
 
-// path is what the demo asks for.
-const path = "/prices"
+// What the demo asks for. The upstream says of prices that nobody may keep them, and of its catalogue nothing.
+const (
+	prices    = "/prices"
+	catalogue = "/catalogue"
+)
 
 const (
 	requestTimeout = 10 * time.Second
@@ -24,6 +27,7 @@ type answer struct {
 	proto, status string // "HTTP/1.1", "429 Too Many Requests"
 	header        http.Header
 	body          string
+	path          string
 	sent          time.Time // just before the request went out
 }
 
@@ -49,12 +53,18 @@ func (a answer) isDefault(reason string) bool {
 	return a.code == http.StatusOK && a.source() == "default" && a.reason() == reason
 }
 
+// isCached says that an answer kept from before came in place of the upstream's: source is cache or stale_cache.
+func (a answer) isCached(source string) bool {
+	_, err := strconv.Atoi(a.header.Get("Age"))
+	return a.code == http.StatusOK && a.source() == source && err == nil && a.header.Get("Cache-Status") != ""
+}
+
 func (a answer) String() string {
 	return fmt.Sprintf("%s, source %q, reason %q", a.status, a.source(), a.reason())
 }
 
 // get sends one request to the proxy.
-func get(ctx context.Context, base string) (answer, error) {
+func get(ctx context.Context, base, path string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
@@ -73,6 +83,6 @@ func get(ctx context.Context, base string) (answer, error) {
 	}
 	return answer{
 		code: response.StatusCode, proto: response.Proto, status: response.Status, header: response.Header,
-		body: string(bytes.TrimSpace(body)), sent: sent,
+		body: string(bytes.TrimSpace(body)), path: path, sent: sent,
 	}, nil
 }

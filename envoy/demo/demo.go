@@ -263,8 +263,8 @@ func withLog(err error, process *run.Process) error {
 func keep(ctx context.Context, a *account, base, upstream string, process *run.Process) error {
 	a.printf("\n%s\n", a.paint(bold, "Left running; Ctrl-C ends it. Try"))
 	for _, line := range []string{
-		"curl -i " + base + path,
-		"for i in $(seq 8); do curl -s -o /dev/null -w '%{http_code} ' " + base + path + "; done   # some 429",
+		"curl -i " + base + catalogue,
+		"for i in $(seq 8); do curl -s -o /dev/null -w '%{http_code} ' " + base + prices + "; done   # some 429",
 		"curl -X POST http://" + upstream + "/fail   # the upstream fails from now on",
 		"curl -X POST http://" + upstream + "/heal   # and is healthy again",
 		"curl -s http://" + process.Admin() + "/stats/prometheus | grep ^weir_",

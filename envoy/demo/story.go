@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ type story struct {
 
 func (s *story) tell(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.allowed, s.refused, s.opening, s.open, s.failedProbe, s.halfOpen, s.closed,
+		s.allowed, s.refused, s.opening, s.open, s.failedProbe, s.halfOpen, s.closed, s.chain,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -42,7 +43,7 @@ func (s *story) allowed(ctx context.Context) error {
 	s.account.step("Allowed")
 	s.account.say("The upstream is healthy; one request goes through.")
 	before := s.upstream.count()
-	got, err := get(ctx, s.base)
+	got, err := get(ctx, s.base, prices)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (s *story) refused(ctx context.Context) error {
 	var got answer
 	for range tooMany {
 		var err error
-		if got, err = get(ctx, s.base); err != nil {
+		if got, err = get(ctx, s.base, prices); err != nil {
 			return err
 		}
 		if !got.isUpstreams() {
@@ -120,7 +121,7 @@ func (s *story) open(ctx context.Context) error {
 	before := s.upstream.count()
 	var last answer
 	for range whileOpen {
-		got, err := get(ctx, s.base)
+		got, err := get(ctx, s.base, prices)
 		if err != nil {
 			return err
 		}
@@ -153,7 +154,7 @@ func (s *story) failedProbe(ctx context.Context) error {
 		return err
 	}
 	s.opened = probe.sent
-	next, err := get(ctx, s.base)
+	next, err := get(ctx, s.base, prices)
 	if err != nil {
 		return err
 	}
@@ -208,16 +209,64 @@ func (s *story) closed(ctx context.Context) error {
 		"after a single failure the next request reached the upstream: the breaker is closed")
 }
 
+// chain lets an answer grow old while the upstream fails.
+func (s *story) chain(ctx context.Context) error {
+	fallback := s.policy.Fallback
+	s.account.step("The fallback chain")
+	s.account.say("The prices said `cache-control: no-store`, so they were never kept. The catalogue may be: one request for it.")
+	kept, err := s.awaitPath(ctx, catalogue, s.slack, func(a answer) bool { return a.isUpstreams() })
+	if err != nil {
+		return err
+	}
+	if err := s.account.check(kept.isUpstreams(), "200 from the upstream"); err != nil {
+		return err
+	}
+	s.account.say("The upstream fails again.")
+	s.upstream.fail()
+	defer s.upstream.heal()
+	for _, next := range []struct {
+		after time.Duration // the age from which this answers
+		seen  func(answer) bool
+		text  string
+	}{
+		{
+			0, func(a answer) bool { return a.isCached("cache") && a.body == kept.body },
+			fmt.Sprintf("the same answer from the cache, up to fallback_data_ttl, %s", fallback.TTL),
+		},
+		{fallback.TTL, func(a answer) bool {
+			return a.isCached("stale_cache") && a.body == kept.body && a.header.Get("Warning") != ""
+		}, fmt.Sprintf("and with a warning up to cache_staleness_threshold, %s", fallback.Staleness)},
+		{
+			fallback.Staleness, func(a answer) bool { return a.code == http.StatusOK && a.source() == "default" },
+			"then it is too old for anybody: the default data",
+		},
+	} {
+		got, err := s.awaitPath(ctx, catalogue, next.after+s.slack, func(a answer) bool { return next.seen(a) })
+		if err != nil {
+			return err
+		}
+		s.account.answer(got)
+		if err := s.account.check(next.seen(got) && time.Since(kept.sent) >= next.after, "%s", next.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // await sends requests until one is answered as wanted, and gives the last answer when the time is over, for the
 // step to judge. What came before is told in a line, since a wait is part of the story.
 func (s *story) await(ctx context.Context, limit time.Duration, wanted func(answer) bool) (answer, error) {
+	return s.awaitPath(ctx, prices, limit, wanted)
+}
+
+func (s *story) awaitPath(ctx context.Context, path string, limit time.Duration, wanted func(answer) bool) (answer, error) {
 	deadline := time.Now().Add(limit)
 	begun := time.Now()
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	others := map[string]int{}
 	for {
-		got, err := get(ctx, s.base)
+		got, err := get(ctx, s.base, path)
 		if err != nil {
 			return answer{}, err
 		}
@@ -227,7 +276,7 @@ func (s *story) await(ctx context.Context, limit time.Duration, wanted func(answ
 			}
 			return got, nil
 		}
-		others[fmt.Sprintf("%d %s", got.code, got.reason())]++
+		others[strings.TrimSpace(fmt.Sprintf("%d %s %s", got.code, got.source(), got.reason()))]++
 		select {
 		case <-ctx.Done():
 			return answer{}, ctx.Err()

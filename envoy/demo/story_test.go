@@ -29,6 +29,8 @@ type proxy struct {
 	successes int
 	openUntil time.Time
 	state     string
+	kept      string // the catalogue
+	keptAt    time.Time
 }
 
 func newProxy(t *testing.T, p *policy.Policy, upstream, fault string) *proxy {
@@ -54,7 +56,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p.fault == "requests leak while open" {
 			p.to.ServeHTTP(httptest.NewRecorder(), r)
 		}
-		p.defaultData(w, "circuit_open")
+		p.standIn(w, r, "circuit_open")
 		return
 	}
 	p.tokens = min(float64(p.policy.RateLimit.Burst), p.tokens+now.Sub(p.refilled).Seconds()*p.policy.RateLimit.Refill)
@@ -82,6 +84,9 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request, now time.Time) {
 			p.state = "closed"
 		}
 		w.Header().Set("X-Weir-Source", "upstream")
+		if r.URL.Path == catalogue && p.fault != "no cache" {
+			p.kept, p.keptAt = got.Body.String(), now
+		}
 		fmt.Fprint(w, got.Body)
 		return
 	}
@@ -96,10 +101,25 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request, now time.Time) {
 		http.Error(w, "upstream's own answer", got.Code)
 		return
 	}
-	p.defaultData(w, "upstream_failure")
+	p.standIn(w, r, "upstream_failure")
 }
 
-func (p *proxy) defaultData(w http.ResponseWriter, reason string) {
+func (p *proxy) standIn(w http.ResponseWriter, r *http.Request, reason string) {
+	age := time.Since(p.keptAt)
+	if r.URL.Path == catalogue && p.kept != "" && (age <= p.policy.Fallback.Staleness || p.fault == "stale for ever") {
+		w.Header().Set("Age", fmt.Sprint(int(age.Seconds())))
+		w.Header().Set("Cache-Status", "weir; hit")
+		w.Header().Set("X-Weir-Reason", reason)
+		w.Header().Set("X-Weir-Source", "cache")
+		if age > p.policy.Fallback.TTL {
+			w.Header().Set("X-Weir-Source", "stale_cache")
+			if p.fault != "no warning" {
+				w.Header().Set("Warning", `110 weir "Response is Stale"`)
+			}
+		}
+		fmt.Fprint(w, p.kept)
+		return
+	}
 	w.Header().Set("X-Weir-Source", "default")
 	w.Header().Set("X-Weir-Reason", reason)
 	fmt.Fprint(w, `{"degraded":true}`)
@@ -121,6 +141,9 @@ func TestStory(t *testing.T) {
 		{"requests leak while open", "step 4: not seen: 5 requests answered, 5 reached"},
 		{"half-open too early", "step 5: not seen: 1 request reached"},
 		{"never half-open", "step 5: not seen"},
+		{"no cache", "step 8: not seen: the same answer from the cache"},
+		{"no warning", "step 8: not seen: and with a warning"},
+		{"stale for ever", "step 8: not seen: then it is too old"},
 		{"never closed", "step 7: not seen: after a single failure"},
 	} {
 		t.Run(test.fault, func(t *testing.T) {
@@ -147,6 +170,7 @@ func tell(t *testing.T, fault string) (printed string, err error) {
 	}
 	p := document.For("aws_pricing")
 	p.CircuitBreaker.RecoveryTimeout = 400 * time.Millisecond
+	p.Fallback.TTL, p.Fallback.Staleness = 400*time.Millisecond, 800*time.Millisecond
 	p.RateLimit.Refill = 10
 	up := &upstream{}
 	behind := httptest.NewServer(up)

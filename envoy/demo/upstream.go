@@ -21,7 +21,7 @@ func (u *upstream) count() int64 { return u.requests.Load() }
 func (u *upstream) fail() { u.failing.Store(true) }
 func (u *upstream) heal() { u.failing.Store(false) }
 
-// ServeHTTP answers prices, or 503 while failing. POST /fail and /heal switch it by hand, for --keep.
+// ServeHTTP answers prices, which nobody may keep, or a catalogue; 503 while failing. POST /fail and /heal switch it by hand, for --keep.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == "/fail":
@@ -37,6 +37,9 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.Header().Set("content-type", "application/json")
+		if r.URL.Path == prices {
+			w.Header().Set("cache-control", "no-store")
+		}
 		fmt.Fprintln(w, `{"services":[{"name":"m7.large","usd_per_hour":0.1008}]}`)
 	}
 }

@@ -21,6 +21,14 @@ func (x *Exchange) admit(now int64) (reason fallback.Reason, wait time.Duration)
 			return x.faulty(err)
 		}
 	}
+	if plan.mesh != nil && reason == fallback.None {
+		if reason, wait = plan.mesh.take(x, now); reason != fallback.None {
+			x.settleAndRelease(breaker.Neither, now)
+		} else {
+			x.open = x.open || plan.learns
+		}
+		return reason, wait
+	}
 	if plan.keyed == nil || reason != fallback.None {
 		return reason, wait
 	}
@@ -63,7 +71,7 @@ func (x *Exchange) admitShared(now int64) (reason fallback.Reason, wait time.Dur
 				return false
 			}
 		}
-		if plan.limiter != nil && plan.keyed == nil {
+		if plan.limiter != nil && plan.keyed == nil && plan.mesh == nil {
 			plan.adoptLimit(now)
 			x.limit = plan.limiter.Take(r.Limit, now, 1)
 			if !x.limit.Admitted {

@@ -15,6 +15,8 @@ type Request struct {
 	GRPC    bool                    // content-type application/grpc…
 	Upgrade bool                    // WebSocket and the like, or CONNECT
 	Key     sharedstate.Fingerprint // for a plan that is Keyed
+	Cache   CacheKey                // for a plan that Caches
+	Stream  uint32                  // what Bridge.Resume knows it by, for a plan that may Pause
 }
 
 // Answer is what Answer wants to know of the answer whose headers have come.
@@ -39,7 +41,10 @@ type Exchange struct {
 	holds   bool            // a place of the bulkhead
 	replied bool            // the answer is ours: what comes back through the callbacks is not upstream's
 	passing bool            // upstream's answer goes to the client
+	keeps   bool            // and may be kept for later
 	ending  ending
+	copy    *answerCopy // of upstream's answer, while it streams
+	queue   *queue      // in which it waits for Redis
 }
 
 // Begin decides about a request whose headers have come, at time now (nanoseconds, monotonic).
@@ -48,10 +53,22 @@ func (x *Exchange) Begin(plan *Plan, request Request, now int64) Step {
 	x.ending = ending{grpc: noGRPC}
 	x.ticket.Slot = -1
 	reason, wait := x.admit(now)
+	if x.queue != nil {
+		if plan.shadow { // it goes on, and what would have become of it is counted when that is known
+			return Step{}
+		}
+		return Step{Kind: Pause}
+	}
+	return x.decided(reason, wait, now)
+}
+
+// decided goes on with a request that is decided about.
+func (x *Exchange) decided(reason fallback.Reason, wait time.Duration, now int64) Step {
+	plan := x.plan
 	plan.observer.Decided(reason, plan.shadow)
 	switch {
 	case reason == fallback.None:
-		if request.Upgrade {
+		if x.request.Upgrade {
 			return Step{}
 		}
 		return Step{Set: plan.forRouter}
@@ -59,28 +76,48 @@ func (x *Exchange) Begin(plan *Plan, request Request, now int64) Step {
 		x.shadow = reason
 		return Step{}
 	default:
-		return x.refuse(reason, wait)
+		return x.refuse(reason, wait, now)
 	}
 }
 
 // refuse answers a request that does not go on.
-func (x *Exchange) refuse(reason fallback.Reason, wait time.Duration) Step {
+func (x *Exchange) refuse(reason fallback.Reason, wait time.Duration, now int64) Step {
+	choice := x.choose(reason, now)
+	return x.reply(reason, &choice, wait)
+}
+
+// reply gives the answer that was chosen. There is one for each request: what comes back after it is our own.
+func (x *Exchange) reply(reason fallback.Reason, c *choice, wait time.Duration) Step {
 	x.replied = true
-	source, tried := x.choose(reason)
-	x.plan.observer.Answered(source)
-	return Step{Kind: SendReply, Reply: x.plan.answers.reply(x, reason, source, tried, wait)}
+	x.plan.observer.Answered(c.source)
+	if c.source == fallback.FromCache || c.source == fallback.FromStaleCache {
+		return Step{Kind: SendReply, Reply: x.plan.answers.cached(x, reason, &c.kept)}
+	}
+	return Step{Kind: SendReply, Reply: x.plan.answers.reply(x, reason, c.source, c.tried, wait)}
+}
+
+// choice is which step of the fallback chain answers.
+type choice struct {
+	source fallback.Source // FromError: none does
+	tried  bool            // the chain was asked
+	kept   kept            // for the cache's sources
 }
 
 // choose asks the fallback chain. A gRPC client can read neither JSON nor problem details: it gets a gRPC status.
-func (x *Exchange) choose(reason fallback.Reason) (source fallback.Source, tried bool) {
-	if x.plan.fallback == nil {
-		return fallback.FromError, false
+func (x *Exchange) choose(reason fallback.Reason, now int64) (c choice) {
+	f := x.plan.fallback
+	if f == nil {
+		return choice{source: fallback.FromError}
 	}
-	source, tried = fallback.Choose(x.plan.fallback, reason)
+	found := fallback.FromError
+	if f.WantsCache(reason) && x.request.Cache.Lookup {
+		c.kept, found = x.find(now)
+	}
+	c.source, c.tried = fallback.Choose(f, reason, found)
 	if x.request.GRPC {
-		source = fallback.FromError
+		c.source = fallback.FromError
 	}
-	return source, tried
+	return c
 }
 
 // Answer takes the headers of the answer, whoever gave it, at time now.
@@ -112,6 +149,7 @@ func (x *Exchange) Answer(a Answer, now int64) Step {
 		return x.failed(now)
 	}
 	x.passing = true
+	x.keeps = x.request.Cache.Store && !plan.shadow && a.Status/100 == 2 && plan.cached.due(&x.request.Cache, now)
 	plan.observer.Answered(fallback.FromUpstream)
 	set := plan.fromUpstream
 	if x.shadow != fallback.None {
@@ -123,11 +161,11 @@ func (x *Exchange) Answer(a Answer, now int64) Step {
 // failed goes on with an answer that is a failure: a fallback takes its place, or it passes as it is, marked.
 func (x *Exchange) failed(now int64) Step {
 	plan := x.plan
-	if source, _ := x.choose(fallback.UpstreamFailure); source != fallback.FromError && !plan.shadow {
-		x.replied = true
-		x.release(now)
-		plan.observer.Answered(source)
-		return Step{Kind: SendReply, Reply: plan.answers.reply(x, fallback.UpstreamFailure, source, true, 0)}
+	if !plan.shadow {
+		if choice := x.choose(fallback.UpstreamFailure, now); choice.source != fallback.FromError {
+			x.release(now)
+			return x.reply(fallback.UpstreamFailure, &choice, 0)
+		}
 	}
 	x.passing = true
 	source, set := fallback.FromUpstream, plan.answers.failedUpstream
@@ -159,6 +197,7 @@ func (x *Exchange) End(grpc int, now int64) {
 	if grpc != noGRPC {
 		x.ending.grpc = grpc
 	}
+	x.keep(now)
 	x.settleAndRelease(x.ending.outcome(&x.plan.failures), now)
 }
 
@@ -168,6 +207,8 @@ func (x *Exchange) Done(details string, now int64) {
 	if !x.Open() {
 		return
 	}
+	x.stopWaiting()
+	x.Discard()
 	x.ending.event = classify(details)
 	if x.ending.event == eventAnswer { // it never ended: the client left
 		x.ending.event = eventNone
@@ -176,11 +217,15 @@ func (x *Exchange) Done(details string, now int64) {
 }
 
 // Open says whether something of this exchange is still to be settled or given back.
-func (x *Exchange) Open() bool { return x.plan != nil && (x.open || x.holds) }
+func (x *Exchange) Open() bool {
+	return x.plan != nil && (x.open || x.holds || x.copy != nil || x.queue != nil)
+}
 
 // Abandon lets the rest of a request pass, after a fault of the filter or where it went to another cluster than the one
 // that was decided about. Its outcome counts nowhere; its place in the bulkhead is given back.
 func (x *Exchange) Abandon(now int64) {
+	x.stopWaiting()
+	x.Discard()
 	if x.Open() {
 		x.settleAndRelease(breaker.Neither, now)
 	}
@@ -190,6 +235,8 @@ func (x *Exchange) Abandon(now int64) {
 // Forget drops an exchange in the middle of which the filter failed. Nothing is asked of the store: a probe's place comes
 // back by its expiry, a share of the bulkhead with the worker's next beat.
 func (x *Exchange) Forget() {
+	x.stopWaiting()
+	x.Discard()
 	if x.holds {
 		x.plan.worker.gave(x.plan.cluster)
 	}

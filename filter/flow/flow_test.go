@@ -80,7 +80,7 @@ func startOn(t *testing.T, rules string, store sharedstate.Store) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &proxy{t, worker, flow.NewPlan("aws", document.For("aws"), worker, seen), seen, int64(time.Hour)}
+	return &proxy{t, worker, flow.NewPlan("aws", document.For("aws"), worker, nil, seen), seen, int64(time.Hour)}
 }
 
 func (p *proxy) begin(r flow.Request) (*flow.Exchange, flow.Step) {
@@ -411,7 +411,7 @@ func planOf(t testing.TB, rules string, observer flow.Observer) *flow.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return flow.NewPlan("aws", d.For("aws"), worker, observer)
+	return flow.NewPlan("aws", d.For("aws"), worker, nil, observer)
 }
 
 // still is a store for one worker, which allocates nothing once it has its keys.

@@ -18,9 +18,7 @@ const (
 // find none.
 type keyed struct {
 	cluster string
-	parts   []policy.KeyPart
 	limiter *ratelimit.Limiter
-	seed    [2]uint64
 	sets    uint32
 
 	set          *sharedstate.KeySet
@@ -28,7 +26,6 @@ type keyed struct {
 	overflow     *sharedstate.KeySet
 	overflowCell *sharedstate.Cell
 
-	buf   []byte   // for fingerprints
 	names []string // of the sets' records, as they were needed
 }
 
@@ -36,7 +33,7 @@ func newKeyed(cluster string, l *policy.RateLimit, limiter *ratelimit.Limiter, w
 	size := limiter.Size()
 	ways := max(min(maxWays, l.MaxKeys, maxSetBytes/size), 1)
 	k := &keyed{
-		cluster: cluster, parts: l.Key, limiter: limiter, seed: w.seed,
+		cluster: cluster, limiter: limiter,
 		sets:     uint32((l.MaxKeys + ways - 1) / ways),
 		set:      sharedstate.NewKeySet(ways, size),
 		overflow: sharedstate.NewKeySet(1, size),
@@ -55,11 +52,11 @@ type place struct {
 }
 
 // Keyed says whether Fingerprint is wanted for this plan's requests.
-func (p *Plan) Keyed() bool { return p.keyed != nil }
+func (p *Plan) Keyed() bool { return len(p.key) > 0 }
 
 // ByClientIP says whether a part of the key is client_ip, which costs a host call.
 func (p *Plan) ByClientIP() bool {
-	for _, part := range p.keyed.parts {
+	for _, part := range p.key {
 		if part.Kind == policy.KeyClientIP {
 			return true
 		}
@@ -69,8 +66,7 @@ func (p *Plan) ByClientIP() bool {
 
 // Fingerprint is the identity that a request's limit is counted by.
 func (p *Plan) Fingerprint(headers Headers, clientIP string) (f sharedstate.Fingerprint) {
-	k := p.keyed
-	f, k.buf = fingerprint(k.buf, k.parts, headers, clientIP, k.seed[0], k.seed[1])
+	f, p.keyBuf = fingerprint(p.keyBuf, p.key, headers, clientIP, p.keySeed[0], p.keySeed[1])
 	return f
 }
 

@@ -24,12 +24,18 @@ type Plan struct {
 	cell    *sharedstate.Cell
 	scratch []byte // for a limit's first state
 
+	key     []policy.KeyPart // what the limit is counted by; none: the cluster as a whole
+	keySeed [2]uint64
+	keyBuf  []byte
+
 	breaker  *breaker.Config    // nil: off
 	bulkhead *bulkhead.Config   // nil: off
 	limiter  *ratelimit.Limiter // nil: off
 	keyed    *keyed             // the limit is counted by key; nil: the cluster has one
+	mesh     *meshLimit         // the limit is shared by all proxies; limiter and keyed are then this one's share of it
 	learns   bool               // the limit moves by outcomes
 	fallback *fallback.Config   // nil: off
+	cached   *cached            // nil: off
 	failures policy.Failures
 	timeout  int64 // nanoseconds after which an answer is late; 0: never
 
@@ -40,7 +46,7 @@ type Plan struct {
 }
 
 // NewPlan compiles a cluster's policy for a worker. Events go to observer.
-func NewPlan(cluster string, p *policy.Policy, worker *Worker, observer Observer) *Plan {
+func NewPlan(cluster string, p *policy.Policy, worker *Worker, mesh *Mesh, observer Observer) *Plan {
 	plan := &Plan{
 		cluster:  cluster,
 		worker:   worker,
@@ -65,14 +71,24 @@ func NewPlan(cluster string, p *policy.Policy, worker *Worker, observer Observer
 		plan.limiter = limiter(l)
 		plan.learns = l.Algorithm == policy.Adaptive
 		plan.limitHeaders = l.Headers
-		if len(l.Key) > 0 {
+		plan.key = l.Key
+		plan.keySeed = worker.seed
+		switch {
+		case l.Scope == policy.ScopeMesh:
+			plan.mesh = newMeshLimit(mesh, plan, l)
+			plan.keySeed = mesh.keySeed()
+		case len(l.Key) > 0:
 			plan.keyed = newKeyed(cluster, l, plan.limiter, worker)
 		}
 	}
 	if f := p.Fallback; f != nil {
 		plan.fallback = &fallback.Config{
+			Cache:    f.EnableCache,
 			Default:  f.EnableDefault && f.Default != nil,
 			Degraded: f.EnableDegraded,
+		}
+		if f.EnableCache {
+			plan.cached = newCached(cluster, f, worker)
 		}
 		plan.fallback.On[fallback.RateLimited] = f.On.RateLimited
 		plan.fallback.On[fallback.CircuitOpen] = f.On.CircuitOpen
@@ -109,12 +125,16 @@ func limiter(l *policy.RateLimit) *ratelimit.Limiter {
 	case policy.TokenBucket:
 		return ratelimit.NewTokenBucket(l.Burst, l.Refill)
 	case policy.Adaptive:
-		return ratelimit.NewAdaptive(l.Requests, l.Window, ratelimit.AdaptiveConfig{
-			Threshold: l.AdaptiveThreshold, Backoff: l.BackoffFactor, Recovery: l.RecoveryFactor,
-			Interval: l.AdaptiveInterval, MinSamples: l.AdaptiveMinSamples,
-		})
+		return ratelimit.NewAdaptive(l.Requests, l.Window, adaptive(l))
 	default:
 		return ratelimit.NewSlidingWindow(l.Requests, l.Window)
+	}
+}
+
+func adaptive(l *policy.RateLimit) ratelimit.AdaptiveConfig {
+	return ratelimit.AdaptiveConfig{
+		Threshold: l.AdaptiveThreshold, Backoff: l.BackoffFactor, Recovery: l.RecoveryFactor,
+		Interval: l.AdaptiveInterval, MinSamples: l.AdaptiveMinSamples,
 	}
 }
 
@@ -123,5 +143,5 @@ func (p *Plan) Cluster() string { return p.cluster }
 
 // shares says whether the cluster's record has anything to do with a request.
 func (p *Plan) shares() bool {
-	return p.breaker != nil || p.bulkhead != nil || (p.limiter != nil && p.keyed == nil)
+	return p.breaker != nil || p.bulkhead != nil || (p.limiter != nil && p.keyed == nil && p.mesh == nil)
 }

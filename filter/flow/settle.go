@@ -29,6 +29,10 @@ func (x *Exchange) finish(outcome breaker.Outcome, release bool, now int64) {
 	known := outcome != breaker.Neither
 	toBreaker := settle && plan.breaker != nil && (known || x.ticket.Slot >= 0)
 	toLimit := settle && plan.learns && known
+	if toLimit && plan.mesh != nil {
+		plan.mesh.report(x, outcome == breaker.Success, now)
+		toLimit = false
+	}
 	if release || toBreaker || (toLimit && plan.keyed == nil) {
 		x.finishShared(outcome, release, toBreaker, toLimit && plan.keyed == nil, now)
 	}

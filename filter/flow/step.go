@@ -14,6 +14,7 @@ type Kind uint8
 const (
 	Continue  Kind = iota // let the message go on
 	SendReply             // answer from here; the stream then pauses
+	Pause                 // hold the request back: Bridge.Resume goes on with it
 )
 
 // Header is a name, in lower case, and its value.

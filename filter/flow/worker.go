@@ -17,10 +17,14 @@ const (
 // Worker is what the plans of one worker's VM have in common. Plugins come and go with reloads, while a request that
 // began under one still runs: what is in flight is counted here.
 type Worker struct {
-	store sharedstate.Store
-	id    uint32
-	seed  [2]uint64
-	holds map[string]*hold // by cluster; only those that hold something
+	store  sharedstate.Store
+	id     uint32
+	seed   [2]uint64
+	holds  map[string]*hold // by cluster; only those that hold something
+	copies copies
+
+	meshes  uint32           // that this worker made so far
+	proxies map[string]int64 // by cluster, as Redis told them
 }
 
 // hold is a worker's share of one cluster's bulkhead.
@@ -41,7 +45,7 @@ func NewWorker(store sharedstate.Store, random [16]byte) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{store: store, id: id, seed: [2]uint64{k0, k1}, holds: map[string]*hold{}}, nil
+	return &Worker{store: store, id: id, seed: [2]uint64{k0, k1}, holds: map[string]*hold{}, proxies: map[string]int64{}}, nil
 }
 
 // took counts one more request of this worker in flight.
@@ -65,6 +69,7 @@ func (w *Worker) gave(cluster string) {
 // Beat says that this worker lives, and what it truly holds of each bulkhead: a share that was dropped while it stalled
 // comes back, and one that a lost release left behind goes. Call it every BeatEvery.
 func (w *Worker) Beat(now int64) (err error) {
+	w.copies.expire(now)
 	for cluster, h := range w.holds {
 		_, failed := h.cell.Update(func() bool { return h.record.Bulkhead.Beat(w.id, h.count, now) })
 		if failed != nil {

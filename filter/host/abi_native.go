@@ -16,6 +16,9 @@ var processStart = time.Now()
 // Now reads a monotonic clock in nanoseconds.
 func Now() int64 { return int64(time.Since(processStart)) + 1 }
 
+// Wall reads the time of day in seconds since 1970.
+func Wall() int64 { return time.Now().Unix() }
+
 // Random fills 16 bytes from the host's secure source.
 func Random() (b [16]byte, err error) { return b, errNoHost }
 
@@ -27,6 +30,9 @@ func All(Map) (Headers, error) { return nil, errNoHost }
 
 // Header reads one value of a map, or ErrNotFound.
 func Header(Map, string) (string, error) { return "", errNoHost }
+
+// Bytes reads length bytes of a buffer from start on, or as many as there are.
+func Bytes(Buffer, int, int) ([]byte, error) { return nil, errNoHost }
 
 // AddHeader adds a value to a map.
 func AddHeader(Map, string, string) error { return errNoHost }

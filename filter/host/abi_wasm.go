@@ -35,6 +35,10 @@ func proxyReplaceHeaderMapValue(m uint32, key *byte, keySize int32, value *byte,
 //go:noescape
 func proxyRemoveHeaderMapValue(m uint32, key *byte, keySize int32) uint32
 
+//go:wasmimport env proxy_get_buffer_bytes
+//go:noescape
+func proxyGetBufferBytes(b uint32, start, length int32, data unsafe.Pointer, size *int32) uint32
+
 //go:wasmimport env proxy_get_shared_data
 //go:noescape
 func proxyGetSharedData(key *byte, keySize int32, data unsafe.Pointer, size *int32, cas *uint32) uint32
@@ -104,6 +108,13 @@ func Now() int64 {
 	return int64(t)
 }
 
+// Wall reads the time of day in seconds since 1970, which NTP moves: for what people and HTTP read. Id 0 is CLOCK_REALTIME.
+func Wall() int64 {
+	var t uint64
+	clockTimeGet(0, 0, &t)
+	return int64(t / 1e9)
+}
+
 // Property reads one of Envoy's attributes, or ErrNotFound.
 func Property(p Path) ([]byte, error) {
 	var data *byte
@@ -135,6 +146,17 @@ func Header(m Map, name string) (string, error) {
 		return "", statusError("get_header_map_value", status)
 	}
 	return text(unsafe.Slice(data, size)), nil
+}
+
+// Bytes reads length bytes of a buffer from start on, or as many as there are.
+func Bytes(b Buffer, start, length int) ([]byte, error) {
+	var data *byte
+	var size int32
+	status := proxyGetBufferBytes(uint32(b), int32(start), int32(length), unsafe.Pointer(&data), &size)
+	if status != statusOK {
+		return nil, statusError("get_buffer_bytes", status)
+	}
+	return unsafe.Slice(data, size), nil
 }
 
 // AddHeader adds a value to a map.

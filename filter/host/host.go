@@ -26,6 +26,17 @@ const (
 	RequestTrailers  Map = 1
 	ResponseHeaders  Map = 2
 	ResponseTrailers Map = 3
+	CallHeaders      Map = 6 // of the answer to a Dispatch
+)
+
+// Buffer names a buffer of bytes. The numbers are the ABI's (proxy_buffer_type_t).
+type Buffer uint32
+
+// The buffers of a stream. A body's holds the part of it that the running callback is about.
+const (
+	RequestBody  Buffer = 0
+	ResponseBody Buffer = 1
+	CallBody     Buffer = 4 // of the answer to a Dispatch
 )
 
 // Path is a property's path in the form that the host reads: its parts with a NUL between them.

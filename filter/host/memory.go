@@ -10,9 +10,9 @@ import "unsafe"
 // package are good until the callback returns, and no longer: copy what is to stay. A callback that does not call
 // ReuseMemory goes on where the last one stopped, and when the arena is full the host is given memory of the heap.
 
-// arenaSize is more than an ordinary request's headers, properties and records together. It is there once for each
-// worker.
-const arenaSize = 64 << 10
+// arenaSize is more than an ordinary request's headers, properties and records together (some 10 KB), and as much as an
+// index of the cache (16 KB) and two entries of the default max_body_bytes with it. It is there once for each worker.
+const arenaSize = 160 << 10
 
 // ArenaMark is how postlink finds the arena's header in the module's initial memory. ArenaNext and ArenaEnd are the
 // offsets of its fields.

@@ -6,10 +6,14 @@ type Counter struct{ id uint32 }
 // Gauge is one of Envoy's gauges, shared by all workers. The zero Gauge shows nothing.
 type Gauge struct{ id uint32 }
 
+// Histogram is one of Envoy's histograms, shared by all workers. The zero Histogram takes nothing.
+type Histogram struct{ id uint32 }
+
 // The kinds of metrics in the ABI (proxy_metric_type_t).
 const (
-	kindCounter = 0
-	kindGauge   = 1
+	kindCounter   = 0
+	kindGauge     = 1
+	kindHistogram = 2
 )
 
 // DefineCounter finds or makes the counter of that name.
@@ -22,6 +26,19 @@ func DefineCounter(name string) (Counter, error) {
 func DefineGauge(name string) (Gauge, error) {
 	id, err := defineMetric(kindGauge, name)
 	return Gauge{id}, err
+}
+
+// DefineHistogram finds or makes the histogram of that name.
+func DefineHistogram(name string) (Histogram, error) {
+	id, err := defineMetric(kindHistogram, name)
+	return Histogram{id}, err
+}
+
+// Record adds a value.
+func (h Histogram) Record(value uint64) {
+	if h.id != 0 {
+		recordMetric(h.id, value)
+	}
 }
 
 // Add counts n more.

@@ -42,8 +42,40 @@ func PluginConfiguration() ([]byte, error) {
 // Every calls OnTick of this plugin again and again, some milliseconds apart.
 func Every(milliseconds uint32) error { return proxywasm.SetTickPeriodMilliSeconds(milliseconds) }
 
+// RegisterQueue makes a queue that wakes this plugin, by OnQueueReady, in this worker.
+func RegisterQueue(name string) (id uint32, err error) { return proxywasm.RegisterSharedQueue(name) }
+
+// Enqueue wakes the plugin whose queue it is.
+func Enqueue(id uint32) error { return proxywasm.EnqueueSharedQueue(id, wake) }
+
+// Drain takes everything out of a queue.
+func Drain(id uint32) {
+	for {
+		if _, err := proxywasm.DequeueSharedQueue(id); err != nil {
+			return
+		}
+	}
+}
+
+var wake = []byte{1}
+
+// Dispatch sends a request to a cluster. Made from a plugin's callback it outlives every stream; ended is told then, in the
+// plugin's context, once.
+func Dispatch(cluster string, headers [][2]string, body []byte, milliseconds uint32, ended func(bodySize int)) (id uint32, err error) {
+	return proxywasm.DispatchHttpCall(cluster, headers, body, nil, milliseconds, func(_, bodySize, _ int) { ended(bodySize) })
+}
+
+// Enter makes the next host calls those of a stream.
+func Enter(stream uint32) error { return proxywasm.SetEffectiveContext(stream) }
+
+// ResumeRequest lets the entered stream's request go on.
+func ResumeRequest() error { return proxywasm.ResumeHttpRequest() }
+
 // Info logs at info.
 func Info(msg string) { proxywasm.LogInfo(msg) }
+
+// Warn logs at warning.
+func Warn(msg string) { proxywasm.LogWarn(msg) }
 
 // Error logs at error.
 func Error(msg string) { proxywasm.LogError(msg) }
