@@ -9,6 +9,9 @@ const prefix = "weir/1/"
 // ClusterKey is where a cluster's record is kept.
 func ClusterKey(cluster string) string { return prefix + "cluster/" + cluster }
 
+// LiveKey is where the number of proxies is kept that share a cluster's limit, u64.
+func LiveKey(cluster string) string { return prefix + "live/" + cluster }
+
 // SeedKey is where the process's seed for fingerprints is kept, 16 random bytes.
 const SeedKey = prefix + "seed"
 

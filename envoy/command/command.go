@@ -49,10 +49,10 @@ func Run(ctx context.Context, args []string, s Streams) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "weir",
-		Short: "Checks and renders Weir's configuration for Envoy, and shows it at work",
+		Short: "Checks and renders Weir's configuration for Envoy, bridges it to Redis, and shows it at work",
 		Long: `Weir is a resilience filter for Envoy: rate limits, circuit breakers and fallback answers for each upstream cluster,
-by one policy document. This command checks such a document, renders the Envoy configuration around it, and shows the
-whole at work.
+by one policy document. This command checks such a document, renders the Envoy configuration around it, serves Redis to
+it over HTTP for limits that all proxies share, and shows the whole at work.
 
 Exit status: 0 when all went well, 1 when something failed, 2 when the command line was wrong.`,
 		Args:          cobra.NoArgs,
@@ -60,7 +60,7 @@ Exit status: 0 when all went well, 1 when something failed, 2 when the command l
 		SilenceErrors: true, // Run prints them
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newValidate(), newRender(), newDemo())
+	root.AddCommand(newValidate(), newRender(), newDemo(), newBridge())
 	return root
 }
 

@@ -74,7 +74,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, line := range []string{"validate", "render", "render envoy", "demo"} {
+	for _, line := range []string{"validate", "render", "render envoy", "demo", "bridge"} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", append(strings.Fields(line), "--help")...)
 			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {
@@ -83,7 +83,7 @@ func TestHelpHasExamples(t *testing.T) {
 		})
 	}
 	got := run(t, "", "--help")
-	for _, sub := range []string{"validate", "render", "demo"} {
+	for _, sub := range []string{"validate", "render", "demo", "bridge"} {
 		if !strings.Contains(got.out, "\n  "+sub+" ") {
 			t.Errorf("weir --help does not list %s", sub)
 		}
@@ -246,5 +246,25 @@ func TestDemoSaysWhatIsMissing(t *testing.T) {
 	t.Setenv("ENVOY_BIN", "")
 	if got := run(t, "", "demo", "--wasm", "good.yaml"); got.status != StatusFailed || !strings.Contains(got.err, "make envoy") {
 		t.Errorf("without Envoy: got %+v", got)
+	}
+}
+
+func TestRenderNeedsTheBridgeToRedis(t *testing.T) {
+	const shared = `{"clusters": {"aws": {"rate_limit": {"scope": "mesh"}}}, "redis": {"cluster": "the_bridge"}}`
+	args := []string{"render", "envoy", "-f", "-", "--upstream", "aws=127.0.0.1:1"}
+	if got := run(t, shared, args...); got.status != StatusFailed || !strings.Contains(got.err, "--redis HOST:PORT") {
+		t.Errorf("without --redis: %+v", got)
+	}
+	args = append(args, "--redis", "127.0.0.1:7379")
+	got := run(t, shared, args...)
+	if got.status != StatusOK || !strings.Contains(got.out, "name: the_bridge\n") {
+		t.Errorf("with --redis: %+v", got)
+	}
+	// Its name stands in the cluster, twice, and in the policy: no route leads there.
+	if n := strings.Count(got.out, "the_bridge"); n != 3 {
+		t.Errorf("the bridge is named %d times:\n%s", n, got.out)
+	}
+	if got := run(t, `{"clusters": {"aws": {"bulkhead": {}}}}`, args...); got.status != StatusFailed || !strings.Contains(got.err, "no `redis` section") {
+		t.Errorf("without the section: %+v", got)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func newRenderEnvoy() *cobra.Command {
-	var file, output string
+	var file, output, redis string
 	o := render.Options{Env: map[string]string{}}
 	cmd := &cobra.Command{
 		Use:   "envoy -f POLICY --upstream NAME=HOST:PORT...",
@@ -49,6 +49,9 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 			if err := coverage(document, o.Upstreams, cmd.ErrOrStderr()); err != nil {
 				return err
 			}
+			if o.Redis, err = redisUpstream(document, redis); err != nil {
+				return err
+			}
 			o.Policy = asJSON
 			return writeBootstrap(o, output, cmd.OutOrStdout())
 		}),
@@ -57,6 +60,7 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 	flags.StringVarP(&file, "file", "f", "", "the policy document, YAML or JSON; - is standard input")
 	flags.Var((*upstreamsFlag)(&o.Upstreams), "upstream",
 		"an upstream cluster; may be repeated; NAME=h2://HOST:PORT speaks HTTP/2 to it")
+	flags.StringVar(&redis, "redis", "", "the HTTP bridge to Redis, HOST:PORT or h2://HOST:PORT, for limits of scope mesh")
 	flags.StringVar(&o.Listen, "listen", render.DefaultListen, "where Envoy listens for traffic, IP:PORT")
 	flags.StringVar(&o.EnvoyAdmin, "envoy-admin", render.DefaultEnvoyAdmin, "where Envoy's admin interface listens, IP:PORT")
 	flags.StringVar(&o.Wasm, "wasm", render.DefaultWasm, "path of weir.wasm, as Envoy opens it")
@@ -98,6 +102,23 @@ func coverage(d *policy.Document, upstreams []render.Upstream, warnings io.Write
 		}
 	}
 	return errors.Join(missing...)
+}
+
+// redisUpstream is the cluster of the bridge to Redis, under the name that the policy has for it.
+func redisUpstream(d *policy.Document, address string) (*render.Upstream, error) {
+	switch {
+	case d.Redis == nil && address == "":
+		return nil, nil
+	case d.Redis == nil:
+		return nil, errors.New("--redis is given, but the policy has no `redis` section; add `redis: {}`")
+	case address == "":
+		return nil, errors.New("the policy has a `redis` section: say where its HTTP bridge is, --redis HOST:PORT (see weir bridge --help)")
+	}
+	u, err := render.ParseUpstream(d.Redis.Cluster + "=" + address)
+	if err != nil {
+		return nil, fmt.Errorf("--redis: %w", err)
+	}
+	return &u, nil
 }
 
 func writeBootstrap(o render.Options, output string, out io.Writer) error {

@@ -27,6 +27,9 @@ type Options struct {
 	Policy []byte
 	// Upstreams are the clusters that requests go to, at least one. The first also answers hosts that match none.
 	Upstreams []Upstream
+	// Redis is the cluster of the HTTP bridge to Redis, for a policy with limits of scope mesh: the filter calls it, and
+	// no route leads there. Nil: none.
+	Redis *Upstream
 	// Listen is host:port of the traffic listener; the host is an IP address.
 	Listen string
 	// EnvoyAdmin is host:port of Envoy's own admin interface; the host is an IP address.
@@ -69,7 +72,11 @@ func (o Options) Check() error {
 		adminErr = fmt.Errorf("envoy admin: %w", adminErr)
 	}
 	_, envErr := environment(o)
-	return errors.Join(checkUpstreams(o.Upstreams), listenErr, adminErr, envErr)
+	clusters := o.Upstreams
+	if o.Redis != nil && len(clusters) > 0 {
+		clusters = append(clusters[:len(clusters):len(clusters)], *o.Redis)
+	}
+	return errors.Join(checkUpstreams(clusters), listenErr, adminErr, envErr)
 }
 
 // Bootstrap renders a complete bootstrap: Envoy's admin, one HTTP listener, one cluster for each upstream, and the
@@ -83,12 +90,16 @@ func Bootstrap(o Options) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
+	targets := o.Upstreams
+	if o.Redis != nil {
+		targets = append(targets[:len(targets):len(targets)], *o.Redis)
+	}
 	listener, err := trafficListener(o)
 	if err != nil {
 		return nil, err
 	}
-	clusters := make([]*clusterv3.Cluster, 0, len(o.Upstreams))
-	for _, u := range o.Upstreams {
+	clusters := make([]*clusterv3.Cluster, 0, len(targets))
+	for _, u := range targets {
 		c, err := u.cluster()
 		if err != nil {
 			return nil, err
