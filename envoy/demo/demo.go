@@ -91,6 +91,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.tell(ctx); err != nil {
 		return withLog(err, process)
 	}
+	if err := showMesh(ctx, account, binary.Path, o.Wasm, listener.Addr().String(), dir, up); err != nil {
+		return err
+	}
 	if err := showMetrics(ctx, account, process.Admin()); err != nil {
 		return err
 	}

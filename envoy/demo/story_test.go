@@ -197,3 +197,46 @@ func TestAccountColoursOnlyWhenAsked(t *testing.T) {
 		}
 	}
 }
+
+func TestMeshStory(t *testing.T) {
+	for _, test := range []struct {
+		fault string
+		limit int64 // what each of two proxies admits by itself
+		want  string
+	}{
+		{"", 0, ""},
+		{"each its own limit", 20, "40 reached the upstream"},
+		{"too few", 9, "18 in all"},
+	} {
+		up := &upstream{}
+		behind := httptest.NewServer(up)
+		defer behind.Close()
+		target, err := url.Parse(behind.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := httputil.NewSingleHostReverseProxy(target)
+		var shared int64
+		m := &mesh{upstream: up, account: &account{out: &bytes.Buffer{}}, limit: &policy.RateLimit{Requests: 20, Window: time.Second}}
+		for range 2 {
+			var own int64
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				own++
+				shared++
+				if test.limit == 0 && shared > 20 || test.limit > 0 && own > test.limit {
+					w.Header().Set("X-Weir-Reason", "rate_limited")
+					w.WriteHeader(http.StatusTooManyRequests)
+					return
+				}
+				w.Header().Set("X-Weir-Source", "upstream")
+				to.ServeHTTP(w, r)
+			}))
+			defer front.Close()
+			m.bases = append(m.bases, front.URL)
+		}
+		err = m.share(t.Context())
+		if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v, want %q", test.fault, err, test.want)
+		}
+	}
+}

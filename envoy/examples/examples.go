@@ -9,6 +9,11 @@ import _ "embed"
 //go:embed quickstart.policy.yaml
 var QuickstartPolicy []byte
 
+// MeshPolicy is mesh.policy.yaml, the limit that the demo's two Envoys share.
+//
+//go:embed mesh.policy.yaml
+var MeshPolicy []byte
+
 // What quickstart.yaml and quickstart.ecds.yaml are rendered with, as seen from the module's root.
 const (
 	QuickstartPath     = "envoy/examples/quickstart.yaml"
