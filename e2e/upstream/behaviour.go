@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -59,6 +60,44 @@ func HalfBody(n int) Behaviour {
 	}}
 }
 
+// Pieces answers 200 with a body of no stated length, in several pieces with a pause between them, so that each is read
+// for itself.
+func Pieces(pause time.Duration, parts ...string) Behaviour {
+	return Behaviour{status: http.StatusOK, play: func(b Behaviour, w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(b.status)
+		for i, part := range parts {
+			if i > 0 {
+				select {
+				case <-time.After(pause):
+				case <-r.Context().Done():
+					return
+				}
+			}
+			_, _ = io.WriteString(w, part) // fails when the client is gone, which answer finds out for itself
+			flush(w)
+		}
+	}}
+}
+
+// Raw sends a text in place of an answer, as it stands, and closes the connection in order, by FIN: for what net/http
+// would not send, such as a false content-length. HTTP/1.1 only.
+func Raw(text string) Behaviour {
+	return Behaviour{play: func(_ Behaviour, w http.ResponseWriter, r *http.Request) {
+		socket, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(fmt.Sprintf("upstream: Raw over %s: %v", r.Proto, err))
+		}
+		_, _ = io.WriteString(socket, text) // a client that is gone has nothing to be lied to
+		_ = socket.Close()
+	}}
+}
+
+// Short promises a body that is longer than what it sends, and ends the answer in order: over HTTP/1.1 by closing the
+// connection (FIN), over HTTP/2 by whatever net/http makes of it.
+func Short(promised int, body string) Behaviour {
+	return OK().Body(body).Header("Content-Length", strconv.Itoa(promised))
+}
+
 // GRPC answers a gRPC call, over HTTP/2. With inTrailers one empty message comes first and grpc-status is in the
 // trailers; without, there are only headers and grpc-status is one of them ("Trailers-Only", gRPC over HTTP/2).
 func GRPC(code int, inTrailers bool) Behaviour {
@@ -76,7 +115,8 @@ func GRPC(code int, inTrailers bool) Behaviour {
 	}}
 }
 
-// Func answers by any handler, for what the others do not offer.
+// Func answers by any handler, for what the others do not offer. Of the request's body, which was read by then, it
+// finds the first 64 KB.
 func Func(h http.HandlerFunc) Behaviour {
 	return Behaviour{play: func(_ Behaviour, w http.ResponseWriter, r *http.Request) { h(w, r) }}
 }
@@ -108,11 +148,13 @@ func (b Behaviour) answer(w http.ResponseWriter, r *http.Request, read func([sha
 	body := sha256.New()
 	// The server sees a client leave only once the body was read to its end. An upgrade has no body.
 	if r.Header.Get("upgrade") == "" {
-		size, err := io.Copy(body, r.Body)
+		var first bounded
+		size, err := io.Copy(io.MultiWriter(body, &first), r.Body)
 		if err != nil {
 			return true
 		}
 		read([sha256.Size]byte(body.Sum(nil)), size)
+		r.Body = io.NopCloser(&first.Buffer)
 	}
 	if b.delay > 0 {
 		wait := time.NewTimer(b.delay)
@@ -128,6 +170,14 @@ func (b Behaviour) answer(w http.ResponseWriter, r *http.Request, read func([sha
 	}
 	b.play(b, w, r)
 	return r.Context().Err() != nil
+}
+
+// bounded keeps the first 64 KB of what is written to it.
+type bounded struct{ bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), 64<<10-b.Len())])
+	return len(p), nil
 }
 
 func reply(b Behaviour, w http.ResponseWriter, _ *http.Request) {

@@ -94,13 +94,14 @@ func everySchedule(preemptions int, run func(next func(waiting []int, running in
 	}
 }
 
-// The scene: three entries fill a cluster of three, and a neighbour's three fill three granules. The budget is what they
-// take. Bytes are few, so that many schedules can be tried.
+// The scene: three entries fill a cluster of three, and a neighbour's three are much larger. The budget is what they take.
+// Bytes are few, so that many schedules can be tried.
 const (
 	sceneTime   = 100 * second
 	sceneUnit   = 1 << 10
-	sceneBudget = 4 * sceneUnit
+	sceneBudget = 7 * sceneUnit
 	large       = sceneUnit - headFixed
+	larger      = 2*sceneUnit - headFixed
 )
 
 // scene is a Cache of a small world.
@@ -115,7 +116,7 @@ func set(t rapid.TB) *sharedstate.Memory {
 	m := sharedstate.NewMemory()
 	aws, gcp := scene(m, "aws"), scene(m, "gcp")
 	for n := 1; n <= 3; n++ {
-		if !put(t, aws, n, int64(n)*second, 100) || !put(t, gcp, n, int64(n)*second, large) {
+		if !put(t, aws, n, int64(n)*second, 100) || !put(t, gcp, n, int64(n)*second, larger) {
 			t.Fatalf("entry %d was not stored", n)
 		}
 	}
@@ -136,9 +137,9 @@ func putting(cluster string, n int, began, stored int64, size int) func(t rapid.
 	}
 }
 
-func invalidating(now int64) func(t rapid.TB, s sharedstate.Store) {
+func invalidating(cluster string, now int64) func(t rapid.TB, s sharedstate.Store) {
 	return func(t rapid.TB, s sharedstate.Store) {
-		if err := scene(s, "aws").Invalidate(now); err != nil {
+		if err := scene(s, cluster).Invalidate(now); err != nil {
 			t.Error(err)
 		}
 	}
@@ -154,11 +155,12 @@ var deeds = []deed{
 	{"store 4, 1 goes", putting("aws", 4, sceneTime, sceneTime, 100)},
 	{"store 5, 1 goes", putting("aws", 5, sceneTime, sceneTime+1, 150)},
 	{"store a large 6, which takes from the neighbour", putting("aws", 6, sceneTime, sceneTime, large)},
-	{"store a larger 7", putting("aws", 7, sceneTime, sceneTime+1, 2*large)},
-	{"the neighbour refreshes", putting("gcp", 2, sceneTime, sceneTime, large)},
-	{"the neighbour, with the most, grows", putting("gcp", 3, sceneTime, sceneTime, 2*sceneUnit)},
+	{"store a larger 7", putting("aws", 7, sceneTime, sceneTime+1, larger)},
+	{"the neighbour refreshes", putting("gcp", 2, sceneTime, sceneTime, larger)},
+	{"the neighbour, with the most, grows", putting("gcp", 3, sceneTime, sceneTime, larger+sceneUnit)},
 	{"a third begins", putting("azure", 1, sceneTime, sceneTime, large)},
-	{"invalidate", invalidating(sceneTime)},
+	{"invalidate", invalidating("aws", sceneTime)},
+	{"invalidate the third", invalidating("azure", sceneTime-1)},
 	{"invalidate path 1", func(t rapid.TB, s sharedstate.Store) {
 		if err := scene(s, "aws").InvalidatePath(1, sceneTime); err != nil {
 			t.Error(err)
@@ -225,7 +227,7 @@ func TestNothingComesBack(t *testing.T) {
 				ops := []func(s sharedstate.Store){
 					func(s sharedstate.Store) { stale.do(t, s) },
 					func(s sharedstate.Store) {
-						invalidating(sceneTime)(t, s)
+						invalidating("aws", sceneTime)(t, s)
 						// It is done: from here on nobody finds what was before.
 						for n := 1; n <= 5; n++ {
 							if when := holds(t, scene(m, "aws"), n); when >= 0 && when != sceneTime+2*second {

@@ -1,0 +1,437 @@
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/upstream"
+)
+
+// TestCacheHTTP: what HTTP's rules make of stored answers: methods, conditions, ages, codings, bodies in pieces and bodies
+// that break off.
+func TestCacheHTTP(t *testing.T) {
+	t.Parallel()
+	made, ages := time.Now(), ageCases()
+	answers := map[string]upstream.Behaviour{
+		"/page":     upstream.Body("a page").Header("etag", `W/"v1"`).Header("x-multi", "1").Header("x-multi", "2").Header("content-type", "text/x-page"),
+		"/stayed":   upstream.Body("a page"),
+		"/head":     upstream.Body("a page"),
+		"/strong":   upstream.Body("a page").Header("etag", `"v1"`),
+		"/no-etag":  upstream.Body("a page"),
+		"/perhop":   upstream.Body("a page").Header("keep-alive", "timeout=5").Header("x-weir-degraded-mode", "true").Header("x-request-id", "7").Header("retry-after", "9"),
+		"/named":    upstream.Body("a page").Header("connection", "x-hop").Header("x-hop", "1"),
+		"/204":      upstream.Status(204).Header("x-a", "b"),
+		"/203":      upstream.Status(203).Body("transformed"),
+		"/206":      upstream.Status(206).Body("a pa").Header("content-range", "bytes 0-3/6"),
+		"/range":    upstream.Body("a page").Header("accept-ranges", "bytes"),
+		"/posted":   upstream.Body("a page"),
+		"/vary":     upstream.Func(gzipIfAccepted),
+		"/unvaried": upstream.Body(string(gzipped("packed"))).Header("content-encoding", "gzip"),
+		"/unknown":  upstream.Body("???").Header("content-encoding", "x-rot13"),
+		"/twice":    upstream.Body("???").Header("content-encoding", "gzip, br"),
+		"/half":     upstream.HalfBody(1000),
+	}
+	for i, c := range ages {
+		b := upstream.Body("aged")
+		for name, value := range pairs(c.header) {
+			b = b.Header(name, value)
+		}
+		answers[agePath(i)] = b
+	}
+	u := answering(t, answers)
+	u.When(upstream.Header(failHeader, "half"), upstream.HalfBody(10))
+	h2 := answering(t, map[string]upstream.Behaviour{
+		"/trailers": upstream.Func(withTrailers),
+		"/plain":    upstream.Body("over HTTP/2"),
+		"/grpc":     upstream.GRPC(0, false).Body(""),
+	})
+	grpc := upstream.New(t)
+	grpc.Script(upstream.GRPC(0, true), upstream.GRPC(14, true))
+	w := start(t, fmt.Sprintf(`
+clusters:
+  http: {fallback: {%[1]s}}
+  bounded: {fallback: {max_body_bytes: 1000, %[1]s}}
+  grpc-http: {fallback: {%[1]s}}
+  grpc-calls: {fallback: {%[1]s}}
+`, onMiss), map[string]*upstream.Upstream{"http": u, "bounded": boundedUpstream(t), "grpc-http": h2, "grpc-calls": grpc})
+
+	t.Run("HEAD is answered by what a GET stored", func(t *testing.T) {
+		w := w.in(t)
+		fill(t, w.get("http", "/page"))
+		get, head := w.sendFailing("GET", "http", "/page"), w.sendFailing("HEAD", "http", "/page")
+		hit(t, "GET", get, "cache", "a page")
+		hit(t, "HEAD", head, "cache", "")
+		for _, a := range []answer{get, head} {
+			if a.status != 200 || a.header.Get("etag") != `W/"v1"` || a.header.Get("content-type") != "text/x-page" || !slices.Equal(a.header.Values("x-multi"), []string{"1", "2"}) {
+				t.Errorf("the headers that were stored: %d %v", a.status, a.header)
+			}
+		}
+		if length := head.header.Get("content-length"); length != "" && length != "6" {
+			t.Errorf("HEAD says content-length %s of a body of 6 bytes", length)
+		}
+		if length := get.header.Get("content-length"); length != "6" {
+			t.Errorf("GET says content-length %s of a body of 6 bytes", length)
+		}
+	})
+	t.Run("GET is not answered by what a HEAD stored", func(t *testing.T) {
+		w := w.in(t)
+		fill(t, w.send("HEAD", "http", "/head"))
+		miss(t, "GET", w.sendFailing("GET", "http", "/head"))
+	})
+	t.Run("other methods neither store nor are answered", func(t *testing.T) {
+		w := w.in(t)
+		fill(t, w.send("POST", "http", "/posted"))
+		miss(t, "GET after a POST", w.sendFailing("GET", "http", "/posted"))
+		fill(t, w.get("http", "/posted"))
+		for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
+			miss(t, method, w.sendFailing(method, "http", "/posted"))
+		}
+		hit(t, "GET", w.sendFailing("GET", "http", "/posted"), "cache", "a page")
+	})
+	t.Run("if-none-match", func(t *testing.T) {
+		w := w.in(t)
+		for path, etag := range map[string]string{"/page": `W/"v1"`, "/strong": `"v1"`} {
+			fill(t, w.get("http", path))
+			for _, value := range []string{etag, `"v1"`, `W/"v1"`, `"v0", W/"v1"`, `"a,b" ,"v1"`, `*`} {
+				for _, method := range []string{"GET", "HEAD"} {
+					what := method + " " + path + " if-none-match " + value
+					a := w.sendFailing(method, "http", path, "if-none-match", value)
+					hit(t, what, a, "cache", "")
+					if a.status != 304 || a.header.Get("etag") != etag {
+						t.Errorf("%s: %d %v, want 304", what, a.status, a.header)
+					}
+				}
+			}
+			for _, value := range []string{`"v2"`, `v1`, `"V1"`, `"v1`, `"v0, v1"`, `W/v1`, ``} {
+				a := w.sendFailing("GET", "http", path, "if-none-match", value)
+				hit(t, "if-none-match "+value, a, "cache", "a page")
+				if a.status != 200 {
+					t.Errorf("if-none-match %s: %d, want 200", value, a.status)
+				}
+			}
+		}
+		fill(t, w.get("http", "/no-etag"))
+		if a := w.sendFailing("GET", "http", "/no-etag", "if-none-match", `"v1"`); a.status != 200 || a.body != "a page" {
+			t.Errorf("without an etag: %+v", a)
+		}
+		if a := w.sendFailing("GET", "http", "/nothing-stored", "if-none-match", "*"); a.status != 200 || a.body != missed {
+			t.Errorf("without an entry: %+v", a)
+		}
+	})
+	t.Run("statuses", func(t *testing.T) {
+		w := w.in(t)
+		for path, body := range map[string]string{"/204": "", "/203": "transformed"} {
+			want := fill(t, w.get("http", path))
+			a := w.sendFailing("GET", "http", path)
+			hit(t, path, a, "cache", body)
+			if a.status != want.status || a.header.Get("x-a") != want.header.Get("x-a") {
+				t.Errorf("%s: %+v, want %+v", path, a, want)
+			}
+		}
+		fill(t, w.send("GET", "http", "/206", "range", "bytes=0-3"))
+		miss(t, "206 for a range", w.sendFailing("GET", "http", "/206", "range", "bytes=0-3"))
+		miss(t, "206 for the whole", w.sendFailing("GET", "http", "/206"))
+		// What is whole may answer a range: a server may ignore it (RFC 9110, section 14.2).
+		fill(t, w.get("http", "/range"))
+		if a := w.sendFailing("GET", "http", "/range", "range", "bytes=0-3"); a.status == 206 || a.body != "a page" && a.body != missed {
+			t.Errorf("a range of what is whole: %+v", a)
+		}
+	})
+	t.Run("headers of one hop and one request are not kept", func(t *testing.T) {
+		w := w.in(t)
+		fill(t, w.get("http", "/perhop"))
+		a := w.sendFailing("GET", "http", "/perhop")
+		hit(t, "GET", a, "cache", "a page")
+		for name := range a.header {
+			if slices.Contains([]string{"Keep-Alive", "X-Weir-Degraded-Mode", "X-Request-Id", "Retry-After"}, name) {
+				t.Errorf("%s was kept: %q", name, a.header[name])
+			}
+		}
+		fill(t, w.get("http", "/named"))
+		if a := w.sendFailing("GET", "http", "/named"); a.header.Get("x-hop") != "" {
+			t.Errorf("a header that `connection` names was kept: %+v", a)
+		}
+	})
+	t.Run("ages", func(t *testing.T) {
+		w := w.in(t)
+		for i, c := range ages {
+			what := fmt.Sprint(c.header)
+			fill(t, w.get("http", agePath(i)))
+			a := w.sendFailing("GET", "http", agePath(i))
+			if c.source == "" {
+				miss(t, what, a)
+				continue
+			}
+			hit(t, what, a, c.source, "aged")
+			// A Date in it was made when the test began, and is of whole seconds.
+			if got, most := age(a), c.age+int(time.Since(made)/time.Second)+2; got < c.age || got > most {
+				t.Errorf("%s: age %d, want %d to %d", what, got, c.age, most)
+			}
+		}
+	})
+	t.Run("codings", func(t *testing.T) {
+		w := w.in(t)
+		packed, plain := string(gzipped("packed")), "plain"
+		for _, accept := range []string{"gzip", "br", ""} {
+			fill(t, w.send("GET", "http", "/vary", "accept-encoding", accept))
+		}
+		fill(t, w.send("GET", "http", "/unvaried", "accept-encoding", "gzip"))
+		fill(t, w.send("GET", "http", "/unknown", "accept-encoding", "x-rot13, gzip"))
+		fill(t, w.send("GET", "http", "/twice", "accept-encoding", "gzip, br"))
+		for _, c := range []struct {
+			accept      string // "-": none
+			gzip, plain bool   // what it may be served
+		}{
+			{"gzip", true, true},
+			{"GZIP", true, true},
+			{"x-gzip", true, true},
+			{"br, gzip;q=0.1", true, true},
+			{"br;q=1.0, *;q=0.5", true, true},
+			{"gzip, identity;q=0", true, false},
+			{"-", false, true},
+			{"", false, true},
+			{"identity", false, true},
+			{"br", false, true},
+			{"gzip;q=0", false, true},
+			{"gzip; q=0.000, *", false, true},
+			{"*;q=0, identity", false, true},
+			{"not-gzip", false, true},
+			{"gzipped", false, true},
+		} {
+			var headers []string
+			if c.accept != "-" {
+				headers = []string{"accept-encoding", c.accept}
+			}
+			for path, both := range map[string]bool{"/vary": true, "/unvaried": false} {
+				what := path + " accept-encoding " + c.accept
+				bodies := map[string]string{} // that it may get, by content-encoding
+				if c.gzip {
+					bodies["gzip"] = packed
+				}
+				if c.plain && both {
+					bodies[""] = plain
+				}
+				a := w.sendFailing("GET", "http", path, headers...)
+				body, may := bodies[a.header.Get("content-encoding")]
+				switch {
+				case len(bodies) == 0:
+					miss(t, what, a)
+				case may:
+					hit(t, what, a, "cache", body)
+				default:
+					t.Errorf("%s: content-encoding %q of %+v", what, a.header.Get("content-encoding"), a)
+				}
+			}
+			for _, path := range []string{"/unknown", "/twice"} {
+				miss(t, path+" accept-encoding "+c.accept, w.sendFailing("GET", "http", path, headers...))
+			}
+		}
+	})
+	t.Run("bodies up to the bound", func(t *testing.T) {
+		w := w.in(t)
+		for _, c := range boundCases() {
+			want := fill(t, w.get("bounded", c.path))
+			if want.body != c.body {
+				t.Fatalf("%s: upstream's %d bytes came as %d", c.path, len(c.body), len(want.body))
+			}
+			a := w.sendFailing("GET", "bounded", c.path)
+			if len(c.body) <= 1000 {
+				hit(t, c.path, a, "cache", c.body)
+			} else {
+				miss(t, c.path, a)
+			}
+		}
+	})
+	t.Run("a failure after the first byte passes as it is", func(t *testing.T) {
+		w := w.in(t)
+		fill(t, w.get("http", "/strong"))
+		a := w.send("GET", "http", "/strong", failHeader, "half")
+		if a.err == nil || a.status != 200 || a.source() != "upstream" || a.body != strings.Repeat("x", 10) || a.header.Get("x-weir-fallback-used") != "" {
+			t.Errorf("%+v, want upstream's ten bytes, broken off", a)
+		}
+		hit(t, "afterwards", w.sendFailing("GET", "http", "/strong"), "cache", "a page")
+	})
+	t.Run("a body that breaks off is not stored", func(t *testing.T) {
+		w := w.in(t)
+		if a := w.get("http", "/half"); a.err == nil {
+			t.Fatalf("%+v, want it broken off", a)
+		}
+		miss(t, "afterwards", w.sendFailing("GET", "http", "/half"))
+	})
+	t.Run("a client that leaves within a body stores nothing of it", func(t *testing.T) {
+		w := w.in(t)
+		u.When(asked("/left"), upstream.Func(longThenNothing))
+		// Of 60 KB each, these are more than the filter copies at one time (4 MB for each worker).
+		for range 200 {
+			w.leaveWithin("http", "/left", len("beginning"))
+		}
+		u.WaitClientsGone(200)
+		miss(t, "afterwards", w.sendFailing("GET", "http", "/left"))
+		fill(t, w.get("http", "/stayed"))
+		hit(t, "somebody who stays", w.sendFailing("GET", "http", "/stayed"), "cache", "a page")
+	})
+	t.Run("trailers and gRPC are not stored", func(t *testing.T) {
+		w := w.in(t)
+		fill(t, w.get("grpc-http", "/plain"))
+		hit(t, "over HTTP/2", w.sendFailing("GET", "grpc-http", "/plain"), "cache", "over HTTP/2")
+		for _, path := range []string{"/trailers", "/grpc"} {
+			fill(t, w.get("grpc-http", path))
+			miss(t, path, w.sendFailing("GET", "grpc-http", path))
+		}
+		for _, want := range []codes.Code{codes.OK, codes.Unavailable, codes.Unavailable} {
+			if got := status.Code(w.grpc("grpc-calls")); got != want {
+				t.Errorf("a gRPC call: %v, want %v", got, want)
+			}
+		}
+	})
+	w.WaitMetric("weir_faults_total", engine.Exactly(0))
+}
+
+// leaveWithin reads so many bytes of an answer's body and closes the connection.
+func (w *weir) leaveWithin(cluster, path string, n int) {
+	w.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(w.request(w.t.Context(), "GET", cluster, path))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.ReadFull(response.Body, make([]byte, n)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// longThenNothing is headersThenNothing of an answer of 60 KB.
+func longThenNothing(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("content-length", "60000")
+	if _, err := io.WriteString(rw, "beginning"); err != nil {
+		return
+	}
+	if err := http.NewResponseController(rw).Flush(); err != nil {
+		return
+	}
+	<-r.Context().Done()
+}
+
+// pairs yields name and value of a list that has them in turn.
+func pairs(list []string) func(yield func(name, value string) bool) {
+	return func(yield func(name, value string) bool) {
+		for i := 0; i < len(list) && yield(list[i], list[i+1]); i += 2 {
+		}
+	}
+}
+
+// ageCase is an answer whose own headers say how old it is and how long it may serve: so time need not pass. The
+// policy has 300 s for the cache, 3600 s for the stale cache.
+type ageCase struct {
+	header []string
+	source string // "" where it is too old
+	age    int    // at least
+}
+
+func agePath(i int) string { return fmt.Sprintf("/age/%d", i) }
+
+func ageCases() []ageCase {
+	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(http.TimeFormat) }
+	return []ageCase{
+		{[]string{}, "cache", 0},
+		{[]string{"age", "250"}, "cache", 250},
+		{[]string{"age", "301"}, "stale_cache", 301},
+		{[]string{"age", "3500"}, "stale_cache", 3500},
+		{[]string{"age", "3601"}, "", 0},
+		{[]string{"age", "99999999999999999999"}, "", 0},
+		{[]string{"date", ago(400 * time.Second)}, "stale_cache", 400},
+		{[]string{"date", ago(2 * time.Hour)}, "", 0},
+		{[]string{"date", ago(-time.Hour)}, "cache", 0}, // its clock is ahead
+		{[]string{"cache-control", "max-age=60"}, "cache", 0},
+		{[]string{"cache-control", "max-age=60", "age", "61"}, "stale_cache", 61},
+		{[]string{"cache-control", "max-age=0"}, "stale_cache", 0},
+		{[]string{"cache-control", "max-age=60, s-maxage=10", "age", "9"}, "cache", 9},
+		{[]string{"cache-control", "max-age=60, s-maxage=10", "age", "11"}, "", 0}, // s-maxage is proxy-revalidate as well (RFC 9111, 5.2.2.10)
+		{[]string{"cache-control", "max-age=10, s-maxage=60", "age", "11"}, "cache", 11},
+		{[]string{"cache-control", "max-age=100000", "age", "301"}, "stale_cache", 301}, // ours is the shorter one
+		{[]string{"cache-control", "max-age=10, stale-if-error=10", "age", "15"}, "stale_cache", 15},
+		{[]string{"cache-control", "max-age=10, stale-if-error=10", "age", "21"}, "", 0},
+		{[]string{"cache-control", "max-age=10, stale-if-error=0", "age", "12"}, "", 0},
+		{[]string{"cache-control", "stale-if-error=60", "age", "301"}, "stale_cache", 301},
+		{[]string{"cache-control", "stale-if-error=60", "age", "361"}, "", 0},
+		{[]string{"cache-control", "max-age=10, stale-if-error=1000000", "age", "3500"}, "stale_cache", 3500},
+		{[]string{"cache-control", "max-age=10, stale-if-error=1000000", "age", "3601"}, "", 0},
+		{[]string{"expires", ago(time.Minute)}, "stale_cache", 0},
+		{[]string{"expires", "0"}, "stale_cache", 0},
+		{[]string{"expires", ago(-time.Minute)}, "cache", 0},
+		{[]string{"expires", ago(time.Minute), "cache-control", "max-age=60"}, "cache", 0}, // max-age wins
+	}
+}
+
+// gzipped is a text as gzip packs it.
+func gzipped(text string) []byte {
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	_, _ = zip.Write([]byte(text)) // into memory
+	_ = zip.Close()
+	return packed.Bytes()
+}
+
+func gzipIfAccepted(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("vary", "Accept-Encoding")
+	if r.Header.Get("accept-encoding") != "gzip" {
+		_, _ = io.WriteString(rw, "plain")
+		return
+	}
+	rw.Header().Set("content-encoding", "gzip")
+	_, _ = rw.Write(gzipped("packed"))
+}
+
+func withTrailers(rw http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(rw, "with trailers")
+	rw.Header().Set(http.TrailerPrefix+"x-checksum", "1")
+}
+
+// boundCase is a body about as long as the bound of 1000 bytes, or in pieces.
+type boundCase struct {
+	path, body string
+	behaves    upstream.Behaviour
+}
+
+func boundCases() []boundCase {
+	random := rand.New(rand.NewPCG(1, 2))
+	binary := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		return string(b)
+	}
+	var all []boundCase
+	for _, n := range []int{0, 1, 999, 1000, 1001, 5000} {
+		body := binary(n)
+		all = append(all, boundCase{fmt.Sprintf("/stated/%d", n), body, upstream.Body(body).Header("Content-Length", fmt.Sprint(n)).Header("Content-Type", "application/octet-stream")})
+		var parts []string
+		for rest := body; rest != ""; rest = rest[min(len(rest), 300):] {
+			parts = append(parts, rest[:min(len(rest), 300)])
+		}
+		all = append(all, boundCase{fmt.Sprintf("/chunked/%d", n), body, upstream.Pieces(5*time.Millisecond, parts...).Header("Content-Type", "application/octet-stream")})
+	}
+	return all
+}
+
+func boundedUpstream(t *testing.T) *upstream.Upstream {
+	answers := map[string]upstream.Behaviour{}
+	for _, c := range boundCases() {
+		answers[c.path] = c.behaves
+	}
+	return answering(t, answers)
+}
