@@ -1,0 +1,71 @@
+package redis
+
+// Ask is one call for one limit.
+type Ask struct {
+	Holder string // the leaseholder: one worker, as long as its memory lives. No other ever has the name
+	Number int64  // of this call, never used before by the holder. The lease that it grants is known by both
+	Proxy  string // the proxy that the worker is of
+
+	Need int64 // tokens that requests wait for
+	Want int64 // tokens wanted in all, at least Need. 0: it only settles
+
+	Successes, Failures int64 // outcomes since the last call, for an adaptive limit
+
+	Settled []Settlement // leases that are done with
+}
+
+// MaxSettled is how many leases a call settles at most.
+const MaxSettled = 8
+
+// MaxUses is how many times of use are told apart in a lease.
+const MaxUses = 8
+
+// Settlement says what became of a lease. What is not in Uses was not used, and never will be.
+type Settlement struct {
+	Number int64 // of the call that it was granted by
+	At     int64 // Reply.At of its grant; 0 where no reply came, and there are no uses then
+	Uses   [MaxUses]Use
+	Len    int // of Uses
+}
+
+// Use is a number of tokens and the time that they were used at, by the holder's clock: microseconds since before it sent
+// the call, rounded up, at most the lease's ttl.
+type Use struct{ Offset, Tokens int64 }
+
+// Used is the number of tokens that were used.
+func (s *Settlement) Used() (sum int64) {
+	for _, u := range s.Uses[:s.Len] {
+		sum += u.Tokens
+	}
+	return sum
+}
+
+// Command makes c the command that asks Redis: EVALSHA, or EVAL with the script's source after ErrNoScript.
+func (l *Limit) Command(c *Command, p *Place, a *Ask, source bool) {
+	c.script(l.script, source)
+	p.addKeys(c)
+	c.Text(a.Holder)
+	c.Int(a.Number)
+	c.Text(a.Proxy)
+	c.Int(a.Need)
+	c.Int(a.Want)
+	c.Int(l.ttl)
+	c.Int(a.Successes)
+	c.Int(a.Failures)
+	c.Int(p.maxKeys)
+	c.Text(p.key)
+	for _, n := range l.numbers {
+		c.Int(n)
+	}
+	c.Int(int64(len(a.Settled)))
+	for i := range a.Settled {
+		s := &a.Settled[i]
+		c.Int(s.Number)
+		c.Int(s.At)
+		c.Int(int64(s.Len))
+		for _, u := range s.Uses[:s.Len] {
+			c.Int(u.Offset)
+			c.Int(u.Tokens)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package redis
+
+import "strconv"
+
+// Command is one Redis command: its name and arguments. It keeps its memory from one use to the next.
+type Command struct {
+	buf  []byte
+	ends []int
+}
+
+// Clear makes it a command of no words.
+func (c *Command) Clear() { c.buf, c.ends = c.buf[:0], c.ends[:0] }
+
+// Text adds an argument.
+func (c *Command) Text(s string) {
+	c.buf = append(c.buf, s...)
+	c.ends = append(c.ends, len(c.buf))
+}
+
+// Int adds a number as an argument.
+func (c *Command) Int(n int64) {
+	c.buf = strconv.AppendInt(c.buf, n, 10)
+	c.ends = append(c.ends, len(c.buf))
+}
+
+// Len is the number of words, the name included.
+func (c *Command) Len() int { return len(c.ends) }
+
+// Word is the i-th of them. It is good until the command is changed.
+func (c *Command) Word(i int) []byte {
+	start := 0
+	if i > 0 {
+		start = c.ends[i-1]
+	}
+	return c.buf[start:c.ends[i]]
+}
+
+// Ping makes it a PING, which is answered by PONG.
+func (c *Command) Ping() {
+	c.Clear()
+	c.Text("PING")
+}
+
+// script begins a call of s: by its digest, or by its source for a Redis that does not know it yet.
+func (c *Command) script(s *Script, source bool) {
+	c.Clear()
+	if source {
+		c.Text("EVAL")
+		c.Text(s.Source())
+		return
+	}
+	c.Text("EVALSHA")
+	c.Text(s.sha)
+}

@@ -1,0 +1,169 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// testClock stands for clock.lua: the time is the last argument. A real Redis's clock can't be set.
+const testClock = "local function clock() return tonumber(ARGV[#ARGV]) end\n"
+
+// engine is a Redis under test.
+type engine struct {
+	name   string
+	client *goredis.Client
+}
+
+// onEngines runs a test on the real Redis, where it is installed, and on miniredis.
+func onEngines(t *testing.T, test func(t *testing.T, e *engine)) {
+	t.Run("redis-server", func(t *testing.T) {
+		path, err := exec.LookPath("redis-server")
+		if err != nil {
+			t.Log("redis-server is not installed: this ran on miniredis only")
+			return
+		}
+		test(t, &engine{"redis-server", dial(t, startServer(t, path))})
+	})
+	t.Run("miniredis", func(t *testing.T) {
+		test(t, &engine{"miniredis", dial(t, miniredis.RunT(t).Addr())})
+	})
+}
+
+// startServer starts a redis-server that ends with the test, or with its process.
+func startServer(t *testing.T, path string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started, done := make(chan error), make(chan struct{})
+	go func() { // the kernel takes the thread that forked it for the parent
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+			close(done)
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-done
+	})
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}
+
+func dial(t *testing.T, addr string) *goredis.Client {
+	c := goredis.NewClient(&goredis.Options{Addr: addr, DisableIdentity: true, MaxRetries: -1})
+	t.Cleanup(func() { c.Close() })
+	deadline := time.Now().Add(10 * time.Second)
+	for c.Ping(context.Background()).Err() != nil {
+		if time.Now().After(deadline) {
+			t.Fatalf("no Redis at %s", addr)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return c
+}
+
+func (e *engine) clear(t testing.TB) {
+	t.Helper()
+	if err := e.client.FlushDB(context.Background()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// do sends a command, by the script's source if Redis doesn't know it.
+func (e *engine) do(c *Command) Result {
+	args := make([]any, c.Len())
+	for i := range args {
+		args[i] = string(c.Word(i))
+	}
+	got, err := e.client.Do(context.Background(), args...).Result()
+	if err != nil {
+		return Result{Err: redisError(err.Error())}
+	}
+	switch got := got.(type) {
+	case int64:
+		return Result{Ints: []int64{got}}
+	case string:
+		return Result{Status: got}
+	case []any:
+		var r Result
+		for _, n := range got {
+			whole, ok := n.(int64)
+			if !ok {
+				return Result{Err: malformed(fmt.Sprintf("%T in an array", n))}
+			}
+			r.Ints = append(r.Ints, whole)
+		}
+		return r
+	default:
+		return Result{Err: malformed(fmt.Sprintf("%T", got))}
+	}
+}
+
+// command is the call of a limit's script that EVALSHA makes, but for the time, which is to be added. The script is the one of
+// production, with another clock.
+func command(l *Limit, p *Place, a *Ask) *Command {
+	var plain, c Command
+	l.Command(&plain, p, a, false)
+	c.Text("EVALSHA")
+	c.Text(testScripts[l.script].sha)
+	for i := 2; i < plain.Len(); i++ {
+		c.Text(string(plain.Word(i)))
+	}
+	return &c
+}
+
+// run runs such a command at a time in microseconds.
+func (e *engine) run(l *Limit, c *Command, now int64) Result {
+	c.Int(now)
+	r := e.do(c)
+	if IsNoScript(r.Err) {
+		e.client.ScriptLoad(context.Background(), testScripts[l.script].body)
+		r = e.do(c)
+	}
+	c.ends = c.ends[:len(c.ends)-1]
+	c.buf = c.buf[:c.ends[len(c.ends)-1]]
+	return r
+}
+
+// ask calls a limit's script at a time in microseconds.
+func (e *engine) ask(t testing.TB, l *Limit, p *Place, a *Ask, now int64) Reply {
+	t.Helper()
+	r, err := l.Read(e.run(l, command(l, p, a), now), a)
+	if err != nil {
+		t.Fatalf("%s at %d, %+v: %v", e.name, now, a, err)
+	}
+	return r
+}
+
+var testScripts = func() map[*Script]*Script {
+	m := map[*Script]*Script{}
+	for _, s := range scripts {
+		source := testClock + s.body
+		sum := sha1.Sum([]byte(source))
+		m[s] = &Script{name: s.name, sha: hex.EncodeToString(sum[:]), body: source}
+	}
+	return m
+}()

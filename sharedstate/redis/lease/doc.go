@@ -1,0 +1,2 @@
+// Package lease leases tokens.
+package lease

@@ -1,0 +1,76 @@
+-- adaptive: the limit moves with the success rate that all proxies together saw. The formulas, their order and their
+-- rounding are those of policy/ratelimit/adaptive.go.
+-- ARGV  11 limit  13 threshold  14 backoff  15 recovery, in millionths  16 interval  17 samples  18 forget
+--       (12 and 19: window.lua)
+-- state: c current limit in thousandths, s counting since, o outcomes, k successes, h last heard of, r rate + 1
+local highest = tonumber(ARGV[11]) * 1000
+local lowest = math.max(math.ceil(tonumber(ARGV[11]) / 10), 1) * 1000
+local threshold, backoff, recovery = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+local interval, samples, forget = tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local life = math.max(forget, tonumber(ARGV[12]) + ttl) -- of a record
+local fields = {'c', 's', 'o', 'k', 'h', 'r'}
+
+-- learnt is what is known of a record, as good as nothing where it was quiet for long.
+local function learnt(r)
+  local got = redis.call('HMGET', r.state, unpack(fields))
+  local l = {life = life}
+  for i, field in ipairs(fields) do l[field] = tonumber(got[i] or 0) end
+  if l.c == 0 or now - l.h >= forget then
+    l.c, l.s, l.o, l.k, l.r = highest, 0, 0, 0, 0
+  end
+  l.c = math.min(math.max(l.c, lowest), highest)
+  l.limit = math.floor(l.c / 1000)
+  if l.r > 0 then
+    l.ratio = l.r
+  elseif l.o > 0 then
+    l.ratio = math.floor(l.k * 1000000 / l.o) + 1
+  else
+    l.ratio = 0
+  end
+  return l
+end
+
+local function keep(r, l)
+  local values = {}
+  for _, field in ipairs(fields) do
+    values[#values + 1] = field
+    values[#values + 1] = l[field]
+  end
+  redis.call('HSET', r.state, unpack(values))
+  redis.call('PEXPIRE', r.state, math.ceil(forget / 1000) + 1000)
+end
+
+-- heard notes that requests were let through.
+local function heard(r, l)
+  if l.h < now or l.h - now > forget then l.h = now end
+  keep(r, l)
+end
+
+-- times is amount x factor / 1e6, in steps below 2^53: amount is up to 1e10, factor up to 1e8.
+local function times(amount, factor, round)
+  return math.floor(amount / 1000000) * factor + round((amount % 1000000) * factor / 1000000)
+end
+
+-- learn adds this call's outcomes, and moves the limit where an interval is over.
+local function learn(r, l)
+  local successes = tonumber(ARGV[7])
+  local outcomes = successes + tonumber(ARGV[8])
+  if outcomes == 0 then return end
+  if l.s == 0 or l.s - now > interval then l.s = now end
+  l.o, l.k = l.o + outcomes, l.k + successes
+  if l.o > 2147483648 then l.o, l.k = math.floor(l.o / 2), math.floor(l.k / 2) end
+  if now - l.s >= interval and l.o >= samples then
+    if l.k * 1000000 < threshold * l.o then
+      l.c = times(l.c, backoff, math.floor)
+    else
+      l.c = times(l.c, recovery, math.ceil)
+    end
+    l.c = math.min(math.max(l.c, lowest), highest)
+    l.r = math.floor(l.k * 1000000 / l.o) + 1
+    l.s, l.o, l.k = now, 0, 0
+  end
+  heard(r, l)
+  l.limit = math.floor(l.c / 1000)
+  l.ratio = l.r > 0 and l.r or math.floor(l.k * 1000000 / l.o) + 1
+  lives(r, life)
+end

@@ -1,0 +1,14 @@
+-- Forgets a cluster's limit: its record, and those of its keys. Keys that were never declared are of the same slot, for they
+-- have the same hash tag.
+-- KEYS  1 live proxies  2 3 4 the record  [5 records that live  6 7 8 the record of overflowing keys]
+-- ARGV  1 what the names of keys' records start with
+-- Reply number of keys forgotten
+local forgotten = redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+if KEYS[5] then
+  for _, key in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
+    local name = ARGV[1] .. key
+    forgotten = forgotten + redis.call('DEL', name .. ':e', name .. ':n', name .. ':s')
+  end
+  forgotten = forgotten + redis.call('DEL', KEYS[5], KEYS[6], KEYS[7], KEYS[8])
+end
+return forgotten

@@ -1,0 +1,102 @@
+-- sliding_window and adaptive: what counts, and from when on.
+-- ARGV  11 limit  12 window  19 what times of use are rounded up to
+--
+-- An entry counts until its time + window. A lease's time is grant + ttl until it is settled; then each of its uses
+-- counts from the time of use, merged with all others of that time, and what wasn't used is gone. counts has the tokens of
+-- each entry, and in t the sum of them all.
+local window, quantum = tonumber(ARGV[12]), tonumber(ARGV[19])
+local proxies = live(math.min(math.max(window, 10000000), 600000000))
+
+-- expire lets go of what counts no more.
+local function expire(r)
+  local over, freed = redis.call('ZRANGEBYSCORE', r.entries, '-inf', now - window), 0
+  batches(over, function(...)
+    for _, n in ipairs(redis.call('HMGET', r.counts, ...)) do freed = freed + (n or 0) end
+    redis.call('HDEL', r.counts, ...)
+    redis.call('ZREM', r.entries, ...)
+  end)
+  return freed
+end
+
+-- settle replaces leases by what was used of them. It says how many tokens count, and which leases it didn't find; where
+-- the record has this call's lease, also that.
+local function settle(r, list)
+  local freed, names, gone, unknown = expire(r), {'t', lease}, {}, {}
+  for i, s in ipairs(list) do names[i + 2] = s.lease end
+  local counts = redis.call('HMGET', r.counts, unpack(names))
+  for i, s in ipairs(list) do
+    local count = counts[i + 2]
+    if count then
+      gone[#gone + 1] = s.lease
+      freed = freed + count
+      for _, use in ipairs(s.uses) do
+        local at = math.ceil(use.at / quantum) * quantum
+        if at + window > now then
+          redis.call('HINCRBY', r.counts, at, use.n)
+          redis.call('ZADD', r.entries, at, at)
+          freed = freed - use.n
+        end
+      end
+    else
+      unknown[#unknown + 1] = s
+    end
+  end
+  if #gone > 0 then
+    redis.call('HDEL', r.counts, unpack(gone))
+    redis.call('ZREM', r.entries, unpack(gone))
+  end
+  local total = math.max((counts[1] or 0) - freed, 0)
+  if freed ~= 0 then redis.call('HSET', r.counts, 't', total) end
+  return total, unknown, counts[2]
+end
+
+-- frees is when the first token will be free: when as many entries are over as the limit was lowered below them, and
+-- one. Nil where there are counts without entries: the record was evicted in part, and the rest says nothing.
+local function frees(r, total, limit)
+  local first = redis.call('ZRANGE', r.entries, 0, total == limit and 0 or 15, 'WITHSCORES')
+  for i = 1, #first, 2 do
+    if i < #first - 1 then total = total - (redis.call('HGET', r.counts, first[i]) or 0) end
+    if total < limit or i == #first - 1 then return math.max(first[i + 1] + window - now, 1) end
+  end
+end
+
+-- repair makes entries that can't be of this clock (it was set back by more than a window) used just now: that neither
+-- opens the limit nor locks it for longer than a window.
+local function repair(r)
+  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', r.entries, now + 2 * window, '+inf')) do
+    redis.call('ZADD', r.entries, now, entry)
+  end
+end
+
+local r, other = chosen()
+local l = learnt(r)
+learn(r, l)
+local total, unknown, known = settle(r, settlements())
+if other and #unknown > 0 then settle(other, unknown) end
+
+local granted, at, retry = 0, now, 0
+if total >= l.limit then
+  if number % 16 == 0 then repair(r) end
+  retry = frees(r, total, l.limit)
+  if not retry then
+    redis.call('DEL', r.counts)
+    total, known = 0, false
+  end
+end
+local left = math.max(l.limit - total, 0)
+if want > 0 and known then -- this call came before, by another way; one answer is as good as the other
+  granted, at = tonumber(known), redis.call('ZSCORE', r.entries, lease) - ttl
+elseif want > 0 and left > 0 then
+  granted = share(left, proxies, l.limit * 100000 / window / proxies)
+  left, total = left - granted, total + granted
+  redis.call('ZADD', r.entries, now + ttl, lease)
+  redis.call('HSET', r.counts, lease, granted, 't', total)
+  local expiry = math.ceil((window + window / 10 + ttl) / 1000) + 1000
+  redis.call('PEXPIRE', r.entries, expiry)
+  redis.call('PEXPIRE', r.counts, expiry)
+  heard(r, l)
+  lives(r, l.life)
+  if left == 0 then retry = frees(r, total, l.limit) end
+end
+if left > 0 then retry = 0 end
+return {number, at, granted, retry, left, l.limit, proxies, l.ratio}

@@ -1,0 +1,104 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-mesh/weir/policy/ratelimit"
+)
+
+var scripts = []*Script{&slidingWindowScript, &adaptiveScript, &tokenBucketScript, &resetScript}
+
+func TestDigestsAreThoseOfTheSources(t *testing.T) {
+	for _, s := range scripts {
+		sum := sha1.Sum([]byte(s.Source()))
+		if got := hex.EncodeToString(sum[:]); got != s.SHA() {
+			t.Errorf("sha.go says %s for %s, its source has %s", s.SHA(), s.name, got)
+		}
+		if !strings.HasPrefix(s.Source(), clockLua) || strings.Contains(s.body, "'TIME'") || s.Source()[len(clockLua):] != s.body {
+			t.Errorf("%s: the clock is not all that tests replace", s.name)
+		}
+	}
+}
+
+// TestScriptsAsTheyAre runs what production runs: by digest, by source where Redis forgot the script, with Redis's own clock.
+func TestScriptsAsTheyAre(t *testing.T) {
+	limits := []*Limit{
+		NewSlidingWindow(3, time.Minute, 500*time.Millisecond),
+		NewTokenBucket(3, 0.01, 500*time.Millisecond),
+		NewAdaptive(3, time.Minute, 500*time.Millisecond, ratelimit.AdaptiveConfig{Threshold: 0.5, Backoff: 0.5, Recovery: 2, Interval: time.Minute, MinSamples: 1}),
+	}
+	onEngines(t, func(t *testing.T, e *engine) {
+		for _, l := range limits {
+			for _, p := range []*Place{NewPlace("weir:", "a{b}/%"), NewKeyedPlace("w{}", "a", "0123", 2)} {
+				e.clear(t)
+				if err := e.client.ScriptFlush(context.Background()).Err(); err != nil {
+					t.Fatal(err)
+				}
+				call := func(number, n int64, source bool) (Reply, error) {
+					var c Command
+					a := Ask{Holder: "h", Number: number, Proxy: "p", Need: n, Want: n}
+					l.Command(&c, p, &a, source)
+					return l.Read(e.do(&c), &a)
+				}
+				if _, err := call(1, 1, false); !IsNoScript(err) {
+					t.Fatalf("%s: got %v, want a missing script", l.script.name, err)
+				}
+				r, err := call(1, 1, true)
+				want := l.numbers[0]
+				if l.script == &tokenBucketScript {
+					want /= nano
+				}
+				if err != nil || r.Granted != 1 || r.Remaining != want-1 || r.Limit != want || r.Live != 1 {
+					t.Fatalf("%s: %+v, %v", l.script.name, r, err)
+				}
+				if away := time.Since(time.UnixMicro(r.At)).Abs(); away > time.Minute {
+					t.Fatalf("%s: At is %v away", l.script.name, away)
+				}
+				r, err = call(2, 5, false)
+				if err != nil || r.Granted != want-1 || r.Remaining != 0 || r.RetryAfter <= 0 {
+					t.Fatalf("%s: %+v, %v", l.script.name, r, err)
+				}
+				again, err := call(2, 5, false)
+				if err != nil || again.At != r.At || again.Granted != r.Granted {
+					t.Fatalf("%s: a call delivered twice got %+v and %+v, %v", l.script.name, r, again, err)
+				}
+				checkKeys(t, e)
+				var c Command
+				p.Reset(&c, true)
+				if got := e.do(&c); got.Err != nil || len(got.Ints) != 1 || got.Ints[0] < 2 {
+					t.Fatalf("%s: reset: %+v", l.script.name, got)
+				}
+				if r, err = call(3, 1, false); err != nil || r.Granted != 1 || r.Remaining != want-1 {
+					t.Fatalf("%s: after a reset: %+v, %v", l.script.name, r, err)
+				}
+			}
+		}
+	})
+}
+
+// checkKeys holds all keys to one hash slot, and to an expiry.
+func checkKeys(t *testing.T, e *engine) {
+	t.Helper()
+	ctx := context.Background()
+	keys, err := e.client.Keys(ctx, "*").Result()
+	if err != nil || len(keys) < 3 {
+		t.Fatal(keys, err)
+	}
+	tags := map[string]bool{}
+	for _, key := range keys {
+		_, rest, _ := strings.Cut(key, "{")
+		tag, _, found := strings.Cut(rest, "}")
+		tags[tag] = true
+		if !found || tag == "" || len(tags) != 1 {
+			t.Errorf("%q: hash tags %v", key, tags)
+		}
+		if ttl := e.client.PTTL(ctx, key).Val(); ttl <= 0 {
+			t.Errorf("%q: expires in %v", key, ttl)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package redis
+
+import "strings"
+
+// Webdis speaks to Webdis (https://webd.is), as it is in Debian. A command is the path of a URL, here in the body of a
+// POST, and its name stands in the answer:
+//
+//	POST /            {"EVALSHA":[17,1764000000000000,5,0,95,100,3,0]}
+//	EVALSHA/sha/4/…   {"EVALSHA":[false,"NOSCRIPT No matching script. Please use EVAL."]}
+//	                  {"PING":[true,"PONG"]}
+//
+// Words are percent-encoded. The last one loses an ending such as .json, wherever its dot came from, so it must have
+// none: the commands of this package end with a number. A request carries one command: Webdis takes a whole body for one, and
+// its arrays can't be nested ([[1],[2]] is answered by [null,null]). Without Redis it answers with 503.
+type Webdis struct {
+	body []byte
+}
+
+// Most is 1.
+func (*Webdis) Most() int { return 1 }
+
+// Request is a POST with one command.
+func (w *Webdis) Request(commands []Command) Request {
+	w.body = w.body[:0]
+	for i := range commands[0].Len() {
+		if i > 0 {
+			w.body = append(w.body, '/')
+		}
+		w.body = appendEscaped(w.body, commands[0].Word(i))
+	}
+	return Request{Method: "POST", Path: "/", ContentType: "application/x-www-form-urlencoded", Body: w.body}
+}
+
+// appendEscaped percent-encodes all but letters, digits, - and _.
+func appendEscaped(b, word []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range word {
+		switch {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '-', c == '_':
+			b = append(b, c)
+		default:
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return b
+}
+
+// Results reads one answer.
+func (*Webdis) Results(results []Result, status int, body []byte, commands []Command) ([]Result, error) {
+	if err := bodyError(status, body); err != nil {
+		return results, err
+	}
+	if status != 200 {
+		return results, &Error{Unavailable, "status " + itoa(status)}
+	}
+	j := reader{b: body}
+	j.want('{')
+	name := j.text()
+	j.want(':')
+	r := j.result(true)
+	j.want('}')
+	j.end()
+	if j.bad || !strings.EqualFold(name, string(commands[0].Word(0))) {
+		return results, malformed("not an answer of Webdis")
+	}
+	return append(results, r), nil
+}
