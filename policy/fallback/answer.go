@@ -13,6 +13,9 @@ type Answer struct {
 	StaleIfError uint32  // beyond that (RFC 5861, section 4); 0 where s-maxage forbids what is stale
 	Coding       Codings // one; Identity where it has none
 	Length       int64   // content-length, -1 where there is none. To HEAD it is that of the answer to a GET
+	// Delimited says that the headers tell where the body ends: content-length or chunked. An HTTP/1 body without both ends
+	// where the connection does, and a proxy can't tell one that is whole from one that was cut off (RFC 9112, section 8).
+	Delimited bool
 }
 
 type answerWalk struct {
@@ -151,6 +154,7 @@ func (r *CacheRules) allows(name, value string) bool {
 	case "content-type":
 		return !isPiecemeal(value)
 	case "transfer-encoding":
+		w.Delimited = true
 		return strings.EqualFold(trim(value), "chunked")
 	case "connection":
 		return all(value, isConnectionOption)
@@ -229,7 +233,7 @@ func (w *answerWalk) readLength(value string) bool {
 	if err != nil || w.Length >= 0 && w.Length != int64(n) {
 		return false
 	}
-	w.Length = int64(n)
+	w.Length, w.Delimited = int64(n), true
 	return true
 }
 

@@ -125,7 +125,7 @@ func TestNothingIsAllocated(t *testing.T) {
 }
 
 // TestAMillionKeys stores a million different keys, each once: the store's keys and bytes are as many afterwards as they
-// were after the first few. (The race detector has nothing to find here and takes ten times as long: a twentieth is enough there.)
+// were after the first few. (The race detector has nothing to find here and takes ten times as long: a fiftieth is enough there.)
 func TestAMillionKeys(t *testing.T) {
 	const entries, size = 16, 50
 	t.Logf("%d keys", million)

@@ -2,4 +2,4 @@
 
 package cache
 
-const million = 50_000
+const million = 20_000
