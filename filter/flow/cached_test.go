@@ -30,6 +30,7 @@ type visit struct {
 	breaksOff    bool     // its body does not end
 	leaves       bool     // the client goes before the body ends
 	trailers     bool
+	endless      bool // nothing in its headers tells where its body ends
 }
 
 // visit sends one request through and gives what the client gets: the source, and the body.
@@ -52,7 +53,11 @@ func (p *proxy) visit(v visit) flow.Step {
 	ended := len(v.body) == 0 && !v.breaksOff && !v.leaves && !v.trailers
 	step = x.Answer(flow.Answer{Status: v.status, Details: v.details, GRPC: -1, Ended: ended}, p.now)
 	if x.Keeps() {
-		x.Keep(v.answer, ended, p.now, 1_800_000_000)
+		answer := v.answer
+		if len(v.body) > 0 && !v.endless && header(answer, "content-length") == "" {
+			answer = append(answer[:len(answer):len(answer)], [2]string{"transfer-encoding", "chunked"})
+		}
+		x.Keep(answer, ended, p.now, 1_800_000_000)
 	}
 	if step.Kind == flow.SendReply {
 		if x.Copying() {
@@ -147,6 +152,7 @@ func TestWhatIsKept(t *testing.T) {
 		{"one that breaks off", visit{status: 200, body: []string{"some"}, breaksOff: true}, not},
 		{"one that the client leaves", visit{status: 200, body: []string{"some"}, leaves: true}, not},
 		{"one with trailers", visit{status: 200, body: []string{"some"}, trailers: true}, not},
+		{"one that ends with its connection, whole or not", visit{status: 200, body: []string{"some"}, endless: true}, not},
 		{"a redirect", visit{status: 302, body: []string{"some"}}, not},
 		{"an error", visit{status: 404, body: []string{"some"}}, not},
 		{"a part", visit{status: 206, body: []string{"some"}}, not},
