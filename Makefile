@@ -17,8 +17,12 @@ EMBEDDED   := $(shell find envoy filter sharedstate policy -type f ! -name '*.go
 
 FUZZTIME ?= 30s
 
+# The peer that bench-mesh compares with; no dependency of this module.
+RATELIMIT_VERSION := v1.4.1-0.20260122083618-3fb702589d36
+RATELIMIT         := $(CACHE)/ratelimit-$(RATELIMIT_VERSION)/service_cmd
+
 .DEFAULT_GOAL := help
-.PHONY: help wasm weir envoy demo test test-binary lint lint-tools bench fuzz clean
+.PHONY: help wasm weir envoy demo test test-binary lint lint-tools bench bench-mesh fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +82,11 @@ build/empty.wasm: go.mod go.sum $(wildcard e2e/bench/emptyfilter/*.go)
 	@mkdir -p $(@D)
 	$(WASM_GO) -o $@ ./e2e/bench/emptyfilter
 	@touch $@
+
+bench-mesh: wasm weir envoy $(RATELIMIT) ## what a limit of scope mesh costs, beside envoyproxy/ratelimit on the same Redis (BENCH_SECONDS, BENCH_ROUNDS)
+	E2E_ENGINE=$${E2E_ENGINE:-binary} RATELIMIT_BIN=$(RATELIMIT) go test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e/benchmesh
+$(RATELIMIT):
+	GOBIN=$(@D) go install github.com/envoyproxy/ratelimit/src/service_cmd@$(RATELIMIT_VERSION)
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@set -e; grep -r --include='*_test.go' --exclude-dir=.cache -o '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \

@@ -19,6 +19,9 @@ import (
 
 // TestCacheUnderLoad: one answer for each request, one store a second for each key, and memory that stays level.
 func TestCacheUnderLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one engine is enough for this")
+	}
 	t.Parallel()
 	mixed, hot, paths := upstream.New(t), upstream.New(t), upstream.New(t)
 	w := start(t, fmt.Sprintf(`

@@ -22,6 +22,9 @@ import (
 // TestCacheAttacks goes through what an attacker tries: to be answered with what upstream said to somebody else, and to make
 // others be answered with what it said to him.
 func TestCacheAttacks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one engine is enough for this")
+	}
 	t.Parallel()
 	told := upstream.New(t)
 	told.Set(upstream.Status(500).Body("sorry"))
@@ -184,6 +187,9 @@ func private(t *testing.T, w *weir) {
 // TestCacheKeyConfusion asks for one thing right after another was stored, where the two differ in what a sloppy key
 // would lose. Envoy is told to leave paths as they are and to take long ones.
 func TestCacheKeyConfusion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one engine is enough for this")
+	}
 	t.Parallel()
 	u := upstream.New(t)
 	u.Set(upstream.Status(500).Body("sorry"))

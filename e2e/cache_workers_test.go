@@ -60,6 +60,9 @@ func TestCacheOverWorkersAndCrashes(t *testing.T) {
 // TestCacheOverReload: a new policy finds what was stored under the old one, unless it counts other headers as the key:
 // then nobody is served what was stored without them.
 func TestCacheOverReload(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one engine is enough for this")
+	}
 	t.Parallel()
 	u := upstream.New(t)
 	u.Set(upstream.Status(500))

@@ -2,23 +2,14 @@ package bench
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/envoy/render"
@@ -46,9 +37,9 @@ func measure(b *testing.B, rows []row) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		b.Fatal("wrk makes the load and is not installed; on Debian and Ubuntu: apt-get install wrk")
 	}
-	rounds, seconds := setting(b, "BENCH_ROUNDS", 5), setting(b, "BENCH_SECONDS", 5)
+	rounds, seconds := Setting(b, "BENCH_ROUNDS", 5), Setting(b, "BENCH_SECONDS", 5)
 	engine.Announce(os.Stdout)
-	upstream := startUpstream(b)
+	upstream := StartUpstream(b)
 	var all []*under
 	for _, r := range rows {
 		envoy := start(b, r, upstream)
@@ -61,7 +52,7 @@ func measure(b *testing.B, rows []row) {
 		u.turn(b, warmUpSeconds)
 		u.turns = nil
 	}
-	allBefore, stolenBefore, err := machineTime()
+	allBefore, stolenBefore, err := MachineTime()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -72,12 +63,12 @@ func measure(b *testing.B, rows []row) {
 			fmt.Printf("round %d/%d  %-36s %6.2f us\n", round+1, rounds, u.name, last.cpuMicros())
 		}
 	}
-	allAfter, stolenAfter, err := machineTime()
+	allAfter, stolenAfter, err := MachineTime()
 	if err != nil {
 		b.Fatal(err)
 	}
 	fmt.Printf("\n%s, %d CPUs, %s/%s; wrk with %d connections; 2 workers; median of %d rounds of %d s\n",
-		cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, connections, rounds, seconds)
+		CPUModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, connections, rounds, seconds)
 	// Above some percent, something else is running here or beside this machine: measure again.
 	fmt.Printf("stolen by the hypervisor meanwhile: %.1f %% of the CPU time\n\n", 100*float64(stolenAfter-stolenBefore)/float64(allAfter-allBefore))
 	results := make([]result, len(all))
@@ -87,18 +78,6 @@ func measure(b *testing.B, rows []row) {
 	if err := writeTable(os.Stdout, results); err != nil {
 		b.Fatal(err)
 	}
-}
-
-func setting(t testing.TB, name string, otherwise int) int {
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("%s: want a number from 1 on, got %q", name, text)
-	}
-	return n
 }
 
 // turn puts the row under load, measures it, checks that it was what we think it was, and adds it to turns.
@@ -161,7 +140,7 @@ func (u *under) answered() (completed, ok float64) {
 
 func (u *under) cpu(t testing.TB) time.Duration {
 	t.Helper()
-	used, err := cpuTime(u.pid)
+	used, err := CPUTime(u.pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +158,7 @@ func start(t testing.TB, r row, upstream render.Upstream) *engine.Envoy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changeManager(t, bootstrap, func(manager *hcmv3.HttpConnectionManager) {
+	ChangeManager(t, bootstrap, func(manager *hcmv3.HttpConnectionManager) {
 		weir, router := manager.GetHttpFilters()[0], manager.GetHttpFilters()[1]
 		manager.HttpFilters = []*hcmv3.HttpFilter{router}
 		if filter := r.filter(t, weir); filter != nil {
@@ -187,60 +166,4 @@ func start(t testing.TB, r row, upstream render.Upstream) *engine.Envoy {
 		}
 	})
 	return engine.Start(t, engine.Config{Bootstrap: bootstrap, LogLevel: "warning"})
-}
-
-// startUpstream starts an Envoy that answers everything by itself: the cheapest upstream there is, and always equally fast.
-func startUpstream(t testing.TB) render.Upstream {
-	t.Helper()
-	nowhere := render.Upstream{Name: cluster, Host: "127.0.0.1", Port: 1}
-	bootstrap, err := render.Bootstrap(render.Options{Policy: []byte(`{"clusters": {}}`), Upstreams: []render.Upstream{nowhere}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	changeManager(t, bootstrap, func(manager *hcmv3.HttpConnectionManager) {
-		manager.HttpFilters = manager.GetHttpFilters()[1:]
-		manager.GetRouteConfig().GetVirtualHosts()[0].Routes = []*routev3.Route{
-			direct("/4k", http.StatusOK, strings.Repeat("x", 4<<10)),
-			direct("/64k", http.StatusOK, strings.Repeat("x", 64<<10)),
-			direct("/fail", http.StatusServiceUnavailable, ""),
-			direct("/", http.StatusOK, `{"services": []}`),
-		}
-		manager.GetRouteConfig().MaxDirectResponseBodySizeBytes = wrapperspb.UInt32(64 << 10)
-	})
-	host, portText, err := net.SplitHostPort(engine.Start(t, engine.Config{Bootstrap: bootstrap, LogLevel: "warning"}).Addr(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return render.Upstream{Name: cluster, Host: host, Port: uint32(port)}
-}
-
-// direct is a route that Envoy answers by itself.
-func direct(prefix string, status uint32, body string) *routev3.Route {
-	return &routev3.Route{
-		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: prefix}},
-		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
-			Status: status,
-			Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}},
-		}},
-	}
-}
-
-// changeManager changes the HTTP connection manager of the one listener.
-func changeManager(t testing.TB, bootstrap *bootstrapv3.Bootstrap, change func(*hcmv3.HttpConnectionManager)) {
-	t.Helper()
-	filter := bootstrap.GetStaticResources().GetListeners()[0].GetFilterChains()[0].GetFilters()[0]
-	var manager hcmv3.HttpConnectionManager
-	if err := filter.GetTypedConfig().UnmarshalTo(&manager); err != nil {
-		t.Fatal(err)
-	}
-	change(&manager)
-	typed, err := anypb.New(&manager)
-	if err != nil {
-		t.Fatal(err)
-	}
-	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: typed}
 }

@@ -51,5 +51,5 @@ func isCached(t testing.TB, _ *engine.Envoy, answer *http.Response) {
 // fromCache counts by Weir's own metric.
 func fromCache(e *engine.Envoy) float64 {
 	stats := e.Prometheus()
-	return stats[`weir_responses_total{cluster="`+cluster+`",source="cache"}`] + stats[`weir_responses_total{cluster="`+cluster+`",source="stale_cache"}`]
+	return stats[`weir_responses_total{cluster="`+Cluster+`",source="cache"}`] + stats[`weir_responses_total{cluster="`+Cluster+`",source="stale_cache"}`]
 }

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// cpuTime is what a process used so far, user and system, on all its threads.
+// CPUTime is what a process used so far, user and system, on all its threads.
 //
 // It sums the run times in /proc/PID/task/*/schedstat, which the scheduler keeps in nanoseconds. utime and stime in
 // /proc/PID/stat count ticks of 10 ms, and the split between them is an estimate. A thread that ended takes its time along, but
 // Envoy's threads live as long as it does. https://docs.kernel.org/scheduler/sched-stats.html
-func cpuTime(pid int) (time.Duration, error) {
+func CPUTime(pid int) (time.Duration, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
 		return 0, err
@@ -42,10 +42,10 @@ func cpuTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// machineTime is what the machine's CPUs spent so far, in ticks: on everything together, idleness included, and on waiting for a
+// MachineTime is what the machine's CPUs spent so far, in ticks: on everything together, idleness included, and on waiting for a
 // hypervisor that ran something else ("steal"). A process's run time contains what was stolen from it, so numbers from a time with
 // much of it are too high. https://docs.kernel.org/filesystems/proc.html#miscellaneous-kernel-statistics-in-proc-stat
-func machineTime() (all, stolen int64, err error) {
+func MachineTime() (all, stolen int64, err error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, 0, err
@@ -75,8 +75,8 @@ func memoryKiB(pid int) (int64, error) {
 	return strconv.ParseInt(strings.TrimSuffix(value, " kB"), 10, 64)
 }
 
-// cpuModel names the machine's processor.
-func cpuModel() string {
+// CPUModel names the machine's processor.
+func CPUModel() string {
 	model, err := field("/proc/cpuinfo", "model name")
 	if err != nil {
 		return "unknown CPU"

@@ -41,8 +41,8 @@ const (
 	emptyFilter = "empty Go filter"
 )
 
-// cluster is the upstream's name in each Envoy, and in Weir's policies.
-const cluster = "aws_pricing"
+// Cluster is the upstream's name in each Envoy, and in Weir's policies.
+const Cluster = "aws_pricing"
 
 // rows is the table, from top to bottom.
 func rows() []row {
@@ -64,7 +64,7 @@ func rows() []row {
 
 // rules is a policy of one cluster.
 func rules(sections string) string {
-	return `{"clusters": {"` + cluster + `": {` + sections + `}}}`
+	return `{"clusters": {"` + Cluster + `": {` + sections + `}}}`
 }
 
 // quickstart has what the demo's policy has, with a limit that refuses nobody.
@@ -85,14 +85,14 @@ func empty(t testing.TB, weir *hcmv3.HttpFilter) *hcmv3.HttpFilter {
 	}
 	filter.GetConfig().Configuration = nil
 	filter.GetConfig().GetVmConfig().GetCode().GetLocal().Specifier = &corev3.DataSource_Filename{Filename: "build/empty.wasm"}
-	return httpFilter(t, "empty", &filter)
+	return HTTPFilter(t, "empty", &filter)
 }
 
 // localRateLimit is Envoy's own token bucket, with the limit of Weir's row.
 // https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/local_rate_limit_filter
 func localRateLimit(t testing.TB, _ *hcmv3.HttpFilter) *hcmv3.HttpFilter {
 	always := &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{Numerator: 100}}
-	return httpFilter(t, "envoy.filters.http.local_ratelimit", &localratelimitv3.LocalRateLimit{
+	return HTTPFilter(t, "envoy.filters.http.local_ratelimit", &localratelimitv3.LocalRateLimit{
 		StatPrefix:     "weir_bench",
 		TokenBucket:    &typev3.TokenBucket{MaxTokens: 1_000_000, TokensPerFill: wrapperspb.UInt32(1_000_000), FillInterval: durationpb.New(time.Second)},
 		FilterEnabled:  always,
@@ -100,7 +100,8 @@ func localRateLimit(t testing.TB, _ *hcmv3.HttpFilter) *hcmv3.HttpFilter {
 	})
 }
 
-func httpFilter(t testing.TB, name string, config proto.Message) *hcmv3.HttpFilter {
+// HTTPFilter is a filter with its configuration.
+func HTTPFilter(t testing.TB, name string, config proto.Message) *hcmv3.HttpFilter {
 	typed, err := anypb.New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -122,5 +123,5 @@ func isWeir(t testing.TB, _ *engine.Envoy, answer *http.Response) {
 
 // allowed counts by Weir's own metric.
 func allowed(e *engine.Envoy) float64 {
-	return e.WaitMetric(`weir_requests_total{cluster="`+cluster+`",decision="allowed"}`, engine.AtLeast(1))
+	return e.WaitMetric(`weir_requests_total{cluster="`+Cluster+`",decision="allowed"}`, engine.AtLeast(1))
 }

@@ -41,13 +41,13 @@ func TestTable(t *testing.T) {
 
 // A loop that takes a while on the wall takes at least most of it on the CPU.
 func TestCPUTime(t *testing.T) {
-	before, err := cpuTime(os.Getpid())
+	before, err := CPUTime(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		after, err := cpuTime(os.Getpid())
+		after, err := CPUTime(os.Getpid())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestMemory(t *testing.T) {
 }
 
 func TestMachineTime(t *testing.T) {
-	all, stolen, err := machineTime()
+	all, stolen, err := MachineTime()
 	if err != nil || all <= 0 || stolen < 0 || stolen > all {
 		t.Errorf("got %d ticks, %d stolen, %v", all, stolen, err)
 	}

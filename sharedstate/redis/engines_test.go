@@ -41,15 +41,27 @@ func onEngines(t *testing.T, test func(t *testing.T, e *engine)) {
 	})
 }
 
-// startServer starts a redis-server that ends with the test, or with its process.
-func startServer(t *testing.T, path string) string {
+// startServer starts a redis-server.
+func startServer(t *testing.T, path string) (addr string) {
+	port := freePort(t)
+	start(t, exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()))
+	return net.JoinHostPort("127.0.0.1", port)
+}
+
+func freePort(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(port)
+}
+
+// start starts a child that ends with the test, or with its process.
+func start(t *testing.T, cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started, done := make(chan error), make(chan struct{})
 	go func() { // the kernel takes the thread that forked it for the parent
@@ -69,12 +81,11 @@ func startServer(t *testing.T, path string) string {
 		_ = cmd.Process.Kill()
 		<-done
 	})
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 func dial(t *testing.T, addr string) *goredis.Client {
 	c := goredis.NewClient(&goredis.Options{Addr: addr, DisableIdentity: true, MaxRetries: -1})
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	deadline := time.Now().Add(10 * time.Second)
 	for c.Ping(context.Background()).Err() != nil {
 		if time.Now().After(deadline) {

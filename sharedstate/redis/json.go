@@ -89,10 +89,10 @@ func (j *reader) text() string {
 		}
 		c := j.b[j.at]
 		j.at++
-		switch {
-		case c == '"':
+		switch c {
+		case '"':
 			return strings.ToValidUTF8(string(kept), "\uFFFD")
-		case c == '\\':
+		case '\\':
 			kept = j.escape(kept)
 		default:
 			kept = append(kept, c)

@@ -9,14 +9,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-const start = 1_764_000_000 * second
+const began int64 = 1_764_000_000 * second
 
 // TestMoments are records at certain moments, in milliseconds.
 func TestMoments(t *testing.T) {
 	window := NewSlidingWindow(10, time.Second, 100*time.Millisecond)
 	bucket := NewTokenBucket(21, 100, 100*time.Millisecond) // 100 ms x 100/s: holds 11
 	used := func(number, grantedAt int64, uses ...Use) Settlement {
-		s := Settlement{Number: number, At: start + grantedAt*1000, Len: len(uses)}
+		s := Settlement{Number: number, At: began + grantedAt*1000, Len: len(uses)}
 		if grantedAt < 0 {
 			s.At = 0
 		}
@@ -86,7 +86,7 @@ func TestMoments(t *testing.T) {
 				e.clear(t)
 				for _, s := range tc.steps {
 					a := &Ask{Holder: "h", Number: s.number, Proxy: "p", Need: s.need, Want: s.want, Settled: s.settled}
-					r := e.ask(t, tc.limit, NewPlace("weir:", "a"), a, start+s.at*1000)
+					r := e.ask(t, tc.limit, NewPlace("weir:", "a"), a, began+s.at*1000)
 					if r.Granted != s.granted || r.Remaining != s.left || r.RetryAfter.Round(time.Millisecond) != time.Duration(s.retryMs)*time.Millisecond {
 						t.Fatalf("at %d ms: got %+v, want granted %d, left %d, retry after %d ms", s.at, r, s.granted, s.left, s.retryMs)
 					}
@@ -114,7 +114,7 @@ func TestLargeLimitsCountALittleLonger(t *testing.T) {
 				}
 				return sum
 			}
-			now := int64(start)
+			now := began
 			var settled []Settlement
 			for number := range rapid.Int64Range(1, 60).Draw(rt, "calls") {
 				now += rapid.Int64Range(0, w/10).Draw(rt, "step")
@@ -146,7 +146,7 @@ func TestKeys(t *testing.T) {
 					t.Helper()
 					number++
 					a := &Ask{Holder: "h", Number: number, Proxy: "p", Need: 1, Want: 1, Settled: settled}
-					r := e.ask(t, l, NewKeyedPlace("weir:", "a", key, 3), a, start+at*1000)
+					r := e.ask(t, l, NewKeyedPlace("weir:", "a", key, 3), a, began+at*1000)
 					if r.Granted != want {
 						t.Fatalf("%s at %d ms: got %+v, want %d granted", key, at, r, want)
 					}
@@ -192,8 +192,8 @@ func TestProxiesThatLive(t *testing.T) {
 			at    int64 // s
 			proxy string
 			want  int64
-		}{{0, "a", 1}, {1, "b", 2}, {2, "a", 2}, {3, "c", 3}, {11, "d", 4}, {12, "b", 4}, {13, "f", 4}, {40, "e", 1}} {
-			r := e.ask(t, l, p, &Ask{Holder: "h", Number: int64(i) + 1, Proxy: tc.proxy}, start+tc.at*second)
+		}{{0, "a", 1}, {1, "b", 2}, {2, "a", 2}, {3, "c", 3}, {11, "d", 3}, {12, "b", 3}, {13, "f", 3}, {40, "e", 1}} {
+			r := e.ask(t, l, p, &Ask{Holder: "h", Number: int64(i) + 1, Proxy: tc.proxy}, began+tc.at*second)
 			if r.Live != tc.want {
 				t.Errorf("at %d s: %d live, want %d", tc.at, r.Live, tc.want)
 			}
@@ -225,7 +225,7 @@ func TestRecordsThatAreTorn(t *testing.T) {
 				number := int64(0)
 				ask := func(at int64) Reply {
 					number++
-					return e.ask(t, tc.limit, p, &Ask{Holder: "h", Number: number, Proxy: "p", Need: 4, Want: 4}, start+at*1000)
+					return e.ask(t, tc.limit, p, &Ask{Holder: "h", Number: number, Proxy: "p", Need: 4, Want: 4}, began+at*1000)
 				}
 				if r := ask(0); r.Granted < 3 {
 					t.Fatalf("%+v", r)

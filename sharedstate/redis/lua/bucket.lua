@@ -1,7 +1,7 @@
 -- token_bucket: a level, and leases that may still give something back.
 -- ARGV  11 capacity in nano-tokens  12 refill in micro-tokens a second
 --
--- state: l level in nano-tokens, a the time it was true at, r tokens given back so far
+-- state: l level in nano-tokens, a the time it was true at, r tokens given back so far, parts of one as one
 -- counts: lease -> "tokens, level after the grant, tokens given back before it, time of the grant"; entries: when it is
 -- forgotten. What is given back is less than what wasn't used where the bucket may have overflowed had it never been
 -- granted: see the package's comment.
@@ -49,10 +49,10 @@ local function settle(r, b, list)
       gone[#gone + 1] = s.lease
       local tokens, level, before, at = string.match(counts[i], '^(%d+) (%d+) (%d+) (%d+)$')
       local highest = level + inflow(math.max(now - at, 0)) + 1 + (b.back - before) * nano
-      local back = math.min(tokens - s.used, math.floor((capacity - highest) / nano))
+      local back = math.min((tokens - s.used) * nano, capacity - highest)
       if back > 0 then
-        b.level = math.min(b.level + back * nano, capacity)
-        b.back = b.back + back
+        b.level = math.min(b.level + back, capacity)
+        b.back = b.back + math.ceil(back / nano)
       end
     else
       unknown[#unknown + 1] = s

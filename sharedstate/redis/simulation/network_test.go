@@ -8,17 +8,14 @@ import (
 const (
 	milli  = int64(time.Millisecond)
 	second = int64(time.Second)
-
-	// service is how long Redis is busy with one call; it does one at a time.
-	service = int64(50 * time.Microsecond)
 )
 
 // network is what lies between the workers and Redis.
 type network struct {
-	loss  float64 // of messages, each way
-	late  float64 // of messages, each way: 10 to 200 ms more, where the timeout is 50
-	pause bool    // Redis stops for 0.2 to 2 s, every 3 s on average
-	dice  *rand.Rand
+	loss float64 // of messages, each way
+	late float64 // of messages, each way: 10 to 200 ms more, where the timeout is 50
+	busy int64   // how long Redis is with one call; it does one at a time
+	dice *rand.Rand
 }
 
 // lost says whether a message is.
@@ -36,13 +33,16 @@ func (n *network) delay() int64 {
 	return d
 }
 
-// pauses lets Redis stop now and then. What has come by then, and comes meanwhile, is answered afterwards, in its order.
-func (m *mesh) pauses() {
-	m.clock.after(int64(m.dice.ExpFloat64()*3*float64(second)), func() {
-		length := 200*milli + m.dice.Int64N(1800*milli)
-		m.free = max(m.free, m.clock.now) + length
-		m.clock.after(length, m.pauses)
-	})
+// pauses are how long Redis stops, from one time to the next: every 4 s.
+var pauses = [...]int64{200 * milli, 500 * milli, second, 2 * second}
+
+const pauseEvery = 4 * second
+
+// pause lets Redis stop for the i-th time. What has come by then, and comes meanwhile, is answered afterwards, in its order.
+func (m *mesh) pause(i int) {
+	length := pauses[i%len(pauses)]
+	m.free = max(m.free, m.clock.now) + length
+	m.clock.after(pauseEvery, func() { m.pause(i + 1) })
 }
 
 // send carries a call to Redis and its answer back. arrived runs at Redis and makes the answer; answered runs where the answer comes
@@ -53,11 +53,11 @@ func (m *mesh) send(arrived func() (answered func())) {
 	}
 	m.clock.after(m.network.delay(), func() {
 		start := max(m.clock.now, m.free)
-		m.free = start + service
+		m.free = start + m.network.busy
 		m.clock.after(start-m.clock.now, func() {
 			answered := arrived()
 			if !m.network.lost() {
-				m.clock.after(service+m.network.delay(), answered)
+				m.clock.after(m.network.busy+m.network.delay(), answered)
 			}
 		})
 	})

@@ -17,15 +17,16 @@ type rule struct {
 	name     string
 	rate     float64 // what it comes to a second
 	warm     int64   // until it is as it stays
-	measured int64   // how long it is looked at
+	measured int64   // how long it is looked at: whole windows, as a full window is admitted in bursts of its own length
+	quick    int64   // … in an ordinary test
 	limit    *redis.Limit
 	best     func(m *mesh) ideal
 	burst    float64 // of a bucket; 0: it is a window
 }
 
-func window(name string, limit int64, window time.Duration, warm, measured int64) rule {
+func window(name string, limit int64, window time.Duration, warm, measured, quick int64) rule {
 	return rule{
-		name: name, rate: float64(limit) / window.Seconds(), warm: warm, measured: measured,
+		name: name, rate: float64(limit) / window.Seconds(), warm: warm, measured: measured, quick: quick,
 		limit: redis.NewSlidingWindow(limit, window, 500*time.Millisecond),
 		best:  func(*mesh) ideal { return newExactWindow(limit, int64(window)) },
 	}
@@ -33,7 +34,7 @@ func window(name string, limit int64, window time.Duration, warm, measured int64
 
 func bucket(name string, burst int64, rate float64) rule {
 	return rule{
-		name: name, rate: rate, warm: 4 * second, measured: 10 * second, burst: float64(burst),
+		name: name, rate: rate, warm: 4 * second, measured: 10 * second, quick: 3 * second, burst: float64(burst),
 		limit: redis.NewTokenBucket(burst, rate, 500*time.Millisecond),
 		best:  func(*mesh) ideal { return &exactBucket{burst: float64(burst), rate: rate, level: float64(burst)} },
 	}
@@ -42,7 +43,7 @@ func bucket(name string, burst int64, rate float64) rule {
 func adaptive(name string, limit int64) rule {
 	c := ratelimit.AdaptiveConfig{Threshold: 0.8, Backoff: 0.7, Recovery: 1.2, Interval: 2 * time.Second, MinSamples: 10}
 	return rule{
-		name: name, rate: float64(limit), warm: 4 * second, measured: 18 * second,
+		name: name, rate: float64(limit), warm: 4 * second, measured: 18 * second, quick: 6 * second,
 		limit: redis.NewAdaptive(limit, time.Second, 500*time.Millisecond, c),
 		best:  func(m *mesh) ideal { return newPure(m, ratelimit.NewAdaptive(limit, time.Second, c)) },
 	}
@@ -50,10 +51,10 @@ func adaptive(name string, limit int64) rule {
 
 // rules are the limits of the table; the ttl of leases is the default, 500 ms, and never more than a tenth of the window.
 var rules = []rule{
-	window("50/s", 50, time.Second, 4*second, 20*second),
-	window("1,000/s", 1000, time.Second, 4*second, 10*second),
-	window("20,000/s", 20000, time.Second, 2*second, 4*second),
-	window("100/min", 100, time.Minute, 120*second, 180*second),
+	window("50/s", 50, time.Second, 4*second, 20*second, 5*second),
+	window("1,000/s", 1000, time.Second, 3*second, 10*second, 2*second),
+	window("20,000/s", 20000, time.Second, 2*second, 4*second, second),
+	window("100/min", 100, time.Minute, 120*second, 180*second, 60*second),
 	bucket("bucket 100, 50/s", 100, 50),
 	bucket("bucket 2,000, 1,000/s", 2000, 1000),
 	adaptive("adaptive 500/s", 500),
@@ -87,14 +88,15 @@ type scenario struct {
 	load    float64 // what is offered, times the limit
 	seed    uint64
 	redis   caller // nil: a server
-	scale   float64
+	brief   bool   // measured for as long as in an ordinary test
+	keyed   bool   // the limit is that of one key
 }
 
 func (s *scenario) String() string {
 	return fmt.Sprintf("%s, %s, %d proxies, seed %d", s.rule.name, s.condition.name, s.proxies, s.seed)
 }
 
-// result is what the table says of a run.
+// results is what the table says of a run.
 type results struct {
 	tooMany            int
 	ofLimit, ofIdeal   float64 // admitted, of the less of limit and offer, and of what the ideal admits
@@ -114,13 +116,22 @@ func (s *scenario) run(t testing.TB) results {
 	dice := rand.New(rand.NewPCG(s.seed, 6))
 	m := &mesh{
 		dice: dice, redis: s.redis, limit: s.limit, keys: redis.NewPlace("weir:", "a"),
-		network: network{loss: s.loss, late: s.late, pause: s.pause, dice: dice},
+		network: network{loss: s.loss, late: s.late, busy: int64(*busy), dice: dice},
 		config:  lease.Config{MaxWaiters: maxWaiting},
+	}
+	if s.keyed {
+		m.keys = redis.NewKeyedPlace("weir:", "a", "k", 3)
 	}
 	if m.redis == nil {
 		m.redis = newServer()
 	}
-	warm, end := int64(float64(s.warm)*s.scale), int64(float64(s.warm+s.measured)*s.scale)
+	warm, end := s.warm, s.warm+s.measured
+	if s.pause {
+		end = max(end, warm+int64(len(pauses))*pauseEvery)
+	}
+	if s.brief {
+		end = s.warm + s.quick
+	}
 	if s.limit.Adaptive() { // the middle third of the time is bad
 		third := (end - warm) / 3
 		m.healthy = func(now int64) float64 {
@@ -142,7 +153,7 @@ func (s *scenario) run(t testing.TB) results {
 		}
 	}
 	if s.pause {
-		m.pauses()
+		m.clock.after(warm+second/2, func() { m.pause(0) })
 	}
 	m.clock.run(end)
 	if m.broken != nil {
