@@ -117,6 +117,9 @@ func (p *plugin) newPlan(cluster string) (plan *flow.Plan) {
 	}
 	if len(p.plans) >= maxPlans {
 		clear(p.plans)
+		if p.mesh != nil {
+			p.mesh.Forget()
+		}
 	}
 	p.plans[cluster] = plan
 	return plan

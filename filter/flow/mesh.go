@@ -18,7 +18,7 @@ const TickEvery = 20 * time.Millisecond
 const giveUp = time.Second
 
 // keysPerTick is how many holders of one limit's keys are looked at in a tick.
-const keysPerTick = 64
+const keysPerTick = 256
 
 // Bridge is the way out: to Redis, and back to the streams that wait for it.
 type Bridge interface {
@@ -306,6 +306,9 @@ func (m *Mesh) forget(q *queue) {
 		delete(m.queues, q.holder)
 	}
 }
+
+// Forget lets go of all limits, whose plans are made anew: what they hold counts in Redis until it expires.
+func (m *Mesh) Forget() { m.limits = nil }
 
 // Name is this mesh's, and no other's in this process or any other.
 func (m *Mesh) Name() string { return m.name }

@@ -30,7 +30,11 @@ type Member struct {
 	at    int // in order
 }
 
-// NewSet is a set for a cluster's limit whose max_keys are maxKeys, of which a worker holds as many.
+// maxMembers is how many keys of one limit a worker holds leases for at a time, whatever max_keys says: 12 MB of
+// holders. A key's holder is let go when its lease is over and that is told, within a second or so.
+const maxMembers = 8192
+
+// NewSet is a set for a cluster's limit whose max_keys are maxKeys, of which a worker holds as many, up to maxMembers.
 func NewSet(w *Worker, limit *redis.Limit, config Config, prefix, cluster string, maxKeys int) *Set {
 	s := &Set{
 		w: w, limit: limit, config: config, prefix: prefix, cluster: cluster, maxKeys: max(maxKeys, 1),
@@ -46,7 +50,7 @@ func (s *Set) Get(key sharedstate.Fingerprint) *Member {
 	if m := s.members[key]; m != nil {
 		return m
 	}
-	if len(s.members) >= s.maxKeys {
+	if len(s.members) >= min(s.maxKeys, maxMembers) {
 		return &s.over
 	}
 	m := s.recycled()
