@@ -17,7 +17,7 @@ func (x *Exchange) Keep(headers Headers, ended bool, now, wall int64) {
 	x.keeps = false
 	c, k := x.plan.cached, &x.request.Cache
 	answer, ok := c.rules.Answer(headers, x.ending.status, wall, x.took)
-	if !ok || !(ended || answer.Delimited) {
+	if !ok || (!ended && !answer.Delimited) {
 		return
 	}
 	limit := c.maxBody

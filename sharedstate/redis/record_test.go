@@ -80,6 +80,13 @@ func TestMoments(t *testing.T) {
 			{at: 50, number: 2, settled: []Settlement{used(1, 0)}, left: 11}, // 6 + 5 came in: none of the 5 fits on top
 			{at: 50, number: 3, want: 11, need: 11, granted: 11, retryMs: 10},
 		}},
+		{"nor what would have, for what others gave back", bucket, []step{
+			{at: 0, number: 1, want: 5, need: 5, granted: 5, left: 6},
+			{at: 0, number: 2, want: 6, need: 6, granted: 6, retryMs: 10},
+			{at: 10, number: 3, settled: []Settlement{used(1, 0)}, left: 5}, // 1 came in, 4 of the 5 fit on top of 6 + 1
+			{at: 50, number: 4, want: 9, need: 9, granted: 9, retryMs: 10},
+			{at: 50, number: 5, settled: []Settlement{used(2, 0)}, left: 2}, // without the first two, it would have had 11 - 9
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			onEngines(t, func(t *testing.T, e *engine) {

@@ -4,6 +4,6 @@ package redis
 const (
 	slidingWindowSHA = "a4fc1006df15e8fe162a5b4653c32eaa048f7646"
 	adaptiveSHA      = "e6b0b7b8bd590a899e6d4c267db7a6899571ff88"
-	tokenBucketSHA   = "54963feb84e5f3baddf3e68f19750aaac699cf02"
+	tokenBucketSHA   = "9e331366358858f61f020ee5f1cb18f655efc403"
 	resetSHA         = "600f4486e2ea6f9a613503078c68c0038af83d6e"
 )

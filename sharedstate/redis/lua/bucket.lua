@@ -48,7 +48,7 @@ local function settle(r, b, list)
     if counts[i] then
       gone[#gone + 1] = s.lease
       local tokens, level, before, at = string.match(counts[i], '^(%d+) (%d+) (%d+) (%d+)$')
-      local highest = level + inflow(math.max(now - at, 0)) + 1 + (b.back - before) * nano
+      local highest = level + inflow(math.max(now - at, 0)) + (b.back - before) * nano
       local back = math.min((tokens - s.used) * nano, capacity - highest)
       if back > 0 then
         b.level = math.min(b.level + back, capacity)

@@ -34,7 +34,7 @@ func window(name string, limit int64, window time.Duration, warm, measured, quic
 
 func bucket(name string, burst int64, rate float64) rule {
 	return rule{
-		name: name, rate: rate, warm: 4 * second, measured: 10 * second, quick: 3 * second, burst: float64(burst),
+		name: name, rate: rate, warm: 4 * second, measured: 10 * second, quick: second, burst: float64(burst),
 		limit: redis.NewTokenBucket(burst, rate, 500*time.Millisecond),
 		best:  func(*mesh) ideal { return &exactBucket{burst: float64(burst), rate: rate, level: float64(burst)} },
 	}
@@ -43,7 +43,7 @@ func bucket(name string, burst int64, rate float64) rule {
 func adaptive(name string, limit int64) rule {
 	c := ratelimit.AdaptiveConfig{Threshold: 0.8, Backoff: 0.7, Recovery: 1.2, Interval: 2 * time.Second, MinSamples: 10}
 	return rule{
-		name: name, rate: float64(limit), warm: 4 * second, measured: 18 * second, quick: 6 * second,
+		name: name, rate: float64(limit), warm: 4 * second, measured: 18 * second, quick: 3 * second,
 		limit: redis.NewAdaptive(limit, time.Second, 500*time.Millisecond, c),
 		best:  func(m *mesh) ideal { return newPure(m, ratelimit.NewAdaptive(limit, time.Second, c)) },
 	}
@@ -52,7 +52,7 @@ func adaptive(name string, limit int64) rule {
 // rules are the limits of the table; the ttl of leases is the default, 500 ms, and never more than a tenth of the window.
 var rules = []rule{
 	window("50/s", 50, time.Second, 4*second, 20*second, 5*second),
-	window("1,000/s", 1000, time.Second, 3*second, 10*second, 2*second),
+	window("1,000/s", 1000, time.Second, 3*second, 10*second, second),
 	window("20,000/s", 20000, time.Second, 2*second, 4*second, second),
 	window("100/min", 100, time.Minute, 120*second, 180*second, 60*second),
 	bucket("bucket 100, 50/s", 100, 50),
