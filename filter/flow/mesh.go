@@ -83,8 +83,8 @@ type queue struct {
 	place   *redis.Place
 	limit   *meshLimit
 	waiting []*Exchange
-	due     bool // a call is
-	out     bool // one is out
+	due     bool  // a call is
+	out     int64 // the number of the one that is out, 0: none is
 }
 
 // call is a request that is out.
@@ -96,8 +96,9 @@ type call struct {
 
 // part is what a call asks for one holder.
 type part struct {
-	queue *queue
-	ask   *redis.Ask
+	queue  *queue
+	number int64
+	ask    *redis.Ask // the holder's: that of this call as long as queue.out is its number
 }
 
 // NewMesh joins the mesh. The holder's name is this worker's, and nobody's again: a reload's is another one.
@@ -119,10 +120,10 @@ func NewMesh(conf *policy.Redis, w *Worker, bridge Bridge, observer RedisObserve
 	return m
 }
 
-// keySeed is what keys are hashed with. All proxies must do it alike, so it is made of what they have in common; where they
-// have a token, nobody outside can choose keys that meet.
+// keySeed is what keys are hashed with. All proxies must do it alike, also while a token is being replaced, so it is no
+// secret. Who could choose keys that meet would share a limit with somebody whose key he could as well have sent.
 func (m *Mesh) keySeed() (seed [2]uint64) {
-	seed[0], seed[1] = siphash.Hash128(0x5765_6972, 1, []byte("weir keys\x00"+m.conf.KeyPrefix+"\x00"+m.conf.Token))
+	seed[0], seed[1] = siphash.Hash128(0x5765_6972, 1, []byte("weir keys\x00"+m.conf.KeyPrefix))
 	return seed
 }
 
@@ -159,8 +160,8 @@ func (m *Mesh) Calls(now int64) {
 		ask, answer, ok := q.holder.Ask(now)
 		m.deliver(q, answer, now)
 		if ok {
-			q.out = true
-			parts = append(parts, part{q, ask})
+			q.out = ask.Number
+			parts = append(parts, part{q, ask.Number, ask})
 		} else {
 			m.forget(q)
 		}
@@ -200,8 +201,16 @@ func (m *Mesh) Answered(id uint32, status int, body []byte, now int64) {
 		return
 	}
 	delete(m.out, id)
-	for len(m.commands) < len(c.parts) { // they only count, for the dialect
-		m.commands = append(m.commands, redis.Command{})
+	name := "EVALSHA"
+	if c.source {
+		name = "EVAL"
+	}
+	for i := range c.parts { // a dialect looks for as many answers, by the commands' names
+		if i == len(m.commands) {
+			m.commands = append(m.commands, redis.Command{})
+		}
+		m.commands[i].Clear()
+		m.commands[i].Text(name)
 	}
 	var err error
 	m.results, err = m.read(status, body, m.commands[:len(c.parts)])
@@ -211,6 +220,11 @@ func (m *Mesh) Answered(id uint32, status int, body []byte, now int64) {
 	var unknown []part
 	for i := range c.parts {
 		p := &c.parts[i]
+		if p.queue.out != p.number { // it was given up, and another call of the same holder is out
+			m.observer.Called(err, time.Duration(now-c.sent))
+			m.observer.Leased(LeaseLate)
+			continue
+		}
 		failed := err
 		var reply redis.Reply
 		if failed == nil {
@@ -246,10 +260,10 @@ func (m *Mesh) read(status int, body []byte, commands []redis.Command) ([]redis.
 
 func (m *Mesh) replied(p *part, reply redis.Reply, now int64) {
 	q := p.queue
-	q.out = false
+	q.out = 0
 	m.worker.knowsLive(q.limit.plan.cluster, reply.Live)
 	wanted := p.ask.Want
-	answer := q.holder.Reply(p.ask.Number, reply, now)
+	answer := q.holder.Reply(p.number, reply, now)
 	switch {
 	case answer.Late:
 		m.observer.Leased(LeaseLate)
@@ -266,8 +280,8 @@ func (m *Mesh) replied(p *part, reply redis.Reply, now int64) {
 
 func (m *Mesh) lost(p *part, now int64) {
 	m.observer.Leased(LeaseLost)
-	p.queue.out = false
-	m.deliver(p.queue, p.queue.holder.Fail(p.ask.Number, now), now)
+	p.queue.out = 0
+	m.deliver(p.queue, p.queue.holder.Fail(p.number, now), now)
 	m.forget(p.queue)
 }
 
@@ -302,7 +316,7 @@ func (m *Mesh) resume(q *queue, v lease.Verdict, now int64) {
 
 // forget lets go of a queue that nobody needs.
 func (m *Mesh) forget(q *queue) {
-	if len(q.waiting) == 0 && !q.due && !q.out {
+	if len(q.waiting) == 0 && !q.due && q.out == 0 {
 		delete(m.queues, q.holder)
 	}
 }
@@ -319,8 +333,10 @@ func (m *Mesh) Tick(now int64) {
 		if now-c.sent > int64(giveUp+4*m.conf.Timeout) { // the holders gave it up long ago
 			delete(m.out, id)
 			for i := range c.parts {
-				c.parts[i].queue.out = false
-				m.forget(c.parts[i].queue)
+				if p := &c.parts[i]; p.queue.out == p.number {
+					p.queue.out = 0
+					m.forget(p.queue)
+				}
 			}
 		}
 	}

@@ -66,26 +66,32 @@ func (m *member) answer() {
 	m.Helper()
 	m.redis.SetTime(time.Unix(1_800_000_000, m.now))
 	for len(m.calls) > 0 {
-		for id, body := range m.calls {
-			delete(m.calls, id)
-			var words []any
-			if err := json.Unmarshal(body, &words); err != nil {
-				m.Fatalf("%v: %s", err, body)
-			}
-			status, out := 200, map[string]any{}
-			result, err := m.client.Do(context.Background(), words...).Result()
-			if err != nil {
-				status, out["error"] = 400, err.Error()
-			} else {
-				out["result"] = result
-			}
-			text, err := json.Marshal(out)
-			if err != nil {
-				m.Fatal(err)
-			}
-			m.mesh.Answered(id, status, text, m.now)
+		for id := range m.calls {
+			m.answerOne(id)
 		}
 	}
+}
+
+func (m *member) answerOne(id uint32) {
+	m.Helper()
+	body := m.calls[id]
+	delete(m.calls, id)
+	var words []any
+	if err := json.Unmarshal(body, &words); err != nil {
+		m.Fatalf("%v: %s", err, body)
+	}
+	status, out := 200, map[string]any{}
+	result, err := m.client.Do(context.Background(), words...).Result()
+	if err != nil {
+		status, out["error"] = 400, err.Error()
+	} else {
+		out["result"] = result
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.mesh.Answered(id, status, text, m.now)
 }
 
 // lose ends the calls that are out without an answer.
@@ -99,7 +105,11 @@ func (m *member) lose() {
 // join starts a proxy whose limit Redis keeps.
 func join(t *testing.T, server *miniredis.Miniredis, rules, conf string) *member {
 	t.Helper()
-	document, err := policy.Decode([]byte(`{"clusters":{"aws":`+rules+`},"redis":{"dialect":"upstash"`+conf+`}}`), func(string) (string, bool) { return "", false })
+	if !strings.Contains(conf, "dialect") {
+		conf = `,"dialect":"upstash"` + conf
+	}
+	conf = conf[1:]
+	document, err := policy.Decode([]byte(`{"clusters":{"aws":`+rules+`},"redis":{`+conf+`}}`), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +315,67 @@ func TestMeshCallbacksThatComeTwiceOrNever(t *testing.T) {
 	m.mesh.Tick(m.now)
 	if got := strings.Join(m.resumed, ", "); got != "1 on, 2 on" {
 		t.Errorf("resumed: %s", got)
+	}
+}
+
+// TestMeshLateAnswers has an answer to a call that was given up come while the next one is out, and a request waits for
+// that.
+func TestMeshLateAnswers(t *testing.T) {
+	m := join(t, miniredis.RunT(t), fmt.Sprintf(meshed, 5, ""), "")
+	m.asks(1)
+	m.mesh.Calls(m.now)
+	m.answer() // so the script is known
+	m.now += 3000 * ms
+	m.mesh.Tick(m.now)
+	m.answer()
+	m.resumed = nil
+
+	m.asks(2)
+	m.mesh.Calls(m.now)
+	first := m.last
+	m.now += 110 * ms
+	m.mesh.Tick(m.now) // twice the timeout: given up
+	m.asks(3)
+	m.mesh.Calls(m.now)
+	if m.last == first {
+		t.Fatal("no second call")
+	}
+	m.redis.SetTime(time.Unix(1_800_000_000, m.now))
+	m.answerOne(first)
+	if got := strings.Join(m.resumed, ", "); got != "2 on" {
+		t.Fatalf("resumed: %s; want the first by its share, and the second to wait for its own call", got)
+	}
+	m.answerOne(m.last) // which the tick had sent, to settle: what waits is told to ask for itself
+	m.mesh.Calls(m.now)
+	m.answer()
+	if got := strings.Join(m.resumed, ", "); got != "2 on, 3 on" {
+		t.Errorf("resumed: %s; somebody waits for ever", got)
+	}
+	if m.results["late"] != 1 {
+		t.Errorf("results: %v", m.results)
+	}
+}
+
+// TestMeshByWebdis has two calls out whose commands have different names, which Webdis's answers repeat.
+func TestMeshByWebdis(t *testing.T) {
+	m := join(t, nil, `{"rate_limit":{"requests":5,"window_size":"1s","scope":"mesh","key":[{"header":"x-user"}]}}`, `,"dialect":"webdis"`)
+	for stream, user := range []string{"a", "b"} {
+		m.begin(flow.Request{Stream: uint32(stream + 1), Key: m.plan.Fingerprint(pairs{{"x-user", user}}, "")})
+	}
+	m.mesh.Calls(m.now)
+	if len(m.calls) != 2 {
+		t.Fatalf("%d calls; Webdis takes one command at a time", len(m.calls))
+	}
+	words := func(id uint32) []string { return strings.Split(string(m.calls[id]), "/") }
+	const numberAt = 4 + 8 // EVALSHA, sha, 8, the keys; the holder; then the number
+	m.mesh.Answered(1, 200, []byte(`{"EVALSHA":[false,"NOSCRIPT No matching script."]}`), m.now)
+	number := words(2)[numberAt]
+	m.mesh.Answered(2, 200, []byte(`{"EVALSHA":[`+number+`,1800000000000000,1,0,4,5,1,0]}`), m.now)
+	if got := words(3)[0]; got != "EVAL" {
+		t.Fatalf("after NOSCRIPT: %s", got)
+	}
+	if got := strings.Join(m.resumed, ", "); got != "2 on" || m.results["failed"] != 0 {
+		t.Errorf("resumed: %s, results %v", got, m.results)
 	}
 }
 

@@ -104,12 +104,12 @@ func (h *Holder) accept(r redis.Reply, sent int64) {
 }
 
 // pause notes that nothing is left. Then the next call comes with the next token, 5 ms from now at least and 1 s at
-// most (others may give back), and a little later: by up to 5 ms for each proxy, so that many proxies do not come all at once, nor more
+// most (others may give back), and a little later: by up to 5 ms for each proxy, 100 ms at most, so that many proxies do not come all at once, nor more
 // often than they can get something.
 func (h *Holder) pause(r redis.Reply, now int64) {
 	wait := max(int64(r.RetryAfter), 1)
 	h.nextToken = now + wait
-	spread := h.w.below(min(r.Live*shortestPause, longestPause))
+	spread := h.w.below(min(r.Live*shortestPause, longestPause/10))
 	h.notBefore = now + min(max(wait, shortestPause), longestPause) + spread
 }
 

@@ -30,7 +30,7 @@ func (s GateState) String() string { return [...]string{"open", "closed", "probi
 const (
 	threshold   = 2
 	firstWait   = int64(100 * time.Millisecond)
-	longestWait = int64(5 * time.Second)
+	longestWait = int64(500 * time.Millisecond) // nobody waits for a probe, and after a pause every wait is time without Redis
 )
 
 // State is the gate's at time now, in nanoseconds of a monotonic clock.

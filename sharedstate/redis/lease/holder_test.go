@@ -195,7 +195,7 @@ func TestDown(t *testing.T) {
 			h.Fail(a.Number, now)
 		}
 	}
-	if waited != threshold || probes < 5 || probes > 12 {
+	if waited != threshold || probes < 30 || probes > 45 {
 		t.Fatalf("%d waited, %d probes in 20 s", waited, probes)
 	}
 	for ; ; now += ms { // back

@@ -9,7 +9,7 @@ import (
 type Worker struct {
 	holder, proxy string
 	timeout       int64
-	last          int64 // number of the last call
+	last          int64 // number of the last call. The first is any: Webdis 0.1.9 was seen to give a reply to another caller
 	random        uint64
 	gate          Gate
 }
@@ -18,7 +18,9 @@ type Worker struct {
 // is another one. proxy is the name that all workers of a proxy have in common. timeout is that of a call to Redis. seed is
 // any random number.
 func NewWorker(holder, proxy string, timeout time.Duration, seed uint64) *Worker {
-	return &Worker{holder: holder, proxy: proxy, timeout: max(int64(timeout), int64(time.Millisecond)), random: seed}
+	w := &Worker{holder: holder, proxy: proxy, timeout: max(int64(timeout), int64(time.Millisecond)), random: seed}
+	w.last = w.below(1 << 52) // and 2^52 more fit into what Lua holds exactly
+	return w
 }
 
 // Gate says whether Redis is called.
