@@ -1,6 +1,10 @@
 package lease
 
-import "github.com/weir-mesh/weir/sharedstate/redis"
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/sharedstate/redis"
+)
 
 // Ask is the call that is due, where there is one (ok), to be sent at once: now is its lease's start. Where Redis must not be
 // called after all, those who wait for it have failed. The Ask is good until the next one, so it may be sent again, with the
@@ -104,12 +108,12 @@ func (h *Holder) accept(r redis.Reply, sent int64) {
 }
 
 // pause notes that nothing is left. Then the next call comes with the next token, 5 ms from now at least and 1 s at
-// most (others may give back), and a little later: by up to 5 ms for each proxy, 100 ms at most, so that many proxies do not come all at once, nor more
+// most (others may give back), and a little later: by up to 2 ms for each proxy, 100 ms at most, so that many proxies do not come all at once, nor more
 // often than they can get something.
 func (h *Holder) pause(r redis.Reply, now int64) {
 	wait := max(int64(r.RetryAfter), 1)
 	h.nextToken = now + wait
-	spread := h.w.below(min(r.Live*shortestPause, longestPause/10))
+	spread := h.w.below(min(r.Live*int64(2*time.Millisecond), longestPause/10))
 	h.notBefore = now + min(max(wait, shortestPause), longestPause) + spread
 }
 
