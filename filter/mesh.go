@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -83,6 +84,26 @@ func (b *bridge) Resume(stream uint32, step flow.Step) {
 		s.fault(err)
 	}
 }
+
+// patience is how long a stream waits for Redis before it is let pass, whatever became of the call: longer than any call
+// takes, of which the mesh tells by itself.
+func (b *bridge) patience() int64 {
+	return int64(time.Second) + 8*int64(b.timeout)*int64(time.Millisecond)
+}
+
+// release lets the streams pass that have waited for longer than patience. There are none, unless the filter itself went wrong.
+func (p *plugin) release(now, patience int64) {
+	for id, s := range p.paused {
+		if now-s.paused < patience {
+			continue
+		}
+		s.fault(errForgotten)
+		s.exchange.Abandon(now)
+		p.bridge.Resume(id, flow.Step{})
+	}
+}
+
+var errForgotten = errors.New("a request waited for Redis and was forgotten")
 
 // OnQueueReady implements host.PluginContext: a stream of this worker has woken the plugin.
 func (p *plugin) OnQueueReady(uint32) {

@@ -87,16 +87,20 @@ func (p *plugin) OnTick() {
 	}
 	if now-p.beat >= int64(flow.BeatEvery)-int64(flow.TickEvery) {
 		p.beat = now
+		if p.mesh != nil {
+			p.release(now, p.bridge.patience())
+		}
 		if err := p.worker.Beat(now); err != nil {
 			p.faults.note(err.Error())
 		}
 	}
 }
 
-// rescue turns a panic in a plugin's callback into a counted fault.
+// rescue turns a panic in a plugin's callback into a counted fault, and lets pass who waits for what it was about.
 func (p *plugin) rescue() {
 	if r := recover(); r != nil {
 		p.faults.note(fmt.Sprint(r))
+		p.release(host.Now(), 0)
 	}
 }
 

@@ -16,6 +16,7 @@ type stream struct {
 	host.DefaultHTTPContext
 	plugin   *plugin
 	id       uint32
+	paused   int64 // since when it waits for Redis
 	exchange flow.Exchange
 	grpc     bool
 	stripped bool   // a client's x-weir-… headers were removed, so that Envoy chooses the route again
@@ -238,6 +239,7 @@ func (s *stream) carryOut(m host.Map, step flow.Step) host.Action {
 		}
 		return host.Pause
 	case flow.Pause:
+		s.paused = host.Now()
 		s.plugin.paused[s.id] = s
 		return host.Pause
 	default:

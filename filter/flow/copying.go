@@ -20,12 +20,20 @@ func (x *Exchange) Keep(headers Headers, ended bool, now, wall int64) {
 	if !ok || (!ended && !answer.Delimited) {
 		return
 	}
+	key := k.of(k.Variant(&answer))
+	if due, err := c.answers.Due(key, now); err != nil || !due { // another worker has just kept it
+		if err != nil {
+			x.plan.observer.Fault(err)
+		}
+		*c.recently(k) = recent{k.kind(), now}
+		return
+	}
 	limit := c.maxBody
 	if k.Head {
 		limit, answer.Length = 0, -1
 	}
 	meta := cache.Meta{
-		Key: k.of(k.Variant(&answer)), Path: k.path, Stored: now, Status: uint16(x.ending.status),
+		Key: key, Path: k.path, Stored: now, Status: uint16(x.ending.status),
 		Age: answer.Age, Lifetime: answer.Lifetime, StaleIfError: answer.StaleIfError,
 	}
 	if c.buf, ok = cache.AppendHead(c.buf[:0], &meta, fallback.Kept(headers).All); !ok {

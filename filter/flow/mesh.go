@@ -214,9 +214,6 @@ func (m *Mesh) Answered(id uint32, status int, body []byte, now int64) {
 	}
 	var err error
 	m.results, err = m.read(status, body, m.commands[:len(c.parts)])
-	if err != nil && len(m.results) == 0 && len(c.parts) == 1 && redis.IsNoScript(err) {
-		m.results, err = append(m.results, redis.Result{Err: err}), nil
-	}
 	var unknown []part
 	for i := range c.parts {
 		p := &c.parts[i]
@@ -243,7 +240,7 @@ func (m *Mesh) Answered(id uint32, status int, body []byte, now int64) {
 	}
 	for len(unknown) > 0 {
 		n := min(len(unknown), m.dialect.Most())
-		m.send(unknown[:n:n], true, c.sent)
+		m.send(unknown[:n:n], true, now)
 		unknown = unknown[n:]
 	}
 }

@@ -76,18 +76,31 @@ func (m *member) answerOne(id uint32) {
 	m.Helper()
 	body := m.calls[id]
 	delete(m.calls, id)
-	var words []any
-	if err := json.Unmarshal(body, &words); err != nil {
+	var commands [][]any
+	pipeline := strings.HasPrefix(string(body), "[[")
+	if !pipeline {
+		body = []byte("[" + string(body) + "]")
+	}
+	if err := json.Unmarshal(body, &commands); err != nil {
 		m.Fatalf("%v: %s", err, body)
 	}
-	status, out := 200, map[string]any{}
-	result, err := m.client.Do(context.Background(), words...).Result()
-	if err != nil {
-		status, out["error"] = 400, err.Error()
-	} else {
-		out["result"] = result
+	status, all := 200, []map[string]any{}
+	for _, words := range commands {
+		result, err := m.client.Do(context.Background(), words...).Result()
+		if err != nil {
+			all = append(all, map[string]any{"error": err.Error()})
+		} else {
+			all = append(all, map[string]any{"result": result})
+		}
 	}
-	text, err := json.Marshal(out)
+	var answer any = all
+	if !pipeline {
+		answer = all[0]
+		if all[0]["error"] != nil {
+			status = 400
+		}
+	}
+	text, err := json.Marshal(answer)
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -388,42 +401,7 @@ func TestMeshCountsByKey(t *testing.T) {
 	ask(2, "b")
 	ask(3, "a")
 	m.mesh.Calls(m.now)
-	for id, body := range m.calls { // a pipeline: taken apart
-		delete(m.calls, id)
-		var commands [][]any
-		if err := json.Unmarshal(body, &commands); err != nil {
-			t.Fatalf("%v: %s", err, body)
-		}
-		var results []map[string]any
-		for _, words := range commands {
-			result, err := m.client.Do(t.Context(), words...).Result()
-			if err != nil {
-				results = append(results, map[string]any{"error": err.Error()})
-			} else {
-				results = append(results, map[string]any{"result": result})
-			}
-		}
-		text, _ := json.Marshal(results)
-		m.mesh.Answered(id, 200, text, m.now)
-		break
-	}
-	for id, body := range m.calls { // after NOSCRIPT, by its source
-		delete(m.calls, id)
-		var commands [][]any
-		if err := json.Unmarshal(body, &commands); err != nil {
-			t.Fatalf("%v: %s", err, body)
-		}
-		var results []map[string]any
-		for _, words := range commands {
-			result, err := m.client.Do(t.Context(), words...).Result()
-			if err != nil {
-				t.Fatal(err)
-			}
-			results = append(results, map[string]any{"result": result})
-		}
-		text, _ := json.Marshal(results)
-		m.mesh.Answered(id, 200, text, m.now)
-	}
+	m.answer()
 	got := map[string]bool{}
 	for _, r := range m.resumed {
 		got[r] = true

@@ -3,6 +3,8 @@ package fallback
 import (
 	"strconv"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/httpdate"
 )
 
 // Answer is what the cache keeps of an answer beside its headers and its body. Times are in seconds; NoSeconds where
@@ -132,9 +134,9 @@ func (r *CacheRules) allows(name, value string) bool {
 	case "pragma": // means nothing beside a cache-control (RFC 9111, section 5.4)
 		w.pragma = w.pragma || strings.Contains(strings.ToLower(value), "no-cache")
 	case "expires":
-		w.expires.add(readDate(value))
+		w.expires.add(httpdate.Read(trim(value)))
 	case "date":
-		if at, ok := readDate(value); ok && !w.dated {
+		if at, ok := httpdate.Read(trim(value)); ok && !w.dated {
 			w.date, w.dated = at, true
 		}
 	case "age":
