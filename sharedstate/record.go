@@ -13,11 +13,13 @@ import (
 type Record struct {
 	Breaker  breaker.State
 	Bulkhead bulkhead.State
+	Resets   uint32 // how often an operator has reset the cluster
+	Budget   []byte // a retry.Budget's state, of which the same is true as of Limit
 	Limit    []byte // a ratelimit.Limiter's state, which checks itself; empty: none. A place in the bytes that were unpacked
 }
 
 // RecordVersion is the first byte of a packed record. A record of any other version is read as a fresh one.
-const RecordVersion = 2
+const RecordVersion = 3
 
 // The packed form, little endian. Times are nanoseconds of the machine's monotonic clock.
 //
@@ -29,19 +31,24 @@ const RecordVersion = 2
 //	 8  u32  breaker: failures
 //	12  u32  breaker: successes
 //	16  u32  breaker: opens
-//	20  u32  check over all other bytes but the limit's, see checksum
+//	20  u32  check over all other bytes but the budget's and the limit's, see checksum
 //	24  i64  breaker: since
 //	32  i64  breaker: wait
 //	40  u16  bulkhead: number o of owners
-//	42  u16  0
+//	42  u16  retry budget: number b of bytes
 //	44  u32  limit: number l of bytes
-//	48  p x i64  breaker: expiry of each probe place; only half-open has any
+//	48  u32  resets
+//	52  u8   breaker: forced (0 not, 1 open, 2 closed)
+//	53  u8, u16  0
+//	56  p x i64  breaker: expiry of each probe place; only half-open has any
 //	    w x 104  breaker: the windows, as breaker.Window packs them
 //	    o x 16   bulkhead: the owners, as bulkhead.State packs them
-//	    l        limit
+//	    b        retry budget, which checks itself
+//	    l        limit, which checks itself
 //
-// A breaker alone takes 48 bytes. All of a record takes at most 48 + 256 + 208 + 4096 bytes and the limit's state.
-const recordFixed = 48
+// A breaker alone takes 56 bytes. All of a record takes at most 56 + 256 + 208 + 4096 bytes, the budget's 184 and the
+// limit's state.
+const recordFixed = 56
 
 const (
 	hasFailed = 1
@@ -76,8 +83,10 @@ func (r *Record) AppendTo(b []byte) []byte {
 	b = le.AppendUint64(b, uint64(s.Since))
 	b = le.AppendUint64(b, uint64(s.Wait))
 	b = le.AppendUint16(b, uint16(len(r.Bulkhead.Owners)))
-	b = le.AppendUint16(b, 0)
+	b = le.AppendUint16(b, uint16(len(r.Budget)))
 	b = le.AppendUint32(b, uint32(len(r.Limit)))
+	b = le.AppendUint32(b, r.Resets)
+	b = le.AppendUint32(b, uint32(s.Forced))
 	for _, expiry := range s.Probes[:probes] {
 		b = le.AppendUint64(b, uint64(expiry))
 	}
@@ -89,10 +98,11 @@ func (r *Record) AppendTo(b []byte) []byte {
 	}
 	b = r.Bulkhead.AppendTo(b)
 	le.PutUint32(b[start+20:], checksum(b[start:]))
+	b = append(b, r.Budget...)
 	return append(b, r.Limit...)
 }
 
-// Unpack reads a packed record; the limit is a place in b. Bytes of another version, a torn record or a stranger's
+// Unpack reads a packed record; the budget and the limit are places in b. Bytes of another version, a torn record or a stranger's
 // value are no error: they are read as a fresh record, and ok is false.
 func (r *Record) Unpack(b []byte) (ok bool) {
 	if !r.unpack(b) {
@@ -107,14 +117,16 @@ func (r *Record) unpack(b []byte) (ok bool) {
 		return false
 	}
 	le := binary.LittleEndian
-	probes, windows, owners, limit := int(b[2]), b[3], int(le.Uint16(b[40:])), le.Uint32(b[44:])
-	if limit > math.MaxUint16 || owners > bulkhead.MaxOwners || le.Uint16(b[42:]) != 0 || (probes > 0 && b[1] != byte(breaker.HalfOpen)) {
+	probes, windows, owners := int(b[2]), b[3], int(le.Uint16(b[40:]))
+	budget, limit, forced := int(le.Uint16(b[42:])), le.Uint32(b[44:]), le.Uint32(b[52:])
+	if limit > math.MaxUint16 || owners > bulkhead.MaxOwners || forced > uint32(breaker.ForcedClosed) || (probes > 0 && b[1] != byte(breaker.HalfOpen)) {
 		return false
 	}
 	windowsAt := recordFixed + 8*probes
 	ownersAt := windowsAt + breaker.WindowSize*int(windows&1+windows>>1)
-	limitAt := ownersAt + bulkhead.OwnerSize*owners
-	if len(b) != limitAt+int(limit) || le.Uint32(b[20:]) != checksum(b[:limitAt]) {
+	budgetAt := ownersAt + bulkhead.OwnerSize*owners
+	limitAt := budgetAt + budget
+	if len(b) != limitAt+int(limit) || le.Uint32(b[20:]) != checksum(b[:budgetAt]) {
 		return false
 	}
 	r.Breaker = breaker.State{
@@ -125,7 +137,9 @@ func (r *Record) unpack(b []byte) (ok bool) {
 		Opens:      le.Uint32(b[16:]),
 		Since:      int64(le.Uint64(b[24:])),
 		Wait:       time.Duration(le.Uint64(b[32:])),
+		Forced:     breaker.Forced(forced),
 	}
+	r.Resets = le.Uint32(b[48:])
 	for i := range probes {
 		r.Breaker.Probes[i] = int64(le.Uint64(b[recordFixed+8*i:]))
 	}
@@ -136,10 +150,10 @@ func (r *Record) unpack(b []byte) (ok bool) {
 	if windows&hasSlow != 0 {
 		r.Breaker.Slow.Unpack(b[windowsAt : windowsAt+breaker.WindowSize])
 	}
-	if !r.Bulkhead.Unpack(b[ownersAt:limitAt]) {
+	if !r.Bulkhead.Unpack(b[ownersAt:budgetAt]) {
 		return false
 	}
-	r.Limit = b[limitAt:]
+	r.Budget, r.Limit = b[budgetAt:limitAt], b[limitAt:]
 	return true
 }
 

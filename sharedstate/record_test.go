@@ -38,8 +38,11 @@ func anyRecord(t *rapid.T) Record {
 			Wait:       time.Duration(rapid.Int64().Draw(t, "wait")),
 			Failed:     anyWindow(t, "failure rate"),
 			Slow:       anyWindow(t, "slow calls"),
+			Forced:     breaker.Forced(rapid.IntRange(0, 2).Draw(t, "forced")),
 		},
-		Limit: rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "limit"),
+		Resets: rapid.Uint32().Draw(t, "resets"),
+		Budget: rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "budget"),
+		Limit:  rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "limit"),
 	}
 	if r.Breaker.Status == breaker.HalfOpen {
 		for i := range rapid.IntRange(0, breaker.MaxProbes).Draw(t, "probes") {
@@ -67,8 +70,8 @@ func TestRecordRoundTrip(t *testing.T) {
 	})
 }
 
-// TestTornRecordIsFresh changes one byte of a packed record, or cuts it: it must be read as a fresh one. (The limit's bytes
-// check themselves.)
+// TestTornRecordIsFresh changes one byte of a packed record, or cuts it: it must be read as a fresh one. (The budget's and
+// the limit's bytes check themselves.)
 func TestTornRecordIsFresh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := anyRecord(t)
@@ -76,7 +79,7 @@ func TestTornRecordIsFresh(t *testing.T) {
 		if rapid.Bool().Draw(t, "cut") {
 			b = b[:rapid.IntRange(0, len(b)-1).Draw(t, "length")]
 		} else {
-			i := rapid.IntRange(0, len(b)-len(r.Limit)-1).Draw(t, "at")
+			i := rapid.IntRange(0, len(b)-len(r.Budget)-len(r.Limit)-1).Draw(t, "at")
 			b[i] ^= byte(rapid.IntRange(1, 255).Draw(t, "flip"))
 		}
 		got := anyRecord(t)
@@ -103,6 +106,7 @@ func FuzzRecordUnpack(f *testing.F) {
 	half := Record{
 		Breaker:  breaker.State{Status: breaker.HalfOpen, Probes: [breaker.MaxProbes]int64{1, 2, 3}, Slow: breaker.Window{Width: 1}},
 		Bulkhead: bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 2, Beat: 3}}},
+		Budget:   []byte{4, 5},
 		Limit:    []byte{1, 2, 3},
 	}
 	f.Add(half.AppendTo(nil))

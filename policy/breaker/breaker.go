@@ -69,7 +69,18 @@ type State struct {
 	Probes     [MaxProbes]int64 // when each place's holder loses it; 0 is a free place
 	// What the rates count, while closed. Each is fresh where the policy has no such rate.
 	Failed, Slow Window
+	Forced       Forced // by an operator, until it is taken back
 }
+
+// Forced is what an operator wants of a breaker, whatever it counts.
+type Forced uint8
+
+// What an operator may want.
+const (
+	NotForced    Forced = 0
+	ForcedOpen   Forced = 1
+	ForcedClosed Forced = 2
+)
 
 // Ticket is what an admitted request keeps until its outcome is known. It has one owner and is settled once.
 type Ticket struct {
@@ -98,7 +109,7 @@ func (s *State) left(c *Config, now int64) time.Duration {
 
 // to starts a new generation in the given status, with nothing counted and no place taken.
 func (s *State) to(status Status, now int64) {
-	*s = State{Status: status, Generation: s.Generation + 1, Opens: s.Opens, Since: now, Wait: s.Wait}
+	*s = State{Status: status, Generation: s.Generation + 1, Opens: s.Opens, Since: now, Wait: s.Wait, Forced: s.Forced}
 	if status == Open {
 		s.Opens++
 	}
