@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -119,15 +120,18 @@ type observer struct {
 	sources     [fallback.FromDegraded + 1]host.Counter
 	transitions [breaker.Open + 1]host.Counter
 	state       host.Gauge
+	retries     host.Counter
+	exhausted   host.Counter
+	failovers   map[string]host.Counter // by cluster
 }
 
-func newObserver(cluster string, mode policy.Mode, f *faults) flow.Observer {
+func newObserver(cluster string, rules *policy.Policy, f *faults) flow.Observer {
 	o := &observer{cluster: cluster, faults: f}
 	label := "_cluster_=" + labelValue(cluster) + ";"
 	for reason := range o.decisions {
 		o.decisions[reason] = f.counter("weir_requests_total" + label + "_decision_=" + fallback.Reason(reason).String() + ";")
 	}
-	if mode == policy.ModeShadow {
+	if rules.Mode == policy.ModeShadow {
 		for reason := range o.shadows {
 			o.shadows[reason] = f.counter("weir_requests_total" + label + "_decision_=" + flow.ShadowPrefix + fallback.Reason(reason).String() + ";")
 		}
@@ -139,6 +143,16 @@ func newObserver(cluster string, mode policy.Mode, f *faults) flow.Observer {
 		o.transitions[status] = f.counter("weir_breaker_transitions_total" + label + "_to_=" + breaker.Status(status).String() + ";")
 	}
 	o.state = f.gauge("weir_breaker_state" + label)
+	if rules.Retry != nil {
+		o.retries = f.counter("weir_retries_total" + label)
+		o.exhausted = f.counter("weir_retries_exhausted_total" + label)
+	}
+	if rules.Failover != nil {
+		o.failovers = map[string]host.Counter{}
+		for _, to := range rules.Failover.To {
+			o.failovers[to] = f.counter("weir_failovers_total" + label + "_to_=" + labelValue(to) + ";")
+		}
+	}
 	return o
 }
 
@@ -162,6 +176,32 @@ func (o *observer) Transition(from, to breaker.Status, cause string) {
 	o.transitions[to].Add(1)
 	o.state.Set(uint64(to))
 	host.Info("weir: " + o.cluster + ": circuit breaker " + from.String() + " -> " + to.String() + " (" + cause + ")")
+}
+
+// Retried implements flow.Observer.
+func (o *observer) Retried(r flow.Retry) {
+	o.retries.Add(1)
+	if !host.Debugging() {
+		return
+	}
+	text := "weir: " + o.cluster + ": retry " + strconv.Itoa(r.Number) + " of " + strconv.Itoa(r.Of)
+	if r.ByRouter {
+		host.Debug(text + ", by the router, with the delays of the route's retry_back_off")
+		return
+	}
+	host.Debug(text + " after " + r.Delay.String() + " to " + r.Cluster + " (" + r.Cause + ")")
+}
+
+// Exhausted implements flow.Observer.
+func (o *observer) Exhausted() { o.exhausted.Add(1) }
+
+// FailedOver implements flow.Observer.
+func (o *observer) FailedOver(to string) {
+	counter := o.failovers[to]
+	counter.Add(1)
+	if host.Debugging() {
+		host.Debug("weir: " + o.cluster + ": circuit open, the request goes to " + to)
+	}
 }
 
 // Conflicts implements flow.Observer.

@@ -19,8 +19,10 @@ type plugin struct {
 	worker   *flow.Worker
 	// plans by cluster; nil for a cluster without a policy. Its keys are names of clusters that exist: Envoy tells no
 	// others.
-	plans  map[string]*flow.Plan
-	faults *faults
+	plans     map[string]*flow.Plan
+	faults    *faults
+	strangers map[string]*flow.Plan // of clusters without a policy that others fail over to: as many as documents name
+	failovers []string              // names of headers that only failover may set, beside x-weir-…
 
 	id     uint32     // of its context
 	mesh   *flow.Mesh // nil without Redis
@@ -52,7 +54,9 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 	p.worker, err = p.vm.signOn()
 	p.document = document
 	p.plans = map[string]*flow.Plan{}
+	p.strangers = map[string]*flow.Plan{}
 	p.faults = newFaults()
+	p.failovers = failoverHeaders(document)
 	if err == nil && document.Redis != nil {
 		err = p.joinMesh()
 	}
@@ -117,7 +121,8 @@ func (p *plugin) plan(cluster []byte) *flow.Plan {
 
 func (p *plugin) newPlan(cluster string) (plan *flow.Plan) {
 	if rules := p.document.For(cluster); rules != nil {
-		plan = flow.NewPlan(cluster, rules, p.worker, p.mesh, newObserver(cluster, rules.Mode, p.faults))
+		plan = flow.NewPlan(cluster, rules, p.worker, p.mesh, newObserver(cluster, rules, p.faults))
+		plan.FindsBy(p.neighbour)
 	}
 	if len(p.plans) >= maxPlans {
 		clear(p.plans)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,8 +21,9 @@ type stream struct {
 	paused   int64 // since when it waits for Redis
 	exchange flow.Exchange
 	grpc     bool
-	stripped bool   // a client's x-weir-… headers were removed, so that Envoy chooses the route again
-	cluster  string // that was decided about, where it may change by that
+	stripped bool       // a client's x-weir-… headers were removed, so that Envoy chooses the route again
+	cluster  string     // that was decided about, where it may change by that
+	home     *flow.Plan // of the cluster that the request was for, where it failed over to another one
 }
 
 // OnHttpRequestHeaders implements host.HTTPContext.
@@ -46,13 +49,30 @@ func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
 	if s.stripped {
 		s.cluster = plan.Cluster()
 	}
+	step := s.begin(plan, request, headers, ended)
+	if step.Kind == flow.Failover {
+		s.home, s.cluster = plan, step.To.Cluster()
+		for _, h := range step.Set {
+			if err := host.ReplaceHeader(host.RequestHeaders, h[0], h[1]); err != nil {
+				s.fault(err)
+			}
+		}
+		request.Moved = true
+		step = s.begin(step.To, request, headers, ended)
+	}
+	return s.carryOut(host.RequestHeaders, step)
+}
+
+// begin has a plan decide about the request.
+func (s *stream) begin(plan *flow.Plan, request flow.Request, headers host.Headers, ended bool) flow.Step {
 	if plan.Keyed() {
 		request.Key = plan.Fingerprint(headers, s.clientIP(plan))
 	}
 	if plan.Caches() && !request.GRPC && !request.Upgrade {
 		request.Cache = plan.CacheKey(headers, ended)
 	}
-	return s.carryOut(host.RequestHeaders, s.exchange.Begin(plan, request, host.Now()))
+	request.Retry = plan.Retries(request.Method)
+	return s.exchange.Begin(plan, request, host.Now())
 }
 
 // clientIP is the client's address where the plan counts by it, "" where Envoy does not know it.
@@ -84,8 +104,9 @@ func (s *stream) read(headers host.Headers) (request flow.Request) {
 		case name == "upgrade":
 			request.Upgrade = true
 		case name == ":method":
+			request.Method = value
 			request.Upgrade = request.Upgrade || value == "CONNECT"
-		case strings.HasPrefix(name, flow.HeaderPrefix):
+		case strings.HasPrefix(name, flow.HeaderPrefix), slices.Contains(s.plugin.failovers, name):
 			s.stripped = true
 			if err := host.RemoveHeader(host.RequestHeaders, name); err != nil {
 				s.fault(err)
@@ -116,12 +137,12 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		s.fault(err)
 		return host.Continue
 	}
-	answer := flow.Answer{Status: s.status(), Details: details, GRPC: -1, Ended: ended}
+	answer := flow.Answer{Status: s.status(), Details: details, GRPC: -1, Ended: ended, Tries: s.tries()}
 	if s.grpc {
 		answer.GRPC = grpcStatus(host.ResponseHeaders)
 	}
-	if s.stripped && s.rerouted() {
-		s.exchange.Abandon(host.Now())
+	if (s.stripped || s.home != nil) && s.rerouted() {
+		s.astray(host.Now())
 		return host.Continue
 	}
 	now := host.Now()
@@ -135,6 +156,27 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		}
 	}
 	return s.carryOut(host.ResponseHeaders, step)
+}
+
+// astray lets go of a request that went to another cluster than the one that was decided about.
+func (s *stream) astray(now int64) {
+	if s.home != nil {
+		s.home.Missed(now)
+		s.fault(errors.New("failover: " + s.home.Cluster() + ": no route leads to " + s.cluster + " by the header of failover.header; `weir render` shows the one that is needed"))
+	}
+	s.exchange.Abandon(now)
+}
+
+// tries is how often the router has sent the request, 0 where nobody needs it.
+func (s *stream) tries() int {
+	if !s.exchange.CountsTries() {
+		return 0
+	}
+	count, err := host.Property(host.RequestAttempts)
+	if err != nil || len(count) != 8 {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint64(count))
 }
 
 // status is the answer's status, 0 where Envoy has none: a number, where :status would be a text to read.
@@ -222,7 +264,7 @@ func (s *stream) OnHttpStreamDone() {
 	if err != nil && err != host.ErrNotFound {
 		s.fault(err)
 	}
-	s.exchange.Done(details, host.Now())
+	s.exchange.Done(details, s.tries(), host.Now())
 }
 
 // carryOut does what flow decided, on the message that m belongs to.

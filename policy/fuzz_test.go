@@ -76,7 +76,7 @@ func checkDecode(t *testing.T, raw []byte) {
 			t.Errorf("%q does not get its own policy", c.Pattern)
 		}
 	}
-	doc.each(func(path string, p *Policy) {
+	doc.Each(func(path string, p *Policy) {
 		if r := p.RateLimit; r != nil && (r.Requests < 1 || r.Requests > maxRequests || r.Burst < 1 || !(r.Refill > 0) || r.Lease.TTL > r.Window/10) {
 			t.Errorf("%s.rate_limit: %+v", path, r)
 		}

@@ -104,14 +104,17 @@ func validCircuitBreaker(t *rapid.T) any {
 func validRetry(t *rapid.T) any {
 	r := map[string]any{}
 	some(t, r, "max_attempts", rapid.IntRange(1, 10))
-	some(t, r, "retry_on", validFailures())
+	retried := []any{"5xx", "4xx", "429", 503, "reset", "connect_failure", "timeout"}
 	some(t, r, "per_try_timeout", validDuration())
 	some(t, r, "budget", rapid.Just(map[string]any{"percent": 12.5}))
 	if rapid.Bool().Draw(t, "filter") {
 		r["driver"] = "filter"
 		some(t, r, "exponential_base", rapid.Float64Range(1, 10))
 		some(t, r, "jitter", rapid.Bool())
+	} else {
+		retried = append(retried, "grpc:unavailable", "grpc:1")
 	}
+	some(t, r, "retry_on", rapid.SliceOfN(rapid.SampledFrom(retried), 0, 5))
 	return r
 }
 

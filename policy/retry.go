@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 const maxBodyBytes = 1 << 20
 
@@ -28,6 +31,7 @@ func decodeRetry(s *section) *Retry {
 		}
 		return clusterName(name)
 	})
+	checkRetriedGRPC(s, r)
 	s.notBelow("max_delay", r.MaxDelay, "base_delay", r.BaseDelay)
 	if r.Driver == DriverEnvoy {
 		// The router's back-off has no other shape, and a policy that says another one would not get it.
@@ -40,6 +44,29 @@ func decodeRetry(s *section) *Retry {
 	}
 	s.end()
 	return r
+}
+
+// checkRetriedGRPC refuses the gRPC codes of retry_on that the driver could do nothing about.
+func checkRetriedGRPC(s *section, r *Retry) {
+	for code, listed := range r.RetryOn.GRPC {
+		switch {
+		case !listed:
+		case r.Driver == DriverFilter:
+			s.mistake("retry_on", "the filter can't replay gRPC, whose status stands behind the body; leave \"grpc:%s\" out, or write `driver: envoy`", grpcCodes[code])
+		case RouterGRPC(code) == "":
+			s.mistake("retry_on", "Envoy's router can't retry on \"grpc:%s\", only on cancelled, deadline_exceeded, internal, resource_exhausted and unavailable", grpcCodes[code])
+		}
+	}
+}
+
+// RouterGRPC is the name of a gRPC status code in the router's x-envoy-retry-grpc-on, "" where it knows none.
+// https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-grpc-on
+func RouterGRPC(code int) string {
+	switch name := grpcCodes[code]; name {
+	case "cancelled", "deadline_exceeded", "internal", "resource_exhausted", "unavailable":
+		return strings.ReplaceAll(name, "_", "-")
+	}
+	return ""
 }
 
 func decodeRetryBudget(s *section) RetryBudget {

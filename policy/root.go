@@ -80,7 +80,7 @@ func decodeMode(s *section) Mode {
 // wantOthers checks what one section says against another one: a limit that is shared through a Redis that the
 // document doesn't have, a failover to the very cluster that fails.
 func (d *decoder) wantOthers(doc *Document, redis bool) {
-	doc.each(func(path string, p *Policy) {
+	doc.Each(func(path string, p *Policy) {
 		if p.RateLimit != nil && p.RateLimit.Scope == ScopeMesh && !redis {
 			d.mistake(path+".rate_limit.scope", "mesh needs the section redis")
 		}
@@ -93,7 +93,7 @@ func (d *decoder) wantOthers(doc *Document, redis bool) {
 }
 
 // each calls do for each policy of the document, with its path.
-func (doc *Document) each(do func(path string, p *Policy)) {
+func (doc *Document) Each(do func(path string, p *Policy)) {
 	for _, c := range doc.Clusters {
 		do(memberPath("clusters", c.Pattern), c.Policy)
 	}

@@ -2,17 +2,12 @@ package policy
 
 // Unenforced lists what the document asks for and this version of the filter does not do yet, as a *Mistakes; nil
 // where it does everything. A caller that would start to enforce the document refuses it then: a limit that is not
-// kept is worse than a proxy that says so. A cluster with mode off asks for nothing.
+// kept is worse than a proxy that says so.
 func (doc *Document) Unenforced() error {
 	u := &unenforced{}
 	if doc.Admin {
 		u.note("admin", "the admin API", "leave this plugin out")
 	}
-	doc.each(func(path string, p *Policy) {
-		if p.Mode != ModeOff {
-			u.policy(path, p)
-		}
-	})
 	return asError(u.list)
 }
 
@@ -21,13 +16,4 @@ type unenforced struct{ list []Mistake }
 // note says that what, at path, is not enforced, and what to write instead.
 func (u *unenforced) note(path, what, instead string) {
 	u.list = append(u.list, Mistake{path, what + " is not enforced by this version of Weir yet; " + instead})
-}
-
-func (u *unenforced) policy(path string, p *Policy) {
-	if p.Retry != nil {
-		u.note(path+".retry", "the section", "leave it out")
-	}
-	if p.Failover != nil {
-		u.note(path+".failover", "the section", "leave it out")
-	}
 }

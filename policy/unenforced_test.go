@@ -21,20 +21,10 @@ clusters:
     bulkhead: {}
   b: {mode: "off", retry: {}, rate_limit: {}}
   c: {mode: shadow, rate_limit: {key: [path]}}
+  d: {retry: {}, failover: {to: [b]}, rate_limit: {scope: mesh}}
+redis: {}
 default: {rate_limit: {algorithm: adaptive}}
 `, nil},
-		{"what it doesn't", `
-clusters:
-  a:
-    rate_limit: {scope: mesh}
-    retry: {}
-    fallback: {}
-    failover: {to: [b]}
-redis: {}
-`, []string{
-			"clusters.a.failover: the section is not enforced by this version of Weir yet; leave it out",
-			"clusters.a.retry: the section is not enforced by this version of Weir yet; leave it out",
-		}},
 		{"admin", "admin: {}", []string{"admin: the admin API is not enforced by this version of Weir yet; leave this plugin out"}},
 	}
 	for _, test := range tests {

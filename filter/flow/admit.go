@@ -8,6 +8,7 @@ import (
 	"github.com/weir-mesh/weir/policy/bulkhead"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/ratelimit"
+	"github.com/weir-mesh/weir/policy/retry"
 )
 
 // admit asks the breaker, the limit and the bulkhead, in one change of the cluster's record: a request that one of them
@@ -64,6 +65,7 @@ func (x *Exchange) admitShared(now int64) (reason fallback.Reason, wait time.Dur
 	var room error
 	conflicts, err := plan.cell.Update(func() (store bool) {
 		reason, wait, x.limit, room = fallback.None, 0, ratelimit.Verdict{}, nil
+		x.retry.reserved = retry.Reservation{}
 		if plan.breaker != nil {
 			verdict = r.Breaker.Admit(plan.breaker, now)
 			if !verdict.Admitted {
@@ -94,10 +96,15 @@ func (x *Exchange) admitShared(now int64) (reason fallback.Reason, wait time.Dur
 		if plan.breaker != nil && r.Breaker.Enter(&verdict, now) {
 			store = true
 		}
+		if plan.retries != nil && !plan.decidesLater() {
+			x.reserve(plan.breaker != nil && verdict.Ticket.Slot >= 0, now)
+			store = true
+		}
 		return store
 	})
 	plan.observer.Conflicts(conflicts)
 	if err = errors.Join(err, room); err != nil || reason != fallback.None {
+		x.retry.reserved = retry.Reservation{}
 		return reason, wait, err
 	}
 	if plan.bulkhead != nil {
@@ -110,7 +117,7 @@ func (x *Exchange) admitShared(now int64) (reason fallback.Reason, wait time.Dur
 			plan.observer.Transition(breaker.Open, breaker.HalfOpen, verdict.Cause().String())
 		}
 	}
-	x.open = x.open || plan.learns
+	x.open = x.open || plan.learns || x.retry.reserved.Granted > 0
 	return fallback.None, 0, nil
 }
 

@@ -17,6 +17,7 @@ const (
 	HeaderReason       = "x-weir-reason"
 	HeaderFallbackUsed = "x-weir-fallback-used"
 	HeaderDegradedMode = "x-weir-degraded-mode"
+	HeaderError        = "x-weir-error"
 	// HeaderPrefix starts every header of Weir's own, on requests as on answers.
 	HeaderPrefix = "x-weir-"
 	// ShadowPrefix marks a reason for which a policy in shadow would have refused.

@@ -63,7 +63,7 @@ func (p *proxy) visit(v visit) flow.Step {
 		if x.Copying() {
 			p.Error("an answer is copied that is not sent")
 		}
-		x.Done(v.details, p.now)
+		x.Done(v.details, 0, p.now)
 		return step
 	}
 	for _, piece := range v.body {
@@ -71,16 +71,16 @@ func (p *proxy) visit(v visit) flow.Step {
 	}
 	switch {
 	case v.breaksOff:
-		x.Done("upstream_reset_after_response_started{remote_reset}", p.now)
+		x.Done("upstream_reset_after_response_started{remote_reset}", 0, p.now)
 	case v.leaves:
-		x.Done("downstream_remote_disconnect", p.now)
+		x.Done("downstream_remote_disconnect", 0, p.now)
 	case v.trailers:
 		x.Discard()
 		x.End(-1, p.now)
 	default:
 		x.End(-1, p.now)
 	}
-	x.Done(v.details, p.now)
+	x.Done(v.details, 0, p.now)
 	if x.Copying() || x.Open() {
 		p.Error("something is left open")
 	}
@@ -254,7 +254,7 @@ func TestTheCacheComesFirstForItsReasonsOnly(t *testing.T) {
 	if got := told(p.visit(visit{path: "/a", status: 200})); got != "200 cache some" {
 		t.Errorf("bulkhead full: %s", got)
 	}
-	holder.Done("downstream_remote_disconnect", p.now)
+	holder.Done("downstream_remote_disconnect", 0, p.now)
 	if got := p.fails("/a"); got != "upstream's own" {
 		t.Errorf("upstream's failure is not in `on`: %s", got)
 	}

@@ -32,14 +32,14 @@ func TestEndings(t *testing.T) {
 			if inHeaders < 0 {
 				x.End(inTrailers, p.now)
 			}
-			x.Done(up, p.now)
+			x.Done(up, 0, p.now)
 		}
 	}
 	broken := func(details string) func(p *proxy) {
 		return func(p *proxy) {
 			x, _ := p.begin(flow.Request{})
 			x.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1}, p.now)
-			x.Done(details, p.now)
+			x.Done(details, 0, p.now)
 		}
 	}
 	for _, tc := range []struct {
@@ -88,13 +88,13 @@ func TestEndings(t *testing.T) {
 		{"the client left within the body, unknown to Envoy", "", broken(up), neither},
 		{"the client left before the answer", "", func(p *proxy) {
 			x, _ := p.begin(flow.Request{})
-			x.Done("downstream_remote_disconnect", p.now)
+			x.Done("downstream_remote_disconnect", 0, p.now)
 		}, neither},
 		{"a callback that never comes", "", func(p *proxy) { p.begin(flow.Request{}) }, neither},
 		{"an upgraded connection", "", func(p *proxy) {
 			x, _ := p.begin(flow.Request{Upgrade: true})
 			x.Answer(flow.Answer{Status: 101, Details: up, GRPC: -1}, p.now)
-			x.Done(halfBody, p.now)
+			x.Done(halfBody, 0, p.now)
 		}, success},
 		{"a refused upgrade", "", func(p *proxy) {
 			x, _ := p.begin(flow.Request{Upgrade: true})

@@ -14,6 +14,9 @@ import (
 type Request struct {
 	GRPC    bool                    // content-type application/grpc…
 	Upgrade bool                    // WebSocket and the like, or CONNECT
+	Method  string                  // as long as Begin runs
+	Retry   bool                    // its method is one that Plan.Retries
+	Moved   bool                    // it was sent here by another cluster's failover
 	Key     sharedstate.Fingerprint // for a plan that is Keyed
 	Cache   CacheKey                // for a plan that Caches
 	Stream  uint32                  // what Bridge.Resume knows it by, for a plan that may Pause
@@ -25,6 +28,7 @@ type Answer struct {
 	Details string // response.code_details
 	GRPC    int    // grpc-status where it stands in the headers, else -1
 	Ended   bool   // no body follows
+	Tries   int    // of the router, 0: unknown; where CountsTries
 }
 
 // Exchange is one request on its way. The zero Exchange knows no policy and lets everything pass.
@@ -45,13 +49,16 @@ type Exchange struct {
 	ending  ending
 	copy    *answerCopy // of upstream's answer, while it streams
 	queue   *queue      // in which it waits for Redis
+	retry   retrying
 }
 
 // Begin decides about a request whose headers have come, at time now (nanoseconds, monotonic).
 func (x *Exchange) Begin(plan *Plan, request Request, now int64) Step {
 	x.plan, x.request, x.begun = plan, request, now
+	x.request.Method = "" // it is the caller's
 	x.ending = ending{grpc: noGRPC}
 	x.ticket.Slot = -1
+	x.retry.listed = request.Retry && !request.Upgrade
 	reason, wait := x.admit(now)
 	if x.queue != nil {
 		if plan.shadow { // it goes on, and what would have become of it is counted when that is known
@@ -65,13 +72,18 @@ func (x *Exchange) Begin(plan *Plan, request Request, now int64) Step {
 // decided goes on with a request that is decided about.
 func (x *Exchange) decided(reason fallback.Reason, wait time.Duration, now int64) Step {
 	plan := x.plan
+	if reason == fallback.CircuitOpen {
+		if step, ok := x.failOver(now); ok {
+			return step
+		}
+	}
 	plan.observer.Decided(reason, plan.shadow)
 	switch {
 	case reason == fallback.None:
-		if x.request.Upgrade {
-			return Step{}
+		if plan.retries != nil && plan.decidesLater() {
+			x.reserveAlone(now)
 		}
-		return Step{Set: plan.forRouter}
+		return Step{Set: x.forRouter()}
 	case plan.shadow:
 		x.shadow = reason
 		return Step{}
@@ -129,6 +141,7 @@ func (x *Exchange) Answer(a Answer, now int64) Step {
 	x.took = now - x.begun
 	x.ending = ending{event: classify(a.Details), status: a.Status, grpc: a.GRPC}
 	x.ending.late = plan.timeout > 0 && x.took > plan.timeout
+	x.tried(a.Tries)
 	outcome := x.ending.outcome(&plan.failures)
 	switch {
 	case x.ending.event == eventLocal, x.ending.event == eventNone:
@@ -145,6 +158,9 @@ func (x *Exchange) Answer(a Answer, now int64) Step {
 		// until it is done.
 		x.settle(breaker.Success, now)
 	}
+	if x.ranOut() {
+		plan.observer.Exhausted()
+	}
 	if x.ending.wantsFallback(&plan.failures) {
 		return x.failed(now)
 	}
@@ -155,7 +171,7 @@ func (x *Exchange) Answer(a Answer, now int64) Step {
 	if x.shadow != fallback.None {
 		set = plan.answers.shadow[x.shadow]
 	}
-	return Step{Set: x.withLimit(set)}
+	return Step{Set: x.withLimit(x.marked(set))}
 }
 
 // failed goes on with an answer that is a failure: a fallback takes its place, or it passes as it is, marked.
@@ -173,7 +189,7 @@ func (x *Exchange) failed(now int64) Step {
 		source, set = fallback.FromError, plan.answers.failedLocally
 	}
 	plan.observer.Answered(source)
-	return Step{Set: x.withLimit(set)}
+	return Step{Set: x.withLimit(x.marked(set))}
 }
 
 // withLimit adds the RateLimit headers where the policy wants them on each answer.
@@ -201,12 +217,14 @@ func (x *Exchange) End(grpc int, now int64) {
 	x.settleAndRelease(x.ending.outcome(&x.plan.failures), now)
 }
 
-// Done says that the stream is gone, with its last response.code_details. Whatever is open is settled: an answer that
-// broke off half way by what broke it, a client that left as Neither.
-func (x *Exchange) Done(details string, now int64) {
+// Done says that the stream is gone, with its last response.code_details and the router's number of tries, where
+// CountsTries. Whatever is open is settled: an answer that broke off half way by what broke it, a client that left as
+// Neither.
+func (x *Exchange) Done(details string, tries int, now int64) {
 	if !x.Open() {
 		return
 	}
+	x.tried(tries)
 	x.stopWaiting()
 	x.Discard()
 	x.ending.event = classify(details)

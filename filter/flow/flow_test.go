@@ -38,6 +38,16 @@ func (r *record) Transition(from, to breaker.Status, cause string) {
 	r.add("%v -> %v: %s", from, to, cause)
 }
 
+func (r *record) Retried(t flow.Retry) {
+	if t.ByRouter {
+		r.add("retry %d of %d by the router", t.Number, t.Of)
+		return
+	}
+	r.add("retry %d of %d to %s after %v: %s", t.Number, t.Of, t.Cluster, t.Delay, t.Cause)
+}
+func (r *record) Exhausted()           { r.add("retries exhausted") }
+func (r *record) FailedOver(to string) { r.add("failed over to %s", to) }
+
 func (r *record) Conflicts(n int) {
 	if n > 0 {
 		r.add("%d conflicts", n)
@@ -96,7 +106,7 @@ func (p *proxy) ask(details string, status int) flow.Step {
 	}
 	step = x.Answer(flow.Answer{Status: status, Details: details, GRPC: -1}, p.now)
 	x.End(-1, p.now)
-	x.Done(details, p.now)
+	x.Done(details, 0, p.now)
 	return step
 }
 
@@ -285,7 +295,7 @@ func TestProbes(t *testing.T) {
 	if _, step := p.begin(flow.Request{}); step.Kind != flow.SendReply {
 		t.Fatal("a third may not")
 	}
-	first.Done("downstream_remote_disconnect", p.now) // its client left: the place is free, nothing is known
+	first.Done("downstream_remote_disconnect", 0, p.now) // its client left: the place is free, nothing is known
 	third, step := p.begin(flow.Request{})
 	if step.Kind != flow.Continue {
 		t.Fatal("a probe's place did not come back")
@@ -327,7 +337,7 @@ func TestCallbacksInAnyOrderAnswerAndSettleOnce(t *testing.T) {
 		}
 		x.Answer(flow.Answer{Status: 200, Details: "weir_upstream_failure", GRPC: -1}, p.now) // our own reply, coming back
 		x.End(-1, p.now)
-		x.Done(up, p.now)
+		x.Done(up, 0, p.now)
 	}
 	if answers != 1 || len(p.seen.transitions()) != 1 {
 		t.Errorf("%d answers, transitions %q", answers, p.seen.transitions())
@@ -335,7 +345,7 @@ func TestCallbacksInAnyOrderAnswerAndSettleOnce(t *testing.T) {
 	var zero flow.Exchange
 	zero.Answer(flow.Answer{Status: 503, Details: up}, p.now)
 	zero.End(-1, p.now)
-	zero.Done(up, p.now)
+	zero.Done(up, 0, p.now)
 	if zero.Open() {
 		t.Error("an exchange that never began is open")
 	}
@@ -437,3 +447,6 @@ func (silent) Answered(fallback.Source)                          {}
 func (silent) Transition(breaker.Status, breaker.Status, string) {}
 func (silent) Conflicts(int)                                     {}
 func (silent) Fault(error)                                       {}
+func (silent) Retried(flow.Retry)                                {}
+func (silent) Exhausted()                                        {}
+func (silent) FailedOver(string)                                 {}

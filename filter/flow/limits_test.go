@@ -77,7 +77,7 @@ func TestKeyedLimitGivesBackWhatTheClusterGave(t *testing.T) {
 		"circuit_breaker":{"failure_threshold":1,"recovery_timeout":"1s","half_open_max_calls":1}}`)
 	x, _ := p.begin(flow.Request{Key: keyOf(1)})
 	x.Answer(flow.Answer{Status: 500, Details: up, GRPC: -1, Ended: true}, p.now)
-	x.Done(up, p.now)
+	x.Done(up, 0, p.now)
 	p.now += 1000 * ms
 	for range 5 {
 		if _, step := p.begin(flow.Request{Key: keyOf(1)}); step.Reply.Status != 429 {
@@ -91,7 +91,7 @@ func TestKeyedLimitGivesBackWhatTheClusterGave(t *testing.T) {
 	if _, step := p.begin(flow.Request{Key: keyOf(3)}); header(step.Reply.Headers, "x-weir-reason") != "circuit_open" {
 		t.Fatalf("one probe at a time: %+v", step)
 	}
-	x.Done("downstream_remote_disconnect", p.now)
+	x.Done("downstream_remote_disconnect", 0, p.now)
 	if _, step := p.begin(flow.Request{Key: keyOf(4)}); step.Kind != flow.Continue {
 		t.Fatalf("the place did not come back: %+v", step)
 	}
@@ -113,7 +113,7 @@ func TestBulkheadOverWorkers(t *testing.T) {
 	for range 3 { // an exchange gives its place back once, whatever callbacks come
 		first.Answer(flow.Answer{Status: 200, Details: up, GRPC: -1}, a.now)
 		first.End(-1, a.now)
-		first.Done(up, a.now)
+		first.Done(up, 0, a.now)
 	}
 	if _, step := b.begin(flow.Request{}); step.Kind != flow.Continue {
 		t.Fatal("a place did not come back")
@@ -121,7 +121,7 @@ func TestBulkheadOverWorkers(t *testing.T) {
 	if _, step := b.begin(flow.Request{}); step.Kind == flow.Continue {
 		t.Fatal("one place came back twice")
 	}
-	third.Done("downstream_remote_disconnect", b.now)
+	third.Done("downstream_remote_disconnect", 0, b.now)
 	if _, step := a.begin(flow.Request{}); step.Kind != flow.Continue {
 		t.Fatal("the place of a client that left did not come back")
 	}

@@ -218,7 +218,7 @@ func TestMeshClientsThatLeaveWhileTheyWait(t *testing.T) {
 		t.Fatal(got)
 	}
 	m.mesh.Calls(m.now)
-	first.Done("downstream_remote_disconnect", m.now)
+	first.Done("downstream_remote_disconnect", 0, m.now)
 	if first.Open() {
 		t.Error("something is left open")
 	}

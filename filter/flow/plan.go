@@ -2,7 +2,6 @@ package flow
 
 import (
 	"math"
-	"strconv"
 
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -37,7 +36,9 @@ type Plan struct {
 	fallback *fallback.Config   // nil: off
 	cached   *cached            // nil: off
 	failures policy.Failures
-	timeout  int64 // nanoseconds after which an answer is late; 0: never
+	retries  *retries  // nil: off
+	failover *failover // nil: off
+	timeout  int64     // nanoseconds after which an answer is late; 0: never
 
 	limitHeaders policy.HeadersMode
 	forRouter    []Header // set on requests; not on upgrades
@@ -60,9 +61,14 @@ func NewPlan(cluster string, p *policy.Policy, worker *Worker, mesh *Mesh, obser
 		plan.failures = b.ExpectedFailures
 		plan.timeout = int64(b.Timeout)
 		if b.TimeoutWritten && !plan.shadow {
-			ms := max(b.Timeout.Milliseconds(), 1)
-			plan.forRouter = []Header{{"x-envoy-upstream-rq-timeout-ms", strconv.FormatInt(ms, 10)}}
+			plan.forRouter = []Header{{headerRouterTimeout, milliseconds(int64(b.Timeout))}}
 		}
+	}
+	if p.Retry != nil && !plan.shadow {
+		plan.retries = newRetries(p.Retry, plan.timeout, plan.forRouter)
+	}
+	if f := p.Failover; f != nil {
+		plan.failover = &failover{header: f.Header, to: f.To}
 	}
 	if b := p.Bulkhead; b != nil {
 		plan.bulkhead = &bulkhead.Config{Max: uint32(min(int64(b.MaxConcurrent), math.MaxUint32)), Expiry: holdExpiry}
@@ -141,7 +147,10 @@ func adaptive(l *policy.RateLimit) ratelimit.AdaptiveConfig {
 // Cluster is the name of the plan's cluster.
 func (p *Plan) Cluster() string { return p.cluster }
 
+// decidesLater says that something else than the cluster's record decides last about a request.
+func (p *Plan) decidesLater() bool { return p.keyed != nil || p.mesh != nil }
+
 // shares says whether the cluster's record has anything to do with a request.
 func (p *Plan) shares() bool {
-	return p.breaker != nil || p.bulkhead != nil || (p.limiter != nil && p.keyed == nil && p.mesh == nil)
+	return p.breaker != nil || p.bulkhead != nil || p.retries != nil || (p.limiter != nil && p.keyed == nil && p.mesh == nil)
 }

@@ -33,8 +33,9 @@ func (x *Exchange) finish(outcome breaker.Outcome, release bool, now int64) {
 		plan.mesh.report(x, outcome == breaker.Success, now)
 		toLimit = false
 	}
-	if release || toBreaker || (toLimit && plan.keyed == nil) {
-		x.finishShared(outcome, release, toBreaker, toLimit && plan.keyed == nil, now)
+	toBudget := settle && x.retry.reserved.Granted > 0
+	if release || toBreaker || toBudget || (toLimit && plan.keyed == nil) {
+		x.finishShared(outcome, release, toBreaker, toLimit && plan.keyed == nil, toBudget, now)
 	}
 	if toLimit && plan.keyed != nil {
 		conflicts, err := plan.keyed.outcome(x.at, outcome == breaker.Success, now)
@@ -46,7 +47,7 @@ func (x *Exchange) finish(outcome breaker.Outcome, release bool, now int64) {
 }
 
 // finishShared changes the cluster's record.
-func (x *Exchange) finishShared(outcome breaker.Outcome, release, toBreaker, toLimit bool, now int64) {
+func (x *Exchange) finishShared(outcome breaker.Outcome, release, toBreaker, toLimit, toBudget bool, now int64) {
 	plan, r := x.plan, &x.plan.record
 	call := breaker.Call{Outcome: outcome}
 	if plan.breaker != nil {
@@ -64,6 +65,10 @@ func (x *Exchange) finishShared(outcome breaker.Outcome, release, toBreaker, toL
 			store = true
 		}
 		if toLimit && plan.limiter.Usable(r.Limit) && plan.limiter.Outcome(r.Limit, outcome == breaker.Success, now) {
+			store = true
+		}
+		if toBudget && plan.retries.budget.Usable(r.Budget) &&
+			plan.retries.budget.Settle(r.Budget, now, x.retry.reserved, x.retry.made) {
 			store = true
 		}
 		return store

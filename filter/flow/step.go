@@ -3,8 +3,9 @@ package flow
 // Step is what the stream's holder does next. The zero Step is Continue.
 type Step struct {
 	Kind  Kind
-	Set   []Header // Continue: headers to set on the message that goes on, request or response
+	Set   []Header // Continue, Failover: headers to set on the message that goes on, request or response
 	Reply Reply    // Reply: the answer to give instead
+	To    *Plan    // Failover: of the cluster that the request goes to
 }
 
 // Kind is the closed set of steps.
@@ -15,6 +16,7 @@ const (
 	Continue  Kind = iota // let the message go on
 	SendReply             // answer from here; the stream then pauses
 	Pause                 // hold the request back: Bridge.Resume goes on with it
+	Failover              // begin anew with another cluster's plan
 )
 
 // Header is a name, in lower case, and its value.

@@ -64,6 +64,10 @@ func proxyIncrementMetric(id uint32, offset int64) uint32
 //go:noescape
 func proxyRecordMetric(id uint32, value uint64) uint32
 
+//go:wasmimport env proxy_get_log_level
+//go:noescape
+func proxyGetLogLevel(level *uint32) uint32
+
 //go:wasmimport wasi_snapshot_preview1 clock_time_get
 //go:noescape
 func clockTimeGet(id uint32, precision uint64, time *uint64) uint32
@@ -71,6 +75,15 @@ func clockTimeGet(id uint32, precision uint64, time *uint64) uint32
 //go:wasmimport wasi_snapshot_preview1 random_get
 //go:noescape
 func randomGet(data *byte, size uint32) uint32
+
+// levelDebug is the ABI's number (proxy_log_level_t); trace is 0.
+const levelDebug = 1
+
+// Debugging says whether the host logs at debug, which its operator may change at any time. It is a host call.
+func Debugging() bool {
+	var level uint32
+	return proxyGetLogLevel(&level) == statusOK && level <= levelDebug
+}
 
 // Random fills 16 bytes from the host's secure source.
 func Random() (b [16]byte, err error) {

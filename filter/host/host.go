@@ -47,7 +47,8 @@ const (
 	ClusterName         Path = "xds\x00cluster_name"
 	ResponseCode        Path = "response\x00code"
 	ResponseCodeDetails Path = "response\x00code_details"
-	SourceAddress       Path = "source\x00address" // of the client as Envoy trusts it (use_remote_address, xff_num_trusted_hops), with its port
+	RequestAttempts     Path = "upstream\x00request_attempt_count" // of the router, 8 bytes
+	SourceAddress       Path = "source\x00address"                 // of the client as Envoy trusts it (use_remote_address, xff_num_trusted_hops), with its port
 )
 
 // LocalReply is an answer that the filter gives itself.

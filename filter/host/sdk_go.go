@@ -71,6 +71,9 @@ func Enter(stream uint32) error { return proxywasm.SetEffectiveContext(stream) }
 // ResumeRequest lets the entered stream's request go on.
 func ResumeRequest() error { return proxywasm.ResumeHttpRequest() }
 
+// Debug logs at debug. The text is made in vain unless Debugging.
+func Debug(msg string) { proxywasm.LogDebug(msg) }
+
 // Info logs at info.
 func Info(msg string) { proxywasm.LogInfo(msg) }
 
