@@ -96,7 +96,7 @@ func (x *Exchange) admitShared(now int64) (reason fallback.Reason, wait time.Dur
 		if plan.breaker != nil && r.Breaker.Enter(&verdict, now) {
 			store = true
 		}
-		if plan.retries != nil && !plan.decidesLater() {
+		if plan.retries != nil && !plan.decidesLater() && !x.Replaying() { // a replay is no request of the budget's
 			x.reserve(plan.breaker != nil && verdict.Ticket.Slot >= 0, now)
 			store = true
 		}

@@ -24,11 +24,13 @@ type Request struct {
 
 // Answer is what Answer wants to know of the answer whose headers have come.
 type Answer struct {
-	Status  int
-	Details string // response.code_details
-	GRPC    int    // grpc-status where it stands in the headers, else -1
-	Ended   bool   // no body follows
-	Tries   int    // of the router, 0: unknown; where CountsTries
+	Status     int
+	Details    string        // response.code_details
+	GRPC       int           // grpc-status where it stands in the headers, else -1
+	Ended      bool          // no body follows
+	Whole      bool          // the request, whose copy Records asked for, can be sent again
+	RetryAfter time.Duration // that upstream asked for, 0: it did not; where Records
+	Tries      int           // of the router, 0: unknown; where CountsTries
 }
 
 // Exchange is one request on its way. The zero Exchange knows no policy and lets everything pass.
@@ -50,6 +52,7 @@ type Exchange struct {
 	copy    *answerCopy // of upstream's answer, while it streams
 	queue   *queue      // in which it waits for Redis
 	retry   retrying
+	replay  replaying
 }
 
 // Begin decides about a request whose headers have come, at time now (nanoseconds, monotonic).
@@ -143,6 +146,10 @@ func (x *Exchange) Answer(a Answer, now int64) Step {
 	x.ending.late = plan.timeout > 0 && x.took > plan.timeout
 	x.tried(a.Tries)
 	outcome := x.ending.outcome(&plan.failures)
+	if x.again(a.Whole, a.RetryAfter, now) {
+		x.settleAndRelease(outcome, now)
+		return Step{Kind: Wait}
+	}
 	switch {
 	case x.ending.event == eventLocal, x.ending.event == eventNone:
 		// Another filter, a direct response: not ours to touch, and upstream had no part in it.
@@ -202,7 +209,9 @@ func (x *Exchange) withLimit(set []Header) []Header {
 }
 
 // WantsAnswer says whether Answer has a use for the headers that come back.
-func (x *Exchange) WantsAnswer() bool { return x.plan != nil && !x.replied && !x.passing }
+func (x *Exchange) WantsAnswer() bool {
+	return x.plan != nil && !x.replied && !x.passing && !x.Replaying()
+}
 
 // End says that upstream's answer has ended, at time now. grpc is the grpc-status of its trailers, -1 where there is
 // none.

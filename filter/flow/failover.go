@@ -1,6 +1,10 @@
 package flow
 
-import "time"
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/policy/breaker"
+)
 
 // failover sends a cluster's requests to another one while its breaker refuses them. The filter sets a header that the
 // routes match; which cluster a request really went to is known when its answer comes.
@@ -36,19 +40,28 @@ func (f *failover) choose(now int64) *Plan {
 }
 
 // admits asks a plan's breaker whether it would let a request through, and changes nothing.
-func (p *Plan) admits(now int64) (admitted bool) {
+func (p *Plan) admits(now int64) bool { return p.ask(now).Admitted }
+
+// passes says that it would, and not as a probe.
+func (p *Plan) passes(now int64) bool {
+	v := p.ask(now)
+	return v.Admitted && !v.HalfOpened && v.Ticket.Slot < 0
+}
+
+func (p *Plan) ask(now int64) (v breaker.Verdict) {
+	always := breaker.Verdict{Admitted: true, Ticket: breaker.Ticket{Slot: -1}}
 	if p.breaker == nil {
-		return true
+		return always
 	}
 	_, err := p.cell.Update(func() bool {
-		admitted = p.record.Breaker.Admit(p.breaker, now).Admitted
+		v = p.record.Breaker.Admit(p.breaker, now)
 		return false
 	})
 	if err != nil {
 		p.observer.Fault(err)
-		return true
+		return always
 	}
-	return admitted
+	return v
 }
 
 // failOver sends a request that the breaker refuses to another cluster, where there is one.

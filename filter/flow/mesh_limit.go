@@ -192,6 +192,9 @@ func (x *Exchange) resumed(q *queue, v lease.Verdict, now int64) Step {
 	if reason != fallback.None {
 		x.settleAndRelease(breaker.Neither, now)
 	}
+	if x.replay.stage == stageAsk {
+		return x.send(reason, now)
+	}
 	return x.decided(reason, wait, now)
 }
 

@@ -5,6 +5,7 @@ type Step struct {
 	Kind  Kind
 	Set   []Header // Continue, Failover: headers to set on the message that goes on, request or response
 	Reply Reply    // Reply: the answer to give instead
+	Call  *Call    // Replay: the try to send
 	To    *Plan    // Failover: of the cluster that the request goes to
 }
 
@@ -16,6 +17,8 @@ const (
 	Continue  Kind = iota // let the message go on
 	SendReply             // answer from here; the stream then pauses
 	Pause                 // hold the request back: Bridge.Resume goes on with it
+	Wait                  // hold the answer back until Waits
+	Replay                // send the copy of the request; Replayed goes on
 	Failover              // begin anew with another cluster's plan
 )
 

@@ -1,7 +1,9 @@
 package flow
 
 import (
+	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/weir-mesh/weir/sharedstate"
@@ -22,6 +24,7 @@ type Worker struct {
 	seed   [2]uint64
 	holds  map[string]*hold // by cluster; only those that hold something
 	copies copies
+	random *rand.PCG // of delays; nothing secret hangs on it
 
 	meshes  uint32           // that this worker made so far
 	proxies map[string]int64 // by cluster, as Redis told them
@@ -45,7 +48,11 @@ func NewWorker(store sharedstate.Store, random [16]byte) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{store: store, id: id, seed: [2]uint64{k0, k1}, holds: map[string]*hold{}, proxies: map[string]int64{}}, nil
+	le := binary.LittleEndian
+	return &Worker{
+		store: store, id: id, seed: [2]uint64{k0, k1}, holds: map[string]*hold{}, proxies: map[string]int64{},
+		random: rand.NewPCG(le.Uint64(random[:8])^uint64(id), le.Uint64(random[8:])),
+	}, nil
 }
 
 // took counts one more request of this worker in flight.
