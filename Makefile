@@ -30,7 +30,7 @@ help: ## this list
 wasm: build/weir.wasm ## build/weir.wasm, the filter
 build/weir.wasm: $(GO_SOURCES) $(EMBEDDED)
 	@mkdir -p $(@D)
-	$(WASM_GO) -o build/weir.linked.wasm ./filter
+	$(WASM_GO) -tags=abi021 -o build/weir.linked.wasm ./filter
 	go run ./filter/postlink build/weir.linked.wasm $@
 
 weir: build/weir ## build/weir, the command

@@ -29,6 +29,7 @@ func (p *plugin) neighbour(cluster string) *flow.Plan {
 		rules := &policy.Policy{}
 		plan = flow.NewPlan(cluster, rules, p.worker, p.mesh, newObserver(cluster, rules, p.faults))
 		p.strangers[cluster] = plan
+		p.published.Add(plan, rules, newGauges(cluster, rules, p.faults))
 	}
 	return plan
 }

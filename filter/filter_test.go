@@ -86,13 +86,6 @@ func TestMistakesStopThePluginAndAreAllLogged(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotEnforcedYetIsRefused(t *testing.T) {
-	proxy, status := emulate(t, `{"clusters": {"aws": {"retry": {}}}}`)
-	if log := proxy.GetErrorLogs(); status != host.StartFailed || len(log) != 1 || !strings.Contains(log[0], "clusters.aws.retry") {
-		t.Errorf("status %v, log %q", status, log)
-	}
-}
-
 // TestCompiledFilter runs one module, since compiling it takes the emulator some seconds: a limit, a breaker with default
 // data, and clusters that no policy names.
 func TestCompiledFilter(t *testing.T) {

@@ -4,7 +4,11 @@
 //	plugin.go  one configuration: reads the policy, finds a cluster's plan
 //	stream.go  one request: short callbacks that carry out what flow decides
 //	mesh.go    calls to Redis, and the streams that wait for them
+//	replaying.go  tries that the filter makes itself, and the streams that wait for them
+//	failover.go   the clusters that others fail over to
 //	observe.go metrics and log lines
+//	gauges.go  what is published once a second
+//	adminplugin.go  the same module on the admin listener
 //	store.go   Envoy's shared data as a sharedstate.Store
 //	flow/      the request's state machine, which knows no proxy
 //	host/      the proxy, and the only place that knows an SDK
@@ -13,6 +17,7 @@ package main
 import (
 	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/filter/replay"
 )
 
 // The SDK wants its entry point set before main runs; in a c-shared build main never does.
@@ -23,7 +28,8 @@ func main() {}
 // vm is one worker's VM. Plugins come and go in it with reloads; what they share is the worker.
 type vm struct {
 	host.DefaultVMContext
-	worker *flow.Worker
+	worker   *flow.Worker
+	recorder replay.Recorder
 }
 
 // NewPluginContext implements host.VMContext.

@@ -71,6 +71,10 @@ func (b *bridge) Resume(stream uint32, step flow.Step) {
 		return // gone
 	}
 	delete(b.plugin.paused, stream)
+	if b.plugin.held.streams[stream] == s { // it is a later try that waited
+		b.plugin.goOn(s, func() flow.Step { return step })
+		return
+	}
 	if err := host.Enter(stream); err != nil {
 		s.fault(err)
 		return

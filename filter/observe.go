@@ -11,6 +11,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
@@ -20,6 +21,7 @@ type faults struct {
 	conflicts host.Counter
 	failed    bool  // a metric could not be defined, and that was said
 	said      int64 // when a fault was last logged
+	debugging bool  // the host logs at debug, as the last beat found
 }
 
 // quiet is how long no further fault is logged after one, in nanoseconds: what fails for one request fails for all.
@@ -101,7 +103,7 @@ func (o *redisObserver) Called(err error, took time.Duration) {
 		kind = failed.Kind
 	}
 	o.failed[kind].Add(1)
-	if now := host.Now(); o.said == 0 || now-o.said >= quiet {
+	if now := host.Now(); o.said == 0 || now-o.said >= quiet && sharedstate.Turn(sharedData{}, "redis", quiet, now) {
 		o.said = now
 		host.Warn("weir: " + err.Error())
 	}
@@ -122,6 +124,8 @@ type observer struct {
 	state       host.Gauge
 	retries     host.Counter
 	exhausted   host.Counter
+	said        int64                   // when this worker last logged a fallback
+	silent      int                     // fallbacks that it has not logged since
 	failovers   map[string]host.Counter // by cluster
 }
 
@@ -169,7 +173,34 @@ func (o *observer) Decided(reason fallback.Reason, shadow bool) {
 }
 
 // Answered implements flow.Observer.
-func (o *observer) Answered(source fallback.Source) { o.sources[source].Add(1) }
+func (o *observer) Answered(source fallback.Source, reason fallback.Reason) {
+	o.sources[source].Add(1)
+	if source != fallback.FromUpstream && source != fallback.FromError {
+		o.fellBack(source, reason)
+	}
+}
+
+// fellBack logs that a fallback answers: once a second at most for each cluster, whatever the number of workers.
+func (o *observer) fellBack(source fallback.Source, reason fallback.Reason) {
+	o.silent++
+	now := host.Now()
+	if now-o.said < quiet && o.said != 0 {
+		return
+	}
+	o.said = now
+	if !sharedstate.Turn(sharedData{}, "fallback/"+o.cluster, quiet, now) {
+		return
+	}
+	host.Warn("weir: " + o.cluster + ": answered from " + source.String() + " (" + reason.String() + "), " +
+		strconv.Itoa(o.silent) + " fallback answers of this worker since it last said so")
+	o.silent = 0
+}
+
+// Explains implements flow.Observer.
+func (o *observer) Explains() bool { return o.faults.debugging }
+
+// Explain implements flow.Observer.
+func (o *observer) Explain(text string) { host.Debug("weir: " + o.cluster + ": " + text) }
 
 // Transition implements flow.Observer.
 func (o *observer) Transition(from, to breaker.Status, cause string) {
@@ -181,7 +212,7 @@ func (o *observer) Transition(from, to breaker.Status, cause string) {
 // Retried implements flow.Observer.
 func (o *observer) Retried(r flow.Retry) {
 	o.retries.Add(1)
-	if !host.Debugging() {
+	if !o.faults.debugging {
 		return
 	}
 	text := "weir: " + o.cluster + ": retry " + strconv.Itoa(r.Number) + " of " + strconv.Itoa(r.Of)
@@ -199,7 +230,7 @@ func (o *observer) Exhausted() { o.exhausted.Add(1) }
 func (o *observer) FailedOver(to string) {
 	counter := o.failovers[to]
 	counter.Add(1)
-	if host.Debugging() {
+	if o.faults.debugging {
 		host.Debug("weir: " + o.cluster + ": circuit open, the request goes to " + to)
 	}
 }

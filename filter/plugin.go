@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
+	"github.com/weir-mesh/weir/filter/admin"
 	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/host"
 	"github.com/weir-mesh/weir/policy"
@@ -28,7 +30,12 @@ type plugin struct {
 	mesh   *flow.Mesh // nil without Redis
 	bridge *bridge
 	paused map[uint32]*stream // those that wait for Redis
+	held   held               // those whose answers are held back, for another try
+	ticked int64              // when the mesh last was
 	beat   int64              // when the worker last gave a sign of life
+
+	published *flow.Publication
+	desk      *admin.Desk // of an instance that serves the admin API, and nothing else
 }
 
 // maxPlans bounds the plans that a worker keeps while clusters come and go (CDS, on-demand discovery). A plan is some
@@ -43,10 +50,8 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 		host.Error("weir: the plugin's configuration can't be read: " + err.Error())
 		return host.StartFailed
 	}
-	document, err := policy.Decode(bytes.Clone(raw), os.LookupEnv) // what the host handed over does not last
-	if err == nil {
-		err = document.Unenforced()
-	}
+	raw = bytes.Clone(raw) // what the host handed over does not last
+	document, err := policy.Decode(raw, os.LookupEnv)
 	if err != nil {
 		report(err)
 		return host.StartFailed
@@ -60,13 +65,24 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 	if err == nil && document.Redis != nil {
 		err = p.joinMesh()
 	}
+	if err == nil && document.Admin {
+		p.desk = newDesk(p.worker, document.AdminHosts, p.faults)
+		return host.StartOK
+	}
 	if err == nil {
-		err = host.Every(uint32(p.ticks().Milliseconds()))
+		err = p.publish(raw)
+	}
+	if err == nil {
+		p.held.streams = map[uint32]*stream{}
+		p.held.period = p.ticks()
+		err = host.Every(uint32(p.held.period.Milliseconds()))
 	}
 	if err != nil {
 		host.Error("weir: can't start: " + err.Error())
 		return host.StartFailed
 	}
+	p.faults.debugging = host.Debugging()
+	host.Info("weir: a policy of " + strconv.Itoa(len(document.Clusters)) + " clusters and patterns is in force")
 	return host.StartOK
 }
 
@@ -86,18 +102,24 @@ func report(err error) {
 func (p *plugin) OnTick() {
 	defer p.rescue()
 	now := host.Now()
-	if p.mesh != nil {
+	p.retry(now)
+	if p.mesh != nil && now-p.ticked >= int64(flow.TickEvery)*3/4 {
+		p.ticked = now
 		p.mesh.Tick(now)
 	}
 	if now-p.beat >= int64(flow.BeatEvery)-int64(flow.TickEvery) {
 		p.beat = now
+		p.faults.debugging = host.Debugging()
+		p.expire(now)
 		if p.mesh != nil {
 			p.release(now, p.bridge.patience())
 		}
 		if err := p.worker.Beat(now); err != nil {
 			p.faults.note(err.Error())
 		}
+		p.tell(now)
 	}
+	p.arm(now)
 }
 
 // rescue turns a panic in a plugin's callback into a counted fault, and lets pass who waits for what it was about.
@@ -109,7 +131,12 @@ func (p *plugin) rescue() {
 }
 
 // NewHttpContext implements host.PluginContext.
-func (p *plugin) NewHttpContext(id uint32) host.HTTPContext { return &stream{plugin: p, id: id} }
+func (p *plugin) NewHttpContext(id uint32) host.HTTPContext {
+	if p.desk != nil {
+		return &adminStream{plugin: p}
+	}
+	return &stream{plugin: p, id: id}
+}
 
 // plan finds a cluster's plan, nil where it has none.
 func (p *plugin) plan(cluster []byte) *flow.Plan {
@@ -123,9 +150,11 @@ func (p *plugin) newPlan(cluster string) (plan *flow.Plan) {
 	if rules := p.document.For(cluster); rules != nil {
 		plan = flow.NewPlan(cluster, rules, p.worker, p.mesh, newObserver(cluster, rules, p.faults))
 		plan.FindsBy(p.neighbour)
+		p.published.Add(plan, rules, newGauges(cluster, rules, p.faults))
 	}
 	if len(p.plans) >= maxPlans {
 		clear(p.plans)
+		p.published.Forget()
 		if p.mesh != nil {
 			p.mesh.Forget()
 		}

@@ -7,23 +7,29 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/filter/replay"
+	"github.com/weir-mesh/weir/policy/retry"
 )
 
 // stream is one request. Its callbacks read what flow wants to know and carry out its step; whatever goes wrong in one
 // of them is counted and lets the request pass.
 type stream struct {
 	host.DefaultHTTPContext
-	plugin   *plugin
-	id       uint32
-	paused   int64 // since when it waits for Redis
-	exchange flow.Exchange
-	grpc     bool
-	stripped bool       // a client's x-weir-… headers were removed, so that Envoy chooses the route again
-	cluster  string     // that was decided about, where it may change by that
-	home     *flow.Plan // of the cluster that the request was for, where it failed over to another one
+	plugin    *plugin
+	id        uint32
+	paused    int64 // since when it waits for Redis
+	exchange  flow.Exchange
+	grpc      bool
+	recording replay.Recording // of the request, for another try
+	until     int64            // when what it is held back for is overdue
+	call      uint64           // the number of the try that is out
+	stripped  bool             // a client's x-weir-… headers were removed, so that Envoy chooses the route again
+	cluster   string           // that was decided about, where it may change by that
+	home      *flow.Plan       // of the cluster that the request was for, where it failed over to another one
 }
 
 // OnHttpRequestHeaders implements host.HTTPContext.
@@ -60,7 +66,40 @@ func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
 		request.Moved = true
 		step = s.begin(step.To, request, headers, ended)
 	}
-	return s.carryOut(host.RequestHeaders, step)
+	action = s.carryOut(host.RequestHeaders, step)
+	if s.exchange.Records() {
+		s.recording.Begin(&s.plugin.vm.recorder, headers, ended, s.exchange.MaxRecord())
+	}
+	return action
+}
+
+// OnHttpRequestBody implements host.HTTPContext.
+func (s *stream) OnHttpRequestBody(size int, ended bool) (action host.Action) {
+	if !s.recording.Wants() {
+		return host.Continue
+	}
+	defer s.rescue(&action)
+	for at := 0; at < size && s.recording.Wants(); {
+		host.ReuseMemory()
+		piece, err := host.Bytes(host.RequestBody, at, min(pieceSize, size-at))
+		if err != nil || len(piece) == 0 {
+			s.recording.Drop()
+			s.fault(fmt.Errorf("%d of %d bytes of a request's body: %w", at, size, err))
+			return host.Continue
+		}
+		at += len(piece)
+		s.recording.Body(piece, ended && at == size)
+	}
+	if size == 0 {
+		s.recording.Body(nil, ended)
+	}
+	return host.Continue
+}
+
+// OnHttpRequestTrailers implements host.HTTPContext.
+func (s *stream) OnHttpRequestTrailers(int) host.Action {
+	s.recording.Trailers()
+	return host.Continue
 }
 
 // begin has a plan decide about the request.
@@ -137,7 +176,10 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		s.fault(err)
 		return host.Continue
 	}
-	answer := flow.Answer{Status: s.status(), Details: details, GRPC: -1, Ended: ended, Tries: s.tries()}
+	answer := flow.Answer{Status: s.status(), Details: details, GRPC: -1, Ended: ended, Tries: s.tries(), Whole: s.recording.Whole()}
+	if answer.Whole && answer.Status >= 300 {
+		answer.RetryAfter = s.retryAfter()
+	}
 	if s.grpc {
 		answer.GRPC = grpcStatus(host.ResponseHeaders)
 	}
@@ -147,6 +189,11 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	}
 	now := host.Now()
 	step := s.exchange.Answer(answer, now)
+	if step.Kind == flow.Wait {
+		s.plugin.hold(s, now)
+		return host.Pause
+	}
+	s.recording.Drop()
 	if s.exchange.Keeps() {
 		headers, err := host.All(host.ResponseHeaders)
 		if err != nil {
@@ -156,6 +203,16 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		}
 	}
 	return s.carryOut(host.ResponseHeaders, step)
+}
+
+// retryAfter is how long upstream asks to wait, 0 where it does not.
+func (s *stream) retryAfter() time.Duration {
+	value, err := host.Header(host.ResponseHeaders, "retry-after")
+	if err != nil {
+		return 0
+	}
+	wait, _ := retry.After(value, host.Wall()) // what says nothing asks for nothing
+	return wait
 }
 
 // astray lets go of a request that went to another cluster than the one that was decided about.
@@ -257,6 +314,8 @@ func (s *stream) OnHttpStreamDone() {
 	var action host.Action
 	defer s.rescue(&action)
 	delete(s.plugin.paused, s.id)
+	delete(s.plugin.held.streams, s.id)
+	s.recording.Drop()
 	if !s.exchange.Open() {
 		return
 	}
@@ -302,6 +361,7 @@ func (s *stream) fault(err error) { s.plugin.faults.note(err.Error()) }
 func (s *stream) rescue(action *host.Action) {
 	if r := recover(); r != nil {
 		s.exchange.Forget()
+		s.recording.Drop()
 		s.plugin.faults.note(fmt.Sprint(r))
 		*action = host.Continue
 	}

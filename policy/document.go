@@ -23,6 +23,8 @@ type Document struct {
 	Default  *Policy   // the policy of clusters that match nothing; nil: they pass untouched
 	Redis    *Redis    // nil: absent
 	Admin    bool      // `admin: {}`: this plugin serves the admin API and holds no policy
+	// AdminHosts are names under which browsers may ask for the admin API, beside addresses and private names; lower case.
+	AdminHosts []string
 }
 
 // Cluster is one entry of `clusters`.

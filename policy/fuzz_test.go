@@ -67,10 +67,6 @@ func checkDecode(t *testing.T, raw []byte) {
 	if doc.Admin && (len(doc.Clusters) > 0 || doc.Default != nil || doc.Redis != nil) {
 		t.Error("admin stands beside others")
 	}
-	var mistakes *Mistakes
-	if err := doc.Unenforced(); err != nil && !errors.As(err, &mistakes) {
-		t.Errorf("got %T", err)
-	}
 	for _, c := range doc.Clusters {
 		if p := doc.For(c.Pattern); p != c.Policy && c.Policy.Mode != ModeOff {
 			t.Errorf("%q does not get its own policy", c.Pattern)

@@ -56,6 +56,15 @@ func answerHeader(s string) (lower, problem string) {
 	return lower, ""
 }
 
+// hostName answers a host's name in lower case, or why it can't be one.
+func hostName(s string) (lower, problem string) {
+	lower = strings.ToLower(s)
+	if s == "" || len(s) > maxName || strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
+		return "", "must be a host's name, without a port, got " + quote(s)
+	}
+	return lower, ""
+}
+
 // method checks a request method. Methods are case-sensitive (RFC 9110, 9.1), and all registered ones upper case.
 func method(s string) (kept, problem string) {
 	if !token(s) || s != strings.ToUpper(s) {

@@ -37,7 +37,7 @@ func knownKeys(t *testing.T) []key {
 	if err := asError(d.mistakes); err != nil {
 		t.Fatal(err)
 	}
-	keys = append(keys, key{"admin", "object", "absent: off"})
+	keys = append(keys, key{"admin", "object", "absent: off"}, key{"admin.hosts", "list of host names", "[]"})
 	slices.SortFunc(keys, func(a, b key) int { return comparePaths(a.path, b.path) })
 	return slices.Compact(slices.DeleteFunc(keys, func(k key) bool { return strings.HasPrefix(k.path, "default.") }))
 }

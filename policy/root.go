@@ -17,8 +17,9 @@ func (d *decoder) document(root *value) *Document {
 	}
 	doc.Redis = decodeRedis(s.section("redis"))
 	if admin := s.section("admin"); admin != nil {
-		admin.end()
 		doc.Admin = true
+		doc.AdminHosts = admin.texts("hosts", "host names", nil, hostName)
+		admin.end()
 		for _, other := range []string{"clusters", "default", "redis"} {
 			if s.has(other) {
 				s.mistake(other, "can't stand beside admin, which is a document of its own")

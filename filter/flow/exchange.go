@@ -81,6 +81,9 @@ func (x *Exchange) decided(reason fallback.Reason, wait time.Duration, now int64
 		}
 	}
 	plan.observer.Decided(reason, plan.shadow)
+	if plan.observer.Explains() {
+		plan.observer.Explain(x.explain(reason, wait))
+	}
 	switch {
 	case reason == fallback.None:
 		if plan.retries != nil && plan.decidesLater() {
@@ -104,7 +107,7 @@ func (x *Exchange) refuse(reason fallback.Reason, wait time.Duration, now int64)
 // reply gives the answer that was chosen. There is one for each request: what comes back after it is our own.
 func (x *Exchange) reply(reason fallback.Reason, c *choice, wait time.Duration) Step {
 	x.replied = true
-	x.plan.observer.Answered(c.source)
+	x.plan.observer.Answered(c.source, reason)
 	if c.source == fallback.FromCache || c.source == fallback.FromStaleCache {
 		return Step{Kind: SendReply, Reply: x.plan.answers.cached(x, reason, &c.kept)}
 	}
@@ -143,6 +146,7 @@ func (x *Exchange) Answer(a Answer, now int64) Step {
 	plan := x.plan
 	x.took = now - x.begun
 	x.ending = ending{event: classify(a.Details), status: a.Status, grpc: a.GRPC}
+	plan.hosts.heard(x.ending.event, a.Details)
 	x.ending.late = plan.timeout > 0 && x.took > plan.timeout
 	x.tried(a.Tries)
 	outcome := x.ending.outcome(&plan.failures)
@@ -173,7 +177,7 @@ func (x *Exchange) Answer(a Answer, now int64) Step {
 	}
 	x.passing = true
 	x.keeps = x.request.Cache.Store && !plan.shadow && a.Status/100 == 2 && plan.cached.due(&x.request.Cache, now)
-	plan.observer.Answered(fallback.FromUpstream)
+	plan.observer.Answered(fallback.FromUpstream, fallback.None)
 	set := plan.fromUpstream
 	if x.shadow != fallback.None {
 		set = plan.answers.shadow[x.shadow]
@@ -195,7 +199,7 @@ func (x *Exchange) failed(now int64) Step {
 	if x.ending.event != eventAnswer { // Envoy's words, not upstream's
 		source, set = fallback.FromError, plan.answers.failedLocally
 	}
-	plan.observer.Answered(source)
+	plan.observer.Answered(source, fallback.UpstreamFailure)
 	return Step{Set: x.withLimit(x.marked(set))}
 }
 

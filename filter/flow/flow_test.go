@@ -21,7 +21,10 @@ import (
 const ms = int64(time.Millisecond)
 
 // record is an Observer that keeps a line for each event.
-type record struct{ events []string }
+type record struct {
+	events []string
+	why    string // the last decision
+}
 
 func (r *record) add(format string, args ...any) {
 	r.events = append(r.events, fmt.Sprintf(format, args...))
@@ -33,7 +36,10 @@ func (r *record) Decided(reason fallback.Reason, shadow bool) {
 	}
 	r.add("decided %v", reason)
 }
-func (r *record) Answered(source fallback.Source) { r.add("answered %v", source) }
+func (r *record) Explains() bool                                     { return true }
+func (r *record) Explain(text string)                                { r.why = text }
+func (r *record) Answered(source fallback.Source, _ fallback.Reason) { r.add("answered %v", source) }
+
 func (r *record) Transition(from, to breaker.Status, cause string) {
 	r.add("%v -> %v: %s", from, to, cause)
 }
@@ -443,7 +449,9 @@ func (s *still) Set(key string, value []byte, _ uint32) error {
 type silent struct{}
 
 func (silent) Decided(fallback.Reason, bool)                     {}
-func (silent) Answered(fallback.Source)                          {}
+func (silent) Answered(fallback.Source, fallback.Reason)         {}
+func (silent) Explains() bool                                    { return false }
+func (silent) Explain(string)                                    {}
 func (silent) Transition(breaker.Status, breaker.Status, string) {}
 func (silent) Conflicts(int)                                     {}
 func (silent) Fault(error)                                       {}

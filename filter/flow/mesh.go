@@ -64,7 +64,8 @@ type Mesh struct {
 	leases   *lease.Worker
 	dialect  redis.Dialect
 	bridge   Bridge
-	observer RedisObserver
+	observer RedisObserver // watch, which tells whoever looks
+	watch    *callWatch
 	limits   []*meshLimit
 	name     string
 
@@ -72,6 +73,7 @@ type Mesh struct {
 	due    []*queue
 	woken  bool
 	out    map[uint32]*call
+	resets map[uint32]resetCall // that are out
 
 	commands []redis.Command // of the request that is being built
 	results  []redis.Result
@@ -104,9 +106,10 @@ type part struct {
 // NewMesh joins the mesh. The holder's name is this worker's, and nobody's again: a reload's is another one.
 func NewMesh(conf *policy.Redis, w *Worker, bridge Bridge, observer RedisObserver) *Mesh {
 	m := &Mesh{
-		conf: conf, worker: w, bridge: bridge, observer: observer,
+		conf: conf, worker: w, bridge: bridge, watch: &callWatch{RedisObserver: observer},
 		queues: map[*lease.Holder]*queue{}, out: map[uint32]*call{},
 	}
+	m.observer = m.watch
 	if conf.Dialect == policy.DialectUpstash {
 		m.dialect = redis.NewUpstash(conf.Token)
 	} else {
@@ -196,6 +199,9 @@ func (m *Mesh) send(parts []part, source bool, now int64) {
 
 // Answered takes the end of a call. Status 0: there was no answer in time.
 func (m *Mesh) Answered(id uint32, status int, body []byte, now int64) {
+	if m.resetAnswered(id, status, body, now) {
+		return
+	}
 	c := m.out[id]
 	if c == nil {
 		return

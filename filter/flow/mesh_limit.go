@@ -26,6 +26,9 @@ type meshLimit struct {
 	place  *redis.Place
 	set    *lease.Set
 
+	leasing lease.Config
+	resets  int // tries that are left to have Redis forget the limit; 0: nobody asked, or it did
+
 	live int64 // proxies that plan.limiter, the share of this one, was made for; 0: none was yet
 	of   int64 // and the limit
 }
@@ -41,6 +44,7 @@ func newMeshLimit(m *Mesh, plan *Plan, l *policy.RateLimit) *meshLimit {
 		limit.limit = redis.NewSlidingWindow(l.Requests, l.Window, l.Lease.TTL)
 	}
 	config := lease.Config{MaxTokens: l.Lease.MaxTokens, MaxWaiters: maxWaiting}
+	limit.leasing = config
 	if len(l.Key) > 0 {
 		limit.set = lease.NewSet(m.leases, limit.limit, config, m.conf.KeyPrefix, plan.cluster, l.MaxKeys)
 	} else {

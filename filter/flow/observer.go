@@ -11,8 +11,12 @@ import (
 type Observer interface {
 	// Decided tells what Begin decided: fallback.None is allowed. In shadow nothing follows from it.
 	Decided(reason fallback.Reason, shadow bool)
-	// Answered tells where an answer came from.
-	Answered(source fallback.Source)
+	// Explains says whether Explain has a use for its text.
+	Explains() bool
+	// Explain tells why a request was decided about so.
+	Explain(text string)
+	// Answered tells where an answer came from, and what for where it is not upstream's own.
+	Answered(source fallback.Source, reason fallback.Reason)
 	// Transition tells that the breaker changed, and what for.
 	Transition(from, to breaker.Status, cause string)
 	// Retried tells of one more try.

@@ -36,7 +36,7 @@ func classify(details string) event {
 		return eventNone
 	case detailsUpstream:
 		return eventAnswer
-	case "no_healthy_upstream":
+	case detailsNoHost:
 		return eventConnectFailure
 	case "response_timeout", "upstream_per_try_timeout", "upstream_per_try_idle_timeout", "upstream_max_stream_duration_reached":
 		return eventTimeout

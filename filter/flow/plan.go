@@ -1,8 +1,6 @@
 package flow
 
 import (
-	"math"
-
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/bulkhead"
@@ -36,6 +34,7 @@ type Plan struct {
 	fallback *fallback.Config   // nil: off
 	cached   *cached            // nil: off
 	failures policy.Failures
+	hosts    hosts
 	retries  *retries  // nil: off
 	failover *failover // nil: off
 	timeout  int64     // nanoseconds after which an answer is late; 0: never
@@ -71,7 +70,7 @@ func NewPlan(cluster string, p *policy.Policy, worker *Worker, mesh *Mesh, obser
 		plan.failover = &failover{header: f.Header, to: f.To}
 	}
 	if b := p.Bulkhead; b != nil {
-		plan.bulkhead = &bulkhead.Config{Max: uint32(min(int64(b.MaxConcurrent), math.MaxUint32)), Expiry: holdExpiry}
+		plan.bulkhead = bulkheadConfig(b)
 	}
 	if l := p.RateLimit; l != nil {
 		plan.limiter = limiter(l)

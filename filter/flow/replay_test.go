@@ -146,9 +146,18 @@ func TestReplays(t *testing.T) {
 				if n == 0 {
 					return fails(503)(0)
 				}
-				return flow.Attempt{}
+				return flow.Attempt{Details: "no_healthy_upstream", Status: 503, Unfit: true}
 			},
-			"aws@101ms | first answer upstream upstream_failure RetryExhausted",
+			"aws@101ms aws@302ms | first answer upstream upstream_failure RetryExhausted",
+		},
+		{
+			"an answer that is too long for a local reply", `{"retry":{` + driver + `}}`,
+			func(n int) flow.Attempt {
+				a := failsUntil(1, 503)(n)
+				a.Unfit = n == 1
+				return a
+			},
+			"aws@101ms | first answer upstream upstream_failure",
 		},
 	}
 	for _, test := range tests {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-mesh/weir/filter/replay"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/sharedstate"
@@ -48,13 +49,14 @@ type Call struct {
 	Timeout time.Duration // at least 1 ms
 }
 
-// Attempt is what a replayed try came to. The zero Attempt is one that could not be sent.
+// Attempt is what a replayed try came to.
 type Attempt struct {
 	Details    string        // in the words of response.code_details, which classify reads; "" where upstream had no part
 	Status     int           // of an answer, also of one that Envoy gave in upstream's place
 	RetryAfter time.Duration // that upstream asked for, 0: it did not
 	Headers    []Header      // of the answer, as a local reply can have them
 	Body       []byte        // and its body. Both last as long as the callback
+	Unfit      bool          // the client can't have it: it counts, and the first answer stands
 }
 
 // untimed is how long a try may take where neither the policy nor the breaker says: Envoy's own default for a route.
@@ -104,6 +106,7 @@ func (x *Exchange) again(whole bool, retryAfter time.Duration, now int64) bool {
 	}
 	wait := rt.backoff.Wait(x.retry.made, retryAfter, home.worker.random.Uint64())
 	if r.deadline > 0 && now+int64(wait)+int64(time.Millisecond) >= r.deadline {
+		x.retry.none = true
 		return false
 	}
 	if x.retry.none = !home.budgetLeft(now); x.retry.none {
@@ -235,30 +238,29 @@ func (x *Exchange) Replayed(a *Attempt, now int64) Step {
 	if r.stage != stageOut {
 		return Step{}
 	}
-	if a.Status == 0 && a.Details == "" {
-		x.settleAndRelease(breaker.Neither, now)
-		return x.giveUp(now)
-	}
 	home := r.home
 	x.took = now - x.begun
 	x.ending = ending{event: classify(a.Details), status: a.Status, grpc: noGRPC}
 	x.ending.late = x.plan.timeout > 0 && x.took > x.plan.timeout
 	x.settleAndRelease(x.ending.outcome(&x.plan.failures), now)
 	x.plan = home
-	r.stage, r.last = stageFirst, a
+	r.stage = stageFirst
 	if x.again(true, a.RetryAfter, now) {
 		r.last = a.hold(home.retries.maxBody)
 		return Step{Kind: Wait}
+	}
+	if r.last = a; a.Unfit {
+		r.last = nil
 	}
 	failed := x.ending.wantsFallback(&home.failures) || x.ending.event != eventAnswer
 	if x.ranOut() {
 		home.observer.Exhausted()
 	}
-	if failed {
+	if failed || a.Unfit {
 		return x.last(now)
 	}
 	x.keeps = x.request.Cache.Store && a.Status/100 == 2 && home.cached.due(&x.request.Cache, now)
-	home.observer.Answered(fallback.FromUpstream)
+	home.observer.Answered(fallback.FromUpstream, fallback.None)
 	return x.pass(a, x.withLimit(x.marked(home.fromUpstream)))
 }
 
@@ -268,7 +270,7 @@ func (a *Attempt) hold(most int64) *Attempt {
 	for _, h := range a.Headers {
 		size += int64(len(h[0]) + len(h[1]))
 	}
-	if a.Status == 0 || size > most {
+	if a.Unfit || size > most {
 		return nil
 	}
 	held := &Attempt{Details: a.Details, Status: a.Status, Headers: make([]Header, 0, len(a.Headers))}
@@ -307,7 +309,7 @@ func (x *Exchange) last(now int64) Step {
 	case !x.ending.wantsFallback(&home.failures): // tried again, but no failure to the policy
 		set = home.fromUpstream
 	}
-	home.observer.Answered(source)
+	home.observer.Answered(source, fallback.UpstreamFailure)
 	return x.pass(a, x.withLimit(append(set[:len(set):len(set)], marks...)))
 }
 
@@ -318,8 +320,9 @@ func (x *Exchange) pass(a *Attempt, set []Header) Step {
 		return Step{Set: set}
 	}
 	x.replied = true
-	headers := append(a.Headers[:len(a.Headers):len(a.Headers)], set...)
-	return Step{Kind: SendReply, Reply: Reply{Status: a.Status, Headers: headers, Body: a.Body, GRPC: noGRPC, Details: detailsReplayed}}
+	return Step{Kind: SendReply, Reply: Reply{
+		Status: a.Status, Headers: replay.With(a.Headers, set), Body: a.Body, GRPC: noGRPC, Details: detailsReplayed, Upstreams: true,
+	}}
 }
 
 // detailsReplayed stands in the access log for an answer to a try of the filter's own.

@@ -8,7 +8,7 @@ import (
 type retrying struct {
 	listed   bool              // another try is allowed, as far as the request goes
 	probe    bool              // the breaker is half-open: one try is all
-	none     bool              // the budget had nothing left for it
+	none     bool              // the budget, or the time, had nothing left for it
 	reserved retry.Reservation // what the router was told that it may make
 	made     int               // tries after the first
 }

@@ -27,9 +27,10 @@ type Header = [2]string
 
 // Reply is an answer that does not come from upstream.
 type Reply struct {
-	Status  int
-	Headers []Header
-	Body    []byte
-	GRPC    int    // the gRPC status where the request was gRPC (Body is then the message), else -1
-	Details string // for %RESPONSE_CODE_DETAILS%
+	Status    int
+	Headers   []Header
+	Body      []byte
+	GRPC      int    // the gRPC status where the request was gRPC (Body is then the message), else -1
+	Upstreams bool   // it is upstream's, to a later try
+	Details   string // for %RESPONSE_CODE_DETAILS%
 }

@@ -19,6 +19,9 @@ func Now() int64 { return int64(time.Since(processStart)) + 1 }
 // Wall reads the time of day in seconds since 1970.
 func Wall() int64 { return time.Now().Unix() }
 
+// WallNano reads the time of day in nanoseconds since 1970.
+func WallNano() int64 { return time.Now().UnixNano() }
+
 // Random fills 16 bytes from the host's secure source.
 func Random() (b [16]byte, err error) { return b, errNoHost }
 
@@ -43,6 +46,9 @@ func ReplaceHeader(Map, string, string) error { return errNoHost }
 // RemoveHeader removes all values under name.
 func RemoveHeader(Map, string) error { return errNoHost }
 
+// ReplaceAll makes these pairs the whole map, the pseudo-headers with them.
+func ReplaceAll(Map, [][2]string) error { return errNoHost }
+
 // GetSharedData reads a key of shared data and its cas, or ErrNotFound.
 func GetSharedData(string) ([]byte, uint32, error) { return nil, 0, errNoHost }
 
@@ -58,5 +64,4 @@ func incrementMetric(uint32, int64) {}
 
 func recordMetric(uint32, uint64) {}
 
-// Debugging says whether the host logs at debug.
-func Debugging() bool { return false }
+func getMetric(uint32) (uint64, error) { return 0, errNoHost }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strconv"
 	"unsafe"
+
+	"github.com/weir-mesh/weir/filter/host/pairs"
 )
 
 // The ABI is proxy-wasm 0.2.1. The host answers with bytes by calling the module's proxy_on_memory_allocate (the
@@ -34,6 +36,10 @@ func proxyReplaceHeaderMapValue(m uint32, key *byte, keySize int32, value *byte,
 //go:wasmimport env proxy_remove_header_map_value
 //go:noescape
 func proxyRemoveHeaderMapValue(m uint32, key *byte, keySize int32) uint32
+
+//go:wasmimport env proxy_set_header_map_pairs
+//go:noescape
+func proxySetHeaderMapPairs(m uint32, pairs *byte, size int32) uint32
 
 //go:wasmimport env proxy_get_buffer_bytes
 //go:noescape
@@ -64,9 +70,9 @@ func proxyIncrementMetric(id uint32, offset int64) uint32
 //go:noescape
 func proxyRecordMetric(id uint32, value uint64) uint32
 
-//go:wasmimport env proxy_get_log_level
+//go:wasmimport env proxy_get_metric
 //go:noescape
-func proxyGetLogLevel(level *uint32) uint32
+func proxyGetMetric(id uint32, value *uint64) uint32
 
 //go:wasmimport wasi_snapshot_preview1 clock_time_get
 //go:noescape
@@ -75,15 +81,6 @@ func clockTimeGet(id uint32, precision uint64, time *uint64) uint32
 //go:wasmimport wasi_snapshot_preview1 random_get
 //go:noescape
 func randomGet(data *byte, size uint32) uint32
-
-// levelDebug is the ABI's number (proxy_log_level_t); trace is 0.
-const levelDebug = 1
-
-// Debugging says whether the host logs at debug, which its operator may change at any time. It is a host call.
-func Debugging() bool {
-	var level uint32
-	return proxyGetLogLevel(&level) == statusOK && level <= levelDebug
-}
 
 // Random fills 16 bytes from the host's secure source.
 func Random() (b [16]byte, err error) {
@@ -122,10 +119,13 @@ func Now() int64 {
 }
 
 // Wall reads the time of day in seconds since 1970, which NTP moves: for what people and HTTP read. Id 0 is CLOCK_REALTIME.
-func Wall() int64 {
+func Wall() int64 { return WallNano() / 1e9 }
+
+// WallNano reads the time of day in nanoseconds since 1970.
+func WallNano() int64 {
 	var t uint64
 	clockTimeGet(0, 0, &t)
-	return int64(t / 1e9)
+	return int64(t)
 }
 
 // Property reads one of Envoy's attributes, or ErrNotFound.
@@ -190,6 +190,12 @@ func RemoveHeader(m Map, name string) error {
 		unsafe.StringData(name), int32(len(name))))
 }
 
+// ReplaceAll makes these pairs the whole map, the pseudo-headers with them.
+func ReplaceAll(m Map, headers [][2]string) error {
+	packed := pairs.Pack(headers)
+	return statusError("set_header_map_pairs", proxySetHeaderMapPairs(uint32(m), unsafe.SliceData(packed), int32(len(packed))))
+}
+
 // GetSharedData reads a key of shared data and its cas, or ErrNotFound.
 func GetSharedData(key string) ([]byte, uint32, error) {
 	var data *byte
@@ -210,7 +216,7 @@ func SetSharedData(key string, value []byte, cas uint32) error {
 
 // SendLocalReply answers the stream from here. The callback that called it returns Pause.
 func SendLocalReply(r LocalReply) error {
-	headers := packPairs(r.Headers)
+	headers := pairs.Pack(r.Headers)
 	return statusError("send_local_response", proxySendLocalResponse(uint32(r.Status),
 		unsafe.StringData(r.Details), int32(len(r.Details)), unsafe.SliceData(r.Body), int32(len(r.Body)),
 		unsafe.SliceData(headers), int32(len(headers)), int32(r.GRPC)))
@@ -225,3 +231,8 @@ func defineMetric(kind uint32, name string) (uint32, error) {
 func incrementMetric(id uint32, by int64) { proxyIncrementMetric(id, by) }
 
 func recordMetric(id uint32, value uint64) { proxyRecordMetric(id, value) }
+
+func getMetric(id uint32) (value uint64, err error) {
+	status := proxyGetMetric(id, &value)
+	return value, statusError("get_metric", status)
+}

@@ -27,6 +27,7 @@ const (
 	ResponseHeaders  Map = 2
 	ResponseTrailers Map = 3
 	CallHeaders      Map = 6 // of the answer to a Dispatch
+	CallTrailers     Map = 7
 )
 
 // Buffer names a buffer of bytes. The numbers are the ABI's (proxy_buffer_type_t).

@@ -54,3 +54,16 @@ func (g Gauge) Set(value uint64) {
 		recordMetric(g.id, value)
 	}
 }
+
+// Value reads what all workers together have counted, since Envoy started.
+func (c Counter) Value() (uint64, error) { return value(c.id) }
+
+// Value reads what is shown.
+func (g Gauge) Value() (uint64, error) { return value(g.id) }
+
+func value(id uint32) (uint64, error) {
+	if id == 0 {
+		return 0, nil
+	}
+	return getMetric(id)
+}

@@ -39,7 +39,8 @@ func PluginConfiguration() ([]byte, error) {
 	return raw, err
 }
 
-// Every calls OnTick of this plugin again and again, some milliseconds apart.
+// Every calls OnTick of this plugin again and again, some milliseconds apart; 0: no more. It may be called again at any time, by
+// a plugin's callback or a stream's, and counts from then on.
 func Every(milliseconds uint32) error { return proxywasm.SetTickPeriodMilliSeconds(milliseconds) }
 
 // RegisterQueue makes a queue that wakes this plugin, by OnQueueReady, in this worker.
@@ -60,7 +61,8 @@ func Drain(id uint32) {
 var wake = []byte{1}
 
 // Dispatch sends a request to a cluster. Made from a plugin's callback it outlives every stream; ended is told then, in the
-// plugin's context, once.
+// plugin's context, once. An error is a request that was not sent: there is no such cluster, or Envoy answered it at
+// once by itself (no healthy host, too many requests). Envoy has no way to send trailers.
 func Dispatch(cluster string, headers [][2]string, body []byte, milliseconds uint32, ended func(bodySize int)) (id uint32, err error) {
 	return proxywasm.DispatchHttpCall(cluster, headers, body, nil, milliseconds, func(_, bodySize, _ int) { ended(bodySize) })
 }
@@ -70,6 +72,9 @@ func Enter(stream uint32) error { return proxywasm.SetEffectiveContext(stream) }
 
 // ResumeRequest lets the entered stream's request go on.
 func ResumeRequest() error { return proxywasm.ResumeHttpRequest() }
+
+// ResumeResponse lets the entered stream's answer go on.
+func ResumeResponse() error { return proxywasm.ResumeHttpResponse() }
 
 // Debug logs at debug. The text is made in vain unless Debugging.
 func Debug(msg string) { proxywasm.LogDebug(msg) }

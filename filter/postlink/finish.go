@@ -12,10 +12,16 @@ import (
 // unused are the SDK's exports that the filter does not implement: the SDK would answer them by "continue".
 var unused = []string{
 	"proxy_on_done", // "may be deleted": what Envoy takes for granted where there is none
-	"proxy_on_request_body", "proxy_on_request_trailers",
 	"proxy_on_new_connection", "proxy_on_downstream_data", "proxy_on_downstream_connection_close",
 	"proxy_on_upstream_data", "proxy_on_upstream_connection_close",
 }
+
+// The exports by which a module says the version of its ABI. That of 0.2.1 has one import more, proxy_get_log_level, and
+// nothing else (proxy-wasm-cpp-host, wasm.cc: registerCallbacks).
+const (
+	abi020 = "proxy_abi_version_0_2_0"
+	abi021 = "proxy_abi_version_0_2_1"
+)
 
 const allocate = "proxy_on_memory_allocate"
 
@@ -83,6 +89,13 @@ func finish(module []byte) ([]byte, error) {
 		return nil, err
 	}
 	exports = slices.DeleteFunc(exports, func(e export) bool { return slices.Contains(unused, e.name) })
+	if bytes.Contains(sections.find(sectionImport).body, []byte("proxy_get_log_level")) {
+		for i := range exports {
+			if exports[i].name == abi020 {
+				exports[i].name = abi021
+			}
+		}
+	}
 	exports = append(exports, export{"malloc", kindFunction, imported + count})
 	sections.find(sectionExport).body = writeExports(exports)
 	return sections.join(), nil

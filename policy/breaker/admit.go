@@ -6,7 +6,7 @@ import "time"
 type Verdict struct {
 	Admitted   bool
 	HalfOpened bool          // this request found the wait to be over
-	RetryAfter time.Duration // refused: until the next probe may run
+	RetryAfter time.Duration // refused: until the next probe may run; 0 under ForcedOpen, which lasts until it is taken back
 	Ticket     Ticket        // admitted
 }
 
@@ -17,6 +17,9 @@ func (s *State) Admit(c *Config, now int64) Verdict {
 	case Closed:
 		return Verdict{Admitted: true, Ticket: Ticket{Generation: s.Generation, Slot: -1}}
 	case Open:
+		if s.Forced == ForcedOpen {
+			return Verdict{}
+		}
 		if left := s.left(c, now); left > 0 {
 			return Verdict{RetryAfter: left}
 		}

@@ -60,7 +60,7 @@ type Slow struct {
 // State is one breaker. The zero State is a fresh one, closed. Times are nanoseconds of a monotonic clock.
 type State struct {
 	Status     Status
-	Generation uint32 // counts transitions
+	Generation uint32 // counts transitions, and what an operator did
 	Failures   uint32 // consecutive, while closed
 	Successes  uint32 // consecutive, while half-open
 	Opens      uint32 // how often it opened
@@ -89,9 +89,9 @@ type Ticket struct {
 	Expiry     int64 // of the place: tells this probe's place from the next one's
 }
 
-// RetryAfter tells when an open breaker lets the next probe run; 0 where it is not open.
+// RetryAfter tells when an open breaker lets the next probe run; 0 where it is not open, or was forced to be.
 func RetryAfter(s *State, c *Config, now int64) time.Duration {
-	if s.Status != Open {
+	if s.Status != Open || s.Forced == ForcedOpen {
 		return 0
 	}
 	return max(s.left(c, now), 0)

@@ -13,6 +13,7 @@ const (
 	SlowProbe                        // half-open -> open
 	RecoveryTimeout                  // open -> half-open: the wait is over
 	ProbesSucceeded                  // half-open -> closed
+	Operator                         // any -> any: forced, or reset
 )
 
 // String names the cause as logs and metrics do.
@@ -32,6 +33,8 @@ func (c Cause) String() string {
 		return "recovery_timeout"
 	case ProbesSucceeded:
 		return "probes_succeeded"
+	case Operator:
+		return "operator"
 	default:
 		return "none"
 	}

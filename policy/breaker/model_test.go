@@ -9,6 +9,7 @@ type model struct {
 	generation uint32
 	since      int64
 	wait       int64
+	forced     Forced
 	ended      []ended // calls that said something of upstream
 	probes     []int64 // places: the expiry of who holds or lost it, 0 where it ended
 }
@@ -19,12 +20,38 @@ type ended struct {
 }
 
 func (m *model) to(s Status, now int64) {
-	*m = model{c: m.c, status: s, generation: m.generation + 1, since: now, wait: m.wait}
+	*m = model{c: m.c, status: s, generation: m.generation + 1, since: now, wait: m.wait, forced: m.forced}
+}
+
+// operate does what an operator wants.
+func (m *model) operate(o operator, now int64) Cause {
+	from, since := m.status, m.since
+	switch {
+	case o == resets:
+		m.to(Closed, now)
+	case o.forces() == m.forced:
+		return Unmoved
+	case o == forcesOpen:
+		m.to(Open, now)
+	case o == forcesClosed:
+		m.to(Closed, now)
+	default:
+		m.to(m.status, now)
+	}
+	m.wait, m.forced = 0, NotForced
+	if o != resets {
+		m.forced = o.forces()
+	}
+	if m.status == from {
+		m.since = since
+		return Unmoved
+	}
+	return Operator
 }
 
 // admit says whether a request at this time passes, and whether it is a probe.
 func (m *model) admit(now int64) (admitted, probe, halfOpened bool) {
-	if m.status == Open && now-m.since >= m.wait {
+	if m.status == Open && m.forced == NotForced && max(now-m.since, 0) >= m.wait {
 		m.to(HalfOpen, now)
 		halfOpened = true
 	}
@@ -58,6 +85,9 @@ func (m *model) settle(t Ticket, call Call, now int64) Cause {
 	if t.Generation != m.generation {
 		return Unmoved
 	}
+	if m.forced == ForcedClosed {
+		return Unmoved
+	}
 	if t.Slot >= 0 && m.probes[t.Slot] == t.Expiry {
 		m.probes[t.Slot] = 0
 	}
@@ -73,7 +103,7 @@ func (m *model) settle(t Ticket, call Call, now int64) Cause {
 	if m.status == HalfOpen {
 		switch {
 		case call.Outcome == Failure, slow:
-			wait := min(2*m.wait, int64(m.c.MaxRecovery))
+			wait := min(max(2*m.wait, int64(m.c.Recovery)), int64(m.c.MaxRecovery))
 			m.to(Open, now)
 			m.wait = wait
 			if call.Outcome == Failure {
@@ -128,7 +158,7 @@ func (m *model) consecutive() (failures int) {
 
 // differs says what of a state is not as the model has it.
 func (m *model) differs(s *State, now int64) error {
-	if s.Status != m.status || s.Generation != m.generation {
+	if s.Status != m.status || s.Generation != m.generation || s.Forced != m.forced || (m.status != Closed && s.Since != m.since) {
 		return fmt.Errorf("status %v of generation %d, want %v of %d", s.Status, s.Generation, m.status, m.generation)
 	}
 	places, held := 0, 0

@@ -37,6 +37,9 @@ func (s *State) Settle(c *Config, t Ticket, call Call, now int64) (changed bool,
 	if call.Outcome == Neither {
 		return changed, Unmoved
 	}
+	if s.Forced == ForcedClosed {
+		return changed, Unmoved
+	}
 	switch s.Status {
 	case Closed:
 		counted := s.count(c, call, now)

@@ -25,7 +25,8 @@ func (s *shared) swap(next State, version int) bool {
 // between: it loads and works, and later it swaps.
 type worker struct {
 	busy bool
-	ask  bool // else it settles
+	ask  bool // else it settles, or
+	does operator
 	now  int64
 	t    Ticket // settled
 	how  Call
@@ -35,6 +36,21 @@ type worker struct {
 	verdict Verdict
 	changed bool
 	cause   Cause
+}
+
+// operator is what an operator does, through one of the workers.
+type operator uint8
+
+const (
+	nothing operator = iota
+	forcesOpen
+	forcesClosed
+	leavesAlone
+	resets
+)
+
+func (o operator) forces() Forced {
+	return map[operator]Forced{forcesOpen: ForcedOpen, forcesClosed: ForcedClosed}[o]
 }
 
 // world is the workers, what they share, and the model that follows each change at the moment when it holds.
@@ -47,6 +63,7 @@ type world struct {
 	workers []worker
 	running []Ticket // admitted, neither ended nor lost
 	moved   map[uint32]Cause
+	renewed map[uint32]bool // generations that an operator ended without a transition
 }
 
 // pass lets time go by, but not so much that a worker between its load and its swap falls behind by more than skew.
@@ -63,6 +80,10 @@ func (w *world) pass() {
 // begin gives an idle worker something to do, at its own reading of the clock.
 func (w *world) begin(k *worker) {
 	*k = worker{busy: true, now: w.clock - rapid.Int64Range(0, ms).Draw(w.T, "behind")}
+	if rapid.IntRange(0, 39).Draw(w.T, "operator") == 0 {
+		k.does = operator(rapid.IntRange(int(forcesOpen), int(resets)).Draw(w.T, "does"))
+		return
+	}
 	if k.ask = len(w.running) == 0 || rapid.Bool().Draw(w.T, "ask"); k.ask {
 		return
 	}
@@ -82,11 +103,16 @@ func (w *world) begin(k *worker) {
 // load is the first half of a worker's try.
 func (w *world) load(k *worker) {
 	k.next, k.version = w.shared.state, w.shared.version
-	if k.ask {
+	switch {
+	case k.does == resets:
+		k.changed, k.cause = true, k.next.Reset(k.now)
+	case k.does != nothing:
+		k.changed, k.cause = k.next.Force(k.does.forces(), k.now)
+	case k.ask:
 		k.verdict = k.next.Admit(w.c, k.now)
 		k.changed = k.next.Enter(&k.verdict, k.now)
 		k.cause = k.verdict.Cause()
-	} else {
+	default:
 		k.changed, k.cause = k.next.Settle(w.c, k.t, k.how, k.now)
 	}
 	if !k.changed { // it holds as of this moment
@@ -106,7 +132,15 @@ func (w *world) swap(k *worker) {
 // done checks a worker's result against the model's.
 func (w *world) done(k *worker) {
 	generation := w.model.generation
-	if k.ask {
+	if k.does != nothing {
+		cause := w.model.operate(k.does, k.now)
+		if k.cause != cause {
+			w.Fatalf("an operator's %d: cause %v, want %v", k.does, k.cause, cause)
+		}
+		if cause == Unmoved && w.model.generation != generation {
+			w.renewed[generation] = true
+		}
+	} else if k.ask {
 		admitted, probe, halfOpened := w.model.admit(k.now)
 		v := k.verdict
 		if v.Admitted != admitted || (v.Ticket.Slot >= 0) != (probe || !admitted) || v.HalfOpened != halfOpened {
@@ -114,8 +148,8 @@ func (w *world) done(k *worker) {
 		}
 		if v.Admitted {
 			w.running = append(w.running, v.Ticket)
-		} else if v.RetryAfter <= 0 {
-			w.Fatalf("refused without a time to come back: %+v", v)
+		} else if (v.RetryAfter <= 0) != (w.model.forced == ForcedOpen) {
+			w.Fatalf("refused, with %v until it is worth to come back, forced %v", v.RetryAfter, w.model.forced)
 		}
 	} else if cause := w.model.settle(k.t, k.how, k.now); k.cause != cause {
 		w.Fatalf("%+v of %+v: cause %v, want %v", k.how, k.t, k.cause, cause)
@@ -136,8 +170,8 @@ func (w *world) check() {
 	if err := w.model.differs(s, w.clock); err != nil {
 		w.Fatal(err)
 	}
-	if int(s.Generation) != len(w.moved) {
-		w.Fatalf("%d transitions were told of, %d happened", len(w.moved), s.Generation)
+	if int(s.Generation) != len(w.moved)+len(w.renewed) {
+		w.Fatalf("%d transitions were told of, %d happened", len(w.moved), int(s.Generation)-len(w.renewed))
 	}
 	probes := 0
 	for _, t := range w.running {
@@ -152,6 +186,7 @@ func (w *world) check() {
 
 // recover is a patient client of an upstream that is well again: it must find the breaker closed in the end.
 func (w *world) recover() {
+	w.finish(&worker{busy: true, now: w.clock, does: leavesAlone})
 	if w.shared.state.Status == Closed {
 		return
 	}
@@ -198,7 +233,7 @@ func TestWorkers(t *testing.T) {
 		w := &world{
 			T: t, c: c, clock: 1000 * second, model: model{c: c},
 			workers: make([]worker, rapid.SampledFrom([]int{1, 2, 3, 4}).Draw(t, "workers")),
-			moved:   map[uint32]Cause{},
+			moved:   map[uint32]Cause{}, renewed: map[uint32]bool{},
 		}
 		each := make([]int, len(w.workers))
 		for i := range each {
@@ -229,7 +264,7 @@ func TestWorkers(t *testing.T) {
 			seen[cause]++
 		}
 	})
-	for cause := ConsecutiveFailures; cause <= ProbesSucceeded; cause++ {
+	for cause := ConsecutiveFailures; cause <= Operator; cause++ {
 		if seen[cause] == 0 {
 			t.Errorf("the draws never came to the cause %v", cause)
 		}

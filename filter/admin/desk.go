@@ -1,0 +1,252 @@
+package admin
+
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/filter/flow"
+	"github.com/weir-mesh/weir/filter/metric"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/directory"
+	"github.com/weir-mesh/weir/sharedstate/redis"
+)
+
+// Journal hears what operators do.
+type Journal interface {
+	// Transition tells that a breaker changed by an operator's word.
+	Transition(cluster string, from, to breaker.Status)
+	// Done tells of anything that an operator did.
+	Done(cluster, what string)
+	// Fault tells of a failure of the filter itself.
+	Fault(err error)
+}
+
+// Desk is where operators are answered. One goroutine uses it at a time.
+type Desk struct {
+	store   sharedstate.Store
+	worker  *flow.Worker
+	metrics Metrics
+	journal Journal
+	hosts   []string
+
+	clusters map[string]*cluster // as they were last asked for
+	calls    []Metric            // to Redis, by redis.Kind, after those that went well
+}
+
+// cluster is what is kept of one between two requests.
+type cluster struct {
+	rules    string // packed: a reload brings others
+	counters *counters
+	reading  *flow.Reading
+}
+
+// NewDesk is a desk in a worker. Hosts are names under which it may be asked for, beside those that are safe.
+func NewDesk(store sharedstate.Store, worker *flow.Worker, hosts []string, metrics Metrics, journal Journal) *Desk {
+	d := &Desk{store: store, worker: worker, hosts: hosts, metrics: metrics, journal: journal, clusters: map[string]*cluster{}}
+	d.calls = append(d.calls, metrics.Counter(metric.Name("weir_redis_calls_total", [2]string{"result", "ok"})))
+	for kind := redis.Malformed; kind <= redis.Refused; kind++ {
+		d.calls = append(d.calls, metrics.Counter(metric.Name("weir_redis_calls_total", [2]string{"result", strings.ReplaceAll(kind.String(), " ", "_")})))
+	}
+	return d
+}
+
+// maxClusters bounds what is kept, as clusters come and go. A cluster is some 2 KB.
+const maxClusters = 4096
+
+func (d *Desk) cluster(e *directory.Entry) *cluster {
+	rules := string(e.AppendTo(nil))
+	c := d.clusters[e.Cluster]
+	if c == nil || c.rules != rules {
+		if len(d.clusters) >= maxClusters {
+			clear(d.clusters)
+		}
+		p := e.Policy
+		c = &cluster{rules: rules, counters: newCounters(d.metrics, e), reading: flow.NewReading(&p)}
+		d.clusters[e.Cluster] = c
+	}
+	return c
+}
+
+// fault is an answer where the state can't be had.
+func (d *Desk) fault(err error) *refusal {
+	d.journal.Fault(err)
+	return refuse(500, err.Error())
+}
+
+// Fault is the answer where the filter itself failed.
+func Fault(err error, j Journal) Answer {
+	j.Fault(err)
+	return refuse(500, err.Error()).answer()
+}
+
+// all answers GET /status.
+func (d *Desk) all(m Moment) (Answer, *refusal) {
+	listing, err := directory.Read(d.store, m.Now)
+	if err != nil {
+		return Answer{}, d.fault(err)
+	}
+	s := Status{Time: rfc3339(m.Wall), Clusters: map[string]*Cluster{}, LeftOut: listing.LeftOut}
+	for i := range listing.Entries {
+		e := &listing.Entries[i]
+		if s.Clusters[e.Cluster], err = d.read(e, m); err != nil {
+			return Answer{}, d.fault(err)
+		}
+	}
+	if s.Redis, err = d.redis(listing.Redis); err != nil {
+		return Answer{}, d.fault(err)
+	}
+	return jsonAnswer(200, s), nil
+}
+
+// find is a cluster's entry.
+func (d *Desk) find(name string, m Moment) (*directory.Entry, *refusal) {
+	listing, err := directory.Read(d.store, m.Now)
+	if err != nil {
+		return nil, d.fault(err)
+	}
+	if e := listing.Find(name); e != nil {
+		return e, nil
+	}
+	return nil, refuse(404, "no cluster "+quote(name)+" has a policy")
+}
+
+// one answers GET /status/CLUSTER.
+func (d *Desk) one(name string, m Moment) (Answer, *refusal) {
+	e, refused := d.find(name, m)
+	if refused != nil {
+		return Answer{}, refused
+	}
+	c, err := d.read(e, m)
+	if err != nil {
+		return Answer{}, d.fault(err)
+	}
+	c.Name = name
+	return jsonAnswer(200, c), nil
+}
+
+// read is how a cluster stands.
+func (d *Desk) read(e *directory.Entry, m Moment) (*Cluster, error) {
+	kept := d.cluster(e)
+	var record sharedstate.Record
+	if _, err := sharedstate.NewCell(d.store, sharedstate.ClusterKey(e.Cluster), &record).Load(); err != nil {
+		return nil, err
+	}
+	baseline, err := directory.ReadBaseline(d.store, e.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	n, err := kept.counters.since(&baseline)
+	if err != nil {
+		return nil, err
+	}
+	noHost, err := kept.counters.noHost.Value()
+	if err != nil {
+		return nil, err
+	}
+	rules := kept.reading.Rules
+	c := &Cluster{
+		Mode: modeName(rules.Mode),
+		Requests: Requests{
+			Allowed:      n[countDecision+int(fallback.None)],
+			RateLimited:  n[countDecision+int(fallback.RateLimited)],
+			CircuitOpen:  n[countDecision+int(fallback.CircuitOpen)],
+			BulkheadFull: n[countDecision+int(fallback.BulkheadFull)],
+		},
+		Answers: Answers{Upstream: n[countSource+int(fallback.FromUpstream)], Fallback: Fallback{
+			Cache:      n[countSource+int(fallback.FromCache)],
+			StaleCache: n[countSource+int(fallback.FromStaleCache)],
+			Default:    n[countSource+int(fallback.FromDefault)],
+			Degraded:   n[countSource+int(fallback.FromDegraded)],
+			Error:      n[countSource+int(fallback.FromError)],
+		}},
+		Upstream: Upstream{NoHealthyHost: noHost != 0},
+	}
+	if rules.CircuitBreaker != nil {
+		c.Breaker = readBreaker(kept.reading, &record.Breaker, m)
+	}
+	if rules.RateLimit != nil {
+		if c.RateLimit, err = d.readLimit(kept.reading, e.Cluster, &record, m.Now); err != nil {
+			return nil, err
+		}
+		c.RateLimit.Limited = c.Requests.RateLimited
+	}
+	if rules.Fallback != nil {
+		c.Fallback = &c.Answers.Fallback
+	}
+	if rules.Retry != nil {
+		c.Retry = &Retry{Attempts: n[countRetries], Exhausted: n[countSpent], Budget: kept.reading.Budget(&record, m.Now)}
+	}
+	if b := rules.Bulkhead; b != nil {
+		c.Bulkhead = &Bulkhead{InFlight: kept.reading.InFlight(&record, m.Now), Rejected: c.Requests.BulkheadFull, Most: b.MaxConcurrent}
+	}
+	if f := rules.Failover; f != nil {
+		c.Failover = &Failover{To: f.To, Total: n[countMoved]}
+	}
+	return c, nil
+}
+
+func readBreaker(r *flow.Reading, s *breaker.State, m Moment) *Breaker {
+	rules := r.Rules.CircuitBreaker
+	b := &Breaker{
+		State: s.Status.String(), Forced: forcedName(s.Forced), Since: m.at(s.Since),
+		FailureCount: s.Failures, SuccessCount: s.Successes, OpensTotal: s.Opens,
+		RetryAfter:       seconds(breaker.RetryAfter(s, r.Breaker, m.Now)),
+		FailureThreshold: rules.FailureThreshold, SuccessThreshold: rules.SuccessThreshold,
+		RecoveryTimeout: seconds(rules.RecoveryTimeout),
+	}
+	if s.Status == breaker.Open {
+		b.OpenedAt = b.Since
+	}
+	return b
+}
+
+func (d *Desk) readLimit(r *flow.Reading, name string, record *sharedstate.Record, now int64) (*RateLimit, error) {
+	rules := r.Rules.RateLimit
+	var told directory.Told
+	if rules.Scope == policy.ScopeMesh {
+		if _, err := sharedstate.NewCell(d.store, directory.ToldKey(name), &told).Load(); err != nil {
+			return nil, err
+		}
+	}
+	n := r.Limit(record, &told, now)
+	limit := &RateLimit{
+		Algorithm: algorithmName(rules.Algorithm), Scope: scopeName(rules.Scope), Keyed: len(rules.Key) > 0,
+		PerMinute: n.PerMinute, Configured: n.Configured, Window: seconds(n.Window),
+	}
+	if n.RemainingKnown {
+		limit.Remaining = &n.Remaining
+	}
+	if n.RatioKnown {
+		limit.SuccessRate = &n.Ratio
+	}
+	return limit, nil
+}
+
+// redis is how the calls to Redis go.
+func (d *Desk) redis(used bool) (r Redis, err error) {
+	for i, c := range d.calls {
+		n, err := c.Value()
+		if err != nil {
+			return r, err
+		}
+		r.Calls += n
+		if i > 0 {
+			r.Errors += n
+		}
+	}
+	var calls directory.Calls
+	if _, err := sharedstate.NewCell(d.store, directory.CallsKey, &calls).Load(); err != nil {
+		return r, err
+	}
+	switch {
+	case !used:
+		r.State = "off"
+	case calls.Trouble():
+		r.State = "trouble"
+	default:
+		r.State = "ok"
+	}
+	return r, nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/weir-mesh/weir/filter/admin"
+	"github.com/weir-mesh/weir/filter/flow"
+	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/filter/metric"
+	"github.com/weir-mesh/weir/policy/breaker"
+)
+
+// The module on the admin listener: an instance of the filter whose document is `{"admin": {}}`.
+
+func newDesk(w *flow.Worker, hosts []string, f *faults) *admin.Desk {
+	return admin.NewDesk(sharedData{}, w, hosts, metrics{f}, journal{f})
+}
+
+// metrics are Envoy's, as the admin API reads them.
+type metrics struct{ faults *faults }
+
+// Counter implements admin.Metrics.
+func (m metrics) Counter(name string) admin.Metric { return m.faults.counter(name) }
+
+// Gauge implements admin.Metrics.
+func (m metrics) Gauge(name string) admin.Metric { return m.faults.gauge(name) }
+
+// journal logs what operators do, and counts what follows from it.
+type journal struct{ faults *faults }
+
+// Transition implements admin.Journal, as observer does for what requests come to.
+func (j journal) Transition(cluster string, from, to breaker.Status) {
+	counter := j.faults.counter(metric.Of("weir_breaker_transitions_total", cluster, [2]string{"to", to.String()}))
+	counter.Add(1)
+	gauge := j.faults.gauge(metric.Of("weir_breaker_state", cluster))
+	gauge.Set(uint64(to))
+	host.Info("weir: " + cluster + ": circuit breaker " + from.String() + " -> " + to.String() + " (" + breaker.Operator.String() + ")")
+}
+
+// Done implements admin.Journal.
+func (j journal) Done(cluster, what string) {
+	host.Info("weir: " + cluster + ": " + what + ", by an operator")
+}
+
+// Fault implements admin.Journal.
+func (j journal) Fault(err error) { j.faults.note("admin: " + err.Error()) }
+
+// adminStream is one request to the admin API. It is answered when its headers have come.
+type adminStream struct {
+	host.DefaultHTTPContext
+	plugin *plugin
+}
+
+// OnHttpRequestHeaders implements host.HTTPContext.
+func (s *adminStream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
+	host.ReuseMemory()
+	defer func() {
+		if r := recover(); r != nil {
+			s.plugin.desk = newDesk(s.plugin.worker, s.plugin.document.AdminHosts, s.plugin.faults)
+			action = s.send(admin.Fault(fmt.Errorf("%v", r), journal{s.plugin.faults}))
+		}
+	}()
+	headers, err := host.All(host.RequestHeaders)
+	if err != nil {
+		return s.send(admin.Fault(err, journal{s.plugin.faults}))
+	}
+	return s.send(s.plugin.desk.Answer(request(headers, ended), admin.Moment{Now: host.Now(), Wall: host.WallNano()}))
+}
+
+// request reads what decides about a request. What stands twice is what its last line says, save Origin: of several
+// none is believed.
+func request(headers host.Headers, ended bool) *admin.Request {
+	r := &admin.Request{Ended: ended}
+	headers.All(func(name, value string) bool {
+		switch name {
+		case ":method":
+			r.Method = value
+		case ":path":
+			r.Target = value
+		case ":authority":
+			r.Host = value
+		case "origin":
+			if r.Origin != "" {
+				value = "null"
+			}
+			r.Origin = value
+		case "sec-fetch-site":
+			r.FetchSite = value
+		case "content-type":
+			r.ContentType = value
+		case "content-length":
+			r.Length = value
+		}
+		return true
+	})
+	return r
+}
+
+// send answers.
+func (s *adminStream) send(a admin.Answer) host.Action {
+	err := host.SendLocalReply(host.LocalReply{Status: a.Status, Details: "weir_admin", Headers: a.Headers, Body: a.Body, GRPC: -1})
+	if err != nil {
+		s.plugin.faults.note("admin: " + err.Error())
+		return host.Continue // to a route that leads nowhere
+	}
+	return host.Pause
+}

@@ -1,0 +1,60 @@
+package flow
+
+import (
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/sharedstate/directory"
+)
+
+// Gauges show how a cluster stands. All workers share each.
+type Gauges interface {
+	// Breaker shows where the breaker stands.
+	Breaker(s breaker.Status)
+	// InFlight shows how many requests run.
+	InFlight(n uint32)
+	// Limit shows the limit that holds, in requests a minute.
+	Limit(perMinute float64)
+	// SuccessRatio shows the share of successes by which an adaptive limit moves, 0 to 1.
+	SuccessRatio(ratio float64)
+	// NoHealthyHost shows whether Envoy had no healthy host to send a request to.
+	NoHealthyHost(none bool)
+	// HasNoHealthyHost reads what NoHealthyHost shows: this worker's word or another one's, whichever was the last.
+	HasNoHealthyHost() bool
+}
+
+// show brings a cluster's gauges up to date, by its record as it was just loaded.
+func (r *Reading) show(g Gauges, p *Plan, told *directory.Told, now int64) {
+	if r.Breaker != nil {
+		g.Breaker(p.record.Breaker.Status)
+	}
+	if r.bulkhead != nil {
+		g.InFlight(r.InFlight(&p.record, now))
+	}
+	if r.limiter != nil {
+		limit := r.Limit(&p.record, told, now)
+		g.Limit(limit.PerMinute)
+		if limit.RatioKnown {
+			g.SuccessRatio(limit.Ratio)
+		}
+	}
+	p.hosts.none = g.HasNoHealthyHost()
+}
+
+// hosts is what a plan knows of its cluster's hosts: Envoy tells the filter nothing about their health until a request
+// finds none.
+type hosts struct {
+	gauges Gauges // nil: nobody looks
+	none   bool   // as shown; another worker's word comes with the next beat
+}
+
+// heard takes what came of a request, and shows it where it is something new.
+func (h *hosts) heard(e event, details string) {
+	none := e == eventConnectFailure && details == detailsNoHost
+	if none == h.none || (!none && e != eventAnswer) || h.gauges == nil {
+		return
+	}
+	h.none = none
+	h.gauges.NoHealthyHost(none)
+}
+
+// detailsNoHost is Envoy's response code details where a cluster has no healthy host.
+const detailsNoHost = "no_healthy_upstream"

@@ -1,0 +1,19 @@
+//go:build wasm && abi021
+
+package host
+
+// Envoy has proxy_get_log_level for modules of ABI 0.2.1 alone, and refuses one of 0.2.0 that imports it. The SDKs make
+// modules of 0.2.0; filter/postlink makes them 0.2.1, and so this file is left out of a build that does without it.
+
+//go:wasmimport env proxy_get_log_level
+//go:noescape
+func proxyGetLogLevel(level *uint32) uint32
+
+// levelDebug is the ABI's number (proxy_log_level_t); trace is 0.
+const levelDebug = 1
+
+// Debugging says whether the host logs at debug, which its operator may change at any time. It is a host call.
+func Debugging() bool {
+	var level uint32
+	return proxyGetLogLevel(&level) == statusOK && level <= levelDebug
+}

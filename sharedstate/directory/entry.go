@@ -1,0 +1,243 @@
+package directory
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/weir-mesh/weir/policy"
+)
+
+// Entry is one cluster, and as much of its policy as is needed to read its record. Of the sections Policy has only:
+//
+//	rate_limit       Algorithm, Scope, Requests, Window, Burst, Refill, Adaptive…, BackoffFactor, RecoveryFactor,
+//	                 MaxKeys, and Key's kinds without the names
+//	circuit_breaker  FailureThreshold, SuccessThreshold, HalfOpenMaxCalls, RecoveryTimeout, MaxRecoveryTimeout
+//	retry            MaxAttempts, Budget
+//	fallback         EnableCache, MaxEntries
+//	bulkhead         MaxConcurrent
+//	failover         To
+type Entry struct {
+	Cluster string
+	Policy  policy.Policy
+}
+
+// The sections of a packed entry.
+const (
+	hasLimit = 1 << iota
+	hasBreaker
+	hasRetry
+	hasFallback
+	hasBulkhead
+	hasFailover
+	allSections = 1<<iota - 1
+)
+
+// The packed form: v is an unsigned varint (encoding/binary), f64 the bits of a float, little endian, text a v and as many
+// bytes.
+//
+//	text  cluster
+//	u8    mode
+//	u8    sections that follow, in this order: 1 rate_limit, 2 circuit_breaker, 4 retry, 8 fallback, 16 bulkhead, 32 failover
+//
+//	rate_limit       u8 algorithm, u8 scope, v requests, v window ns, v burst, f64 refill, f64 threshold, f64 backoff, f64 recovery,
+//	                 v interval ns, v samples, v max keys, v parts of the key and u8 kind of each
+//	circuit_breaker  v failures, v successes, v probes, v recovery ns, v max recovery ns
+//	retry            v attempts, f64 percent, f64 a second
+//	fallback         u8 cache, v entries
+//	bulkhead         v most
+//	failover         v clusters and text of each
+
+// AppendTo packs the entry behind b.
+func (e *Entry) AppendTo(b []byte) []byte {
+	p := &e.Policy
+	b = appendText(b, e.Cluster)
+	sections := len(b) + 1
+	b = append(b, byte(p.Mode), 0)
+	v := func(n int64) { b = binary.AppendUvarint(b, uint64(max(n, 0))) }
+	f64 := func(f float64) { b = binary.LittleEndian.AppendUint64(b, math.Float64bits(f)) }
+	if l := p.RateLimit; l != nil {
+		b[sections] |= hasLimit
+		b = append(b, byte(l.Algorithm), byte(l.Scope))
+		v(l.Requests)
+		v(int64(l.Window))
+		v(l.Burst)
+		f64(l.Refill)
+		f64(l.AdaptiveThreshold)
+		f64(l.BackoffFactor)
+		f64(l.RecoveryFactor)
+		v(int64(l.AdaptiveInterval))
+		v(int64(l.AdaptiveMinSamples))
+		v(int64(l.MaxKeys))
+		v(int64(len(l.Key)))
+		for _, part := range l.Key {
+			b = append(b, byte(part.Kind))
+		}
+	}
+	if c := p.CircuitBreaker; c != nil {
+		b[sections] |= hasBreaker
+		v(int64(c.FailureThreshold))
+		v(int64(c.SuccessThreshold))
+		v(int64(c.HalfOpenMaxCalls))
+		v(int64(c.RecoveryTimeout))
+		v(int64(c.MaxRecoveryTimeout))
+	}
+	if r := p.Retry; r != nil {
+		b[sections] |= hasRetry
+		v(int64(r.MaxAttempts))
+		f64(r.Budget.Percent)
+		f64(r.Budget.MinPerSecond)
+	}
+	if f := p.Fallback; f != nil {
+		b[sections] |= hasFallback
+		cache := byte(0)
+		if f.EnableCache {
+			cache = 1
+		}
+		b = append(b, cache)
+		v(int64(f.MaxEntries))
+	}
+	if k := p.Bulkhead; k != nil {
+		b[sections] |= hasBulkhead
+		v(int64(k.MaxConcurrent))
+	}
+	if f := p.Failover; f != nil {
+		b[sections] |= hasFailover
+		v(int64(len(f.To)))
+		for _, to := range f.To {
+			b = appendText(b, to)
+		}
+	}
+	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// Unpack reads a packed entry. Bytes that no entry packs to are no error: ok is false then.
+func (e *Entry) Unpack(b []byte) (ok bool) {
+	r := reader{rest: b}
+	got := Entry{Cluster: r.text()}
+	p := &got.Policy
+	p.Mode = policy.Mode(r.byte(byte(policy.ModeOff)))
+	sections := r.byte(allSections)
+	if sections&hasLimit != 0 {
+		p.RateLimit = r.rateLimit()
+	}
+	if sections&hasBreaker != 0 {
+		p.CircuitBreaker = &policy.CircuitBreaker{
+			FailureThreshold:   int(r.number()),
+			SuccessThreshold:   int(r.number()),
+			HalfOpenMaxCalls:   int(r.number()),
+			RecoveryTimeout:    time.Duration(r.number()),
+			MaxRecoveryTimeout: time.Duration(r.number()),
+		}
+	}
+	if sections&hasRetry != 0 {
+		p.Retry = &policy.Retry{
+			MaxAttempts: int(r.number()),
+			Budget:      policy.RetryBudget{Percent: r.float(), MinPerSecond: r.float()},
+		}
+	}
+	if sections&hasFallback != 0 {
+		p.Fallback = &policy.Fallback{EnableCache: r.byte(1) == 1, MaxEntries: int(r.number())}
+	}
+	if sections&hasBulkhead != 0 {
+		p.Bulkhead = &policy.Bulkhead{MaxConcurrent: int(r.number())}
+	}
+	if sections&hasFailover != 0 {
+		p.Failover = &policy.Failover{}
+		for range r.count() {
+			p.Failover.To = append(p.Failover.To, r.text())
+		}
+	}
+	if r.broken || len(r.rest) > 0 {
+		return false
+	}
+	*e = got
+	return true
+}
+
+// reader takes a packed entry apart. After the first mistake it gives zeros.
+type reader struct {
+	rest   []byte
+	broken bool
+}
+
+func (r *reader) rateLimit() *policy.RateLimit {
+	l := &policy.RateLimit{
+		Algorithm:          policy.Algorithm(r.byte(byte(policy.Adaptive))),
+		Scope:              policy.Scope(r.byte(byte(policy.ScopeMesh))),
+		Requests:           r.number(),
+		Window:             time.Duration(r.number()),
+		Burst:              r.number(),
+		Refill:             r.float(),
+		AdaptiveThreshold:  r.float(),
+		BackoffFactor:      r.float(),
+		RecoveryFactor:     r.float(),
+		AdaptiveInterval:   time.Duration(r.number()),
+		AdaptiveMinSamples: int(r.number()),
+		MaxKeys:            int(r.number()),
+	}
+	for range r.count() {
+		l.Key = append(l.Key, policy.KeyPart{Kind: policy.KeyKind(r.byte(byte(policy.KeyMethod)))})
+	}
+	return l
+}
+
+func (r *reader) take(n int) []byte {
+	if r.broken || n < 0 || n > len(r.rest) {
+		r.broken, r.rest = true, nil
+		return nil
+	}
+	taken := r.rest[:n]
+	r.rest = r.rest[n:]
+	return taken
+}
+
+// byte is the next one, which is at most `most`.
+func (r *reader) byte(most byte) byte {
+	b := r.take(1)
+	if len(b) == 0 || b[0] > most {
+		r.broken = true
+		return 0
+	}
+	return b[0]
+}
+
+// number is the next varint, of at most 62 bits.
+func (r *reader) number() int64 {
+	n, size := binary.Uvarint(r.rest)
+	if size <= 0 || n > 1<<62 {
+		r.broken, r.rest = true, nil
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return int64(n)
+}
+
+// count is a number of things of a byte or more that follow.
+func (r *reader) count() int {
+	n := r.number()
+	if n > int64(len(r.rest)) {
+		r.broken = true
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) float() float64 {
+	b := r.take(8)
+	if b == nil {
+		return 0
+	}
+	f := math.Float64frombits(binary.LittleEndian.Uint64(b))
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		r.broken = true
+		return 0
+	}
+	return f
+}
+
+func (r *reader) text() string { return string(r.take(r.count())) }
