@@ -17,12 +17,15 @@ type watched struct {
 	file      string
 }
 
-func startWatched(t *testing.T, policy string, upstreams map[string]*upstream.Upstream) *watched {
+func startWatched(t *testing.T, policy string, upstreams map[string]*upstream.Upstream, changes ...func(*render.Options)) *watched {
 	t.Helper()
 	dir := engine.Dir(t)
 	w := &watched{upstreams: upstreams, file: filepath.Join(dir, "weir.yaml")}
 	o := options(t, policy, upstreams)
 	o.ECDS = w.file
+	for _, change := range changes {
+		change(&o)
+	}
 	bootstrap, err := render.Bootstrap(o)
 	if err != nil {
 		t.Fatal(err)

@@ -112,6 +112,11 @@ func (o *redisObserver) Called(err error, took time.Duration) {
 // Leased implements flow.RedisObserver.
 func (o *redisObserver) Leased(l flow.LeaseResult) { o.leases[l].Add(1) }
 
+// Forgotten implements flow.RedisObserver.
+func (o *redisObserver) Forgotten(cluster string) {
+	host.Info("weir: " + cluster + ": reset, carried on to Redis")
+}
+
 // observer is one cluster's metrics and log lines. A metric's labels stand in its name, and the bootstrap's stats_tags
 // take them out again: weir_requests_total_cluster_=aws;_decision_=allowed;
 type observer struct {

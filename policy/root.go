@@ -93,7 +93,7 @@ func (d *decoder) wantOthers(doc *Document, redis bool) {
 	}
 }
 
-// each calls do for each policy of the document, with its path.
+// Each calls do for each policy of the document, with its path.
 func (doc *Document) Each(do func(path string, p *Policy)) {
 	for _, c := range doc.Clusters {
 		do(memberPath("clusters", c.Pattern), c.Policy)

@@ -2,6 +2,7 @@ package sharedstate
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 )
 
@@ -12,7 +13,7 @@ func Turn(store Store, what string, every time.Duration, now int64) bool {
 	key := prefix + "turn/" + what
 	value, cas, err := store.Get(key)
 	switch {
-	case err == ErrNotFound:
+	case errors.Is(err, ErrNotFound):
 		cas = CreateCAS
 	case err != nil:
 		return false

@@ -17,6 +17,7 @@ type Request struct {
 	Header     http.Header
 	BodySize   int64             // bytes of the body; 0 until it was read
 	BodySHA256 [sha256.Size]byte // of the whole body
+	Trailer    http.Header       // nil until the body was read
 	ClientGone bool              // the client closed the connection or reset the stream before the answer was complete
 }
 
@@ -29,6 +30,17 @@ func (u *Upstream) Requests() []Request {
 		requests[i] = *r
 	}
 	return requests
+}
+
+// Tries returns the requests in which a header has this value, in the order of arrival: the tries of one request, where
+// its sender has numbered it.
+func (u *Upstream) Tries(header, value string) (tries []Request) {
+	for _, r := range u.Requests() {
+		if r.Header.Get(header) == value {
+			tries = append(tries, r)
+		}
+	}
+	return tries
 }
 
 // Count is the number of requests that arrived.
@@ -139,10 +151,10 @@ func (u *Upstream) arrived(r *http.Request) (Behaviour, *Request) {
 	return u.next(r), record
 }
 
-func (u *Upstream) read(record *Request, sum [sha256.Size]byte, size int64) {
+func (u *Upstream) read(record *Request, sum [sha256.Size]byte, size int64, trailer http.Header) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	record.BodySHA256, record.BodySize = sum, size
+	record.BodySHA256, record.BodySize, record.Trailer = sum, size, trailer.Clone()
 	u.announce()
 }
 

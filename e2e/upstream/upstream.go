@@ -5,6 +5,7 @@
 //	u.Set(upstream.Status(503))                               // from now on
 //	u.Script(upstream.Reset(), upstream.Status(503), upstream.OK()) // one each, the last one for all that follow
 //	u.When(upstream.Path("/slow"), upstream.Delay(time.Second))     // takes precedence over Set and Script
+//	u.WhenTried("id", upstream.Any, upstream.Status(503), upstream.OK()) // of each request the first try fails
 //	u.Refuse(); u.Accept()                                    // the port refuses connections; it is back
 //
 // It runs inside the test's process, on a real socket, and speaks HTTP/1.1 and HTTP/2 without TLS (h2c) on one port.
@@ -30,7 +31,7 @@ type Upstream struct {
 	mu       sync.Mutex
 	server   *http.Server // nil while connections are refused
 	script   []Behaviour  // what comes next; the last one stays
-	rules    []rule       // the newest first
+	rules    []*rule      // the newest first
 	requests []*Request
 	inFlight int
 	mostEver int
@@ -39,7 +40,16 @@ type Upstream struct {
 
 type rule struct {
 	applies func(*http.Request) bool
-	behaves Behaviour
+	behaves []Behaviour    // one for each try, the last for all that follow
+	header  string         // whose value tells the requests apart that are tried
+	tries   map[string]int // by that value
+}
+
+func (r *rule) next(q *http.Request) Behaviour {
+	value := q.Header.Get(r.header)
+	try := r.tries[value]
+	r.tries[value]++
+	return r.behaves[min(try, len(r.behaves)-1)]
 }
 
 // New starts an upstream that answers each request with an empty 200 until it is told otherwise. It ends with t.
@@ -80,8 +90,23 @@ func (u *Upstream) Script(b ...Behaviour) {
 func (u *Upstream) When(applies func(*http.Request) bool, b Behaviour) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.rules = append([]rule{{applies: applies, behaves: b}}, u.rules...)
+	u.rules = append([]*rule{{applies: applies, behaves: []Behaviour{b}, tries: map[string]int{}}}, u.rules...)
 }
+
+// WhenTried is When for what is sent again: the tries of one request are answered by one behaviour each, in the order of
+// their arrival, and all that follow by the last. A header, which each request has a value of its own for, tells whose try it is.
+func (u *Upstream) WhenTried(header string, applies func(*http.Request) bool, b ...Behaviour) {
+	u.t.Helper()
+	if len(b) == 0 {
+		u.t.Fatal("upstream: an empty script says nothing")
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.rules = append([]*rule{{applies: applies, behaves: append([]Behaviour(nil), b...), header: header, tries: map[string]int{}}}, u.rules...)
+}
+
+// Any is a condition for When that each request meets.
+func Any(*http.Request) bool { return true }
 
 // Path is a condition for When: the path, without the query, equals p.
 func Path(p string) func(*http.Request) bool {
@@ -136,14 +161,14 @@ func (u *Upstream) serve(w http.ResponseWriter, r *http.Request) {
 	b, record := u.arrived(r)
 	gone := false // stays so when the behaviour cuts the connection itself, which ends the handler by a panic
 	defer func() { u.done(record, gone) }()
-	gone = b.answer(w, r, func(sum [32]byte, size int64) { u.read(record, sum, size) })
+	gone = b.answer(w, r, func(sum [32]byte, size int64) { u.read(record, sum, size, r.Trailer) })
 }
 
 // next is called with mu held.
 func (u *Upstream) next(r *http.Request) Behaviour {
 	for _, rule := range u.rules {
 		if rule.applies(r) {
-			return rule.behaves
+			return rule.next(r)
 		}
 	}
 	b := u.script[0]

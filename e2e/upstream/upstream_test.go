@@ -209,6 +209,53 @@ func TestInFlightAndClientsThatLeave(t *testing.T) {
 	}
 }
 
+// The tries of each request are told apart by a header, in whatever order they arrive, and use up no step of a script.
+func TestWhenTried(t *testing.T) {
+	u := New(t)
+	u.Script(Status(418), OK())
+	u.WhenTried("number", Header("retried", "yes"), Status(500), Status(503), OK())
+	c := client(t, false)
+	for _, want := range []struct {
+		number string
+		status int
+	}{{"1", 500}, {"2", 500}, {"1", 503}, {"3", 500}, {"1", 200}, {"1", 200}, {"2", 503}, {"", 418}, {"2", 200}, {"", 200}} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, u.URL(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want.number != "" {
+			r.Header = http.Header{"Number": {want.number}, "Retried": {"yes"}}
+		}
+		if got := read(c.Do(r)); got.status != want.status {
+			t.Errorf("a try of %q: %d %v, want %d", want.number, got.status, got.err, want.status)
+		}
+	}
+	if got := u.Tries("number", "2"); len(got) != 3 || got[0].Arrived.After(got[1].Arrived) {
+		t.Errorf("tries of 2: %+v", got)
+	}
+	if got := u.Tries("number", "none"); len(got) != 0 {
+		t.Errorf("tries of none: %+v", got)
+	}
+}
+
+func TestTrailersAreKept(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		u := New(t)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, u.URL(), io.MultiReader(strings.NewReader("payload")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Trailer = http.Header{"X-Sum": {"12"}}
+		if got := read(client(t, http2).Do(r)); got.status != 200 {
+			t.Fatalf("%+v", got)
+		}
+		u.WaitIdle()
+		if got := u.Requests()[0]; got.Trailer.Get("x-sum") != "12" || got.BodySize != 7 {
+			t.Errorf("HTTP/2 %t: trailers %v after %d bytes", http2, got.Trailer, got.BodySize)
+		}
+	}
+}
+
 func TestRefuseAndAccept(t *testing.T) {
 	u := New(t)
 	c := client(t, false) // keeps its connection, which Refuse has to close

@@ -60,7 +60,7 @@ Exit status: 0 when all went well, 1 when something failed, 2 when the command l
 		SilenceErrors: true, // Run prints them
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newValidate(), newRender(), newDemo(), newBridge())
+	root.AddCommand(newValidate(), newRender(), newDemo(), newBridge(), newStatus(), newReset())
 	return root
 }
 

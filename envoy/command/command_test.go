@@ -62,7 +62,17 @@ func TestUsage(t *testing.T) {
 		"render envoy -f good.yaml --upstream a=b:1 --listen here:1":              "must be an IP address",
 		"render envoy -f good.yaml --upstream a=b:1 --env A=1 --host-env A":       "environment variable A",
 		"render envoy -f good.yaml --upstream a=b:1 --envoy-admin 127.0.0.1:port": "envoy admin: port must be",
-		"demo now": `unknown command "now"`,
+		"demo now":                  `unknown command "now"`,
+		"status":                    "accepts between 1 and 2 arg",
+		"status ftp://h":            "the scheme must be http or https",
+		"status http://":            "names no host",
+		"status http://h?a=b":       "no query",
+		"status ::":                 "not a URL",
+		"status --watch 5s h":       "write --watch=5s",
+		"status --watch=1ms h":      "--watch: must be at least 100ms",
+		"status --timeout 0s h":     "--timeout: must be more than 0",
+		"reset h":                   "accepts 2 arg",
+		"reset --timeout -1s h aws": "--timeout: must be more than 0",
 	} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", strings.Fields(line)...)
@@ -74,7 +84,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, line := range []string{"validate", "render", "render envoy", "demo", "bridge"} {
+	for _, line := range []string{"validate", "render", "render envoy", "demo", "bridge", "status", "reset"} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", append(strings.Fields(line), "--help")...)
 			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {
@@ -83,7 +93,7 @@ func TestHelpHasExamples(t *testing.T) {
 		})
 	}
 	got := run(t, "", "--help")
-	for _, sub := range []string{"validate", "render", "demo", "bridge"} {
+	for _, sub := range []string{"validate", "render", "demo", "bridge", "status", "reset"} {
 		if !strings.Contains(got.out, "\n  "+sub+" ") {
 			t.Errorf("weir --help does not list %s", sub)
 		}

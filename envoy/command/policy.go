@@ -58,9 +58,6 @@ func readPolicy(file string, in io.Reader, getenv lookup) (*policy.Document, []b
 	}
 	document, err := policy.Decode(asJSON, getenv)
 	if err == nil {
-		err = document.Unenforced()
-	}
-	if err == nil {
 		return document, asJSON, nil
 	}
 	var mistakes *policy.Mistakes

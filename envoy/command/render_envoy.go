@@ -15,6 +15,8 @@ import (
 
 func newRenderEnvoy() *cobra.Command {
 	var file, output, redis string
+	var watchListeners bool
+	health := healthPathsFlag{}
 	o := render.Options{Env: map[string]string{}}
 	cmd := &cobra.Command{
 		Use:   "envoy -f POLICY --upstream NAME=HOST:PORT...",
@@ -25,12 +27,18 @@ upstream when none is.
 
 Without -o one self-contained bootstrap is printed. With -o FILE it is written to FILE, and the filter with its policy
 beside it, to FILE with .ecds.yaml for its ending: Envoy watches that one, so running the same command again reloads
-the policy without a restart. Paths are relative to where this command runs; start Envoy there.
+the policy without a restart. With --lds the listeners and their routes are watched too, in FILE with .lds.yaml for its
+ending: the back-off of driver envoy and the routes of failover stand there. Files are replaced by renaming, those that
+did not change are left alone, and where the bootstrap itself changed it is said that this takes a restart. Paths are
+relative to where this command runs; start Envoy there.
+
+Where a policy has circuit_breaker, Envoy also checks each host of the upstream, by connecting to it or by --health-path,
+and takes out one of several that fails.
 
 A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when it starts, from --env and --host-env.`,
 		Example: `  weir render envoy -f policy.yaml --upstream aws_pricing=127.0.0.1:9080 > envoy.yaml
   weir render envoy -f policy.yaml --upstream aws_pricing=pricing.example.com:80 --upstream quotes=h2://10.0.0.7:50051 \
-      --listen 0.0.0.0:8080 --env AWS_RATE_LIMIT=50 -o envoy.yaml`,
+      --listen 0.0.0.0:8080 --env AWS_RATE_LIMIT=50 --health-path aws_pricing=/healthz --weir-admin 9902 --lds -o envoy.yaml`,
 		Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			if file == "" {
@@ -38,6 +46,15 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 			}
 			if len(o.Upstreams) == 0 {
 				return errors.New("name at least one upstream: --upstream NAME=HOST:PORT")
+			}
+			if watchListeners {
+				if output == "" {
+					return errors.New("--lds needs -o FILE, beside which the listeners are written")
+				}
+				o.LDS = render.ListenersPath(output)
+			}
+			if err := health.apply(o.Upstreams); err != nil {
+				return err
 			}
 			return o.Check()
 		},
@@ -52,7 +69,7 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 			if o.Redis, err = redisUpstream(document, redis); err != nil {
 				return err
 			}
-			o.Policy = asJSON
+			o.Policy, o.Document = asJSON, document
 			return writeBootstrap(o, output, cmd.OutOrStdout())
 		}),
 	}
@@ -63,10 +80,14 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 	flags.StringVar(&redis, "redis", "", "the HTTP bridge to Redis, HOST:PORT or h2://HOST:PORT, for limits of scope mesh")
 	flags.StringVar(&o.Listen, "listen", render.DefaultListen, "where Envoy listens for traffic, IP:PORT")
 	flags.StringVar(&o.EnvoyAdmin, "envoy-admin", render.DefaultEnvoyAdmin, "where Envoy's admin interface listens, IP:PORT")
+	flags.StringVar(&o.Admin, "weir-admin", "",
+		"where Weir's own admin interface listens, IP:PORT, or PORT of 127.0.0.1; keep it private; none by default")
+	flags.Var(health, "health-path", "what health checks ask an upstream for; may be repeated; PATH alone is for all others")
 	flags.StringVar(&o.Wasm, "wasm", render.DefaultWasm, "path of weir.wasm, as Envoy opens it")
 	flags.Var(environmentFlag(o.Env), "env", "a variable for ${NAME}, as NAME=VALUE; may be repeated")
 	flags.StringArrayVar(&o.HostEnv, "host-env", nil, "a variable of Envoy's environment for ${NAME}; may be repeated")
 	flags.BoolVar(&o.StringValue, "string-value", false, "give the policy as a string of JSON, as Istio does")
+	flags.BoolVar(&watchListeners, "lds", false, "write the listeners and routes to a watched file too")
 	flags.StringVarP(&output, "output", "o", "", "write to this file, and the policy to a watched file beside it")
 	return cmd
 }
@@ -135,8 +156,18 @@ func writeBootstrap(o render.Options, output string, out io.Writer) error {
 		return err
 	}
 	for _, file := range files {
+		if file.Stands() {
+			fmt.Fprintf(out, "unchanged %s\n", file.Path)
+			continue
+		}
+		_, err := os.Stat(file.Path)
+		replaced := err == nil
 		if err := file.Replace(); err != nil {
 			return err
+		}
+		if replaced && !file.Watched {
+			fmt.Fprintf(out, "wrote %s, which a running Envoy takes up when it is started again\n", file.Path)
+			continue
 		}
 		fmt.Fprintf(out, "wrote %s\n", file.Path)
 	}

@@ -162,9 +162,6 @@ func decode(t *testing.T, asJSON []byte, environment map[string]string) *policy.
 		value, ok := environment[name]
 		return value, ok
 	})
-	if err == nil {
-		err = document.Unenforced()
-	}
 	if err != nil {
 		t.Fatal(err)
 	}

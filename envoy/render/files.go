@@ -1,80 +1,116 @@
 package render
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"google.golang.org/protobuf/proto"
 )
 
-// inlineHeader stands above a bootstrap that holds the policy itself.
-const inlineHeader = `# Written by weir render envoy. Start it with: envoy -c FILE
+// Headers of the files, for whoever opens them.
+const (
+	inlineHeader = `# Written by weir render envoy. Start it with: envoy -c FILE
 # The policy stands inline, under the filter named weir; Envoy ends with the list of its mistakes if it has any. Render
 # with -o FILE to get a policy that is reloaded without a restart.
-# Weir's own admin listener, private and apart from the traffic, will have its place beside the listener "traffic".
 `
-
-// bootstrapHeader stands above a bootstrap whose policy is in a watched file.
-const bootstrapHeader = `# Written by weir render envoy. Start it with: envoy -c %s
+	bootstrapHeader = `# Written by weir render envoy. Start it with: envoy -c %s
 # The policy is in %s, which Envoy watches: rename a new file over it (weir render envoy with the
 # same -o does) and it is in force without a restart. One with mistakes is refused, with all of them in the log, and the
 # last good one stays. Until a first good one is there, every request is answered with 500.
-# Weir's own admin listener, private and apart from the traffic, will have its place beside the listener "traffic".
 `
-
-// watchedHeader stands above the watched file.
-const watchedHeader = `# Written by weir render envoy: the filter named weir, with the policy under value. Watched by the Envoy of
+	listenersInBootstrap = `# What stands here takes a restart: the routes with their back-off and failover, the clusters with their health checks.
+`
+	listenersWatched = `# So are the listeners and their routes, with back-off and failover, in %s. What stands here takes a
+# restart: the clusters with their health checks.
+`
+	ecdsHeader = `# Written by weir render envoy: the filter named weir, with the policy under value. Watched by the Envoy of
 # %s. Never edit it in place: Envoy takes a new file that is renamed over it.
 `
+	ldsHeader = `# Written by weir render envoy: the listeners and their routes. Watched by the Envoy of
+# %s. Never edit it in place: Envoy takes a new file that is renamed over it.
+`
+)
 
 // File is a rendered file.
 type File struct {
 	Path    string
 	Content []byte
+	Watched bool // Envoy follows it; else it reads it when it starts
 }
 
 // Inline renders a self-contained bootstrap, with a comment for its reader.
 func Inline(o Options) ([]byte, error) {
-	o.ECDS = ""
+	o.ECDS, o.LDS = "", ""
 	bootstrap, err := Bootstrap(o)
 	if err != nil {
 		return nil, err
 	}
-	body, err := YAML(bootstrap)
-	return append([]byte(inlineHeader), body...), err
+	f, err := file("", bootstrap, inlineHeader)
+	return f.Content, err
 }
 
-// Files renders a bootstrap that is to stand at path and, beside it, the watched file with the filter. The paths are
-// relative to the same directory as path is, and Envoy has to be started there. The watched file comes first: it
-// has to be there before an Envoy reads the bootstrap.
+// Files renders a bootstrap that is to stand at path and, beside it, the watched files: the listeners, where LDS is not
+// empty, and the filter. The paths are relative to the same directory as path is, and Envoy has to be started there. They
+// are to be written in this order: the bootstrap is last, since an Envoy that reads it wants the others; and the routes are
+// there before a filter that fails over by them.
 func Files(o Options, path string) ([]File, error) {
 	o.ECDS = WatchedPath(path)
+	header := fmt.Sprintf(bootstrapHeader, path, o.ECDS) + listenersInBootstrap
+	var files []File
+	if o.LDS != "" {
+		header = fmt.Sprintf(bootstrapHeader+listenersWatched, path, o.ECDS, o.LDS)
+		list, err := LDS(o)
+		if err != nil {
+			return nil, err
+		}
+		f, err := file(o.LDS, list, fmt.Sprintf(ldsHeader, path))
+		if err != nil {
+			return nil, err
+		}
+		f.Watched = true
+		files = append(files, f)
+	}
+	filter, err := ECDS(o)
+	if err != nil {
+		return nil, err
+	}
+	f, err := file(o.ECDS, filter, fmt.Sprintf(ecdsHeader, path))
+	if err != nil {
+		return nil, err
+	}
+	f.Watched = true
+	files = append(files, f)
 	bootstrap, err := Bootstrap(o)
 	if err != nil {
 		return nil, err
 	}
-	bootstrapYAML, err := YAML(bootstrap)
-	if err != nil {
-		return nil, err
-	}
-	watched, err := ECDS(o)
-	if err != nil {
-		return nil, err
-	}
-	watchedYAML, err := YAML(watched)
-	if err != nil {
-		return nil, err
-	}
-	return []File{
-		{Path: o.ECDS, Content: append(fmt.Appendf(nil, watchedHeader, path), watchedYAML...)},
-		{Path: path, Content: append(fmt.Appendf(nil, bootstrapHeader, path, o.ECDS), bootstrapYAML...)},
-	}, nil
+	f, err = file(path, bootstrap, header)
+	return append(files, f), err
 }
 
-// WatchedPath is where the watched file of a bootstrap stands: quickstart.ecds.yaml beside quickstart.yaml.
-func WatchedPath(bootstrap string) string {
-	return strings.TrimSuffix(bootstrap, filepath.Ext(bootstrap)) + ".ecds.yaml"
+func file(path string, m proto.Message, header string) (File, error) {
+	body, err := YAML(m)
+	return File{Path: path, Content: append([]byte(header), body...)}, err
+}
+
+// WatchedPath is where the watched file of a bootstrap's filter stands: quickstart.ecds.yaml beside quickstart.yaml.
+func WatchedPath(bootstrap string) string { return beside(bootstrap, ".ecds.yaml") }
+
+// ListenersPath is where the watched file of a bootstrap's listeners stands: quickstart.lds.yaml beside quickstart.yaml.
+func ListenersPath(bootstrap string) string { return beside(bootstrap, ".lds.yaml") }
+
+func beside(bootstrap, ending string) string {
+	return strings.TrimSuffix(bootstrap, filepath.Ext(bootstrap)) + ending
+}
+
+// Stands says that the file is at its path already, with this content.
+func (f File) Stands() bool {
+	content, err := os.ReadFile(f.Path)
+	return err == nil && bytes.Equal(content, f.Content)
 }
 
 // Replace puts the file at its path by renaming, so that a reader sees the old content or the new one and Envoy's

@@ -10,7 +10,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	httpwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -31,7 +30,11 @@ const (
 
 // Filter renders the filter alone, as it stands in an HTTP filter chain.
 func Filter(o Options) (*corev3.TypedExtensionConfig, error) {
-	o = o.withDefaults()
+	return filterNamed(filterName, o.withDefaults())
+}
+
+// filterNamed renders an instance of the filter under a name of its own. The root context and the VM are the same.
+func filterNamed(name string, o Options) (*corev3.TypedExtensionConfig, error) {
 	configuration, err := configuration(o)
 	if err != nil {
 		return nil, err
@@ -41,7 +44,7 @@ func Filter(o Options) (*corev3.TypedExtensionConfig, error) {
 		return nil, err
 	}
 	typed, err := anypb.New(&httpwasmv3.Wasm{Config: &wasmv3.PluginConfig{
-		Name:   filterName,
+		Name:   name,
 		RootId: filterName,
 		Vm: &wasmv3.PluginConfig_VmConfig{VmConfig: &wasmv3.VmConfig{
 			VmId:    filterName,
@@ -60,29 +63,11 @@ func Filter(o Options) (*corev3.TypedExtensionConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	filter := &corev3.TypedExtensionConfig{Name: filterName, TypedConfig: typed}
+	filter := &corev3.TypedExtensionConfig{Name: name, TypedConfig: typed}
 	if err := validate(filter); err != nil {
 		return nil, err
 	}
 	return filter, nil
-}
-
-// ECDS renders the content of the watched file: the filter as the one resource of a discovery response. Its version
-// is not written, since Envoy takes what a file holds as new each time the file is replaced.
-func ECDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
-	filter, err := Filter(o)
-	if err != nil {
-		return nil, err
-	}
-	resource, err := anypb.New(filter)
-	if err != nil {
-		return nil, err
-	}
-	response := &discoveryv3.DiscoveryResponse{Resources: []*anypb.Any{resource}}
-	if err := validate(response); err != nil {
-		return nil, err
-	}
-	return response, nil
 }
 
 // configuration is the policy in one of the two forms that reach the filter. A StringValue also where a Struct would

@@ -11,6 +11,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"github.com/weir-mesh/weir/policy"
 )
 
 // What Options fills in for a field left empty.
@@ -25,6 +26,10 @@ type Options struct {
 	// Policy is the policy document as JSON, an object. It is passed on as it stands: `${NAME}` is replaced by the
 	// filter, not here, and its mistakes are found by package policy, not here.
 	Policy []byte
+	// Document is Policy decoded, which what stands outside of the filter comes from: the back-off of a route, failover
+	// routes, health checks. Nil: Policy is decoded here, with Env and, for HostEnv, this process's environment; where it has
+	// mistakes nothing hangs on it, and the filter reports them.
+	Document *policy.Document
 	// Upstreams are the clusters that requests go to, at least one. The first also answers hosts that match none.
 	Upstreams []Upstream
 	// Redis is the cluster of the HTTP bridge to Redis, for a policy with limits of scope mesh: the filter calls it, and
@@ -34,11 +39,17 @@ type Options struct {
 	Listen string
 	// EnvoyAdmin is host:port of Envoy's own admin interface; the host is an IP address.
 	EnvoyAdmin string
+	// Admin is host:port of Weir's own admin listener, which is to be kept private; the host is an IP address. A port
+	// alone is one of the loopback address. Empty: none.
+	Admin string
 	// Wasm is the path of weir.wasm as Envoy opens it, relative to Envoy's working directory.
 	Wasm string
 	// ECDS is the path of the watched file that holds the filter's configuration, for a policy that is reloaded by
 	// renaming a new file over it. Empty: the filter stands inline.
 	ECDS string
+	// LDS is the path of the watched file that holds the listeners with their routes, which are then reloaded as the policy
+	// is. Empty: they stand in the bootstrap.
+	LDS string
 	// Env is what the filter finds in its environment (vm_config.environment_variables.key_values).
 	Env map[string]string
 	// HostEnv names variables of Envoy's own environment that the filter may read (host_env_keys).
@@ -57,6 +68,9 @@ func (o Options) withDefaults() Options {
 	if o.Wasm == "" {
 		o.Wasm = DefaultWasm
 	}
+	if o.Document == nil {
+		o.Document = o.decode()
+	}
 	return o
 }
 
@@ -71,16 +85,20 @@ func (o Options) Check() error {
 	if adminErr != nil {
 		adminErr = fmt.Errorf("envoy admin: %w", adminErr)
 	}
+	_, weirErr := o.weirAdminAddress()
+	if weirErr != nil {
+		weirErr = fmt.Errorf("weir admin: %w", weirErr)
+	}
 	_, envErr := environment(o)
 	clusters := o.Upstreams
 	if o.Redis != nil && len(clusters) > 0 {
 		clusters = append(clusters[:len(clusters):len(clusters)], *o.Redis)
 	}
-	return errors.Join(checkUpstreams(clusters), listenErr, adminErr, envErr)
+	return errors.Join(checkUpstreams(clusters), checkFailover(o), listenErr, adminErr, weirErr, envErr)
 }
 
-// Bootstrap renders a complete bootstrap: Envoy's admin, one HTTP listener, one cluster for each upstream, and the
-// filter, inline or by ECDS. Every message in it, also inside each Any, has passed its validation rules.
+// Bootstrap renders a complete bootstrap: Envoy's admin, the listeners, one cluster for each upstream, and the filter,
+// inline or by ECDS. Every message in it, also inside each Any, has passed its validation rules.
 func Bootstrap(o Options) (*bootstrapv3.Bootstrap, error) {
 	o = o.withDefaults()
 	if err := o.Check(); err != nil {
@@ -90,34 +108,55 @@ func Bootstrap(o Options) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
-	targets := o.Upstreams
-	if o.Redis != nil {
-		targets = append(targets[:len(targets):len(targets)], *o.Redis)
-	}
-	listener, err := trafficListener(o)
+	clusters, err := clusters(o)
 	if err != nil {
 		return nil, err
-	}
-	clusters := make([]*clusterv3.Cluster, 0, len(targets))
-	for _, u := range targets {
-		c, err := u.cluster()
-		if err != nil {
-			return nil, err
-		}
-		clusters = append(clusters, c)
 	}
 	b := &bootstrapv3.Bootstrap{
 		// Envoy asks for a node's names before it follows any dynamic configuration, a watched file included.
 		Node:  &corev3.Node{Id: "weir", Cluster: "weir"},
 		Admin: &bootstrapv3.Admin{Address: admin},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
-			Listeners: []*listenerv3.Listener{listener},
-			Clusters:  clusters,
+			Clusters: clusters,
 		},
 		StatsConfig: statsConfig(),
+	}
+	if o.LDS != "" {
+		b.DynamicResources = &bootstrapv3.Bootstrap_DynamicResources{LdsConfig: watchedFile(o.LDS)}
+	} else if b.StaticResources.Listeners, err = listeners(o); err != nil {
+		return nil, err
 	}
 	if err := validate(b); err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// listeners are the traffic's and, where it is asked for, Weir's own admin listener.
+func listeners(o Options) ([]*listenerv3.Listener, error) {
+	traffic, err := trafficListener(o)
+	if err != nil || o.Admin == "" {
+		return []*listenerv3.Listener{traffic}, err
+	}
+	admin, err := adminListener(o)
+	return []*listenerv3.Listener{traffic, admin}, err
+}
+
+// clusters are the upstreams, and Redis, which no policy is for: also not a default one, or that of a pattern.
+func clusters(o Options) (list []*clusterv3.Cluster, err error) {
+	for _, u := range o.Upstreams {
+		c, err := u.cluster(policyOf(o.Document, u.Name))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	if o.Redis != nil {
+		c, err := o.Redis.cluster(&policy.Policy{})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
 }

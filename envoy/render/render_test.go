@@ -6,8 +6,10 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	httpwasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -77,8 +79,10 @@ func TestClusters(t *testing.T) {
 	var got []shape
 	for _, c := range clusters {
 		got = append(got, shape{c.GetName(), c.GetType(), c.GetTypedExtensionProtocolOptions()[httpProtocolOptions] != nil})
-		if c.GetCircuitBreakers() != nil {
-			t.Errorf("%s: Envoy's own circuit breakers are to stay as they are", c.GetName())
+		for _, threshold := range c.GetCircuitBreakers().GetThresholds() {
+			if diff := cmp.Diff(&clusterv3.CircuitBreakers_Thresholds{MaxRetries: threshold.GetMaxRetries()}, threshold, protocmp.Transform()); diff != "" {
+				t.Errorf("%s: Envoy's other thresholds are to stay as they are: %s", c.GetName(), diff)
+			}
 		}
 	}
 	want := []shape{{"aws", clusterv3.Cluster_STATIC, false}, {"quotes", clusterv3.Cluster_STRICT_DNS, true}}
@@ -174,6 +178,12 @@ func TestOptionsRefused(t *testing.T) {
 		"a variable both ways": {
 			func(o *Options) { o.Env, o.HostEnv = map[string]string{"A": "1"}, []string{"A"} },
 			[]string{"environment variable A"},
+		},
+		"an admin's name for its address": {func(o *Options) { o.Admin = "localhost:9902" }, []string{`weir admin: "localhost:9902": host must be an IP address`}},
+		"a health path that is none":      {func(o *Options) { o.Upstreams[0].HealthPath = "healthz" }, []string{"must begin with /"}},
+		"a failover to nowhere": {
+			func(o *Options) { o.Policy = []byte(`{"default": {"failover": {"to": ["aws", "nowhere"]}}}`) },
+			[]string{"cluster aws fails over to nowhere, but no upstream is named so"},
 		},
 		"a policy that is no object": {func(o *Options) { o.Policy = []byte(`[1]`) }, []string{"not a JSON object"}},
 	} {
@@ -286,4 +296,22 @@ func TestFractionsInDataSurviveYAML(t *testing.T) {
 			t.Errorf("%s: no %s in\n%s", policy, want, text)
 		}
 	}
+}
+
+// One who writes x-envoy-max-retries must not be believed. Envoy 1.40 takes each address for internal where the list is empty.
+func TestNoClientIsInternal(t *testing.T) {
+	manager := connectionManager(t, mustBootstrap(t, options()))
+	ranges := manager.GetInternalAddressConfig().GetCidrRanges()
+	if !manager.GetUseRemoteAddress().GetValue() || len(ranges) != 1 || ranges[0].GetAddressPrefix() != "255.255.255.255" || ranges[0].GetPrefixLen().GetValue() != 32 {
+		t.Errorf("internal are %v", manager.GetInternalAddressConfig())
+	}
+}
+
+func mutations(t *testing.T, packed *anypb.Any) []*mutationv3.HeaderMutation {
+	t.Helper()
+	m, ok := unpack(t, packed).(*earlyv3.HeaderMutation)
+	if !ok {
+		t.Fatalf("%s mutates no headers", packed.GetTypeUrl())
+	}
+	return m.GetMutations()
 }

@@ -13,6 +13,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"github.com/weir-mesh/weir/policy"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -31,6 +32,9 @@ type Upstream struct {
 	Host  string // an IP address, or a name that Envoy resolves again and again (STRICT_DNS)
 	Port  uint32
 	HTTP2 bool // speak HTTP/2 without TLS (h2c), as gRPC upstreams do
+	// HealthPath is what active health checks ask for, `/healthz`; "": they only connect. Upstreams whose policy has no
+	// circuit_breaker are not checked.
+	HealthPath string
 }
 
 // ParseUpstream reads NAME=HOST:PORT. An IPv6 address stands in brackets. `h2://` before the host asks for HTTP/2.
@@ -68,6 +72,8 @@ func (u Upstream) check() error {
 		return fmt.Errorf("%q is not a host; write HOST:PORT without a scheme or a path", u.Host)
 	case u.Port < 1 || u.Port > 65535:
 		return fmt.Errorf("port must be between 1 and 65535, got %d", u.Port)
+	case u.HealthPath != "" && !strings.HasPrefix(u.HealthPath, "/"):
+		return fmt.Errorf("the health path %q must begin with /", u.HealthPath)
 	}
 	return nil
 }
@@ -91,7 +97,8 @@ func checkUpstreams(upstreams []Upstream) error {
 	return nil
 }
 
-func (u Upstream) cluster() (*clusterv3.Cluster, error) {
+// cluster renders the upstream, with what its policy asks of Envoy.
+func (u Upstream) cluster(p *policy.Policy) (*clusterv3.Cluster, error) {
 	discovery := clusterv3.Cluster_STRICT_DNS
 	if _, err := netip.ParseAddr(u.Host); err == nil {
 		discovery = clusterv3.Cluster_STATIC
@@ -100,6 +107,7 @@ func (u Upstream) cluster() (*clusterv3.Cluster, error) {
 		Name:                 u.Name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: discovery},
 		ConnectTimeout:       durationpb.New(connectTimeout),
+		CircuitBreakers:      retriesAtOnce(),
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: u.Name,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{
@@ -111,20 +119,34 @@ func (u Upstream) cluster() (*clusterv3.Cluster, error) {
 			}},
 		},
 	}
-	if u.HTTP2 {
-		options, err := anypb.New(&httpv3.HttpProtocolOptions{
-			UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
-				ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-					ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-						Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
-					},
-				},
-			},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("upstream %q: %w", u.Name, err)
-		}
-		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: options}
+	options := &httpv3.HttpProtocolOptions{}
+	if p.CircuitBreaker != nil {
+		u.watchHealth(c, p.CircuitBreaker)
+		options.OutlierDetection = errorMatcher(&p.CircuitBreaker.ExpectedFailures)
 	}
+	if !u.HTTP2 && options.GetOutlierDetection() == nil {
+		return c, nil // HTTP/1.1, as Envoy does it by itself
+	}
+	options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: u.protocol()}
+	typed, err := anypb.New(options)
+	if err != nil {
+		return nil, fmt.Errorf("upstream %q: %w", u.Name, err)
+	}
+	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: typed}
 	return c, nil
+}
+
+func (u Upstream) protocol() *httpv3.HttpProtocolOptions_ExplicitHttpConfig {
+	if u.HTTP2 {
+		return &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+				Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+			},
+		}
+	}
+	return &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
+			HttpProtocolOptions: &corev3.Http1ProtocolOptions{},
+		},
+	}
 }

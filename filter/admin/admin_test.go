@@ -62,18 +62,8 @@ type office struct {
 func newOffice(t *testing.T, document string) *office {
 	t.Helper()
 	o := &office{T: t, store: sharedstate.NewMemory(), metrics: numbers{}, now: Moment{Now: 1000 * second, Wall: 1_700_000_000 * second}}
-	worker, err := flow.NewWorker(o.store, [16]byte{1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := policy.Decode([]byte(document), func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := flow.NewPublication(worker, []byte(document), d, nil).Beat(o.now.Now); err != nil {
-		t.Fatal(err)
-	}
-	o.desk = NewDesk(o.store, worker, []string{"weir.example.com"}, o.metrics, &o.diary)
+	o.desk = NewDesk(o.store, nil, []string{"weir.example.com"}, o.metrics, &o.diary)
+	o.beat(document)
 	return o
 }
 
@@ -190,7 +180,7 @@ func TestStatusAndReset(t *testing.T) {
 		r.Bulkhead.Beat(9, 4, o.now.Now)
 	})
 	o.now = Moment{Now: o.now.Now + 12*second, Wall: o.now.Wall + 12*second}
-	o.beat()
+	o.beat(everything)
 	read := func() Cluster {
 		t.Helper()
 		var got Cluster
@@ -232,20 +222,51 @@ func TestStatusAndReset(t *testing.T) {
 	}
 }
 
-// beat gives the documents a sign of life.
-func (o *office) beat() {
+// TestResetInShadow: what was counted in shadow is no baseline for what is counted in earnest.
+func TestResetInShadow(t *testing.T) {
+	document := func(mode string) string {
+		return `{"clusters": {"aws": {"mode": "` + mode + `", "rate_limit": {}}}}`
+	}
+	o := newOffice(t, document("shadow"))
+	allowed := func() uint64 {
+		t.Helper()
+		var got Cluster
+		if err := json.Unmarshal(o.ask("GET", "/status/aws").Body, &got); err != nil {
+			t.Fatal(err)
+		}
+		return got.Requests.Allowed
+	}
+	o.metrics.set(100, "weir_requests_total", "aws", [2]string{"decision", "shadow_allowed"})
+	if n := allowed(); n != 100 {
+		t.Errorf("in shadow: %d", n)
+	}
+	o.ask("POST", "/reset/aws")
+	o.metrics.set(101, "weir_requests_total", "aws", [2]string{"decision", "shadow_allowed"})
+	if n := allowed(); n != 1 {
+		t.Errorf("in shadow, since the reset: %d", n)
+	}
+	o.beat(document("enforce"))
+	o.metrics.set(150, "weir_requests_total", "aws", [2]string{"decision", "allowed"})
+	if n := allowed(); n != 150 {
+		t.Errorf("in earnest: %d", n)
+	}
+}
+
+// beat gives a document a sign of life.
+func (o *office) beat(document string) {
 	o.Helper()
-	d, err := policy.Decode([]byte(everything), func(string) (string, bool) { return "", false })
+	d, err := policy.Decode([]byte(document), func(string) (string, bool) { return "", false })
 	if err != nil {
 		o.Fatal(err)
 	}
-	worker, err := flow.NewWorker(o.store, [16]byte{2})
+	worker, err := flow.NewWorker(o.store, [16]byte{1})
 	if err != nil {
 		o.Fatal(err)
 	}
-	if _, err := flow.NewPublication(worker, []byte(everything), d, nil).Beat(o.now.Now); err != nil {
+	if _, err := flow.NewPublication(worker, []byte(document), d, nil).Beat(o.now.Now); err != nil {
 		o.Fatal(err)
 	}
+	o.desk.worker = worker
 }
 
 func TestForce(t *testing.T) {

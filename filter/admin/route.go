@@ -85,12 +85,12 @@ func find(target string) (route, *refusal) {
 		}
 		return nil
 	}
-	switch {
-	case path == "/":
+	switch path {
+	case "/":
 		return route{do: func(*Desk, Moment) (Answer, *refusal) { return pageAnswer(), nil }}, nil
-	case path == "/status", path == "/status/":
+	case "/status", "/status/":
 		return route{do: (*Desk).all}, nil
-	case path == "/cache/invalidate":
+	case "/cache/invalidate":
 		return findInvalidate(query)
 	}
 	if rest, ok := strings.CutPrefix(path, "/status/"); ok {

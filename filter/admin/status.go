@@ -133,9 +133,32 @@ func (m Moment) at(then int64) *string {
 	return &text
 }
 
-// rfc3339 is a time in nanoseconds since 1970, to the millisecond.
+// rfc3339 is a time in nanoseconds since 1970, to the millisecond, as 2006-01-02T15:04:05.000Z.
+// (Time.Format would do the same with 30 KB more of a module.)
 func rfc3339(wall int64) string {
-	return time.Unix(0, wall).UTC().Format("2006-01-02T15:04:05.000Z")
+	t := time.Unix(0, wall).UTC()
+	year, month, day := t.Date()
+	b := make([]byte, 0, len("2006-01-02T15:04:05.000Z"))
+	for _, part := range [...]struct {
+		n, digits int
+		before    byte
+	}{
+		{year, 4, 0},
+		{int(month), 2, '-'},
+		{day, 2, '-'},
+		{t.Hour(), 2, 'T'},
+		{t.Minute(), 2, ':'},
+		{t.Second(), 2, ':'},
+		{t.Nanosecond() / 1e6, 3, '.'},
+	} {
+		if part.before != 0 {
+			b = append(b, part.before)
+		}
+		for unit := [...]int{1, 10, 100, 1000}[part.digits-1]; unit > 0; unit /= 10 {
+			b = append(b, '0'+byte(part.n/unit%10))
+		}
+	}
+	return string(append(b, 'Z'))
 }
 
 // seconds is a duration, to the millisecond.

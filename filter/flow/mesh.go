@@ -36,6 +36,8 @@ type RedisObserver interface {
 	Called(err error, took time.Duration)
 	// Leased tells what one brought.
 	Leased(l LeaseResult)
+	// Forgotten tells that Redis has forgotten a cluster's limit, which an operator has reset.
+	Forgotten(cluster string)
 }
 
 // LeaseResult is what a call to Redis brought for one limit.

@@ -27,7 +27,9 @@ type meshLimit struct {
 	set    *lease.Set
 
 	leasing lease.Config
-	resets  int // tries that are left to have Redis forget the limit; 0: nobody asked, or it did
+
+	resets    int  // tries that are left to have Redis forget the limit; 0: nobody asked, or it did
+	resetting bool // one is out
 
 	live int64 // proxies that plan.limiter, the share of this one, was made for; 0: none was yet
 	of   int64 // and the limit

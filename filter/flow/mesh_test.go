@@ -60,6 +60,7 @@ func (m *member) Called(err error, _ time.Duration) {
 	}
 }
 func (m *member) Leased(l flow.LeaseResult) { m.results[l.String()]++ }
+func (m *member) Forgotten(string)          { m.results["forgotten"]++ }
 
 // answer runs the calls that are out, in the dialect of Upstash.
 func (m *member) answer() {
@@ -118,6 +119,12 @@ func (m *member) lose() {
 // join starts a proxy whose limit Redis keeps.
 func join(t *testing.T, server *miniredis.Miniredis, rules, conf string) *member {
 	t.Helper()
+	return joinOn(t, server, rules, conf, sharedstate.NewMemory())
+}
+
+// joinOn starts one worker of a proxy, whose store is shared by others.
+func joinOn(t *testing.T, server *miniredis.Miniredis, rules, conf string, store sharedstate.Store) *member {
+	t.Helper()
 	if !strings.Contains(conf, "dialect") {
 		conf = `,"dialect":"upstash"` + conf
 	}
@@ -126,7 +133,7 @@ func join(t *testing.T, server *miniredis.Miniredis, rules, conf string) *member
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, seen := sharedstate.NewMemory(), &record{}
+	seen := &record{}
 	var seed [16]byte
 	_, _ = rand.Read(seed[:]) // each proxy has another; it never fails
 	worker, err := flow.NewWorker(store, seed)

@@ -9,6 +9,7 @@ import (
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/cache"
+	"github.com/weir-mesh/weir/sharedstate/directory"
 )
 
 // Moved is what an operator's word made of a breaker. From and To are the same where it was no transition.
@@ -38,8 +39,15 @@ func (w *Worker) Reset(cluster string, rules *policy.Policy, now int64) (m Moved
 		r.Resets++
 		return true
 	})
-	if l := rules.RateLimit; err == nil && l != nil && len(l.Key) > 0 {
-		err = newKeyed(cluster, l, limiter(l), w).reset()
+	l := rules.RateLimit
+	if err != nil || l == nil {
+		return m, err
+	}
+	if l.Scope == policy.ScopeMesh {
+		err = directory.Untell(w.store, cluster)
+	}
+	if len(l.Key) > 0 {
+		err = errors.Join(err, newKeyed(cluster, l, limiter(l), w).reset())
 	}
 	return m, err
 }

@@ -75,11 +75,11 @@ func (p *Publication) show(s *published, now int64) (err error) {
 		return err
 	}
 	if limit := s.plan.mesh; limit != nil {
-		err = limit.publish(&s.told, now)
 		if resets := s.plan.record.Resets; resets != s.resets || limit.resets != 0 {
 			s.resets = resets
-			err = errors.Join(err, limit.reset(resets, now))
+			err = limit.reset(resets, now)
 		}
+		err = errors.Join(err, limit.publish(&s.told, now))
 	}
 	s.reading.show(s.gauges, s.plan, &s.told, now)
 	return err

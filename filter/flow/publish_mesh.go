@@ -74,6 +74,9 @@ func (l *meshLimit) reset(resets uint32, now int64) error {
 		}
 		l.resets = resetTries
 	}
+	if l.resetting {
+		return nil
+	}
 	l.resets--
 	place := l.place
 	if place == nil {
@@ -91,6 +94,7 @@ func (l *meshLimit) reset(resets uint32, now int64) error {
 		m.resets = map[uint32]resetCall{}
 	}
 	m.resets[id] = resetCall{limit: l, commands: commands, sent: now}
+	l.resetting = true
 	return nil
 }
 
@@ -106,6 +110,7 @@ func (m *Mesh) forgetResets(now int64) {
 	for id, c := range m.resets {
 		if now-c.sent > int64(giveUp+4*m.conf.Timeout) {
 			delete(m.resets, id)
+			c.limit.resetting = false
 		}
 	}
 }
@@ -122,8 +127,10 @@ func (m *Mesh) resetAnswered(id uint32, status int, body []byte, now int64) (was
 		err = results[0].Err
 	}
 	m.observer.Called(err, time.Duration(now-c.sent))
+	c.limit.resetting = false
 	if err == nil {
 		c.limit.resets = 0
+		m.observer.Forgotten(c.limit.plan.cluster)
 	}
 	return true
 }

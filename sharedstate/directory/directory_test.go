@@ -2,6 +2,7 @@ package directory
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +41,7 @@ func listed(t *testing.T, s sharedstate.Store, now int64) string {
 	for _, e := range l.Entries {
 		all = append(all, fmt.Sprintf("%s:%d", e.Cluster, e.Policy.Bulkhead.MaxConcurrent))
 	}
+	slices.Sort(all)
 	if l.LeftOut {
 		all = append(all, "...")
 	}
@@ -234,5 +236,38 @@ func TestWorkersAtOnce(t *testing.T) {
 		if !want[e.Cluster] || l.Find(e.Cluster).Cluster != e.Cluster {
 			t.Errorf("%q", e.Cluster)
 		}
+	}
+}
+
+// TestAPlaceThatChangedHands: who finds a document silent, or still believes in its own row, leaves alone what another
+// document has in that place by now; and what is left there of an earlier one is nobody's.
+func TestAPlaceThatChangedHands(t *testing.T) {
+	s := sharedstate.NewMemory()
+	old, next := NewDocument(s, 1, false), NewDocument(s, 2, false)
+	old.Add(entry("old", 1))
+	beat(t, old, 100*second)
+	claim := old.claim
+	next.Add(entry("next", 2))
+	beat(t, next, 200*second)
+	if old.slot != next.slot {
+		t.Fatalf("places %d and %d", old.slot, next.slot)
+	}
+	if gone, err := old.empty(old.slot, claim); err != nil || len(gone) != 0 {
+		t.Errorf("gone: %v (%v)", gone, err)
+	}
+	old.Add(entry("late", 3))
+	if err := old.show(); err != nil {
+		t.Fatal(err)
+	}
+	if got := listed(t, s, 200*second); got != "next:2" {
+		t.Fatalf("listed: %s", got)
+	}
+	var documents rows
+	_, err := sharedstate.NewCell(s, rowsKey, &documents).Update(func() bool {
+		documents.rows[next.slot].claim++ // a third document has the row, and has not published yet
+		return true
+	})
+	if got := listed(t, s, 200*second); err != nil || got != "" {
+		t.Errorf("listed: %s (%v)", got, err)
 	}
 }

@@ -102,6 +102,17 @@ func (t *rows) find(document uint64) int {
 	return -1
 }
 
+// newest is the row that was claimed last of those that are alive, -1 where there is none.
+func (t *rows) newest(now int64) (slot int) {
+	slot = -1
+	for i := range t.rows {
+		if t.rows[i].alive(now) && (slot < 0 || t.rows[i].claim > t.rows[slot].claim) {
+			slot = i
+		}
+	}
+	return slot
+}
+
 // claim gives a document a row: a free one, else that which was silent for the longest.
 func (t *rows) claim(document uint64, redis bool, now int64) (slot int) {
 	for i := range t.rows {

@@ -124,6 +124,16 @@ func (t Told) Publish(store sharedstate.Store, cluster string) error {
 	return err
 }
 
+// Untell forgets what Redis told of a cluster's limit, which has been reset.
+func Untell(store sharedstate.Store, cluster string) error {
+	var there Told
+	_, err := sharedstate.NewCell(store, ToldKey(cluster), &there).Update(func() bool {
+		there = Told{}
+		return true
+	})
+	return err
+}
+
 // PublishCall stores that a worker's last call went well, or did not.
 func PublishCall(store sharedstate.Store, failed bool, now int64) error {
 	var there Calls

@@ -23,6 +23,6 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // The hashes of what stands between <style> and </style>, <script> and </script>. The module needs no SHA-256 of its
 // own for them; a test says what they have to be.
 const (
-	styleHash  = "sha256-eT5WnUh6EqCBTHI3kr+E0dWxCC+Tb6ZhRSE8VBMhudY="
-	scriptHash = "sha256-bkw1ypBdWFkfombmdWGcRJ/s57naDAGmfMyRRoZQkuc="
+	styleHash  = "sha256-r7uW1EmWQekss6GoTKnEwfmIev8KJJwJrzzgYHmoAZc="
+	scriptHash = "sha256-rp7pBEYbEoNV94aMsAXrgok1L5LUKyf4aqgNXfUt6xI="
 )

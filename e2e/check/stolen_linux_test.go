@@ -1,0 +1,35 @@
+package check
+
+import (
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// More threads want to run than there are CPUs, so that each stands in line for about half of the time.
+func TestStolenTimeIsSeen(t *testing.T) {
+	s := WatchStolen(t, os.Getpid())
+	before := time.Now()
+	var end atomic.Bool
+	var busy sync.WaitGroup
+	for range 4 * runtime.NumCPU() {
+		busy.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			for !end.Load() {
+			}
+		})
+	}
+	defer func() { end.Store(true); busy.Wait() }()
+	for deadline := before.Add(10 * time.Second); s.Between(before, time.Now()) < 5*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%v were lost", s.Between(before, time.Now()))
+		}
+	}
+	if lost := s.Between(before.Add(-time.Minute), before); lost != 0 {
+		t.Errorf("%v were lost before the beginning", lost)
+	}
+}

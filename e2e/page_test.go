@@ -1,0 +1,436 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp/kb"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+
+	"github.com/weir-mesh/weir/e2e/browser"
+	"github.com/weir-mesh/weir/e2e/load"
+	"github.com/weir-mesh/weir/e2e/port"
+	"github.com/weir-mesh/weir/e2e/upstream"
+	"github.com/weir-mesh/weir/filter/admin/page"
+)
+
+// markup is the name of a cluster that must never become markup.
+const markup = `<img>`
+
+const pagePolicy = `
+clusters:
+  aws_pricing:
+    rate_limit: {requests_per_minute: 6000}
+    circuit_breaker: {failure_threshold: 5, recovery_timeout: 300s, timeout: 5s}
+    bulkhead: {max_concurrent: 50}
+    retry: {max_attempts: 2, base_delay: 10ms}
+    fallback: {default_data: {body: {services: []}}}
+  azure_pricing:
+    rate_limit: {requests_per_minute: 20}
+    circuit_breaker: {}
+  gcp_pricing:
+    rate_limit: {algorithm: token_bucket, requests_per_minute: 60000, burst_capacity: 1000}
+    circuit_breaker: {}
+  catalog:
+    mode: shadow
+    rate_limit: {requests_per_minute: 10}
+  "<img>":
+    circuit_breaker: {}
+`
+
+// operated is an Envoy with the admin listener, under load: aws_pricing fails, azure_pricing is asked for too much, the others
+// are well.
+type operated struct {
+	*weir
+	admin string // address of the admin listener
+	aws   *upstream.Upstream
+}
+
+func startOperated(t *testing.T) *operated {
+	t.Helper()
+	well, aws := upstream.New(t), upstream.New(t)
+	aws.Set(upstream.Status(500))
+	o := options(t, pagePolicy, map[string]*upstream.Upstream{"aws_pricing": aws, "azure_pricing": well, "gcp_pricing": well, "catalog": well, markup: well})
+	o.Admin = "127.0.0.1:9902"
+	w := startWith(t, o, func(b *bootstrapv3.Bootstrap) {
+		changeRoutes(t, b, func(routes *routev3.RouteConfiguration) { // a host can't have such a name
+			for _, host := range routes.GetVirtualHosts() {
+				host.Domains = slices.DeleteFunc(host.GetDomains(), func(d string) bool { return strings.Contains(d, markup) })
+				if len(host.GetDomains()) == 0 {
+					host.Domains = []string{"markup"}
+				}
+			}
+		})
+	})
+	var running sync.WaitGroup
+	t.Cleanup(running.Wait) // t.Context, which ends it, is over before
+	for cluster, rate := range map[string]float64{"aws_pricing": 30, "azure_pricing": 4, "gcp_pricing": 25, "catalog": 3, "markup": 2} {
+		running.Go(func() {
+			load.Run(t, load.Plan{URL: w.url, Host: cluster, Connections: 2, Rate: rate, Duration: 10 * time.Minute})
+		})
+	}
+	return &operated{weir: w, admin: "http://" + w.Addr("weir_admin"), aws: aws}
+}
+
+// clusterStatus is what this test asks of GET /status/CLUSTER.
+type clusterStatus struct {
+	Breaker struct {
+		State  string
+		Forced string
+		Since  time.Time
+		Opens  int `json:"opens_total"`
+	} `json:"circuit_breaker"`
+	Requests map[string]int
+}
+
+func (o *operated) status(cluster string) (s clusterStatus) {
+	o.t.Helper()
+	r, err := http.Get(o.admin + "/status/" + url.PathEscape(cluster))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if err := json.NewDecoder(r.Body).Decode(&s); err != nil || r.StatusCode != 200 {
+		o.t.Fatalf("status of %s: %d, %v", cluster, r.StatusCode, err)
+	}
+	return s
+}
+
+// row is a JavaScript expression for a cluster's element in the list.
+func row(cluster string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll(".cluster")].find(c => c.querySelector("h3 button").textContent === %q)`, cluster)
+}
+
+// inRow is a JavaScript expression for what a selector finds in it.
+func inRow(cluster, selector string) string {
+	return fmt.Sprintf(`(%s)?.querySelector(%q)`, row(cluster), selector)
+}
+
+func quiet(t *testing.T, p *browser.Page) {
+	t.Helper()
+	if said := p.Console(); len(said) > 0 {
+		t.Errorf("the console says:\n%s", strings.Join(said, "\n"))
+	}
+}
+
+// TestPage operates a real Envoy by its live page, in a browser.
+func TestPage(t *testing.T) {
+	p := browser.Start(t)
+	o := startOperated(t)
+	t.Run("document", o.testDocument)
+
+	p.Open(o.admin + "/")
+	p.Wait("refused cluster", `document.querySelector("#headline").textContent === "1 of 5 clusters is refused"`)
+	p.Wait("limited cluster", inRow("azure_pricing", ".badge")+`?.textContent === "Limited"`)
+	p.Wait("other clusters", inRow(markup, ".badge")+`?.textContent === "Passing" && `+inRow("gcp_pricing", ".badge")+`?.textContent === "Passing"`)
+
+	// What an operator reads first: which one, why, since when.
+	since := o.status("aws_pricing").Breaker.Since
+	local := browser.Eval[string](p, fmt.Sprintf(`new Date(%d).toLocaleTimeString("en-GB")`, since.UnixMilli()))
+	first := browser.Eval[string](p, `document.querySelector(".cluster .sum").innerText`)
+	for _, want := range []string{"Refused", "aws_pricing", "The circuit breaker is open since " + local, "; next probe in "} {
+		if !strings.Contains(first, want) {
+			t.Errorf("the first row says %q, not %q", first, want)
+		}
+	}
+	p.Wait("word of fallbacks", inRow("aws_pricing", ".why")+`.textContent.includes("Fallbacks answer ")`)
+
+	// Names are text.
+	if n := browser.Eval[int](p, `document.querySelectorAll("#list img").length`); n != 0 {
+		t.Errorf("%d images grew from a cluster's name", n)
+	}
+
+	o.testCharts(t, p)
+	o.testMouse(t, p)
+	o.testKeyboard(t, p)
+	o.testRefusal(t, p)
+	o.testFilter(t, p)
+	o.testLooks(t, p)
+	quiet(t, p)
+
+	// The policy is in force, and its breach would have been seen above.
+	browser.Eval[bool](p, `(document.createElement("img").src = "http://127.0.0.1:1/x", true)`)
+	eventually(t, func() error {
+		if said := strings.Join(p.Console(), "\n"); !strings.Contains(said, "Content Security Policy") {
+			return fmt.Errorf("an image from elsewhere is not refused; the console says %q", said)
+		}
+		return nil
+	})
+
+	o.Stop()
+	p.Wait("word of the lost connection", `!document.querySelector("#lost").hidden && /^Connection lost since \d\d:\d\d:\d\d/.test(document.querySelector("#lost").textContent)`)
+	p.Look(browser.Look{Name: "lost", Width: 1280, Height: 900})
+}
+
+func (o *operated) testDocument(t *testing.T) {
+	r, err := http.Get(o.admin + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.StatusCode != 200 || len(body) == 0 || len(body) >= 60_000 {
+		t.Errorf("status %d, %d bytes, want 200 and less than 60,000", r.StatusCode, len(body))
+	}
+	for name, want := range map[string]string{"content-security-policy": page.CSP, "content-type": page.ContentType, "x-content-type-options": "nosniff"} {
+		if got := r.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// testCharts holds the opened row's numbers against the API's, asked before and after.
+func (o *operated) testCharts(t *testing.T, p *browser.Page) {
+	number := func(cluster, series string) int {
+		text := browser.Eval[string](p, fmt.Sprintf(`[...(%s).querySelectorAll(".legend tr")].find(r => r.querySelector(".s-%s")).lastElementChild.textContent`, row(cluster), series))
+		n, err := strconv.Atoi(strings.ReplaceAll(text, ",", ""))
+		if err != nil {
+			t.Fatalf("%s of %s: %v", series, cluster, err)
+		}
+		return n
+	}
+	p.Wait("opened row of the worst cluster", inRow("aws_pricing", ".legend"))
+	before := o.status("aws_pricing").Requests
+	// The page asks once a second: wait until it shows something of after that.
+	p.Wait("newer numbers", fmt.Sprintf(`+[...(%s).querySelectorAll(".legend tr")].find(r => r.querySelector(".s-circuit_open")).lastElementChild.textContent.replaceAll(",", "") >= %d`,
+		row("aws_pricing"), before["circuit_open"]))
+	shown := map[string]int{"circuit_open": number("aws_pricing", "circuit_open"), "allowed": number("aws_pricing", "allowed"), "default": number("aws_pricing", "default")}
+	after := o.status("aws_pricing").Requests
+	if n := shown["circuit_open"]; n > after["circuit_open"] || n < before["circuit_open"] {
+		t.Errorf("the page says %d refused, the API %d before and %d after", n, before["circuit_open"], after["circuit_open"])
+	}
+	if shown["allowed"] != before["allowed"] || shown["allowed"] < 5 {
+		t.Errorf("the page says %d allowed, the API %d", shown["allowed"], before["allowed"])
+	}
+	if shown["default"] == 0 {
+		t.Error("no answers from default data")
+	}
+	for series, drawn := range map[string]bool{"circuit_open": true, "bulkhead_full": false, "default": true, "cache": false} {
+		d := inRow("aws_pricing", ".plot path.s-"+series) + `.getAttribute("d")`
+		if drawn {
+			p.Wait("drawing of "+series, `(`+d+`?.match(/M/g) || []).length >= 2`)
+		} else if got := browser.Eval[string](p, `(`+d+` || "")`); got != "" {
+			t.Errorf("%s is drawn: %s", series, got)
+		}
+	}
+	p.Wait("drawing in the list", `(`+inRow("gcp_pricing", ".spark .s-allowed")+`.getAttribute("d")?.match(/M/g) || []).length >= 2`)
+	// A column is read by the keyboard.
+	browser.Eval[bool](p, `(`+inRow("aws_pricing", ".plot")+`.focus(), true)`)
+	p.Type(kb.ArrowLeft)
+	p.Wait("reading of one column", inRow("aws_pricing", ".plot")+`.getAttribute("aria-valuetext").match(/^5 s from \d\d:\d\d:\d\d: .*circuit open/)`)
+	p.Type(kb.Escape)
+}
+
+// act is a selector for a button of the one opened row.
+func act(what string) string { return `.openrow [data-act="` + what + `"]` }
+
+func (o *operated) forced(want string) {
+	o.t.Helper()
+	eventually(o.t, func() error {
+		if got := o.status("aws_pricing").Breaker.Forced; got != want {
+			return fmt.Errorf("the breaker is forced %s, want %s", got, want)
+		}
+		return nil
+	})
+}
+
+func (o *operated) testMouse(t *testing.T, p *browser.Page) {
+	const open, closed = `document.querySelector("#ask").open`, `!document.querySelector("#ask").open`
+	p.Click(act("close"))
+	p.Wait("question", open)
+	if title := browser.Eval[string](p, `document.querySelector("#ask-title").textContent`); title != "Force aws_pricing closed?" {
+		t.Errorf("it asks %q", title)
+	}
+	p.Look(browser.Look{Name: "question", Width: 1280, Height: 900})
+	p.Click("#ask-no")
+	p.Wait("end of the question", closed)
+	if got := o.status("aws_pricing").Breaker.Forced; got != "auto" {
+		t.Errorf("cancelled, and forced %s", got)
+	}
+
+	for _, c := range []struct{ what, forced, says string }{
+		{"close", "closed", "Forced closed at "}, {"open", "open", "Forced open at "}, {"auto", "auto", "Automatic again at "},
+	} {
+		p.Click(act(c.what))
+		p.Wait("question", open)
+		p.Click("#ask-yes")
+		p.Wait("end of the question", closed)
+		o.forced(c.forced)
+		p.Wait("word of what was done", `document.querySelector(".openrow .said").textContent.startsWith("`+c.says+`")`)
+		p.Wait("the pressed button", `document.querySelector('`+act(c.what)+`').getAttribute("aria-pressed") === "true"`)
+		if c.what == "open" {
+			p.Wait("reason", inRow("aws_pricing", ".why")+`.textContent.includes("operator forced the circuit breaker open; it is open since ")`)
+		}
+	}
+}
+
+func (o *operated) testKeyboard(t *testing.T, p *browser.Page) {
+	// From the filter on, Tab comes to the button, and wherever it is, one sees it.
+	browser.Eval[bool](p, `(document.querySelector("#filter").focus(), true)`)
+	at := `document.activeElement`
+	for tabs := 0; !browser.Eval[bool](p, at+`.matches('`+act("reset")+`')`); tabs++ {
+		if tabs > 40 {
+			t.Fatal("40 times Tab do not lead to the button")
+		}
+		p.Type(kb.Tab)
+		if where := browser.Eval[string](p, `(() => { const e = `+at+`; return ["", "::after"].some(s => getComputedStyle(e, s).outlineStyle === "solid") ? "" : e.outerHTML })()`); where != "" {
+			t.Errorf("the focus can't be seen on %s", where)
+		}
+	}
+	p.Type(kb.Enter)
+	p.Wait("question", `document.querySelector("#ask").open && `+at+`.id === "ask-no"`)
+	p.Type(kb.Escape)
+	p.Wait("end of the question, the focus where it was", `!document.querySelector("#ask").open && `+at+`.matches('`+act("reset")+`')`)
+
+	o.aws.Set(upstream.OK()) // so that it stays closed
+	p.Type(kb.Enter)
+	p.Wait("question", `document.querySelector("#ask").open`)
+	p.Type(kb.Tab)
+	p.Wait("the focus on the other button", at+`.id === "ask-yes"`)
+	p.Type(kb.Enter)
+	p.Wait("end of the question", `!document.querySelector("#ask").open`)
+	eventually(t, func() error {
+		if b := o.status("aws_pricing").Breaker; b.State != "closed" || b.Opens != 0 {
+			return fmt.Errorf("reset, and it is %+v", b)
+		}
+		return nil
+	})
+	p.Wait("word of it", `document.querySelector(".openrow .said").textContent.startsWith("Reset at ")`)
+	p.Wait("passing cluster", inRow("aws_pricing", ".badge")+`.textContent !== "Refused" && document.querySelector("#headline").textContent.startsWith("Some requests of ")`)
+	p.Wait("entry in the log", `document.querySelector("#log").textContent.includes("aws_pricing Reset from this page.")`)
+	if !browser.Eval[bool](p, at+`.matches('`+act("reset")+`')`) {
+		t.Error("the row moved in the list, and the focus got lost")
+	}
+	o.aws.Set(upstream.Status(500))
+	p.Wait("refused cluster", inRow("aws_pricing", ".badge")+`.textContent === "Refused"`)
+}
+
+// testRefusal: what the API refuses, the page shows in its words.
+func (o *operated) testRefusal(t *testing.T, p *browser.Page) {
+	p.Click(act("invalidate"))
+	p.Wait("question with a field", `document.querySelector("#ask").open && !document.querySelector("#ask-path").hidden`)
+	p.Click("#ask-path input")
+	p.Type("prices" + kb.Enter) // no slash in front
+	p.Wait("the API's words", `document.querySelector("#ask-wrong").textContent.endsWith("(status 400)") && document.querySelector("#ask").open`)
+	if text := browser.Eval[string](p, `document.querySelector("#ask-wrong").textContent`); !strings.Contains(text, "path") {
+		t.Errorf("it says %q", text)
+	}
+	browser.Eval[bool](p, `(document.querySelector("#ask-path input").value = "", true)`)
+	p.Click("#ask-path input")
+	p.Type("/prices?region=eu" + kb.Enter)
+	p.Wait("end of the question", `!document.querySelector("#ask").open`)
+	p.Wait("word of it", `document.querySelector(".openrow .said").textContent.startsWith("Cache invalidated at ")`)
+	// The browser reports the status 400, and nothing else.
+	for _, said := range p.Console() {
+		if !strings.Contains(said, "status of 400") {
+			t.Errorf("the console says %s", said)
+		}
+	}
+}
+
+func (o *operated) testFilter(t *testing.T, p *browser.Page) {
+	shown := `[...document.querySelectorAll(".cluster")].filter(c => !c.hidden).map(c => c.querySelector("h3 button").textContent)`
+	check := func(what string, want ...string) {
+		t.Helper()
+		got := browser.Eval[[]string](p, shown)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q are shown, want %q", what, got, want)
+		}
+	}
+	p.Click("#filter")
+	p.Type("PRICING g")
+	check("by name", "aws_pricing", "azure_pricing", "gcp_pricing")
+	p.Type("cp")
+	check("by more of a name", "gcp_pricing")
+	p.Type("x")
+	check("by no name")
+	p.Wait("word of it", `!document.querySelector("#empty").hidden`)
+	browser.Eval[bool](p, `(() => { const f = document.querySelector("#filter"); f.value = ""; f.dispatchEvent(new Event("input")); return true })()`)
+	p.Click("#chip0")
+	check("only the refused", "aws_pricing")
+	p.Click("#chip0")
+	check("all", "aws_pricing", "azure_pricing", "gcp_pricing", "catalog", markup)
+}
+
+func (o *operated) testLooks(t *testing.T, p *browser.Page) {
+	background := `getComputedStyle(document.documentElement).backgroundColor`
+	seen := map[string]bool{}
+	for _, look := range []browser.Look{
+		{Name: "light", Width: 1280, Height: 1100},
+		{Name: "dark", Width: 1280, Height: 1100, Dark: true},
+		{Name: "tablet", Width: 768, Height: 1024},
+		{Name: "phone", Width: 360, Height: 740, Phone: true},
+		{Name: "phone-dark", Width: 360, Height: 740, Phone: true, Dark: true, Still: true},
+	} {
+		browser.Eval[bool](p, `(scrollTo(0, 0), document.activeElement.blur(), true)`)
+		p.Look(look)
+		if wide := browser.Eval[int64](p, `document.documentElement.scrollWidth`); wide > look.Width {
+			t.Errorf("%s: the page is %d wide", look.Name, wide)
+		}
+		seen[fmt.Sprint(look.Dark)+browser.Eval[string](p, background)] = true
+		if still := browser.Eval[bool](p, `(() => { const c = document.querySelector(".cluster"); c.classList.add("changed"); const a = c.querySelector(".sum").getAnimations().length; c.classList.remove("changed"); return a === 0 })()`); still != look.Still {
+			t.Errorf("%s: without motion %t, want %t", look.Name, still, look.Still)
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("light and dark should have a background each: %v", seen)
+	}
+	p.As(browser.Look{Width: 1280, Height: 900})
+}
+
+// TestPageBehindPrefix: the page works where a proxy puts it under a path, says when that proxy is gone, and is there again with
+// it.
+func TestPageBehindPrefix(t *testing.T) {
+	p := browser.Start(t)
+	o := startOperated(t)
+	target, err := url.Parse(o.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := http.StripPrefix("/mesh/weir", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // what the browser calls its origin
+	}})
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port.Reserve(t)))
+	var server *http.Server
+	up := func() {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server = &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+		go func(s *http.Server) { _ = s.Serve(listener) }(server) // ends with ErrServerClosed
+	}
+	up()
+	t.Cleanup(func() { _ = server.Close() })
+	p.Open("http://" + address + "/mesh/weir/")
+	p.Wait("refused cluster", `document.querySelector("#headline").textContent === "1 of 5 clusters is refused"`)
+	quiet(t, p)
+
+	_ = server.Close()
+	p.Wait("word of the lost connection", `document.querySelector("#lost").innerText.startsWith("Connection lost since ") && document.title.startsWith("No connection")`)
+	up()
+	p.Wait("end of it", `document.querySelector("#lost").hidden && document.querySelector("#log").textContent.includes("The connection is back after ") && document.title.startsWith("(1) ")`)
+
+	p.Click(act("close"))
+	p.Click("#ask-yes")
+	o.forced("closed")
+}

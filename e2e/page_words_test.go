@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weir-mesh/weir/e2e/browser"
+	"github.com/weir-mesh/weir/filter/admin/page"
+)
+
+// told is a status as the page gets it from a false admin listener. Of a cluster's counters each answer has more.
+type told map[string]any
+
+// words are what the page makes of one cluster. {N} in a status becomes ten times the number of the answer.
+var words = []struct {
+	name, status string
+	word, says   string // a part of what it says
+}{
+	{"00-absent", `{"mode": "enforce"}`, "Passing", "Nothing is refused."},
+	{"01-null", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "auto", "since": null, "opened_at": null}, "rate_limit": {"requests_per_minute": 60,
+		"configured_requests_per_minute": 60, "remaining": null, "success_rate": null, "keyed": true}, "requests": {"allowed": {N}}}`, "Passing", "Nothing is refused."},
+	{
+		"02-open", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "since": "2026-01-02T03:04:05Z", "retry_after": 71.2}, "requests": {"circuit_open": {N}}}`,
+		"Refused", "since 03:04:05 (1 h 1 min); next probe in 1 min 12 s.",
+	},
+	{"03-open, over", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "since": "2026-01-02T03:04:05Z", "retry_after": 0}}`, "Refused", "the next request is the probe."},
+	{"04-open, in a row", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "failure_count": 1, "retry_after": 2}}`, "Refused", "is open, 1 failure in a row; next probe in 2 s."},
+	{"045-yesterday", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "auto", "since": "2026-01-01T03:04:05Z"}}`, "Passing", "closed since 1 Jan 03:04:05."},
+	{"05-forced open", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "open", "since": "2026-01-02T03:04:05Z"}}`, "Refused", "An operator forced the circuit breaker open; it is open since "},
+	{"06-forced closed", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "closed"}}`, "Forced", "its requests pass, however many fail"},
+	{"07-failover", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "retry_after": 5}, "failover": {"to": ["eu", "us"], "to_total": {N}}}`, "Failed over", "its requests go to eu or us."},
+	{"075-failover, full", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "retry_after": 5}, "failover": {"to": ["eu"], "to_total": {N}}, "requests": {"circuit_open": {N}}}`, "Refused", "its requests go to eu."},
+	{"08-half-open", `{"mode": "enforce", "circuit_breaker": {"state": "half_open", "forced": "auto", "success_count": 1, "success_threshold": 3}}`, "Probing", "1 of 3 successes seen"},
+	{"09-no host", `{"mode": "enforce", "upstream": {"no_healthy_host": true}}`, "No host", "no healthy host"},
+	{"10-bulkhead", `{"mode": "enforce", "bulkhead": {"in_flight": 8, "max_concurrent": 8, "rejected_total": {N}}, "requests": {"bulkhead_full": {N}}}`, "Limited", "8 of 8 requests in flight; "},
+	{"11-limit", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 30, "configured_requests_per_minute": 30, "remaining": 0}, "requests": {"rate_limited": {N}}}`, "Limited", "Its limit of 30 a minute is used up; "},
+	{"12-limit by key", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 30, "configured_requests_per_minute": 30, "keyed": true}, "requests": {"rate_limited": {N}}}`, "Limited", "a minute for each key is used up"},
+	{"13-lowered", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 34.3, "configured_requests_per_minute": 100, "success_rate": 0.62}, "requests": {"allowed": {N}}}`, "Slowed", "lowered to 34 of 100 a minute: 62"},
+	{"14-fallback", `{"mode": "enforce", "requests": {"allowed": {N}}, "answers": {"upstream": 3, "cache": {N}}}`, "Watch", "fallbacks gave "},
+	{"15-errors", `{"mode": "enforce", "requests": {"allowed": {N}}, "answers": {"error": {N}}}`, "Watch", "got an error in the last minute"},
+	{"16-retries", `{"mode": "enforce", "retry": {"attempts_total": {N}, "exhausted_total": {N}, "budget_remaining": 0}}`, "Watch", "Retries did not help "},
+	{"17-shadow", `{"mode": "shadow", "circuit_breaker": {"state": "open", "forced": "auto", "retry_after": 5}}`, "Shadow", "enforced it would say: The circuit breaker is open"},
+	{"18-off", `{"mode": "off"}`, "Off", "untouched"},
+	{"19-<img src=x onerror=alert(1)>&amp;<script>alert(1)</script>", `{"mode": "enforce", "requests": {"allowed": {N}}}`, "Passing", "Nothing is refused."},
+}
+
+// TestPageWords holds what the page says of each state against a false admin listener, among hundreds of clusters.
+func TestPageWords(t *testing.T) {
+	p := browser.Start(t)
+	const more = 400
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			w.Header().Set("content-type", page.ContentType)
+			w.Header().Set("content-security-policy", page.CSP)
+			_, _ = w.Write(page.HTML)
+			return
+		}
+		n := asked.Add(1)
+		clusters := told{}
+		for _, c := range words {
+			clusters[c.name] = json.RawMessage(strings.ReplaceAll(c.status, "{N}", fmt.Sprint(10*n)))
+		}
+		for i := range more {
+			clusters[fmt.Sprintf("outbound|8080||service-%03d.shop.svc.cluster.local", i)] = told{"mode": "enforce", "requests": told{"allowed": n * int64(i)}}
+		}
+		now := time.Date(2026, 1, 2, 4, 5, 6, 0, time.UTC).Add(time.Duration(n) * time.Second)
+		if err := json.NewEncoder(w).Encode(told{
+			"time": now.Format(time.RFC3339Nano), "clusters": clusters,
+			"redis": told{"state": "trouble", "calls_total": 1204, "errors_total": 3},
+		}); err != nil {
+			t.Logf("the page is gone: %v", err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	p.Timezone("UTC")
+	p.Open(server.URL + "/")
+	p.Wait("all clusters", fmt.Sprintf(`document.querySelectorAll(".cluster").length === %d`, more+len(words)))
+	p.Wait("Redis's trouble", `document.querySelector("#redis.trouble")?.innerText.includes("in trouble, 3 errors in 1,204 calls")`)
+	p.Wait("two more answers", inRow("11-limit", ".badge")+`.textContent === "Limited"`)
+	for _, c := range words {
+		got := browser.Eval[[]string](p, fmt.Sprintf(`(r => [r.querySelector(".badge").textContent, r.querySelector(".why").textContent])(%s)`, row(c.name)))
+		if got[0] != c.word || !strings.Contains(got[1], c.says) {
+			t.Errorf("%s: %q, want %s and %q in it", c.name, got, c.word, c.says)
+		}
+	}
+	// The worst come first, and the page's line and title count them.
+	want := []string{"02-open", "03-open, over", "04-open, in a row", "05-forced open", "075-failover, full", "09-no host", "08-half-open", "10-bulkhead", "11-limit", "12-limit by key"}
+	if got := browser.Eval[[]string](p, `[...document.querySelectorAll("h3 button")].slice(0, 10).map(b => b.textContent)`); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("first are %q, want %q", got, want)
+	}
+	if got := browser.Eval[string](p, `document.title`); got != fmt.Sprintf("(6) 6 of %d clusters are refused · Weir", more+len(words)) {
+		t.Errorf("the title is %q", got)
+	}
+	if n := browser.Eval[int](p, `document.querySelectorAll("#list img, #list script").length`); n != 0 {
+		t.Errorf("%d elements grew from a name", n)
+	}
+	// Unseen rows are not drawn, and unchanged texts are not written again.
+	changes := browser.Eval[string](p, `(() => { window.written = 0; window.watch = new MutationObserver(l => { written += l.length }); watch.observe(document.querySelector("#list"), {subtree: true, childList: true, characterData: true, attributes: true}); return "on" })()`)
+	from := asked.Load()
+	eventually(t, func() error {
+		if n := asked.Load() - from; n < 3 {
+			return fmt.Errorf("watching is %s, and the page asked %d times", changes, n)
+		}
+		return nil
+	})
+	if n := browser.Eval[int](p, `written`); n == 0 || n > 2*(more+len(words)) {
+		t.Errorf("%d changes of the document with three answers, want some and at most two for each of %d clusters", n, more+len(words))
+	}
+	p.Look(browser.Look{Name: "hundreds", Width: 1280, Height: 1100})
+	quiet(t, p)
+}

@@ -1,0 +1,87 @@
+package command
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// One command writes all that Envoy watches, and again only what changed; what takes a restart is said.
+func TestRenderEnvoyReloads(t *testing.T) {
+	dir := t.TempDir()
+	bootstrap, ecds, lds := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "envoy.ecds.yaml"), filepath.Join(dir, "envoy.lds.yaml")
+	args := []string{
+		"render", "envoy", "-f", "-", "--upstream", "aws=127.0.0.1:1", "--upstream", "aws_eu=127.0.0.1:2",
+		"--weir-admin", "9902", "--lds", "-o", bootstrap,
+	}
+	const (
+		limit    = `{"clusters": {"aws": {"rate_limit": {"requests": 5}}}, "default": {}}`
+		another  = `{"clusters": {"aws": {"rate_limit": {"requests": 6}}}, "default": {}}`
+		failover = `{"clusters": {"aws": {"rate_limit": {"requests": 6}, "failover": {"to": ["aws_eu"]}}}, "default": {}}`
+		breaker  = `{"clusters": {"aws": {"rate_limit": {"requests": 6}, "circuit_breaker": {}, "failover": {"to": ["aws_eu"]}}}, "default": {}}`
+	)
+	for _, step := range []struct{ name, policy, out string }{
+		{"all", limit, "wrote " + lds + "\nwrote " + ecds + "\nwrote " + bootstrap + "\n"},
+		{"the same", limit, "unchanged " + lds + "\nunchanged " + ecds + "\nunchanged " + bootstrap + "\n"},
+		{"a limit", another, "unchanged " + lds + "\nwrote " + ecds + "\nunchanged " + bootstrap + "\n"},
+		{"a route", failover, "wrote " + lds + "\nwrote " + ecds + "\nunchanged " + bootstrap + "\n"},
+		{"a cluster", breaker, "unchanged " + lds + "\nwrote " + ecds + "\nwrote " + bootstrap + ", which a running Envoy takes up when it is started again\n"},
+	} {
+		if got, want := run(t, step.policy, args...), (result{StatusOK, step.out, ""}); got != want {
+			t.Fatalf("%s: got %+v, want %+v", step.name, got, want)
+		}
+	}
+	for file, wants := range map[string][]string{
+		bootstrap: {"lds_config:", "path: " + lds, "health_checks:"},
+		lds:       {"name: traffic", "name: weir_admin", "port_value: 9902", "path: " + ecds, "name: aws/aws_eu"},
+		ecds:      {"failover:"},
+	} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(content), want) {
+				t.Errorf("%s has no %q:\n%s", file, want, content)
+			}
+		}
+	}
+}
+
+func TestRenderEnvoyHealthPaths(t *testing.T) {
+	args := []string{"render", "envoy", "-f", "-", "--upstream", "a=127.0.0.1:1", "--upstream", "b=127.0.0.1:2"}
+	for flags, want := range map[string][]string{
+		"":                                     nil,
+		"--health-path /x?y=z":                 {"path: /x?y=z", "path: /x?y=z"},
+		"--health-path b=/b":                   {"path: /b"},
+		"--health-path b=/b --health-path /ab": {"path: /ab", "path: /b"},
+	} {
+		got := run(t, `{"default": {"circuit_breaker": {}}}`, append(args[:len(args):len(args)], strings.Fields(flags)...)...)
+		var paths []string
+		for line := range strings.Lines(got.out) {
+			if line := strings.TrimSpace(line); strings.HasPrefix(line, "path: ") {
+				paths = append(paths, line)
+			}
+		}
+		if got.status != StatusOK || strings.Join(paths, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s: got %q, want %q; %s", flags, paths, want, got.err)
+		}
+	}
+}
+
+func TestRenderEnvoyUsage(t *testing.T) {
+	args := []string{"render", "envoy", "-f", "good.yaml", "--upstream", "a=b:1"}
+	for flags, want := range map[string]string{
+		"--lds":                      "--lds needs -o FILE",
+		"--health-path c=/x":         "no upstream is named c",
+		"--health-path x":            "begins with /",
+		"--weir-admin localhost:1":   "weir admin:",
+		"--weir-admin 127.0.0.1:big": "weir admin:",
+	} {
+		got := run(t, "", append(args[:len(args):len(args)], strings.Fields(flags)...)...)
+		if got.status != StatusUsage || got.out != "" || !strings.Contains(got.err, want) {
+			t.Errorf("%s: got %+v, want status 2 and %q", flags, got, want)
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package render
+
+import (
+	"os"
+	"slices"
+
+	"github.com/weir-mesh/weir/policy"
+)
+
+// decode reads the policy with the variables that the filter will have. It is nil where the policy has mistakes: the
+// filter finds the same ones.
+func (o Options) decode() *policy.Document {
+	document, err := policy.Decode(o.Policy, func(name string) (string, bool) {
+		if value, ok := o.Env[name]; ok {
+			return value, true
+		}
+		if slices.Contains(o.HostEnv, name) {
+			return os.LookupEnv(name)
+		}
+		return "", false
+	})
+	if err != nil {
+		return nil
+	}
+	return document
+}
+
+// policyOf is the policy of a cluster; its sections are nil where it has none.
+func policyOf(d *policy.Document, cluster string) *policy.Policy {
+	if d != nil {
+		if p := d.For(cluster); p != nil {
+			return p
+		}
+	}
+	return &policy.Policy{}
+}

@@ -1,0 +1,88 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"github.com/weir-mesh/weir/policy"
+)
+
+// routes gives each upstream a virtual host of its own name; the first also takes every other host.
+func routes(o Options) *routev3.RouteConfiguration {
+	config := &routev3.RouteConfiguration{Name: "traffic"}
+	for i, u := range o.Upstreams {
+		domains := []string{u.Name, u.Name + ":*"}
+		if i == 0 {
+			domains = append(domains, "*")
+		}
+		config.VirtualHosts = append(config.VirtualHosts, &routev3.VirtualHost{
+			Name:    u.Name,
+			Domains: domains,
+			Routes:  append(failoverRoutes(o.Document, u.Name), route(o.Document, u.Name, u.Name)),
+		})
+	}
+	return config
+}
+
+// route leads everything to a cluster, with that cluster's own back-off between retries.
+//
+// No timeout is written: Envoy's 15 s stands, retries and the waits before them included, unless a policy's
+// circuit_breaker.timeout says otherwise.
+func route(d *policy.Document, name, cluster string) *routev3.Route {
+	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}
+	r := &routev3.Route{
+		Name:   name,
+		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action: &routev3.Route_Route{Route: action},
+	}
+	if retry := policyOf(d, cluster).Retry; byRouter(retry) {
+		action.RetryPolicy = backOff(retry)
+	}
+	return r
+}
+
+// failoverRoutes are where the filter sends a request of this cluster while its breaker is open: it writes the name of
+// another cluster into the header, Envoy chooses the route again, and the first one that matches is this.
+//
+//	x-weir-cluster: aws_pricing_eu   →   route aws_pricing/aws_pricing_eu   →   cluster aws_pricing_eu
+//	otherwise                        →   route aws_pricing                  →   cluster aws_pricing
+func failoverRoutes(d *policy.Document, cluster string) (list []*routev3.Route) {
+	failover := policyOf(d, cluster).Failover
+	if failover == nil {
+		return nil
+	}
+	for _, target := range failover.To {
+		if target == cluster {
+			continue // one list for a pattern of clusters may hold them all
+		}
+		r := route(d, cluster+"/"+target, target)
+		r.Match.Headers = []*routev3.HeaderMatcher{{
+			Name: failover.Header,
+			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: target},
+			}},
+		}}
+		// It is between the filter and the route; upstream has no use for it.
+		r.RequestHeadersToRemove = []string{failover.Header}
+		list = append(list, r)
+	}
+	return list
+}
+
+// checkFailover says which clusters are to be failed over to and are none of the upstreams.
+func checkFailover(o Options) error {
+	for _, u := range o.Upstreams {
+		failover := policyOf(o.Document, u.Name).Failover
+		if failover == nil {
+			continue
+		}
+		for _, target := range failover.To {
+			if !slices.ContainsFunc(o.Upstreams, func(u Upstream) bool { return u.Name == target }) {
+				return fmt.Errorf("cluster %s fails over to %s, but no upstream is named so", u.Name, target)
+			}
+		}
+	}
+	return nil
+}

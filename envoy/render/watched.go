@@ -1,0 +1,62 @@
+package render
+
+import (
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// ECDS renders the content of the watched file with the filter.
+func ECDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
+	filter, err := Filter(o)
+	if err != nil {
+		return nil, err
+	}
+	return response(filter)
+}
+
+// LDS renders the content of the watched file with the listeners and their routes.
+func LDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
+	o = o.withDefaults()
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	list, err := listeners(o)
+	if err != nil {
+		return nil, err
+	}
+	return response(list...)
+}
+
+// response is resources as a watched file holds them: a discovery response. Its version is not written, since Envoy takes
+// what a file holds as new each time the file is replaced.
+func response[M proto.Message](resources ...M) (*discoveryv3.DiscoveryResponse, error) {
+	r := &discoveryv3.DiscoveryResponse{}
+	for _, resource := range resources {
+		packed, err := anypb.New(resource)
+		if err != nil {
+			return nil, err
+		}
+		r.Resources = append(r.Resources, packed)
+	}
+	if err := validate(r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// watchedFile makes Envoy take a configuration from a file and follow it.
+func watchedFile(path string) *corev3.ConfigSource {
+	if !strings.Contains(path, "/") {
+		path = "./" + path // Envoy watches a file through its directory and refuses a path that names none
+	}
+	return &corev3.ConfigSource{
+		ResourceApiVersion: corev3.ApiVersion_V3,
+		ConfigSourceSpecifier: &corev3.ConfigSource_PathConfigSource{
+			PathConfigSource: &corev3.PathConfigSource{Path: path},
+		},
+	}
+}
