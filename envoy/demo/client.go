@@ -29,6 +29,7 @@ type answer struct {
 	body          string
 	path          string
 	sent          time.Time // just before the request went out
+	took          time.Duration
 }
 
 func (a answer) source() string { return a.header.Get("X-Weir-Source") }
@@ -83,6 +84,6 @@ func get(ctx context.Context, base, path string) (answer, error) {
 	}
 	return answer{
 		code: response.StatusCode, proto: response.Proto, status: response.Status, header: response.Header,
-		body: string(bytes.TrimSpace(body)), path: path, sent: sent,
+		body: string(bytes.TrimSpace(body)), path: path, sent: sent, took: time.Since(sent),
 	}, nil
 }

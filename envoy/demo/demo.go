@@ -94,6 +94,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := showMesh(ctx, account, binary.Path, o.Wasm, listener.Addr().String(), dir, up); err != nil {
 		return err
 	}
+	if err := showRegions(ctx, account, binary.Path, o.Wasm, listener.Addr().String(), dir, up); err != nil {
+		return err
+	}
 	if err := showMetrics(ctx, account, process.Admin()); err != nil {
 		return err
 	}
@@ -191,15 +194,21 @@ func renderOnFreePorts(wasm string, policyJSON []byte, dir, upstreamAddress stri
 	return filepath.Join(dir, "quickstart.yaml"), nil
 }
 
-// trafficAddress asks Envoy where its one listener is.
-// https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--listeners
+// trafficAddress asks Envoy where its traffic goes in.
 func trafficAddress(ctx context.Context, admin string) (string, error) {
+	return listenerAddress(ctx, admin, "traffic")
+}
+
+// listenerAddress asks Envoy where a listener is.
+// https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--listeners
+func listenerAddress(ctx context.Context, admin, name string) (string, error) {
 	body, err := fetch(ctx, "http://"+admin+"/listeners?format=json")
 	if err != nil {
 		return "", err
 	}
 	var listeners struct {
 		Statuses []struct {
+			Name  string `json:"name"`
 			Local struct {
 				Socket struct {
 					Address string `json:"address"`
@@ -211,11 +220,12 @@ func trafficAddress(ctx context.Context, admin string) (string, error) {
 	if err := json.Unmarshal(body, &listeners); err != nil {
 		return "", fmt.Errorf("envoy's /listeners: %w", err)
 	}
-	if len(listeners.Statuses) != 1 {
-		return "", fmt.Errorf("envoy has %d listeners, want 1", len(listeners.Statuses))
+	for _, l := range listeners.Statuses {
+		if l.Name == name {
+			return net.JoinHostPort(l.Local.Socket.Address, fmt.Sprint(l.Local.Socket.Port)), nil
+		}
 	}
-	socket := listeners.Statuses[0].Local.Socket
-	return net.JoinHostPort(socket.Address, fmt.Sprint(socket.Port)), nil
+	return "", fmt.Errorf("envoy has no listener %s", name)
 }
 
 // showMetrics prints the counters that went up on the way.

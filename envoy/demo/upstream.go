@@ -13,13 +13,15 @@ import (
 type upstream struct {
 	requests atomic.Int64
 	failing  atomic.Bool
+	once     atomic.Bool // fails the next request
 }
 
 // count is the number of requests that reached the upstream, those that steer it aside.
 func (u *upstream) count() int64 { return u.requests.Load() }
 
-func (u *upstream) fail() { u.failing.Store(true) }
-func (u *upstream) heal() { u.failing.Store(false) }
+func (u *upstream) fail()     { u.failing.Store(true) }
+func (u *upstream) failOnce() { u.once.Store(true) }
+func (u *upstream) heal()     { u.failing.Store(false) }
 
 // ServeHTTP answers prices, which nobody may keep, or a catalogue; 503 while failing. POST /fail and /heal switch it by hand, for --keep.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -32,7 +34,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "the upstream is healthy again")
 	default:
 		u.requests.Add(1)
-		if u.failing.Load() {
+		if u.failing.Load() || u.once.Swap(false) {
 			http.Error(w, "the upstream is out of order", http.StatusServiceUnavailable)
 			return
 		}

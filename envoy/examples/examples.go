@@ -14,6 +14,11 @@ var QuickstartPolicy []byte
 //go:embed mesh.policy.yaml
 var MeshPolicy []byte
 
+// RegionsPolicy is regions.policy.yaml, of which the demo shows retries and failover.
+//
+//go:embed regions.policy.yaml
+var RegionsPolicy []byte
+
 // What quickstart.yaml and quickstart.ecds.yaml are rendered with, as seen from the module's root.
 const (
 	QuickstartPath     = "envoy/examples/quickstart.yaml"

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite the rendered examples")
 const root = "../.."
 
 func TestPoliciesAreWithoutMistakes(t *testing.T) {
-	for _, file := range []string{"quickstart.policy.yaml", "presets.yaml", "mesh.policy.yaml"} {
+	for _, file := range []string{"quickstart.policy.yaml", "presets.yaml", "mesh.policy.yaml", "regions.policy.yaml"} {
 		t.Run(file, func(t *testing.T) {
 			decode(t, policyJSON(t, file), nil)
 		})
