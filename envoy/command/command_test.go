@@ -113,7 +113,6 @@ func TestValidate(t *testing.T) {
 		"without mistakes":     {"", []string{"good.yaml"}, StatusOK, "good.yaml: ok, 2 clusters\n", nil},
 		"a JSON document":      {`{"clusters": {"a": {}}, "default": {}}`, []string{"-"}, StatusOK, "standard input: ok, 1 cluster and a default\n", nil},
 		"a variable by --env":  {"", []string{"--env", "AWS_RATE_LIMIT=0", "good.yaml"}, StatusFailed, "", []string{"good.yaml: clusters.aws_pricing.rate_limit.requests_per_minute: "}},
-		"not enforced yet":     {`{"clusters": {"a": {"retry": {}}}}`, []string{"-"}, StatusFailed, "", []string{"standard input: clusters.a.retry: ", "not enforced"}},
 		"a key twice":          {"clusters: {a: {}, a: {}}", []string{"-"}, StatusFailed, "", []string{`standard input: line 1: mapping key "a" already defined`}},
 		"a file that is gone":  {"", []string{"gone.yaml"}, StatusFailed, "", []string{"gone.yaml: no such file or directory\n"}},
 		"every file, all told": {"", []string{"bad.yaml", "good.yaml", "gone.yaml"}, StatusFailed, "good.yaml: ok, 2 clusters\n", []string{mistakes, "bad.yaml: clusters.aws_pricing.rate_limit.burst_capacity: ", "gone.yaml: "}},
