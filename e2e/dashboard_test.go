@@ -28,7 +28,7 @@ import (
 const watchedClusters = `
 clusters:
   fine:     {rate_limit: {requests: 100000}, circuit_breaker: {}, bulkhead: {}, retry: {}, fallback: {}}
-  broken:   {circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}, fallback: {default_data: {body: sorry}}}
+  broken:   {circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}, fallback: {enable_cache_fallback: false, default_data: {body: sorry}}}
   flapping: {circuit_breaker: {failure_threshold: 1, recovery_timeout: 20ms}}
   gone:     {rate_limit: {requests: 100000}}
   limited:  {rate_limit: {algorithm: token_bucket, burst_capacity: 60, refill_rate: 10}}
@@ -133,6 +133,7 @@ func TestDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	admin := h.console()
 	h.scrape()
 	for range healthyTimes {
 		for cluster := range up {
@@ -140,6 +141,7 @@ func TestDashboard(t *testing.T) {
 				h.ask(cluster, 200, 1)
 			}
 		}
+		admin.does("/reset/near") // its minute is over
 		eventually(t, func() error {
 			if n := h.sum("weir_redis_latency_ms_count"); n < 1 {
 				return errors.New("no latency of Redis yet")
@@ -238,12 +240,12 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 	bridge.Kill()
 	for range illTimes {
 		h.ask("fine", 200, 1)
-		h.ask("broken", 503, 1)
+		h.ask("broken", 200, 1)
 		h.ask("flapping", 503, 1)
 		h.ask("gone", 503, 1)
 		h.ask("limited", 429, 90)
 		h.ask("near", 429, 6)
-		admin.does("/reset/near") // a new minute
+		admin.does("/reset/near")
 		h.ask("learning", 503, 4)
 		h.ask("full", 503, 4)
 		h.ask("retried", 503, 1)

@@ -140,6 +140,8 @@ func (s *stream) read(headers host.Headers) (request flow.Request) {
 		switch {
 		case name == "content-type":
 			request.GRPC = isGRPC(value)
+		case name == "content-length":
+			request.Long = flow.TooLongToRetry(value)
 		case name == "upgrade":
 			request.Upgrade = true
 		case name == ":method":

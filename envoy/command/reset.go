@@ -16,10 +16,11 @@ func newReset() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "reset URL CLUSTER",
-		Short: "Close a cluster's breaker and begin its counters anew",
+		Short: "Close a cluster's breaker, give it its whole limit, and begin its counters anew",
 		Long: `Tell Weir's admin listener to reset a cluster, for all workers of that Envoy: its circuit breaker is closed, also one
-that an operator forced, and its counters are zero. It is done at once, without a question. The metrics go on
-counting, since Prometheus would take a step back for a restart.`,
+that an operator forced, its limit and its budget for retries are unused, and its counters are zero. A limit of scope
+mesh is as unused for all proxies, as soon as Redis has been told. It is done at once, without a question. The metrics go
+on counting, since Prometheus would take a step back for a restart.`,
 		Example: `  weir reset 127.0.0.1:9902 aws_pricing
   weir reset --json 127.0.0.1:9902 aws_pricing`,
 		Args: cobra.ExactArgs(2),
@@ -57,6 +58,6 @@ func reset(ctx context.Context, client *status.Client, cluster string, out io.Wr
 		_, err = out.Write(text)
 		return err
 	}
-	fmt.Fprintf(out, "%s at %s is reset: its circuit breaker is closed, its counters are zero\n", status.Printable(cluster), client)
+	fmt.Fprintf(out, "%s at %s is reset: its circuit breaker is closed, its limit is unused, its counters are zero\n", status.Printable(cluster), client)
 	return nil
 }

@@ -80,9 +80,9 @@ func TestStatusAndReset(t *testing.T) {
 		"status http://ADDRESS/":               table,
 		"status --json ADDRESS":                indented(t, allStatus),
 		"status --json ADDRESS aws_pricing":    indented(t, `{"cluster":"aws_pricing",`+strings.TrimPrefix(awsStatus, "{")),
-		"reset ADDRESS aws_pricing":            "aws_pricing at http://ADDRESS is reset: its circuit breaker is closed, its counters are zero\n",
+		"reset ADDRESS aws_pricing":            "aws_pricing at http://ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counters are zero\n",
 		"reset --json ADDRESS/ aws_pricing":    indented(t, `{"cluster":"aws_pricing","done":"reset"}`),
-		"reset http://u:p@ADDRESS aws_pricing": "aws_pricing at http://u:xxxxx@ADDRESS is reset: its circuit breaker is closed, its counters are zero\n",
+		"reset http://u:p@ADDRESS aws_pricing": "aws_pricing at http://u:xxxxx@ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counters are zero\n",
 	} {
 		t.Run(line, func(t *testing.T) {
 			got := asked(t, listener, line)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -52,7 +51,7 @@ func selected(t *testing.T, where, expr string) (names []string) {
 			t.Errorf("%s: no metric %s", where, v.Name)
 		}
 		for _, m := range v.LabelMatchers {
-			if m.Name != labels.MetricName && m.Name != "instance" && !slices.Contains(known, m.Name) {
+			if m.Name != "__name__" && m.Name != "instance" && !slices.Contains(known, m.Name) {
 				t.Errorf("%s: %s has no label %s", where, v.Name, m.Name)
 			}
 		}

@@ -7,6 +7,7 @@ import "time"
 type Status struct {
 	Time     time.Time          `json:"time"`
 	Clusters map[string]Cluster `json:"clusters"`
+	LeftOut  bool               `json:"left_out"` // there are more clusters than Weir keeps account of
 	Redis    *Redis             `json:"redis"`
 }
 

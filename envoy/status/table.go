@@ -137,6 +137,9 @@ func (p Page) All(from string, s *Status) {
 		}
 		fmt.Fprintf(p.Out, "Redis: %s, %s calls, %s of them failed\n", p.paint(code, Printable(s.Redis.State)), number(s.Redis.Calls), number(s.Redis.Errors))
 	}
+	if s.LeftOut {
+		fmt.Fprintln(p.Out, p.paint(yellow, "There are more clusters than Weir keeps account of; some are left out."))
+	}
 	if len(clusters) > 0 {
 		fmt.Fprintln(p.Out)
 		p.table(clusters)

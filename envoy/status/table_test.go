@@ -55,6 +55,11 @@ off      quotes                                                                 
 			"http://admin at 0001-01-01T00:00:00Z: 3 clusters, 3 ok\nRedis: o\\rk, 0 calls, 0 of them failed\n\n" +
 				"STATE  CLUSTER\nok     \\x1b[2J\\u202eaws\nok     " + string(bytes.Repeat([]byte("x"), 47)) + "…\nok     日本\n",
 		},
+		"too many": {
+			Page{},
+			&Status{Clusters: map[string]Cluster{"aws": {}}, LeftOut: true},
+			"http://admin at 0001-01-01T00:00:00Z: 1 cluster, 1 ok\nThere are more clusters than Weir keeps account of; some are left out.\n\nSTATE  CLUSTER\nok     aws\n",
+		},
 		"nothing yet": {
 			Page{},
 			&Status{Redis: &Redis{State: "off"}},

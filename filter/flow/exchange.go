@@ -15,6 +15,7 @@ type Request struct {
 	GRPC    bool                    // content-type application/grpc…
 	Upgrade bool                    // WebSocket and the like, or CONNECT
 	Method  string                  // as long as Begin runs
+	Long    bool                    // its body is TooLongToRetry
 	Retry   bool                    // its method is one that Plan.Retries
 	Moved   bool                    // it was sent here by another cluster's failover
 	Key     sharedstate.Fingerprint // for a plan that is Keyed
@@ -61,7 +62,7 @@ func (x *Exchange) Begin(plan *Plan, request Request, now int64) Step {
 	x.request.Method = "" // it is the caller's
 	x.ending = ending{grpc: noGRPC}
 	x.ticket.Slot = -1
-	x.retry.listed = request.Retry && !request.Upgrade
+	x.retry.listed = request.Retry && !request.Upgrade && !request.Long
 	reason, wait := x.admit(now)
 	if x.queue != nil {
 		if plan.shadow { // it goes on, and what would have become of it is counted when that is known

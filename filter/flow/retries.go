@@ -121,3 +121,11 @@ func (r *retries) state(budget []byte) []byte {
 func (p *Plan) Retries(method string) bool {
 	return p.retries != nil && p.retries.conditions.Method(method)
 }
+
+// TooLongToRetry says whether a request's content-length is more than what Envoy keeps of a body for a retry, 1 MiB
+// (per_connection_buffer_limit_bytes), and more than max_body_bytes can be. Such a request passes, but when a retry
+// waits while its body still comes, the client gets 507 (seen in Envoy 1.40).
+func TooLongToRetry(contentLength string) bool {
+	n, err := strconv.ParseInt(contentLength, 10, 64)
+	return err == nil && n > 1<<20
+}

@@ -66,6 +66,18 @@ func TestRouterRetries(t *testing.T) {
 	}
 }
 
+// TestLongBodiesAreSentOnce: Envoy keeps a mebibyte of a body for a retry.
+func TestLongBodiesAreSentOnce(t *testing.T) {
+	for length, want := range map[string]string{"0": "2", "1048576": "2", "1048577": "0", "99999999999": "0", "x": "2", "": "2"} {
+		p := start(t, `{"retry":{}}`)
+		request := p.request("PUT")
+		request.Long = flow.TooLongToRetry(length)
+		if _, step := p.begin(request); granted(step) != want {
+			t.Errorf("content-length %q: granted %s, want %s", length, granted(step), want)
+		}
+	}
+}
+
 // request is one of this method, as the stream makes it.
 func (p *proxy) request(method string) flow.Request {
 	return flow.Request{Method: method, Retry: p.plan.Retries(method)}

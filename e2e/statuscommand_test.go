@@ -1,0 +1,185 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/upstream"
+)
+
+// weirCommand is the command, as make builds it.
+const weirCommand = "../build/weir"
+
+// said is what a command line printed, and how it ended.
+type said struct {
+	status   int
+	out, err string
+}
+
+// weirSays runs `weir` to its end.
+func weirSays(t *testing.T, args ...string) said {
+	t.Helper()
+	if _, err := os.Stat(weirCommand); err != nil {
+		t.Fatalf("%v: run `make weir` first", err)
+	}
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), weirCommand, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return said{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+}
+
+// TestStatusCommand: `weir status` and `weir reset` against the truth of a scenario.
+func TestStatusCommand(t *testing.T) {
+	t.Parallel()
+	up := map[string]*upstream.Upstream{}
+	for _, cluster := range []string{"broken", "limited", "fine", "shadowed"} {
+		up[cluster] = upstream.New(t)
+	}
+	o := options(t, `
+clusters:
+  broken:   {circuit_breaker: {failure_threshold: 2, recovery_timeout: 1h}, fallback: {default_data: {status: 203, body: sorry}}, retry: {max_attempts: 1}}
+  limited:  {rate_limit: {requests: 2, window_size: 3600s}, bulkhead: {max_concurrent: 7}}
+  fine:     {rate_limit: {requests: 100}}
+  shadowed: {mode: shadow, rate_limit: {requests: 1, window_size: 3600s}}
+`, up)
+	withAdmin(&o)
+	w := startWith(t, o)
+	address := w.Addr("weir_admin")
+	up["broken"].Set(upstream.Status(503))
+	for range 4 { // two fail, which opens it; all four have default data
+		w.get("broken", "/")
+		w.get("limited", "/")
+	}
+	w.get("fine", "/")
+	w.get("shadowed", "/")
+	w.WaitMetric(`weir_requests_total{cluster="limited",decision="rate_limited"}`, engine.Exactly(2))
+
+	t.Run("table", func(t *testing.T) {
+		got := weirSays(t, "status", address)
+		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
+
+STATE +CLUSTER +LIMIT/MIN +LEFT +IN FLIGHT +ALLOWED +REFUSED +FALLBACK +RETRIES +WHY
+open +broken +2 +2 +4 +0 +opened \d+s ago; the next probe in (1h|59m\d+s)
+limited +limited +0\.03 +0 +0/7 +2 +2 +0 +nothing is left of 0\.03 a minute; 2 refused so far
+shadow +shadowed +0\.02 +0 +1 +0 +0 +only in shadow limited: nothing is left of 0\.02 a minute; 0 refused so far
+ok +fine +100 +99 +1 +0 +0
+$`)
+		if got.status != 0 || got.err != "" || !want.MatchString(got.out) {
+			t.Errorf("status %d, %s\n%s", got.status, got.err, got.out)
+		}
+	})
+	t.Run("one cluster", func(t *testing.T) {
+		got := weirSays(t, "status", "http://"+address, "broken")
+		for _, line := range []string{"circuit breaker  open for ", "opened 1 times", "requests         2 allowed, 0 rate limited, 2 circuit open", "answers          0 from upstream, 0 cache, 0 stale cache, 4 default"} {
+			if got.status != 0 || got.err != "" || !strings.Contains(got.out, line) {
+				t.Errorf("%+v has no %q", got, line)
+			}
+		}
+	})
+	t.Run("json", func(t *testing.T) {
+		got := weirSays(t, "status", "--json", address)
+		var all map[string]any
+		if err := json.Unmarshal([]byte(got.out), &all); err != nil || got.status != 0 {
+			t.Fatalf("%v: %+v", err, got)
+		}
+		own := map[string]any(w.console().status())
+		delete(all, "time")
+		delete(own, "time")
+		retryAfter := cmp.FilterPath(func(p cmp.Path) bool { return strings.Contains(p.String()+p.Last().String(), "retry_after") }, cmp.Ignore())
+		if diff := cmp.Diff(own, all, retryAfter); diff != "" {
+			t.Errorf("not what the server says (-server +weir): %s", diff)
+		}
+	})
+	t.Run("mistakes", func(t *testing.T) {
+		for _, test := range []struct {
+			args []string
+			want string
+		}{
+			{[]string{"status", address, "brokn"}, "weir: no cluster brokn; there are: broken, fine, limited, shadowed\n"},
+			{[]string{"reset", address, "fine/../limited"}, "weir: no cluster fine/../limited; there are: "},
+			{[]string{"status", strings.TrimPrefix(w.url, "http://")}, "is not Weir's admin listener: "},
+			{[]string{"status", "127.0.0.1:1"}, "weir: http://127.0.0.1:1: no connection: "},
+		} {
+			if got := weirSays(t, test.args...); got.status != 1 || got.out != "" || !strings.Contains(got.err, test.want) {
+				t.Errorf("%v: %+v, want %q", test.args, got, test.want)
+			}
+		}
+	})
+	t.Run("watch", func(t *testing.T) { watchTwice(t, address) })
+	t.Run("reset", func(t *testing.T) {
+		up["broken"].Set(upstream.OK())
+		if a := w.get("broken", "/"); a.status != 203 {
+			t.Fatalf("before: %+v", a)
+		}
+		got := weirSays(t, "reset", address, "broken")
+		if want := (said{0, "broken at http://" + address + " is reset: its circuit breaker is closed, its limit is unused, its counters are zero\n", ""}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		if a := w.get("broken", "/"); a.status != 200 || a.source() != "upstream" {
+			t.Errorf("after: %+v", a)
+		}
+		if got := weirSays(t, "status", address); !regexp.MustCompile(`(?m)^ok +broken +1 +0 +0 `).MatchString(got.out + " ") {
+			t.Errorf("after:\n%s", got.out)
+		}
+	})
+}
+
+// watchTwice lets --watch write two blocks and then interrupts it, which ends it well.
+func watchTwice(t *testing.T, address string) {
+	t.Helper()
+	out := &lockedBuffer{}
+	var errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), weirCommand, "status", "--watch=100ms", address)
+	cmd.Stdout, cmd.Stderr = out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if text := out.String(); strings.Count(text, "open     broken") < 2 {
+			return errors.New("no two blocks: " + text)
+		}
+		return nil
+	})
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	interrupted := time.Now()
+	if err := cmd.Wait(); err != nil || errs.Len() > 0 {
+		t.Errorf("%v %s", err, errs.String())
+	}
+	if took := time.Since(interrupted); took > 5*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+}
+
+// lockedBuffer is written by a process and read meanwhile.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
+}
