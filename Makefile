@@ -69,7 +69,7 @@ test-binary: wasm weir envoy ## the e2e tests that need not run in both engines 
 
 lint: ## golangci-lint and gofumpt, where they are installed
 	@if command -v golangci-lint >/dev/null && command -v gofumpt >/dev/null; then \
-		set -ex; golangci-lint run ./...; test -z "$$(gofumpt -l filter policy sharedstate envoy e2e | tee /dev/stderr)"; \
+		set -ex; golangci-lint run --allow-parallel-runners ./...; test -z "$$(gofumpt -l filter policy sharedstate envoy e2e | tee /dev/stderr)"; \
 	else echo "lint: skipped, golangci-lint and gofumpt are not installed; make lint-tools brings them into .cache/bin"; fi
 
 lint-tools: ## golangci-lint and gofumpt into .cache/bin (some minutes)
