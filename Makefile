@@ -57,7 +57,7 @@ E2E  := ./e2e/...
 
 test: wasm weir envoy lint ## everything: lint, vet, unit tests, and e2e with E2E_ENGINE (auto, docker, binary)
 	go vet ./...
-	GOOS=wasip1 GOARCH=wasm go vet ./filter/... ./e2e/bench/emptyfilter ./e2e/storeplugin
+	GOOS=wasip1 GOARCH=wasm go vet -tags=abi021 ./filter/... ./e2e/bench/emptyfilter ./e2e/storeplugin
 	GOOS=wasip1 GOARCH=wasm go vet -tags=weircrash ./filter
 	go test -race $(PURE)
 	go test $$(go list ./... | grep -v -E '^github.com/weir-mesh/weir/(policy|sharedstate|e2e)(/|$$)')
