@@ -224,7 +224,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 	for _, cluster := range []string{"broken", "flapping", "learning", "retried", "home"} {
 		up[cluster].Set(upstream.Status(503))
 	}
-	up["full"].Set(upstream.Delay(100 * time.Millisecond))
+	up["full"].Set(upstream.Delay(250 * time.Millisecond))
 	admin := h.console()
 	slow := regexp.MustCompile(`(?m)^(weir_redis_latency_ms_bucket\{le="(0\.5|1|5|10|25|50)"\}) .*$`)
 	latency := h.sum("weir_redis_latency_ms_count")
@@ -238,6 +238,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 	}
 	errorsOf := func() float64 { return h.sum("weir_redis_calls_total") - h.redisCalls()["ok"] }
 	bridge.Kill()
+	h.ask("home", 503, 1) // which opens its breaker
 	for range illTimes {
 		h.ask("fine", 200, 1)
 		h.ask("broken", 200, 1)
@@ -249,7 +250,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 		h.ask("learning", 503, 4)
 		h.ask("full", 503, 4)
 		h.ask("retried", 503, 1)
-		h.ask("home", 200, 4)
+		h.ask("home", 200, 1)
 		before := errorsOf()
 		eventually(h.t, func() error {
 			h.get("shared", "/")
