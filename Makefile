@@ -62,10 +62,10 @@ test: wasm weir envoy lint ## everything: lint, vet, unit tests, and e2e with E2
 	go test -race $(PURE)
 	go test $$(go list ./... | grep -v -E '^github.com/weir-mesh/weir/(policy|sharedstate|e2e)(/|$$)')
 	@# -count=1: Go's cache does not know that these tests read build/weir.wasm and Envoy. -p 1: they measure time.
-	go test -count=1 -p 1 -v $(E2E)
+	go test -count=1 -p 1 -timeout=20m -v $(E2E)
 
 test-binary: wasm weir envoy ## the e2e tests that need not run in both engines are left out; Envoy runs as a plain process
-	E2E_ENGINE=binary go test -count=1 -p 1 -v -short $(E2E)
+	E2E_ENGINE=binary go test -count=1 -p 1 -timeout=20m -v -short $(E2E)
 
 lint: ## golangci-lint and gofumpt, where they are installed
 	@if command -v golangci-lint >/dev/null && command -v gofumpt >/dev/null; then \
