@@ -59,6 +59,7 @@ test: wasm weir envoy lint ## everything: lint, vet, unit tests, and e2e with E2
 	go vet ./...
 	GOOS=wasip1 GOARCH=wasm go vet -tags=abi021 ./filter/... ./e2e/bench/emptyfilter ./e2e/storeplugin
 	GOOS=wasip1 GOARCH=wasm go vet -tags=weircrash ./filter
+	GOOS=wasip1 GOARCH=wasm go vet -tags=weirtimed ./filter
 	go test -race $(PURE)
 	go test $$(go list ./... | grep -v -E '^github.com/weir-mesh/weir/(policy|sharedstate|e2e)(/|$$)')
 	@# -count=1: Go's cache does not know that these tests read build/weir.wasm and Envoy. -p 1: they measure time.
@@ -76,12 +77,18 @@ lint-tools: ## golangci-lint and gofumpt into .cache/bin (some minutes)
 	GOBIN=$(CACHE)/bin go install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
 	GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 
-bench: wasm envoy build/empty.wasm ## CPU and latency of a request, side by side (BENCH_SECONDS, BENCH_ROUNDS)
+bench: wasm envoy build/empty.wasm build/weir-timed.wasm ## CPU and latency of a request, side by side (BENCH_SECONDS, BENCH_ROUNDS)
 	E2E_ENGINE=$${E2E_ENGINE:-binary} go test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e/bench
 build/empty.wasm: go.mod go.sum $(wildcard e2e/bench/emptyfilter/*.go)
 	@mkdir -p $(@D)
 	$(WASM_GO) -o $@ ./e2e/bench/emptyfilter
 	@touch $@
+
+# The filter with clocks in it; see filter/weirtimed.go.
+build/weir-timed.wasm: $(GO_SOURCES) $(EMBEDDED)
+	@mkdir -p $(@D)
+	$(WASM_GO) -tags=abi021,weirtimed -o build/weir-timed.linked.wasm ./filter
+	go run ./filter/postlink build/weir-timed.linked.wasm $@
 
 bench-mesh: wasm weir envoy $(RATELIMIT) ## what a limit of scope mesh costs, beside envoyproxy/ratelimit on the same Redis (BENCH_SECONDS, BENCH_ROUNDS)
 	E2E_ENGINE=$${E2E_ENGINE:-binary} RATELIMIT_BIN=$(RATELIMIT) go test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e/benchmesh

@@ -222,11 +222,14 @@ func (m *mesh) onlyWatches(t *testing.T) {
 		}
 	}
 	look("Redis is there")
-	limited := m.proxies[0].sum(`weir_requests_total{cluster="shadow",decision="shadow_rate_limited"`) +
-		m.proxies[1].sum(`weir_requests_total{cluster="shadow",decision="shadow_rate_limited"`)
-	if limited < 75 {
-		t.Errorf("%v of 150 would be refused, the limit is 5 a second", limited)
-	}
+	eventually(t, func() error {
+		limited := m.proxies[0].sum(`weir_requests_total{cluster="shadow",decision="shadow_rate_limited"`) +
+			m.proxies[1].sum(`weir_requests_total{cluster="shadow",decision="shadow_rate_limited"`)
+		if limited < 75 {
+			return fmt.Errorf("%v of 150 would be refused, the limit is 5 a second", limited)
+		}
+		return nil
+	})
 	if m.server != nil {
 		m.server.Pause(t)
 		look("Redis is stopped")

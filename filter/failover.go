@@ -27,7 +27,7 @@ func (p *plugin) neighbour(cluster string) *flow.Plan {
 	plan := p.strangers[cluster]
 	if plan == nil {
 		rules := &policy.Policy{}
-		plan = flow.NewPlan(cluster, rules, p.worker, p.mesh, newObserver(cluster, rules, p.faults))
+		plan = flow.NewPlan(cluster, rules, p.worker, p.mesh, newObserver(cluster, rules, p.faults, p.count))
 		p.strangers[cluster] = plan
 		p.published.Add(plan, rules, newGauges(cluster, rules, p.faults))
 	}

@@ -7,6 +7,7 @@
 //	replaying.go  tries that the filter makes itself, and the streams that wait for them
 //	failover.go   the clusters that others fail over to
 //	observe.go metrics and log lines
+//	tally.go   what is counted for each request, on its way to Envoy's counters
 //	gauges.go  what is published once a second
 //	adminplugin.go  the same module on the admin listener
 //	store.go   Envoy's shared data as a sharedstate.Store
@@ -30,6 +31,7 @@ type vm struct {
 	host.DefaultVMContext
 	worker   *flow.Worker
 	recorder replay.Recorder
+	tallies  tallies
 }
 
 // NewPluginContext implements host.VMContext.

@@ -127,8 +127,12 @@ func (p *plugin) joinMesh() (err error) {
 
 // ticks is how often OnTick is wanted.
 func (p *plugin) ticks() time.Duration {
-	if p.mesh != nil {
+	switch {
+	case p.mesh != nil:
 		return flow.TickEvery
+	case p.counting:
+		return late
+	default:
+		return flow.BeatEvery
 	}
-	return flow.BeatEvery
 }

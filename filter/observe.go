@@ -122,9 +122,10 @@ func (o *redisObserver) Forgotten(cluster string) {
 type observer struct {
 	cluster     string
 	faults      *faults
-	decisions   [fallback.UpstreamFailure]host.Counter // by reason; upstream_failure is no decision
-	shadows     [fallback.UpstreamFailure]host.Counter // the same in shadow
-	sources     [fallback.FromDegraded + 1]host.Counter
+	counts      func(*tally)
+	decisions   [fallback.UpstreamFailure]tally // by reason; upstream_failure is no decision
+	shadows     [fallback.UpstreamFailure]tally // the same in shadow
+	sources     [fallback.FromDegraded + 1]tally
 	transitions [breaker.Open + 1]host.Counter
 	state       host.Gauge
 	retries     host.Counter
@@ -134,19 +135,20 @@ type observer struct {
 	failovers   map[string]host.Counter // by cluster
 }
 
-func newObserver(cluster string, rules *policy.Policy, f *faults) flow.Observer {
-	o := &observer{cluster: cluster, faults: f}
+// newObserver finds a cluster's. Counts is told of what happens to every request.
+func newObserver(cluster string, rules *policy.Policy, f *faults, counts func(*tally)) flow.Observer {
+	o := &observer{cluster: cluster, faults: f, counts: counts}
 	label := "_cluster_=" + labelValue(cluster) + ";"
 	for reason := range o.decisions {
-		o.decisions[reason] = f.counter("weir_requests_total" + label + "_decision_=" + fallback.Reason(reason).String() + ";")
+		o.decisions[reason].counter = f.counter("weir_requests_total" + label + "_decision_=" + fallback.Reason(reason).String() + ";")
 	}
 	if rules.Mode == policy.ModeShadow {
 		for reason := range o.shadows {
-			o.shadows[reason] = f.counter("weir_requests_total" + label + "_decision_=" + flow.ShadowPrefix + fallback.Reason(reason).String() + ";")
+			o.shadows[reason].counter = f.counter("weir_requests_total" + label + "_decision_=" + flow.ShadowPrefix + fallback.Reason(reason).String() + ";")
 		}
 	}
 	for source := range o.sources {
-		o.sources[source] = f.counter("weir_responses_total" + label + "_source_=" + fallback.Source(source).String() + ";")
+		o.sources[source].counter = f.counter("weir_responses_total" + label + "_source_=" + fallback.Source(source).String() + ";")
 	}
 	for status := range o.transitions {
 		o.transitions[status] = f.counter("weir_breaker_transitions_total" + label + "_to_=" + breaker.Status(status).String() + ";")
@@ -171,15 +173,15 @@ func labelValue(s string) string { return strings.ReplaceAll(s, ";", "_") }
 // Decided implements flow.Observer.
 func (o *observer) Decided(reason fallback.Reason, shadow bool) {
 	if shadow {
-		o.shadows[reason].Add(1)
+		o.counts(&o.shadows[reason])
 		return
 	}
-	o.decisions[reason].Add(1)
+	o.counts(&o.decisions[reason])
 }
 
 // Answered implements flow.Observer.
 func (o *observer) Answered(source fallback.Source, reason fallback.Reason) {
-	o.sources[source].Add(1)
+	o.counts(&o.sources[source])
 	if source != fallback.FromUpstream && source != fallback.FromError {
 		o.fellBack(source, reason)
 	}

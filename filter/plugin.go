@@ -26,13 +26,14 @@ type plugin struct {
 	strangers map[string]*flow.Plan // of clusters without a policy that others fail over to: as many as documents name
 	failovers []string              // names of headers that only failover may set, beside x-weir-…
 
-	id     uint32     // of its context
-	mesh   *flow.Mesh // nil without Redis
-	bridge *bridge
-	paused map[uint32]*stream // those that wait for Redis
-	held   held               // those whose answers are held back, for another try
-	ticked int64              // when the mesh last was
-	beat   int64              // when the worker last gave a sign of life
+	id       uint32     // of its context
+	mesh     *flow.Mesh // nil without Redis
+	bridge   *bridge
+	paused   map[uint32]*stream // those that wait for Redis
+	held     held               // those whose answers are held back, for another try
+	ticked   int64              // when the mesh last was
+	beat     int64              // when the worker last gave a sign of life
+	counting bool               // requests were counted between the last two ticks
 
 	published *flow.Publication
 	desk      *admin.Desk // of an instance that serves the admin API, and nothing else
@@ -103,6 +104,7 @@ func (p *plugin) OnTick() {
 	defer p.rescue()
 	now := host.Now()
 	p.retry(now)
+	p.counting = p.vm.tallies.tell()
 	if p.mesh != nil && now-p.ticked >= int64(flow.TickEvery)*3/4 {
 		p.ticked = now
 		p.mesh.Tick(now)
@@ -120,6 +122,14 @@ func (p *plugin) OnTick() {
 		p.tell(now)
 	}
 	p.arm(now)
+}
+
+// count counts for a counter, and sees to it that the counter hears of it.
+func (p *plugin) count(t *tally) {
+	if p.vm.tallies.count(t) && !p.counting {
+		p.counting = true
+		p.arm(host.Now())
+	}
 }
 
 // rescue turns a panic in a plugin's callback into a counted fault, and lets pass who waits for what it was about.
@@ -148,7 +158,7 @@ func (p *plugin) plan(cluster []byte) *flow.Plan {
 
 func (p *plugin) newPlan(cluster string) (plan *flow.Plan) {
 	if rules := p.document.For(cluster); rules != nil {
-		plan = flow.NewPlan(cluster, rules, p.worker, p.mesh, newObserver(cluster, rules, p.faults))
+		plan = flow.NewPlan(cluster, rules, p.worker, p.mesh, newObserver(cluster, rules, p.faults, p.count))
 		plan.FindsBy(p.neighbour)
 		p.published.Add(plan, rules, newGauges(cluster, rules, p.faults))
 	}

@@ -73,3 +73,17 @@ func TestMachineTime(t *testing.T) {
 		t.Errorf("got %d ticks, %d stolen, %v", all, stolen, err)
 	}
 }
+
+func TestPublishingTable(t *testing.T) {
+	var text strings.Builder
+	err := writePublishing(&text, []publishingLine{
+		{10, 2 * time.Second, timed{counted: 3 * time.Millisecond, told: 200 * time.Microsecond, requests: 10_000, times: 4}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Split(text.String(), "\n")[1]
+	if got, want := strings.Join(strings.Fields(line), " "), "10 5000 300 50.0 20 320 0.64"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

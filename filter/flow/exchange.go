@@ -82,6 +82,7 @@ func (x *Exchange) decided(reason fallback.Reason, wait time.Duration, now int64
 		}
 	}
 	plan.observer.Decided(reason, plan.shadow)
+	plan.begun++
 	if plan.observer.Explains() {
 		plan.observer.Explain(x.explain(reason, wait))
 	}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/sharedstate/directory"
 )
@@ -21,13 +22,17 @@ type Gauges interface {
 	HasNoHealthyHost() bool
 }
 
-// show brings a cluster's gauges up to date, by its record as it was just loaded.
-func (r *Reading) show(g Gauges, p *Plan, told *directory.Told, now int64) {
+// show brings a cluster's gauges up to date, by its record as it was just loaded. It rests where they will be the same until
+// the record changes: neither requests in flight whose worker may be gone, nor a limit that moves by itself.
+func (r *Reading) show(g Gauges, p *Plan, told *directory.Told, now int64) (rests bool) {
+	rests = true
 	if r.Breaker != nil {
 		g.Breaker(p.record.Breaker.Status)
 	}
 	if r.bulkhead != nil {
-		g.InFlight(r.InFlight(&p.record, now))
+		n := r.InFlight(&p.record, now)
+		g.InFlight(n)
+		rests = n == 0
 	}
 	if r.limiter != nil {
 		limit := r.Limit(&p.record, told, now)
@@ -35,8 +40,11 @@ func (r *Reading) show(g Gauges, p *Plan, told *directory.Told, now int64) {
 		if limit.RatioKnown {
 			g.SuccessRatio(limit.Ratio)
 		}
+		l := r.Rules.RateLimit
+		rests = rests && l.Scope != policy.ScopeMesh && l.Algorithm != policy.Adaptive
 	}
-	p.hosts.none = g.HasNoHealthyHost()
+	p.hosts.look()
+	return rests
 }
 
 // hosts is what a plan knows of its cluster's hosts: Envoy tells the filter nothing about their health until a request
@@ -45,6 +53,9 @@ type hosts struct {
 	gauges Gauges // nil: nobody looks
 	none   bool   // as shown; another worker's word comes with the next beat
 }
+
+// look reads another worker's word.
+func (h *hosts) look() { h.none = h.gauges.HasNoHealthyHost() }
 
 // heard takes what came of a request, and shows it where it is something new.
 func (h *hosts) heard(e event, details string) {

@@ -24,6 +24,9 @@ func (w *Worker) Force(cluster string, f breaker.Forced, now int64) (m Moved, er
 		m.To = r.Breaker.Status
 		return store
 	})
+	if err == nil {
+		err = directory.Act(w.store, now)
+	}
 	return m, err
 }
 
@@ -39,12 +42,16 @@ func (w *Worker) Reset(cluster string, rules *policy.Policy, now int64) (m Moved
 		r.Resets++
 		return true
 	})
+	if err != nil {
+		return m, err
+	}
+	err = directory.Act(w.store, now)
 	l := rules.RateLimit
-	if err != nil || l == nil {
+	if l == nil {
 		return m, err
 	}
 	if l.Scope == policy.ScopeMesh {
-		err = directory.Untell(w.store, cluster)
+		err = errors.Join(err, directory.Untell(w.store, cluster))
 	}
 	if len(l.Key) > 0 {
 		err = errors.Join(err, newKeyed(cluster, l, limiter(l), w).reset())

@@ -15,6 +15,7 @@ type Plan struct {
 	cluster  string
 	worker   *Worker
 	observer Observer
+	begun    int  // requests since the gauges were last brought up to date
 	shadow   bool // decide, count and label, never act
 
 	record  sharedstate.Record // the cluster's, as it was last loaded

@@ -318,3 +318,109 @@ func TestToldOfAMesh(t *testing.T) {
 		t.Errorf("%+v (%v)", calls, err)
 	}
 }
+
+// reads counts how often each key is read.
+type reads struct {
+	*sharedstate.Memory
+	keys map[string]int
+}
+
+func (r *reads) Get(key string) ([]byte, uint32, error) {
+	r.keys[key]++
+	return r.Memory.Get(key)
+}
+
+// TestManyClustersTakeTurns: what a beat costs is bounded by the requests, and no cluster is forgotten.
+func TestManyClustersTakeTurns(t *testing.T) {
+	const clusters = 200
+	store := &reads{sharedstate.NewMemory(), map[string]int{}}
+	worker, err := flow.NewWorker(store, [16]byte{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := `{"clusters":{"*":{"circuit_breaker":{},"bulkhead":{}}}}`
+	document := decoded(t, raw)
+	p := flow.NewPublication(worker, []byte(raw), document, nil)
+	var plans []*flow.Plan
+	for i := range clusters {
+		name := fmt.Sprintf("c%d", i)
+		plan := flow.NewPlan(name, document.For(name), worker, nil, silent{})
+		p.Add(plan, document.For(name), &dials{})
+		plans = append(plans, plan)
+	}
+	now := int64(flow.BeatEvery)
+	beat := func() (looked int) {
+		t.Helper()
+		clear(store.keys)
+		if _, err := p.Beat(now); err != nil {
+			t.Fatal(err)
+		}
+		now += int64(flow.BeatEvery)
+		for i := range clusters {
+			looked += store.keys[sharedstate.ClusterKey(fmt.Sprintf("c%d", i))]
+		}
+		return looked
+	}
+	seen := map[string]bool{}
+	for range 7 { // 32 of 200 each
+		if n := beat(); n != 32 {
+			t.Errorf("a beat without requests looked at %d", n)
+		}
+		for key := range store.keys {
+			seen[key] = true
+		}
+	}
+	for i := range clusters {
+		if key := sharedstate.ClusterKey(fmt.Sprintf("c%d", i)); !seen[key] {
+			t.Errorf("%s was not looked at", key)
+		}
+	}
+	var held flow.Exchange
+	last := plans[clusters-1] // not one that has its turn
+	for range 160 {
+		held.Begin(last, flow.Request{}, now)
+		held.Done("downstream_remote_disconnect", 0, now)
+	}
+	for _, want := range []int{33, 32} {
+		if n := beat(); n != want {
+			t.Errorf("after 160 requests it looked at %d, want %d", n, want)
+		}
+	}
+	if _, err := worker.Force("c7", breaker.ForcedOpen, now); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{clusters, 32} {
+		if n := beat(); n != want {
+			t.Errorf("after an operator's act it looked at %d, want %d", n, want)
+		}
+	}
+}
+
+// TestRestingGaugesAreLeftAlone until the record changes, whoever changed it.
+func TestRestingGaugesAreLeftAlone(t *testing.T) {
+	store := sharedstate.NewMemory()
+	mine, theirs := &dials{}, &dials{}
+	a := publish(t, `{"circuit_breaker":{"failure_threshold":2},"bulkhead":{"max_concurrent":5}}`, store, mine)
+	b := publish(t, `{"circuit_breaker":{"failure_threshold":2},"bulkhead":{"max_concurrent":5}}`, store, theirs)
+	a.beat()
+	mine.inFlight = 99 // what nobody shows stays
+	a.beat()
+	if mine.inFlight != 99 {
+		t.Fatal("a cluster at rest was shown again")
+	}
+	held, _ := b.begin(flow.Request{})
+	a.beat()
+	if mine.inFlight != 1 {
+		t.Fatalf("in flight: %d, want what another worker holds", mine.inFlight)
+	}
+	mine.inFlight = 99
+	a.beat()
+	if mine.inFlight != 1 {
+		t.Fatal("while something is in flight it is shown at each beat: its worker may be gone")
+	}
+	held.Done("downstream_remote_disconnect", 0, b.now)
+	a.beat()
+	if mine.inFlight != 0 {
+		t.Fatalf("in flight: %d in the end", mine.inFlight)
+	}
+}
