@@ -11,6 +11,7 @@ import (
 	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/host"
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/sharedstate"
 )
 
 // plugin is one configuration of the filter in one worker.
@@ -83,8 +84,15 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 		return host.StartFailed
 	}
 	p.faults.debugging = host.Debugging()
-	host.Info("weir: a policy of " + strconv.Itoa(len(document.Clusters)) + " clusters and patterns is in force")
+	p.greet()
 	return host.StartOK
+}
+
+// greet says that the policy is in force: once, not once a worker.
+func (p *plugin) greet() {
+	if sharedstate.Turn(sharedData{}, "policy/"+strconv.FormatUint(p.published.ID(), 36), quiet, host.Now()) {
+		host.Info("weir: a policy of " + strconv.Itoa(len(p.document.Clusters)) + " clusters and patterns is in force")
+	}
 }
 
 // report logs each mistake of a document on a line of its own.

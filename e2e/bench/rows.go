@@ -59,6 +59,9 @@ func rows() []row {
 		{name: "Weir: bulkhead", filter: weir, policy: rules(`"bulkhead": {"max_concurrent": 1000}`), verify: isWeir, saw: allowed},
 		{name: "Weir: window, breaker by rates, bulkhead", filter: weir, policy: rules(`"rate_limit": {"requests": 1000000, "window_size": "1s"},
 			"circuit_breaker": {"failure_rate": {}, "slow_calls": {}}, "bulkhead": {"max_concurrent": 1000}`), verify: isWeir, saw: allowed},
+		{name: "Weir: breaker", filter: weir, policy: rules(`"circuit_breaker": {}`), verify: isWeir, saw: allowed},
+		{name: "Weir: breaker, retry by the router", filter: weir, policy: rules(`"circuit_breaker": {}, "retry": {"driver": "envoy"}`), verify: isWeir, saw: allowed},
+		{name: "Weir: breaker, retry by the filter", filter: weir, policy: rules(`"circuit_breaker": {}, "retry": {"driver": "filter"}`), verify: isWeir, saw: allowed},
 	}
 }
 

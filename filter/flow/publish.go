@@ -14,6 +14,7 @@ import (
 // the admins in other plugins, and the clusters' gauges. Nothing of it is in a request's way.
 type Publication struct {
 	worker   *Worker
+	id       uint64
 	document *directory.Document
 	mesh     *Mesh
 	shown    []published
@@ -45,7 +46,7 @@ type published struct {
 // NewPublication is that of a document. Raw is its bytes, by which its other workers know that it is the same.
 func NewPublication(worker *Worker, raw []byte, document *policy.Document, mesh *Mesh) *Publication {
 	id := siphash.Hash(worker.seed[0], worker.seed[1], raw)
-	p := &Publication{worker: worker, mesh: mesh, document: directory.NewDocument(worker.store, id, document.Redis != nil)}
+	p := &Publication{worker: worker, id: id, mesh: mesh, document: directory.NewDocument(worker.store, id, document.Redis != nil)}
 	for _, c := range document.Clusters {
 		switch {
 		case strings.Contains(c.Pattern, "*"): // its clusters are known when they are used
@@ -57,6 +58,9 @@ func NewPublication(worker *Worker, raw []byte, document *policy.Document, mesh 
 	}
 	return p
 }
+
+// ID is a number that the document's other workers have for it too, and no other document.
+func (p *Publication) ID() uint64 { return p.id }
 
 // Add publishes a cluster that has a plan now.
 func (p *Publication) Add(plan *Plan, rules *policy.Policy, gauges Gauges) {
