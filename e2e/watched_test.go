@@ -38,6 +38,11 @@ func startWatched(t *testing.T, policy string, upstreams map[string]*upstream.Up
 	return w
 }
 
+// in is the same Envoy in a test of t.
+func (w *watched) in(t *testing.T) *watched {
+	return &watched{weir: w.weir.in(t), upstreams: w.upstreams, file: w.file}
+}
+
 func (w *watched) content(t *testing.T, policy string) []byte {
 	t.Helper()
 	o := options(t, policy, w.upstreams)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/weir-mesh/weir/filter/flow"
@@ -14,7 +16,25 @@ import (
 
 // gauges show how a cluster stands.
 type gauges struct {
-	breaker, inFlight, limit, success, noHost host.Gauge
+	breaker, inFlight, limit, noHost host.Gauge
+
+	// The success ratio's is made when there is one to show: a new gauge of Envoy's shows 0, which says that all fail. Until then
+	// a dashboard has no line, rather than one of which nobody knows that it is made up.
+	success     host.Gauge
+	makeSuccess func() host.Gauge // nil: it is made
+}
+
+// What weir_mode shows. Off is also said of a cluster that no policy has any more.
+const (
+	showsOff     = 0
+	showsShadow  = 1
+	showsEnforce = 2
+)
+
+// modeGauge shows whether what a cluster's other metrics tell is done or only decided.
+func modeGauge(cluster string, mode policy.Mode, f *faults) {
+	gauge := f.gauge(metric.Of("weir_mode", cluster))
+	gauge.Set([...]uint64{policy.ModeEnforce: showsEnforce, policy.ModeShadow: showsShadow, policy.ModeOff: showsOff}[mode])
 }
 
 // newGauges finds those of a cluster that its policy has something to show in.
@@ -23,6 +43,7 @@ func newGauges(cluster string, rules *policy.Policy, f *faults) flow.Gauges {
 		breaker: f.gauge(metric.Of("weir_breaker_state", cluster)),
 		noHost:  f.gauge(metric.Of("weir_no_healthy_host", cluster)),
 	}
+	modeGauge(cluster, rules.Mode, f)
 	if rules.CircuitBreaker == nil { // a policy before this one may have had one, which stood open
 		g.Breaker(breaker.Closed)
 	}
@@ -32,7 +53,7 @@ func newGauges(cluster string, rules *policy.Policy, f *faults) flow.Gauges {
 	if l := rules.RateLimit; l != nil {
 		g.limit = f.gauge(metric.Of("weir_rate_limit_current", cluster))
 		if l.Algorithm == policy.Adaptive {
-			g.success = f.gauge(metric.Of("weir_success_ratio", cluster))
+			g.makeSuccess = func() host.Gauge { return f.gauge(metric.Of("weir_success_ratio", cluster)) }
 		}
 	}
 	return g
@@ -47,8 +68,16 @@ func (g *gauges) InFlight(n uint32) { g.inFlight.Set(uint64(n)) }
 // Limit implements flow.Gauges.
 func (g *gauges) Limit(perMinute float64) { g.limit.Set(uint64(math.Round(perMinute))) }
 
-// SuccessRatio implements flow.Gauges. Envoy's gauges are whole numbers: 10000 is all.
-func (g *gauges) SuccessRatio(ratio float64) { g.success.Set(uint64(math.Round(ratio * 10000))) }
+// allSucceed is a success ratio of 1: Envoy's gauges are whole numbers.
+const allSucceed = 10000
+
+// SuccessRatio implements flow.Gauges.
+func (g *gauges) SuccessRatio(ratio float64) {
+	if g.makeSuccess != nil {
+		g.success, g.makeSuccess = g.makeSuccess(), nil
+	}
+	g.success.Set(uint64(math.Round(ratio * allSucceed)))
+}
 
 // NoHealthyHost implements flow.Gauges.
 func (g *gauges) NoHealthyHost(none bool) {
@@ -69,16 +98,40 @@ func (g *gauges) HasNoHealthyHost() bool {
 func (p *plugin) publish(raw []byte) error {
 	p.published = flow.NewPublication(p.worker, raw, p.document, p.mesh)
 	for _, c := range p.document.Clusters {
+		if !strings.Contains(c.Pattern, "*") { // the clusters of a pattern show theirs when they are used
+			modeGauge(c.Pattern, c.Policy.Mode, p.faults)
+		}
 		// An operator's reset of a limit that all proxies share is carried on to Redis by who has a plan of it.
 		if l := c.Policy.RateLimit; l != nil && l.Scope == policy.ScopeMesh && !strings.Contains(c.Pattern, "*") {
 			p.plan([]byte(c.Pattern))
 		}
 	}
+	p.inherited = slices.Collect(maps.Keys(p.vm.used))
 	return p.beatOnce(host.Now())
+}
+
+// remember keeps in mind that a cluster is used, whatever becomes of the plugin. It is bounded as plans are.
+func (v *vm) remember(cluster string) {
+	if v.used == nil || len(v.used) >= maxPlans {
+		v.used = map[string]struct{}{}
+	}
+	v.used[cluster] = struct{}{}
+}
+
+// inherit makes plans of what the plugin before this one used, or a gauge would show for ever what that one saw last. A plan
+// takes some 20 us to make: a few with each beat are in nobody's way.
+func (p *plugin) inherit() {
+	const atOnce = 32
+	n := min(atOnce, len(p.inherited))
+	for _, cluster := range p.inherited[:n] {
+		p.plan([]byte(cluster))
+	}
+	p.inherited = p.inherited[n:]
 }
 
 // tell publishes, once a second.
 func (p *plugin) tell(now int64) {
+	p.inherit()
 	if err := p.beatOnce(now); err != nil {
 		p.faults.note(err.Error())
 	}
@@ -94,6 +147,7 @@ func (p *plugin) beatOnce(now int64) error {
 
 // retire makes the gauges of a cluster that no policy has any more say so, or an alert on one would never end.
 func (p *plugin) retire(e *directory.Entry) {
+	modeGauge(e.Cluster, policy.ModeOff, p.faults)
 	names := []string{"weir_no_healthy_host"}
 	if e.Policy.CircuitBreaker != nil {
 		names = append(names, "weir_breaker_state")
@@ -104,5 +158,9 @@ func (p *plugin) retire(e *directory.Entry) {
 	for _, name := range names {
 		gauge := p.faults.gauge(metric.Of(name, e.Cluster))
 		gauge.Set(0)
+	}
+	if l := e.Policy.RateLimit; l != nil && l.Algorithm == policy.Adaptive {
+		gauge := p.faults.gauge(metric.Of("weir_success_ratio", e.Cluster))
+		gauge.Set(allSucceed)
 	}
 }

@@ -32,6 +32,7 @@ type vm struct {
 	worker   *flow.Worker
 	recorder replay.Recorder
 	tallies  tallies
+	used     map[string]struct{} // clusters that had a plan in any plugin
 }
 
 // NewPluginContext implements host.VMContext.

@@ -37,6 +37,7 @@ type plugin struct {
 	counting bool               // requests were counted between the last two ticks
 
 	published *flow.Publication
+	inherited []string    // clusters that other plugins of this VM had plans of, and this one has none of yet
 	desk      *admin.Desk // of an instance that serves the admin API, and nothing else
 }
 
@@ -178,5 +179,8 @@ func (p *plugin) newPlan(cluster string) (plan *flow.Plan) {
 		}
 	}
 	p.plans[cluster] = plan
+	if plan != nil {
+		p.vm.remember(cluster)
+	}
 	return plan
 }
