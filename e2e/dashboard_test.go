@@ -24,7 +24,7 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// watchedClusters are one for each alert, and `fine`, which is well all the time.
+// watchedClusters are one for each alert, `fine`, which is well all the time, and `tried`, which fails in shadow mode.
 const watchedClusters = `
 clusters:
   fine:     {rate_limit: {requests: 100000}, circuit_breaker: {}, bulkhead: {}, retry: {}, fallback: {}}
@@ -38,6 +38,7 @@ clusters:
   retried:  {retry: {max_attempts: 2, base_delay: 5ms, budget: {percent: 100, min_per_second: 1000}}}
   home:     {circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}, failover: {to: [away]}}
   shared:   {rate_limit: {scope: mesh, requests: 100000}}
+  tried:    {mode: shadow, circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}}
 `
 
 // firing says which alerts fire in TestDashboard once all is ill, and for which cluster; the others are of the proxy.
@@ -161,7 +162,7 @@ func TestDashboard(t *testing.T) {
 	for _, r := range rules {
 		fired := h.fired(r, ill)
 		want, told := firing[r.Alert]
-		if told == slices.Contains(fired, want) && !slices.Contains(fired, "fine") {
+		if told == slices.Contains(fired, want) && !slices.Contains(fired, "fine") && !slices.Contains(fired, "tried") {
 			continue
 		}
 		for _, at := range ill {
@@ -169,6 +170,9 @@ func TestDashboard(t *testing.T) {
 			t.Logf("%s: %v %v", at.Format(time.TimeOnly), vector, err)
 		}
 		t.Errorf("%s fires for %q, want %q", r.Alert, fired, want)
+	}
+	if n := h.Prometheus()[`weir_breaker_state{cluster="tried"}`]; n != 2 {
+		t.Errorf("the breaker of what is in shadow mode shows %v, which proves nothing of its alert", n)
 	}
 	h.checkPanels(ill)
 
@@ -185,7 +189,7 @@ func TestDashboard(t *testing.T) {
 func startHistory(t *testing.T, bridge *redis.Bridge) (*history, map[string]*upstream.Upstream) {
 	t.Helper()
 	up := map[string]*upstream.Upstream{}
-	for _, cluster := range []string{"fine", "broken", "flapping", "gone", "limited", "near", "learning", "full", "retried", "home", "away", "shared"} {
+	for _, cluster := range []string{"fine", "broken", "flapping", "gone", "limited", "near", "learning", "full", "retried", "home", "away", "shared", "tried"} {
 		up[cluster] = upstream.New(t)
 	}
 	o := options(t, watchedClusters+fmt.Sprintf("redis: {dialect: %s, token: %q, timeout: 1s}\n", bridge.Dialect(), meshToken), up)
@@ -221,7 +225,7 @@ func (h *history) ask(cluster string, status, n int) {
 // is scraped, since no one can make them happen here: faults of the filter, and that Redis had been slow.
 func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge) {
 	h.t.Helper()
-	for _, cluster := range []string{"broken", "flapping", "learning", "retried", "home"} {
+	for _, cluster := range []string{"broken", "flapping", "learning", "retried", "home", "tried"} {
 		up[cluster].Set(upstream.Status(503))
 	}
 	up["full"].Set(upstream.Delay(250 * time.Millisecond))
@@ -242,6 +246,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 	for range illTimes {
 		h.ask("fine", 200, 1)
 		h.ask("broken", 200, 1)
+		h.ask("tried", 503, 1)
 		h.ask("flapping", 503, 1)
 		h.ask("gone", 503, 1)
 		h.ask("limited", 429, 90)

@@ -141,7 +141,7 @@ func TestPage(t *testing.T) {
 	since := o.status("aws_pricing").Breaker.Since
 	local := browser.Eval[string](p, fmt.Sprintf(`new Date(%d).toLocaleTimeString("en-GB")`, since.UnixMilli()))
 	first := browser.Eval[string](p, `document.querySelector(".cluster .sum").innerText`)
-	for _, want := range []string{"Refused", "aws_pricing", "The circuit breaker is open since " + local, "; next probe in "} {
+	for _, want := range []string{"Refused", "aws_pricing", "The circuit breaker is open since " + local, ", opened by 5 failures in a row; next probe in "} {
 		if !strings.Contains(first, want) {
 			t.Errorf("the first row says %q, not %q", first, want)
 		}
@@ -152,6 +152,8 @@ func TestPage(t *testing.T) {
 	if n := browser.Eval[int](p, `document.querySelectorAll("#list img").length`); n != 0 {
 		t.Errorf("%d images grew from a cluster's name", n)
 	}
+
+	p.Wait("word of what to do", inRow("aws_pricing", ".hint")+`?.textContent.startsWith("It closes by itself as soon as 3 probes in a row succeed. “Reset” closes it now")`)
 
 	o.testCharts(t, p)
 	o.testMouse(t, p)
@@ -384,6 +386,9 @@ func (o *operated) testLooks(t *testing.T, p *browser.Page) {
 		p.Look(look)
 		if wide := browser.Eval[int64](p, `document.documentElement.scrollWidth`); wide > look.Width {
 			t.Errorf("%s: the page is %d wide", look.Name, wide)
+		}
+		if low := browser.Eval[float64](p, `document.querySelector('`+act("reset")+`').getBoundingClientRect().bottom`); low > float64(look.Height) {
+			t.Errorf("%s: one has to scroll to the buttons, which end at %v", look.Name, low)
 		}
 		seen[fmt.Sprint(look.Dark)+browser.Eval[string](p, background)] = true
 		if still := browser.Eval[bool](p, `(() => { const c = document.querySelector(".cluster"); c.classList.add("changed"); const a = c.querySelector(".sum").getAnimations().length; c.classList.remove("changed"); return a === 0 })()`); still != look.Still {

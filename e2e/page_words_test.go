@@ -27,10 +27,17 @@ var words = []struct {
 		"configured_requests_per_minute": 60, "remaining": null, "success_rate": null, "keyed": true}, "requests": {"allowed": {N}}}`, "Passing", "Nothing is refused."},
 	{
 		"02-open", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "since": "2026-01-02T03:04:05Z", "retry_after": 71.2}, "requests": {"circuit_open": {N}}}`,
-		"Refused", "since 03:04:05 (1 h 1 min); next probe in 1 min 12 s.",
+		"Refused", "since 03:04:05 (1\u00a0h 1\u00a0min); next probe in 1\u00a0min 12\u00a0s.",
 	},
 	{"03-open, over", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "since": "2026-01-02T03:04:05Z", "retry_after": 0}}`, "Refused", "the next request is the probe."},
-	{"04-open, in a row", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "failure_count": 1, "retry_after": 2}}`, "Refused", "is open, 1 failure in a row; next probe in 2 s."},
+	{"04-open, in a row", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "consecutive_failures", "failure_threshold": 5, "retry_after": 2}}`, "Refused", "is open, opened by 5 failures in a row; next probe in 2\u00a0s."},
+	{"041-open, at once", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "consecutive_failures", "failure_threshold": 1, "retry_after": 2}}`, "Refused", ", opened by a failure; next"},
+	{"042-open, a rate", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "failure_rate", "failure_rate_threshold": 0.5}}`, "Refused", ", opened by a failure rate of 50\u202f% or more; the next"},
+	{"043-open, slow", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "slow_calls", "slow_calls_threshold": null}}`, "Refused", ", opened by its share of slow calls; the next"},
+	{"044-open, a probe", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "failed_probe"}}`, "Refused", ", opened by a failed probe; the next"},
+	{"0441-open, a slow probe", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "slow_probe"}}`, "Refused", ", opened by a slow probe; the next"},
+	{"0442-open, left alone", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "operator"}}`, "Refused", ", opened by an operator; the next"},
+	{"0443-closed by probes", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "auto", "since": "2026-01-02T03:04:05Z", "cause": "probes_succeeded"}}`, "Passing", "since 03:04:05, by successful probes."},
 	{"045-yesterday", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "auto", "since": "2026-01-01T03:04:05Z"}}`, "Passing", "closed since 1 Jan 03:04:05."},
 	{"05-forced open", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "open", "since": "2026-01-02T03:04:05Z"}}`, "Refused", "An operator forced the circuit breaker open; it is open since "},
 	{"06-forced closed", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "closed"}}`, "Forced", "its requests pass, however many fail"},
@@ -91,11 +98,11 @@ func TestPageWords(t *testing.T) {
 		}
 	}
 	// The worst come first, and the page's line and title count them.
-	want := []string{"02-open", "03-open, over", "04-open, in a row", "05-forced open", "075-failover, full", "09-no host", "08-half-open", "10-bulkhead", "11-limit", "12-limit by key"}
-	if got := browser.Eval[[]string](p, `[...document.querySelectorAll("h3 button")].slice(0, 10).map(b => b.textContent)`); fmt.Sprint(got) != fmt.Sprint(want) {
+	want := []string{"02-open", "03-open, over", "04-open, in a row", "041-open, at once", "042-open, a rate", "043-open, slow", "044-open, a probe", "0441-open, a slow probe", "0442-open, left alone", "05-forced open", "075-failover, full", "09-no host", "08-half-open", "10-bulkhead", "11-limit", "12-limit by key"}
+	if got := browser.Eval[[]string](p, `[...document.querySelectorAll("h3 button")].slice(0, 16).map(b => b.textContent)`); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("first are %q, want %q", got, want)
 	}
-	if got := browser.Eval[string](p, `document.title`); got != fmt.Sprintf("(6) 6 of %d clusters are refused · Weir", more+len(words)) {
+	if got := browser.Eval[string](p, `document.title`); got != fmt.Sprintf("(12) 12 of %d clusters are refused · Weir", more+len(words)) {
 		t.Errorf("the title is %q", got)
 	}
 	if n := browser.Eval[int](p, `document.querySelectorAll("#list img, #list script").length`); n != 0 {

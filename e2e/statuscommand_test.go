@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -66,14 +67,37 @@ clusters:
 	}
 	w.get("fine", "/")
 	w.get("shadowed", "/")
-	w.WaitMetric(`weir_requests_total{cluster="limited",decision="rate_limited"}`, engine.Exactly(2))
+	// What is counted comes to the status a moment later.
+	for metric, n := range map[string]float64{
+		`weir_requests_total{cluster="broken",decision="allowed"}`:          2,
+		`weir_requests_total{cluster="broken",decision="circuit_open"}`:     2,
+		`weir_responses_total{cluster="broken",source="default"}`:           4,
+		`weir_requests_total{cluster="limited",decision="allowed"}`:         2,
+		`weir_requests_total{cluster="limited",decision="rate_limited"}`:    2,
+		`weir_requests_total{cluster="shadowed",decision="shadow_allowed"}`: 1,
+		`weir_requests_total{cluster="fine",decision="allowed"}`:            1,
+		`weir_responses_total{cluster="fine",source="upstream"}`:            1,
+		`weir_responses_total{cluster="shadowed",source="upstream"}`:        1,
+	} {
+		w.WaitMetric(metric, engine.Exactly(n))
+	}
+
+	counted := func(t *testing.T, n float64) {
+		t.Helper()
+		eventually(t, func() error {
+			if got := w.sum("weir_responses_total"); got != n {
+				return fmt.Errorf("%v answers are counted, want %v", got, n)
+			}
+			return nil
+		})
+	}
 
 	t.Run("table", func(t *testing.T) {
 		got := weirSays(t, "status", address)
 		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
 
 STATE +CLUSTER +LIMIT/MIN +LEFT +IN FLIGHT +ALLOWED +REFUSED +FALLBACK +RETRIES +WHY
-open +broken +2 +2 +4 +0 +opened \d+s ago; the next probe in (1h|59m\d+s)
+open +broken +2 +2 +4 +0 +opened \d+s ago by 2 failures in a row; the next probe in (1h|59m\d+s)
 limited +limited +0\.03 +0 +0/7 +2 +2 +0 +nothing is left of 0\.03 a minute; 2 refused so far
 shadow +shadowed +0\.02 +0 +1 +0 +0 +only in shadow limited: nothing is left of 0\.02 a minute; 0 refused so far
 ok +fine +100 +99 +1 +0 +0
@@ -105,13 +129,14 @@ $`)
 		}
 	})
 	t.Run("mistakes", func(t *testing.T) {
+		defer counted(t, w.sum("weir_responses_total")+1) // one of them asks the traffic listener, which leads to some cluster
 		for _, test := range []struct {
 			args []string
 			want string
 		}{
-			{[]string{"status", address, "brokn"}, "weir: no cluster brokn; there are: broken, fine, limited, shadowed\n"},
-			{[]string{"reset", address, "fine/../limited"}, "weir: no cluster fine/../limited; there are: "},
-			{[]string{"status", strings.TrimPrefix(w.url, "http://")}, "is not Weir's admin listener: "},
+			{[]string{"status", address, "brokn"}, ": no cluster brokn; there are: broken, fine, limited, shadowed\n"},
+			{[]string{"reset", address, "fine/../limited"}, ": no cluster fine/../limited; there are: "},
+			{[]string{"status", strings.TrimPrefix(w.url, "http://")}, "; its address is what `weir render envoy --weir-admin` was given\n"},
 			{[]string{"status", "127.0.0.1:1"}, "weir: http://127.0.0.1:1: no connection: "},
 		} {
 			if got := weirSays(t, test.args...); got.status != 1 || got.out != "" || !strings.Contains(got.err, test.want) {
@@ -122,9 +147,11 @@ $`)
 	t.Run("watch", func(t *testing.T) { watchTwice(t, address) })
 	t.Run("reset", func(t *testing.T) {
 		up["broken"].Set(upstream.OK())
+		answered := w.sum("weir_responses_total")
 		if a := w.get("broken", "/"); a.status != 203 {
 			t.Fatalf("before: %+v", a)
 		}
+		counted(t, answered+1) // or the reset would come before it is
 		got := weirSays(t, "reset", address, "broken")
 		if want := (said{0, "broken at http://" + address + " is reset: its circuit breaker is closed, its limit is unused, its counters are zero\n", ""}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
@@ -132,9 +159,13 @@ $`)
 		if a := w.get("broken", "/"); a.status != 200 || a.source() != "upstream" {
 			t.Errorf("after: %+v", a)
 		}
-		if got := weirSays(t, "status", address); !regexp.MustCompile(`(?m)^ok +broken +1 +0 +0 `).MatchString(got.out + " ") {
-			t.Errorf("after:\n%s", got.out)
-		}
+		after := regexp.MustCompile(`(?m)^ok +broken +1 +0 +0 `)
+		eventually(t, func() error {
+			if got := weirSays(t, "status", address); !after.MatchString(got.out + " ") {
+				return errors.New("after:\n" + got.out)
+			}
+			return nil
+		})
 	})
 }
 

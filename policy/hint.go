@@ -21,7 +21,7 @@ func hint(word string, known []string) (string, bool) {
 		nearest = 2
 	}
 	for _, k := range known {
-		if n := levenshtein(word, k); n < nearest {
+		if n := Distance(word, k); n < nearest {
 			best, nearest, found = k, n, true
 		}
 	}
@@ -48,8 +48,10 @@ func lettersOnly(s string) string {
 	}, s))
 }
 
-// levenshtein counts the bytes to insert, delete or replace to get from a to b.
-func levenshtein(a, b string) int {
+// Distance counts the bytes to insert, delete or replace to get from a to b (V. I. Levenshtein, Soviet Physics Doklady
+// 10(8), 1966), for messages about words that nobody knows. It takes time of their lengths' product: cut what a stranger
+// may have written.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

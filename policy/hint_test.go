@@ -23,13 +23,13 @@ func TestHint(t *testing.T) {
 	}
 }
 
-func TestLevenshtein(t *testing.T) {
+func TestDistance(t *testing.T) {
 	tests := []struct {
 		a, b string
 		want int
 	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}, {"same", "same", 0}}
 	for _, test := range tests {
-		if got := levenshtein(test.a, test.b); got != test.want {
+		if got := Distance(test.a, test.b); got != test.want {
 			t.Errorf("%q, %q: got %d, want %d", test.a, test.b, got, test.want)
 		}
 	}

@@ -39,7 +39,8 @@ const RecordVersion = 3
 //	44  u32  limit: number l of bytes
 //	48  u32  resets
 //	52  u8   breaker: forced (0 not, 1 open, 2 closed)
-//	53  u8, u16  0
+//	53  u8   breaker: cause of the last transition (0 none, else as breaker.Cause counts)
+//	54  u16  0
 //	56  p x i64  breaker: expiry of each probe place; only half-open has any
 //	    w x 104  breaker: the windows, as breaker.Window packs them
 //	    o x 16   bulkhead: the owners, as bulkhead.State packs them
@@ -86,7 +87,7 @@ func (r *Record) AppendTo(b []byte) []byte {
 	b = le.AppendUint16(b, uint16(len(r.Budget)))
 	b = le.AppendUint32(b, uint32(len(r.Limit)))
 	b = le.AppendUint32(b, r.Resets)
-	b = le.AppendUint32(b, uint32(s.Forced))
+	b = append(b, byte(s.Forced), byte(s.Cause), 0, 0)
 	for _, expiry := range s.Probes[:probes] {
 		b = le.AppendUint64(b, uint64(expiry))
 	}
@@ -118,8 +119,9 @@ func (r *Record) unpack(b []byte) (ok bool) {
 	}
 	le := binary.LittleEndian
 	probes, windows, owners := int(b[2]), b[3], int(le.Uint16(b[40:]))
-	budget, limit, forced := int(le.Uint16(b[42:])), le.Uint32(b[44:]), le.Uint32(b[52:])
-	if limit > math.MaxUint16 || owners > bulkhead.MaxOwners || forced > uint32(breaker.ForcedClosed) || (probes > 0 && b[1] != byte(breaker.HalfOpen)) {
+	budget, limit, forced, cause := int(le.Uint16(b[42:])), le.Uint32(b[44:]), breaker.Forced(b[52]), breaker.Cause(b[53])
+	if limit > math.MaxUint16 || owners > bulkhead.MaxOwners || (probes > 0 && b[1] != byte(breaker.HalfOpen)) ||
+		forced > breaker.ForcedClosed || !cause.Known() || b[54] != 0 || b[55] != 0 {
 		return false
 	}
 	windowsAt := recordFixed + 8*probes
@@ -137,7 +139,8 @@ func (r *Record) unpack(b []byte) (ok bool) {
 		Opens:      le.Uint32(b[16:]),
 		Since:      int64(le.Uint64(b[24:])),
 		Wait:       time.Duration(le.Uint64(b[32:])),
-		Forced:     breaker.Forced(forced),
+		Forced:     forced,
+		Cause:      cause,
 	}
 	r.Resets = le.Uint32(b[48:])
 	for i := range probes {

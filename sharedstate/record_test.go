@@ -2,6 +2,7 @@ package sharedstate
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ func anyRecord(t *rapid.T) Record {
 			Failed:     anyWindow(t, "failure rate"),
 			Slow:       anyWindow(t, "slow calls"),
 			Forced:     breaker.Forced(rapid.IntRange(0, 2).Draw(t, "forced")),
+			Cause:      breaker.Cause(rapid.IntRange(0, int(breaker.Operator)).Draw(t, "cause")),
 		},
 		Resets: rapid.Uint32().Draw(t, "resets"),
 		Budget: rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "budget"),
@@ -100,11 +102,34 @@ func TestRecordOfAnotherVersionIsFresh(t *testing.T) {
 	}
 }
 
+// TestRecordThatNobodyPacksIsFresh: numbers beyond what their fields know, under a check that holds.
+func TestRecordThatNobodyPacksIsFresh(t *testing.T) {
+	for name, r := range map[string]Record{
+		"status": {Breaker: breaker.State{Status: breaker.Open + 1}},
+		"forced": {Breaker: breaker.State{Forced: breaker.ForcedClosed + 1}},
+		"cause":  {Breaker: breaker.State{Cause: breaker.Operator + 1}},
+	} {
+		var got Record
+		if got.Unpack(r.AppendTo(nil)) || difference(Record{}, got) != "" {
+			t.Errorf("%s: believed: %+v", name, got)
+		}
+	}
+	for at := 54; at < recordFixed; at++ {
+		b := (&Record{}).AppendTo(nil)
+		b[at] = 1
+		binary.LittleEndian.PutUint32(b[20:], checksum(b))
+		var got Record
+		if got.Unpack(b) {
+			t.Errorf("byte %d: believed", at)
+		}
+	}
+}
+
 func FuzzRecordUnpack(f *testing.F) {
 	f.Add([]byte{})
 	f.Add((&Record{}).AppendTo(nil))
 	half := Record{
-		Breaker:  breaker.State{Status: breaker.HalfOpen, Probes: [breaker.MaxProbes]int64{1, 2, 3}, Slow: breaker.Window{Width: 1}},
+		Breaker:  breaker.State{Status: breaker.HalfOpen, Cause: breaker.RecoveryTimeout, Probes: [breaker.MaxProbes]int64{1, 2, 3}, Slow: breaker.Window{Width: 1}},
 		Bulkhead: bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 2, Beat: 3}}},
 		Budget:   []byte{4, 5},
 		Limit:    []byte{1, 2, 3},

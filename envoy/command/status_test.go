@@ -116,7 +116,7 @@ func TestStatusFailures(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"unknown cluster":   {"status ADDRESS aws_pricng", listener, "no cluster aws_pricng; there are: aws_pricing, azure\n"},
+		"unknown cluster":   {"status ADDRESS aws_pricng", listener, "weir: http://ADDRESS: no cluster aws_pricng; there are: aws_pricing, azure\n"},
 		"unknown to reset":  {"reset ADDRESS azur", listener, "no cluster azur; there are: azure, aws_pricing\n"},
 		"a path for a name": {"reset ADDRESS ../reset/aws_pricing?x", listener, "no cluster ../reset/aws_pricing?x; there are: "},
 		"no policy there": {
@@ -143,11 +143,20 @@ func TestStatusFailures(t *testing.T) {
 			},
 			"no cluster c9x; there are: c9, c0, c1, c10, c11, c12, c13, c14 and 22 more\n",
 		},
-		"another server":   {"status ADDRESS", answering(404, "text/html", "<h1>gone</h1>"), "http://ADDRESS is not Weir's admin listener: GET /status got 404 and text/html\n"},
+		"another server":   {"status ADDRESS", answering(404, "text/html", "<h1>gone</h1>"), "http://ADDRESS is not Weir's admin listener: GET /status got 404 and text/html; its address is what `weir render envoy --weir-admin` was given\n"},
 		"a web page":       {"status ADDRESS", answering(200, "text/html", "<h1>hello</h1>"), "not Weir's admin listener: GET /status got 200 and text/html"},
 		"other JSON":       {"status ADDRESS", answering(200, "application/json", `{"status":"UP"}`), `its answer is no status: {"status":"UP"}`},
 		"a list":           {"status ADDRESS", answering(200, "application/json", `[1]`), `its answer is no status: [1]`},
 		"JSON, half of it": {"status ADDRESS", answering(200, "application/json", `{"clusters":{"a":`), "GET /status got 200 and application/json"},
+		"another version": {
+			"status ADDRESS", answering(200, "application/json", `{"clusters":{"a":{"circuit_breaker":{"state":{"now":"open"}}}}}`),
+			"weir: http://ADDRESS: clusters.circuit_breaker.state has a form that this weir does not know (object): take the weir of the filter's version\n",
+		},
+		"another version, one": {
+			"status ADDRESS aws", answering(200, "application/json", `{"cluster":"aws","retry":{"attempts_total":"9"}}`),
+			"weir: http://ADDRESS: retry.attempts_total has a form that this weir does not know (string)",
+		},
+		"not with TLS":     {"status https://ADDRESS", listener, "weir: https://ADDRESS: it speaks without TLS: write http://\n"},
 		"another's status": {"status ADDRESS aws", answering(200, "application/json", `{"cluster":"azure"}`), `its answer is no status of aws: {"cluster":"azure"}`},
 		"done what?":       {"reset ADDRESS aws", answering(200, "application/json", `{"cluster":"aws","done":"opened"}`), "it does not say that aws is reset"},
 		"hostile error":    {"status ADDRESS", answering(403, "application/json", `{"error":"go \u001b[2J away"}`), `http://ADDRESS: refused: 403 go \x1b[2J away`},
@@ -180,7 +189,7 @@ func TestStatusFailures(t *testing.T) {
 		},
 		"too slow": {
 			"status --timeout 50ms ADDRESS", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-			"http://ADDRESS: no answer within 50ms\n",
+			"http://ADDRESS: no answer within 50ms; --timeout waits longer\n",
 		},
 		"slow half-way": {
 			"status --timeout 50ms ADDRESS", func(w http.ResponseWriter, r *http.Request) {
@@ -188,7 +197,7 @@ func TestStatusFailures(t *testing.T) {
 				w.(http.Flusher).Flush()
 				<-r.Context().Done()
 			},
-			"http://ADDRESS: no answer within 50ms\n",
+			"http://ADDRESS: no answer within 50ms; --timeout waits longer\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +214,7 @@ func TestStatusFailures(t *testing.T) {
 		}
 		_ = closed.Close()
 		got := run(t, "", "status", closed.Addr().String())
-		if want := "weir: http://" + closed.Addr().String() + ": no connection: connect: connection refused\n"; got != (result{StatusFailed, "", want}) {
+		if want := "weir: http://" + closed.Addr().String() + ": no connection: connect: connection refused; see whether Envoy runs, and with Weir's admin listener: its address is what `weir render envoy --weir-admin` was given\n"; got != (result{StatusFailed, "", want}) {
 			t.Errorf("got %+v, want %q", got, want)
 		}
 	})

@@ -16,6 +16,7 @@ import (
 var metrics = map[string][]string{
 	"weir_requests_total":            {"cluster", "decision"},
 	"weir_responses_total":           {"cluster", "source"},
+	"weir_mode":                      {"cluster"},
 	"weir_breaker_state":             {"cluster"},
 	"weir_breaker_transitions_total": {"cluster", "to"},
 	"weir_rate_limit_current":        {"cluster"},

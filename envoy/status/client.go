@@ -71,6 +71,9 @@ func (c *Client) All(ctx context.Context) (raw []byte, _ *Status, _ error) {
 	}
 	var s Status
 	if err := json.Unmarshal(raw, &s); err != nil || s.Clusters == nil {
+		if other := c.otherVersion(err); other != nil {
+			return nil, nil, other
+		}
 		return nil, nil, c.notWeir("its answer is no status: %s", excerpt(raw))
 	}
 	return raw, &s, nil
@@ -90,6 +93,9 @@ func (c *Client) One(ctx context.Context, cluster string) (raw []byte, _ *Cluste
 		return nil, nil, c.notWeir("its answer is no status of %s: %s", Printable(cluster), excerpt(raw))
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
+		if other := c.otherVersion(err); other != nil {
+			return nil, nil, other
+		}
 		return nil, nil, c.notWeir("its answer is no status of %s: %s", Printable(cluster), excerpt(raw))
 	}
 	return raw, &s, nil
@@ -133,11 +139,24 @@ func (c *Client) explain(ctx context.Context, cluster string, err error) error {
 	for name := range all.Clusters {
 		names = append(names, name)
 	}
-	return &UnknownCluster{Name: cluster, Near: nearest(cluster, names), All: len(names)}
+	return &UnknownCluster{At: c.String(), Name: cluster, Near: nearest(cluster, names), All: len(names)}
 }
 
+// whereItIs is the mend where an address is not that of the admin listener.
+const whereItIs = "its address is what `weir render envoy --weir-admin` was given"
+
 func (c *Client) notWeir(format string, args ...any) error {
-	return fmt.Errorf("%s is %w: %s", c, ErrNotWeir, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%s is %w: %s; %s", c, ErrNotWeir, fmt.Sprintf(format, args...), whereItIs)
+}
+
+// otherVersion is the error for a status of which a part has another type than this program knows; nil for any other
+// mistake. (Parts that are missing, or that it does not know, are none.)
+func (c *Client) otherVersion(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) || !strings.Contains(wrong.Field, ".") {
+		return nil
+	}
+	return fmt.Errorf("%s: %s has a form that this weir does not know (%s): take the weir of the filter's version", c, Printable(wrong.Field), wrong.Value)
 }
 
 // ask sends one request without a body and returns the body of a 200, which is JSON.
@@ -206,11 +225,13 @@ func (c *Client) noAnswer(err error) error {
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: no answer within %v", c, c.timeout)
+		return fmt.Errorf("%s: no answer within %v; --timeout waits longer", c, c.timeout)
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Errorf("%s: it speaks without TLS: write http://", c)
 	case errors.As(err, &dns):
-		return fmt.Errorf("%s: no such host: %s", c, Printable(dns.Name))
+		return fmt.Errorf("%s: no such host: %s; write HOST:PORT of Weir's admin listener", c, Printable(dns.Name))
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("%s: no connection: %v", c, op.Err)
+		return fmt.Errorf("%s: no connection: %v; see whether Envoy runs, and with Weir's admin listener: %s", c, op.Err, whereItIs)
 	}
 	return fmt.Errorf("%s: %s", c, Printable(err.Error()))
 }

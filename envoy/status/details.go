@@ -53,6 +53,9 @@ func (b *Breaker) line(now time.Time) string {
 		return ""
 	}
 	text := b.State + lasting(now, b.Since)
+	if by := b.by(); by != "" {
+		text += " (" + by + ")"
+	}
 	if b.Forced != "auto" && b.Forced != "" {
 		text += ", forced " + b.Forced
 	}

@@ -29,6 +29,7 @@ type Breaker struct {
 	State            string     `json:"state"`  // closed, open, half_open
 	Forced           string     `json:"forced"` // auto, open, closed
 	Since            *time.Time `json:"since"`  // nil: the state never changed
+	Cause            string     `json:"cause"`  // of that change, by breaker.Cause's names; empty: none, or not told
 	Failures         float64    `json:"failure_count"`
 	Successes        float64    `json:"success_count"`
 	OpenedAt         *time.Time `json:"opened_at"`
@@ -37,6 +38,8 @@ type Breaker struct {
 	FailureThreshold float64    `json:"failure_threshold"`
 	SuccessThreshold float64    `json:"success_threshold"`
 	RecoveryTimeout  float64    `json:"recovery_timeout"`
+	FailureRate      *float64   `json:"failure_rate_threshold"` // 0 to 1; nil: the policy has none
+	SlowCalls        *float64   `json:"slow_calls_threshold"`
 }
 
 // RateLimit is a limit. Remaining is nil where requests are counted by key, SuccessRate (0 to 1) where it is not known.

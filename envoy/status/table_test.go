@@ -36,7 +36,7 @@ func TestTable(t *testing.T) {
 Redis: trouble, 120 calls, 4 of them failed
 
 STATE    CLUSTER       LIMIT/MIN  LEFT  IN FLIGHT  ALLOWED  REFUSED  FALLBACK  RETRIES  FAILED OVER  WHY
-open     aws_pricing  100.2 each                       140       31        24        9            4  opened 12s ago, the 2nd time; the next probe in 48s
+open     aws_pricing  100.2 each                       140       31        24        9            4  opened 12s ago by 5 failures in a row, the 2nd time; the next probe in 48s
 lowered  azure            70/100    12       3/10      980       20         0                        success rate 64%: the limit went down to 70 of 100 a minute
 ok       healthy             100    41                 310        0         0
 off      quotes                                                                                      its policy is off: requests pass untouched
@@ -80,10 +80,10 @@ off      quotes                                                                 
 func TestDetails(t *testing.T) {
 	s := example(t)
 	for name, want := range map[string]string{
-		"aws_pricing": `aws_pricing at http://admin, 2026-11-24T10:00:00Z: open: opened 12s ago, the 2nd time; the next probe in 48s
+		"aws_pricing": `aws_pricing at http://admin, 2026-11-24T10:00:00Z: open: opened 12s ago by 5 failures in a row, the 2nd time; the next probe in 48s
 
 mode             enforce
-circuit breaker  open for 12s; failures in a row 0 of 5, successes of probes 0 of 3; opened 2 times, last at 2026-11-24T09:59:48Z; recovery timeout 1m
+circuit breaker  open for 12s (5 failures in a row); failures in a row 0 of 5, successes of probes 0 of 3; opened 2 times, last at 2026-11-24T09:59:48Z; recovery timeout 1m
 rate limit       token_bucket, scope mesh, 100.2 requests a minute, each key by itself, window 1m; 7 refused
 requests         140 allowed, 7 rate limited, 24 circuit open, 0 bulkhead full
 answers          135 from upstream, 20 cache, 3 stale cache, 1 default, 0 degraded, 12 error

@@ -4,17 +4,20 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy"
 )
 
 // UnknownCluster is a name that Weir has no cluster of.
 type UnknownCluster struct {
+	At   string // the address
 	Name string
 	Near []string // known names, the nearest first, at most nearMost
 	All  int      // how many there are
 }
 
 func (e *UnknownCluster) Error() string {
-	text := "no cluster " + Printable(e.Name)
+	text := e.At + ": no cluster " + Printable(e.Name)
 	if e.All == 0 {
 		return text + ": no policy of Weir is at work there"
 	}
@@ -39,29 +42,8 @@ func nearest(name string, known []string) []string {
 	slices.Sort(known)
 	distances := make(map[string]int, len(known))
 	for _, k := range known {
-		distances[k] = levenshtein(cut(name), cut(k))
+		distances[k] = policy.Distance(cut(name), cut(k))
 	}
 	slices.SortStableFunc(known, func(a, b string) int { return distances[a] - distances[b] })
 	return known[:min(len(known), nearMost)]
-}
-
-// levenshtein counts the bytes to insert, delete or replace to get from a to b.
-func levenshtein(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -60,6 +60,9 @@ func (c *Cluster) judge(now time.Time) Verdict {
 			return Verdict{ForcedOpen, joined("an operator forced it open"+ago(now, b.Since), "`weir reset` ends it")}
 		case b.State == "open":
 			why := "opened" + ago(now, firstOf(b.OpenedAt, b.Since))
+			if by := b.by(); by != "" {
+				why += " by " + by
+			}
 			if b.Opens > 1 {
 				why += ", the " + ordinal(b.Opens) + " time"
 			}

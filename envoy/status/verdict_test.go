@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/breaker"
 )
 
 func TestVerdict(t *testing.T) {
@@ -28,6 +30,14 @@ func TestVerdict(t *testing.T) {
 		"open, the wait is over": {
 			Cluster{Breaker: &Breaker{State: "open", Since: before(49 * time.Hour), RetryAfter: n(0), Opens: 3}},
 			Verdict{Open, "opened 2d1h ago, the 3rd time; the next request is a probe"},
+		},
+		"open by failures": {
+			Cluster{Breaker: &Breaker{State: "open", Cause: "consecutive_failures", FailureThreshold: 5, Since: before(12 * time.Second), RetryAfter: n(48), Opens: 2}},
+			Verdict{Open, "opened 12s ago by 5 failures in a row, the 2nd time; the next probe in 48s"},
+		},
+		"open by a rate": {
+			Cluster{Breaker: &Breaker{State: "open", Cause: "failure_rate", FailureRate: n(0.5), Since: before(time.Second)}},
+			Verdict{Open, "opened 1s ago by a failure rate of 50% or more; the next request is a probe"},
 		},
 		"open and no host": {
 			Cluster{Breaker: &Breaker{State: "open"}, Upstream: &Upstream{NoHealthyHost: true}},
@@ -63,6 +73,29 @@ func TestVerdict(t *testing.T) {
 				t.Errorf("got %v %q, want %v %q", got.State, got.Why, test.want.State, test.want.Why)
 			}
 		})
+	}
+}
+
+// TestCauses: each cause of a transition has words of its own.
+func TestCauses(t *testing.T) {
+	n := func(v float64) *float64 { return &v }
+	for cause, want := range map[breaker.Cause][2]string{ // with the policy's thresholds, and without
+		breaker.Unmoved:             {"", ""},
+		breaker.ConsecutiveFailures: {"5 failures in a row", "a failure"},
+		breaker.FailureRate:         {"a failure rate of 50% or more", "its failure rate"},
+		breaker.SlowCalls:           {"a share of slow calls of 80% or more", "its share of slow calls"},
+		breaker.FailedProbe:         {"a failed probe", "a failed probe"},
+		breaker.SlowProbe:           {"a slow probe", "a slow probe"},
+		breaker.RecoveryTimeout:     {"the end of its wait", "the end of its wait"},
+		breaker.ProbesSucceeded:     {"successful probes", "successful probes"},
+		breaker.Operator:            {"an operator", "an operator"},
+		breaker.Operator + 1:        {"", ""}, // which is named as no cause is
+	} {
+		told := Breaker{Cause: cause.String(), FailureThreshold: 5, FailureRate: n(0.5), SlowCalls: n(0.8)}
+		bare := Breaker{Cause: cause.String(), FailureThreshold: 1}
+		if got := [2]string{told.by(), bare.by()}; got != want {
+			t.Errorf("%v: got %q, want %q", cause, got, want)
+		}
 	}
 }
 

@@ -107,7 +107,7 @@ func (o *office) record(cluster string, change func(r *sharedstate.Record)) {
 
 const everything = `{"clusters": {
 	"aws": {
-		"circuit_breaker": {"failure_threshold": 3, "recovery_timeout": "30s"},
+		"circuit_breaker": {"failure_threshold": 3, "recovery_timeout": "30s", "failure_rate": {"threshold": 0.25}},
 		"rate_limit": {"requests": 16, "window_size": "10s"},
 		"retry": {"budget": {"percent": 0, "min_per_second": 2}},
 		"fallback": {},
@@ -121,8 +121,8 @@ func TestStatusOfAFreshCluster(t *testing.T) {
 	o := newOffice(t, everything)
 	a := o.ask("GET", "/status")
 	want := `{"time":"2023-11-14T22:13:20.000Z","clusters":{` +
-		`"aws":{"mode":"enforce","circuit_breaker":{"state":"closed","forced":"auto","since":null,"failure_count":0,"success_count":0,"opened_at":null,` +
-		`"retry_after":0,"opens_total":0,"failure_threshold":3,"success_threshold":3,"recovery_timeout":30},` +
+		`"aws":{"mode":"enforce","circuit_breaker":{"state":"closed","forced":"auto","since":null,"cause":null,"failure_count":0,"success_count":0,"opened_at":null,` +
+		`"retry_after":0,"opens_total":0,"failure_threshold":3,"success_threshold":3,"recovery_timeout":30,"failure_rate_threshold":0.25,"slow_calls_threshold":null},` +
 		`"rate_limit":{"algorithm":"sliding_window","scope":"proxy","requests_per_minute":96,"configured_requests_per_minute":96,"remaining":16,"success_rate":null,"limited_total":0,"keyed":false,"window":10},` +
 		`"requests":{"allowed":0,"rate_limited":0,"circuit_open":0,"bulkhead_full":0},` +
 		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},` +
@@ -200,7 +200,8 @@ func TestStatusAndReset(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 		b := got.Breaker
-		if b.State != "open" || b.OpensTotal != 1 || *b.Since != "2023-11-14T22:13:20.000Z" || *b.OpenedAt != *b.Since || b.RetryAfter != 18 {
+		if b.State != "open" || b.OpensTotal != 1 || *b.Since != "2023-11-14T22:13:20.000Z" || *b.OpenedAt != *b.Since || b.RetryAfter != 18 ||
+			*b.Cause != "consecutive_failures" || *b.FailureRate != 0.25 || b.SlowCalls != nil {
 			t.Fatalf("%+v", b)
 		}
 	}
@@ -210,7 +211,7 @@ func TestStatusAndReset(t *testing.T) {
 	got := read()
 	b := got.Breaker
 	if got.Requests != (Requests{}) || got.Answers != (Answers{}) || got.Retry.Attempts != 0 || got.Failover.Total != 0 ||
-		b.State != "closed" || b.OpensTotal != 0 || b.FailureCount != 0 || b.OpenedAt != nil || *b.Since != "2023-11-14T22:13:32.000Z" {
+		b.State != "closed" || b.OpensTotal != 0 || b.FailureCount != 0 || b.OpenedAt != nil || *b.Since != "2023-11-14T22:13:32.000Z" || *b.Cause != "operator" {
 		t.Fatalf("after a reset: %+v %+v", got, b)
 	}
 	count(200)

@@ -190,7 +190,7 @@ func (d *Desk) read(e *directory.Entry, m Moment) (*Cluster, error) {
 func readBreaker(r *flow.Reading, s *breaker.State, m Moment) *Breaker {
 	rules := r.Rules.CircuitBreaker
 	b := &Breaker{
-		State: s.Status.String(), Forced: forcedName(s.Forced), Since: m.at(s.Since),
+		State: s.Status.String(), Forced: forcedName(s.Forced), Since: m.at(s.Since), Cause: causeName(s.Cause),
 		FailureCount: s.Failures, SuccessCount: s.Successes, OpensTotal: s.Opens,
 		RetryAfter:       seconds(breaker.RetryAfter(s, r.Breaker, m.Now)),
 		FailureThreshold: rules.FailureThreshold, SuccessThreshold: rules.SuccessThreshold,
@@ -198,6 +198,12 @@ func readBreaker(r *flow.Reading, s *breaker.State, m Moment) *Breaker {
 	}
 	if s.Status == breaker.Open {
 		b.OpenedAt = b.Since
+	}
+	if rate := rules.FailureRate; rate != nil {
+		b.FailureRate = &rate.Threshold
+	}
+	if slow := rules.SlowCalls; slow != nil {
+		b.SlowCalls = &slow.Threshold
 	}
 	return b
 }

@@ -36,6 +36,7 @@ type Breaker struct {
 	State            string  `json:"state"`  // closed, open, half_open
 	Forced           string  `json:"forced"` // auto, open, closed
 	Since            *string `json:"since"`  // null: it never changed
+	Cause            *string `json:"cause"`  // of the last change, by breaker.Cause's names
 	FailureCount     uint32  `json:"failure_count"`
 	SuccessCount     uint32  `json:"success_count"`
 	OpenedAt         *string `json:"opened_at"`   // null: it is not open
@@ -44,6 +45,9 @@ type Breaker struct {
 	FailureThreshold int     `json:"failure_threshold"`
 	SuccessThreshold int     `json:"success_threshold"`
 	RecoveryTimeout  float64 `json:"recovery_timeout"`
+	// Shares of the calls that open it, 0 to 1; null: the policy has no such section.
+	FailureRate *float64 `json:"failure_rate_threshold"`
+	SlowCalls   *float64 `json:"slow_calls_threshold"`
 }
 
 // RateLimit is a limit. Remaining is null where each key has a limit of its own, SuccessRate (0 to 1) where none is known.
@@ -123,6 +127,15 @@ func algorithmName(a policy.Algorithm) string {
 func scopeName(s policy.Scope) string { return [...]string{"proxy", "mesh"}[s] }
 
 func forcedName(f breaker.Forced) string { return [...]string{"auto", "open", "closed"}[f] }
+
+// causeName is null for a breaker that never moved, and where a Weir before this one moved it last.
+func causeName(c breaker.Cause) *string {
+	if c == breaker.Unmoved {
+		return nil
+	}
+	name := c.String()
+	return &name
+}
 
 // at is the time of day of a reading of the monotonic clock, nil for never.
 func (m Moment) at(then int64) *string {

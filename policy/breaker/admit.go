@@ -62,7 +62,7 @@ func (s *State) Enter(v *Verdict, now int64) (changed bool) {
 		return false
 	}
 	if v.HalfOpened {
-		s.to(HalfOpen, now)
+		s.to(HalfOpen, RecoveryTimeout, now)
 	}
 	s.Probes[v.Ticket.Slot] = v.Ticket.Expiry
 	return true

@@ -65,6 +65,7 @@ type State struct {
 	Successes  uint32 // consecutive, while half-open
 	Opens      uint32 // how often it opened
 	Since      int64  // when it took this status; 0 while it never changed
+	Cause      Cause  // why it did
 	Wait       time.Duration
 	Probes     [MaxProbes]int64 // when each place's holder loses it; 0 is a free place
 	// What the rates count, while closed. Each is fresh where the policy has no such rate.
@@ -108,8 +109,10 @@ func (s *State) left(c *Config, now int64) time.Duration {
 }
 
 // to starts a new generation in the given status, with nothing counted and no place taken.
-func (s *State) to(status Status, now int64) {
-	*s = State{Status: status, Generation: s.Generation + 1, Opens: s.Opens, Since: now, Wait: s.Wait, Forced: s.Forced}
+func (s *State) to(status Status, cause Cause, now int64) {
+	*s = State{
+		Status: status, Generation: s.Generation + 1, Opens: s.Opens, Since: now, Cause: cause, Wait: s.Wait, Forced: s.Forced,
+	}
 	if status == Open {
 		s.Opens++
 	}

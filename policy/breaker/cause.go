@@ -1,6 +1,6 @@
 package breaker
 
-// Cause is why a breaker changed its status.
+// Cause is why a breaker changed its status. The numbers are packed in the workers' record.
 type Cause uint8
 
 // The causes of a transition. Where several hold at once, it is the first of them.
@@ -14,7 +14,12 @@ const (
 	RecoveryTimeout                  // open -> half-open: the wait is over
 	ProbesSucceeded                  // half-open -> closed
 	Operator                         // any -> any: forced, or reset
+
+	lastCause = Operator
 )
+
+// Known tells a cause from a number that is none.
+func (c Cause) Known() bool { return c <= lastCause }
 
 // String names the cause as logs and metrics do.
 func (c Cause) String() string {

@@ -36,10 +36,10 @@ func (s *State) Reset(now int64) (cause Cause) {
 
 // begin starts a new generation by an operator's word, also where the status stays.
 func (s *State) begin(status Status, now int64) (cause Cause) {
-	from, opens, since := s.Status, s.Opens, s.Since
-	s.to(status, now)
+	from, opens, since, last := s.Status, s.Opens, s.Since, s.Cause
+	s.to(status, Operator, now)
 	if status == from {
-		s.Opens, s.Since = opens, since
+		s.Opens, s.Since, s.Cause = opens, since, last
 		return Unmoved
 	}
 	return Operator

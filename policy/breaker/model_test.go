@@ -8,6 +8,7 @@ type model struct {
 	status     Status
 	generation uint32
 	since      int64
+	cause      Cause // of the last transition
 	wait       int64
 	forced     Forced
 	ended      []ended // calls that said something of upstream
@@ -19,31 +20,31 @@ type ended struct {
 	call Call
 }
 
-func (m *model) to(s Status, now int64) {
-	*m = model{c: m.c, status: s, generation: m.generation + 1, since: now, wait: m.wait, forced: m.forced}
+func (m *model) to(s Status, cause Cause, now int64) {
+	*m = model{c: m.c, status: s, generation: m.generation + 1, since: now, cause: cause, wait: m.wait, forced: m.forced}
 }
 
 // operate does what an operator wants.
 func (m *model) operate(o operator, now int64) Cause {
-	from, since := m.status, m.since
+	from, since, last := m.status, m.since, m.cause
 	switch {
 	case o == resets:
-		m.to(Closed, now)
+		m.to(Closed, Operator, now)
 	case o.forces() == m.forced:
 		return Unmoved
 	case o == forcesOpen:
-		m.to(Open, now)
+		m.to(Open, Operator, now)
 	case o == forcesClosed:
-		m.to(Closed, now)
+		m.to(Closed, Operator, now)
 	default:
-		m.to(m.status, now)
+		m.to(m.status, Operator, now)
 	}
 	m.wait, m.forced = 0, NotForced
 	if o != resets {
 		m.forced = o.forces()
 	}
 	if m.status == from {
-		m.since = since
+		m.since, m.cause = since, last
 		return Unmoved
 	}
 	return Operator
@@ -52,7 +53,7 @@ func (m *model) operate(o operator, now int64) Cause {
 // admit says whether a request at this time passes, and whether it is a probe.
 func (m *model) admit(now int64) (admitted, probe, halfOpened bool) {
 	if m.status == Open && m.forced == NotForced && max(now-m.since, 0) >= m.wait {
-		m.to(HalfOpen, now)
+		m.to(HalfOpen, RecoveryTimeout, now)
 		halfOpened = true
 	}
 	switch m.status {
@@ -104,21 +105,22 @@ func (m *model) settle(t Ticket, call Call, now int64) Cause {
 		switch {
 		case call.Outcome == Failure, slow:
 			wait := min(max(2*m.wait, int64(m.c.Recovery)), int64(m.c.MaxRecovery))
-			m.to(Open, now)
-			m.wait = wait
+			cause := SlowProbe
 			if call.Outcome == Failure {
-				return FailedProbe
+				cause = FailedProbe
 			}
-			return SlowProbe
+			m.to(Open, cause, now)
+			m.wait = wait
+			return cause
 		case len(m.ended) == int(m.c.SuccessThreshold):
-			m.to(Closed, now)
+			m.to(Closed, ProbesSucceeded, now)
 			return ProbesSucceeded
 		}
 		return Unmoved
 	}
 	cause := m.trips(newest)
 	if cause != Unmoved {
-		m.to(Open, now)
+		m.to(Open, cause, now)
 		m.wait = int64(m.c.Recovery)
 	}
 	return cause
@@ -160,6 +162,9 @@ func (m *model) consecutive() (failures int) {
 func (m *model) differs(s *State, now int64) error {
 	if s.Status != m.status || s.Generation != m.generation || s.Forced != m.forced || (m.status != Closed && s.Since != m.since) {
 		return fmt.Errorf("status %v of generation %d, want %v of %d", s.Status, s.Generation, m.status, m.generation)
+	}
+	if s.Cause != m.cause {
+		return fmt.Errorf("the last transition came by %v, want %v", s.Cause, m.cause)
 	}
 	places, held := 0, 0
 	for _, expiry := range s.Probes {

@@ -275,6 +275,9 @@ func (l *line) end(request int, how Call, at int64) Cause {
 	if (cause != Unmoved) != (l.state.Status != before.Status) {
 		l.t.Fatalf("request %d: %v -> %v by cause %v", request, before.Status, l.state.Status, cause)
 	}
+	if cause != Unmoved && l.state.Cause != cause || cause == Unmoved && l.state.Cause != before.Cause {
+		l.t.Fatalf("request %d: the state keeps the cause %v, want that of its last transition, %v", request, l.state.Cause, cause)
+	}
 	return cause
 }
 
@@ -316,10 +319,15 @@ func TestFewerProbesAfterReload(t *testing.T) {
 
 func TestCauseNames(t *testing.T) {
 	names := map[string]Cause{}
-	for c := Unmoved; c <= ProbesSucceeded; c++ {
+	for c := Unmoved; c <= lastCause; c++ {
 		if other, taken := names[c.String()]; taken {
 			t.Errorf("causes %d and %d are both %q", other, c, c)
 		}
 		names[c.String()] = c
+	}
+	for c, known := range map[Cause]bool{Unmoved: true, Operator: true, Operator + 1: false, 255: false} {
+		if c.Known() != known {
+			t.Errorf("cause %d: known %v", c, !known)
+		}
 	}
 }

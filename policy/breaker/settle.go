@@ -44,7 +44,7 @@ func (s *State) Settle(c *Config, t Ticket, call Call, now int64) (changed bool,
 	case Closed:
 		counted := s.count(c, call, now)
 		if cause = s.tripped(c); cause != Unmoved {
-			s.to(Open, now)
+			s.to(Open, cause, now)
 			s.Wait = c.Recovery
 		}
 		return changed || counted, cause
@@ -100,7 +100,7 @@ func (s *State) settleProbe(c *Config, call Call, now int64) Cause {
 	}
 	if cause != Unmoved {
 		wait := min(max(2*s.Wait, c.Recovery), c.MaxRecovery)
-		s.to(Open, now)
+		s.to(Open, cause, now)
 		s.Wait = wait
 		return cause
 	}
@@ -108,6 +108,6 @@ func (s *State) settleProbe(c *Config, call Call, now int64) Cause {
 	if s.Successes < c.SuccessThreshold {
 		return Unmoved
 	}
-	s.to(Closed, now)
+	s.to(Closed, ProbesSucceeded, now)
 	return ProbesSucceeded
 }

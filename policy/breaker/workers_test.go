@@ -264,7 +264,7 @@ func TestWorkers(t *testing.T) {
 			seen[cause]++
 		}
 	})
-	for cause := ConsecutiveFailures; cause <= Operator; cause++ {
+	for cause := ConsecutiveFailures; cause <= lastCause; cause++ {
 		if seen[cause] == 0 {
 			t.Errorf("the draws never came to the cause %v", cause)
 		}

@@ -12,7 +12,8 @@ import (
 //
 //	rate_limit       Algorithm, Scope, Requests, Window, Burst, Refill, Adaptive…, BackoffFactor, RecoveryFactor,
 //	                 MaxKeys, and Key's kinds without the names
-//	circuit_breaker  FailureThreshold, SuccessThreshold, HalfOpenMaxCalls, RecoveryTimeout, MaxRecoveryTimeout
+//	circuit_breaker  FailureThreshold, SuccessThreshold, HalfOpenMaxCalls, RecoveryTimeout, MaxRecoveryTimeout, and
+//	                 the Threshold of FailureRate and SlowCalls
 //	retry            MaxAttempts, Budget
 //	fallback         EnableCache, MaxEntries
 //	bulkhead         MaxConcurrent
@@ -42,7 +43,7 @@ const (
 //
 //	rate_limit       u8 algorithm, u8 scope, v requests, v window ns, v burst, f64 refill, f64 threshold, f64 backoff, f64 recovery,
 //	                 v interval ns, v samples, v max keys, v parts of the key and u8 kind of each
-//	circuit_breaker  v failures, v successes, v probes, v recovery ns, v max recovery ns
+//	circuit_breaker  v failures, v successes, v probes, v recovery ns, v max recovery ns, f64 failure rate, f64 slow calls (0: none)
 //	retry            v attempts, f64 percent, f64 a second
 //	fallback         u8 cache, v entries
 //	bulkhead         v most
@@ -79,6 +80,14 @@ func (e *Entry) AppendTo(b []byte) []byte {
 		b = appendNumber(b, int64(c.HalfOpenMaxCalls))
 		b = appendNumber(b, int64(c.RecoveryTimeout))
 		b = appendNumber(b, int64(c.MaxRecoveryTimeout))
+		rate, slow := 0.0, 0.0
+		if c.FailureRate != nil {
+			rate = c.FailureRate.Threshold
+		}
+		if c.SlowCalls != nil {
+			slow = c.SlowCalls.Threshold
+		}
+		b = appendFloat(appendFloat(b, rate), slow)
 	}
 	if r := p.Retry; r != nil {
 		b[sections] |= hasRetry
@@ -140,6 +149,12 @@ func (e *Entry) Unpack(b []byte) (ok bool) {
 			HalfOpenMaxCalls:   int(r.number()),
 			RecoveryTimeout:    time.Duration(r.number()),
 			MaxRecoveryTimeout: time.Duration(r.number()),
+		}
+		if rate := r.float(); rate != 0 {
+			p.CircuitBreaker.FailureRate = &policy.FailureRate{Threshold: rate}
+		}
+		if slow := r.float(); slow != 0 {
+			p.CircuitBreaker.SlowCalls = &policy.SlowCalls{Threshold: slow}
 		}
 	}
 	if sections&hasRetry != 0 {

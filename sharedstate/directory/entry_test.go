@@ -36,6 +36,12 @@ func anyEntry(t *rapid.T) Entry {
 			FailureThreshold: int(number("failures")), SuccessThreshold: int(number("successes")), HalfOpenMaxCalls: int(number("probes")),
 			RecoveryTimeout: time.Duration(number("recovery")), MaxRecoveryTimeout: time.Duration(number("longest")),
 		}
+		if has("failure_rate") {
+			p.CircuitBreaker.FailureRate = &policy.FailureRate{Threshold: 0.25}
+		}
+		if has("slow_calls") {
+			p.CircuitBreaker.SlowCalls = &policy.SlowCalls{Threshold: 1}
+		}
 	}
 	if has("retry") {
 		p.Retry = &policy.Retry{MaxAttempts: int(number("attempts")), Budget: policy.RetryBudget{Percent: float("percent"), MinPerSecond: float("a second")}}

@@ -23,6 +23,6 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // The hashes of what stands between <style> and </style>, <script> and </script>. The module needs no SHA-256 of its
 // own for them; a test says what they have to be.
 const (
-	styleHash  = "sha256-r7uW1EmWQekss6GoTKnEwfmIev8KJJwJrzzgYHmoAZc="
-	scriptHash = "sha256-rp7pBEYbEoNV94aMsAXrgok1L5LUKyf4aqgNXfUt6xI="
+	styleHash  = "sha256-2nx4O38OonGZuvv7VvFy3nJJdcDPy0T6fjN1Xj6HxZo="
+	scriptHash = "sha256-aenzyVRO5GNn4b7C+T50mAWpjDayy4n5fz15VIKq0S0="
 )

@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/weir-mesh/weir/e2e/upstream"
+	"github.com/weir-mesh/weir/envoy/render"
+)
+
+// TestAdminOfAMesh: what Redis told is shown, and a reset reaches Redis, once.
+func TestAdminOfAMesh(t *testing.T) {
+	t.Parallel()
+	m := newMesh(t)
+	u := upstream.New(t)
+	o := options(t, fmt.Sprintf(`
+redis: {dialect: %s, token: %q, timeout: 1s}
+clusters:
+  shared: {rate_limit: {scope: mesh, requests: 20, window_size: 600s, lease: {max_tokens: 1}}}
+  keyed:  {rate_limit: {scope: mesh, requests: 3, window_size: 600s, lease: {max_tokens: 1}, key: [{header: x-tenant}]}}
+`, m.bridges[0].Dialect(), meshToken), map[string]*upstream.Upstream{"shared": u, "keyed": u})
+	o.Redis = &render.Upstream{Name: "redis_http", Host: "127.0.0.1", Port: uint32(m.bridges[0].Port)}
+	withAdmin(&o)
+	w := startWith(t, o)
+	c := w.console()
+	ask := func(cluster string) int { return w.send(http.MethodGet, cluster, "/", "x-tenant", "a").status }
+	for round := range 2 {
+		for cluster, limit := range map[string]int{"shared": 20, "keyed": 3} {
+			admitted, refused := 0, 0
+			count := func() {
+				if ask(cluster) == 200 {
+					admitted++
+				} else {
+					refused++
+				}
+			}
+			eventually(t, func() error { // after a reset a worker may refuse for as long as until its next beat
+				if count(); admitted < limit {
+					return fmt.Errorf("round %d, %s: %d admitted, %d refused", round, cluster, admitted, refused)
+				}
+				return nil
+			})
+			for range 5 {
+				count()
+			}
+			if admitted != limit {
+				t.Errorf("round %d, %s: %d admitted, the limit is %d", round, cluster, admitted, limit)
+			}
+			c.shows(cluster, map[string]any{"rate_limit.scope": "mesh", "rate_limit.limited_total": float64(refused), "requests.allowed": float64(admitted)})
+		}
+		c.shows("shared", map[string]any{"rate_limit.remaining": 0.0, "rate_limit.requests_per_minute": 2.0})
+		c.shows("keyed", map[string]any{"rate_limit.remaining": nil, "rate_limit.keyed": true})
+		if s := c.status(); s.at("redis.state") != "ok" || s.at("redis.errors_total") != 0.0 || s.at("redis.calls_total").(float64) < 20 {
+			t.Errorf("redis: %v", s.at("redis"))
+		}
+		if round == 1 {
+			break
+		}
+		for _, cluster := range []string{"shared", "keyed"} {
+			c.does("/reset/" + cluster)
+			w.WaitLog("weir: " + cluster + ": reset, carried on to Redis")
+		}
+		c.shows("shared", map[string]any{"rate_limit.remaining": 20.0, "rate_limit.limited_total": 0.0, "requests.allowed": 0.0})
+	}
+	for _, cluster := range []string{"shared", "keyed"} {
+		if n := strings.Count(w.Logs(), "weir: "+cluster+": reset, carried on to Redis"); n != 1 {
+			t.Errorf("%s: one reset was carried on %d times", cluster, n)
+		}
+	}
+	m.bridges[0].Kill()
+	eventually(t, func() error {
+		ask("keyed")
+		if got := c.status().at("redis.state"); got != "trouble" {
+			return fmt.Errorf("without Redis: %v", got)
+		}
+		return nil
+	})
+}
