@@ -13,6 +13,9 @@ import (
 // TestReloadWhileRequestsWait: requests that wait while the policy is replaced, for their next try or for Redis, go on by the
 // policy that they began under; their places in the bulkhead come back, and none of them is lost.
 func TestReloadWhileRequestsWait(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one engine is enough for this")
+	}
 	t.Parallel()
 	const requests = 40
 	held := upstream.New(t)

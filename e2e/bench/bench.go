@@ -26,6 +26,15 @@ type turn struct {
 
 func (t turn) cpuMicros() float64 { return float64(t.cpu.Nanoseconds()) / 1000 / t.requests }
 
+// Counted reads a counter until it is at least so much, for three seconds at most: Weir tells Envoy of many requests at once.
+func Counted(atLeast float64, read func() float64) (n float64) {
+	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if n = read(); n >= atLeast || time.Now().After(deadline) {
+			return n
+		}
+	}
+}
+
 // median of a value over turns; there is at least one.
 func median[V cmp.Ordered](turns []turn, value func(turn) V) V {
 	values := make([]V, len(turns))

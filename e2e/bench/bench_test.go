@@ -125,8 +125,10 @@ func (u *under) turn(t testing.TB, seconds int) {
 	if ok -= okBefore; ok < this.requests-connections || ok == 0 {
 		t.Fatalf("%s: %v requests, of which %v were answered 2xx", u.name, this.requests, ok)
 	}
-	if saw := u.count() - sawBefore; u.saw != nil && saw < ok {
-		t.Fatalf("%s: %v requests, of which the filter saw %v", u.name, ok, saw)
+	if u.saw != nil {
+		if saw := Counted(sawBefore+ok, u.count) - sawBefore; saw < ok {
+			t.Fatalf("%s: %v requests, of which the filter saw %v", u.name, ok, saw)
+		}
 	}
 	var err error
 	if this.memoryKiB, err = memoryKiB(u.pid); err != nil {

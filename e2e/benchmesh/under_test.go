@@ -98,7 +98,11 @@ func (u *under) turnAnyway(t testing.TB, rate, seconds int) turn {
 	after := u.cpu(t)
 	this.requests = float64(len(this.load))
 	this.envoy, this.service, this.redis = after[0]-before[0], after[1]-before[1], after[2]-before[2]
-	saw, errors := u.asked()
+	saw := sawBefore
+	if u.filter != none {
+		saw = bench.Counted(sawBefore+this.requests, func() float64 { saw, _ := u.asked(); return saw })
+	}
+	_, errors := u.asked()
 	this.errors = errors - errorsBefore
 
 	admitted, refused, err := this.load.counts()

@@ -85,3 +85,58 @@ func TestRenderEnvoyUsage(t *testing.T) {
 		}
 	}
 }
+
+// TestRenderEnvoyLeavesItsInputAlone, also where it is what would be written beside FILE.
+func TestRenderEnvoyLeavesItsInputAlone(t *testing.T) {
+	for _, file := range []string{"envoy.yaml", "envoy.ecds.yaml", "envoy.lds.yaml", "link.yaml"} {
+		dir := t.TempDir()
+		policy, output := filepath.Join(dir, file), filepath.Join(dir, "envoy.yaml")
+		if file == "link.yaml" {
+			if err := os.Symlink(output, policy); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const content = "default: {bulkhead: {}}"
+		if err := os.WriteFile(policy, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := run(t, "", "render", "envoy", "-f", policy, "--upstream", "a=127.0.0.1:1", "--lds", "-o", output)
+		if got.status != StatusFailed || got.out != "" || !strings.Contains(got.err, "would be overwritten") {
+			t.Errorf("%s: %+v", file, got)
+		}
+		if after, err := os.ReadFile(policy); err != nil || string(after) != content {
+			t.Errorf("%s: %s (%v)", file, after, err)
+		}
+	}
+}
+
+// TestRenderEnvoySaysWhatCanBeDone about names that no upstream can have.
+func TestRenderEnvoySaysWhatCanBeDone(t *testing.T) {
+	for _, tc := range []struct{ policy, redis, want string }{
+		{`{"clusters": {"a/b": {}}}`, "", `cluster "a/b", which no upstream can be named: the name`},
+		{`{"clusters": {"b": {}}}`, "", "add --upstream b=HOST:PORT"},
+		{`{"default": {}, "redis": {"cluster": "a=b"}}`, "h:1", `redis cluster "a=b": the name`},
+		{`{"default": {}, "redis": {"cluster": "a"}}`, "h:1", `redis cluster "a" has the name of an upstream`},
+		{`{"default": {}, "redis": {}}`, "h", "--redis: want HOST:PORT"},
+		{`{"admin": {}}`, "", "--weir-admin"},
+	} {
+		args := []string{"render", "envoy", "-f", "-", "--upstream", "a=127.0.0.1:1"}
+		if tc.redis != "" {
+			args = append(args, "--redis", tc.redis)
+		}
+		if got := run(t, tc.policy, args...); got.status != StatusFailed || got.out != "" || !strings.Contains(got.err, tc.want) {
+			t.Errorf("%s: %+v, want %q", tc.policy, got, tc.want)
+		}
+	}
+}
+
+func TestRenderEnvoyAdminHosts(t *testing.T) {
+	args := []string{"render", "envoy", "-f", "-", "--upstream", "a=127.0.0.1:1", "--weir-admin-host", "weir.example.com"}
+	if got := run(t, `{"default": {}}`, args...); got.status != StatusUsage || !strings.Contains(got.err, "--weir-admin-host needs --weir-admin") {
+		t.Errorf("without the listener: %+v", got)
+	}
+	got := run(t, `{"default": {}}`, append(args, "--weir-admin", "9902")...)
+	if got.status != StatusOK || !strings.Contains(got.out, "- weir.example.com\n") {
+		t.Errorf("%+v", got)
+	}
+}

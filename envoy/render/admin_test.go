@@ -35,6 +35,7 @@ func TestAdminListensWhereItIsTold(t *testing.T) {
 func TestAdminSharesTheVM(t *testing.T) {
 	o := options()
 	o.Admin, o.Env, o.StringValue = "9902", map[string]string{"A": "1"}, true
+	o.AdminHosts = []string{"weir.example.com", "b.example.com"}
 	listeners := mustBootstrap(t, o).GetStaticResources().GetListeners()
 	traffic := wasm(t, connectionManager(t, mustBootstrap(t, o)).GetHttpFilters()[0].GetTypedConfig()).GetConfig()
 	manager, ok := unpack(t, listeners[1].GetFilterChains()[0].GetFilters()[0].GetTypedConfig()).(*hcmv3.HttpConnectionManager)
@@ -45,8 +46,9 @@ func TestAdminSharesTheVM(t *testing.T) {
 	if diff := cmp.Diff(traffic.GetVmConfig(), admin.GetVmConfig(), protocmp.Transform()); diff != "" {
 		t.Error(diff)
 	}
-	want := &structpb.Struct{Fields: map[string]*structpb.Value{"admin": structpb.NewStructValue(&structpb.Struct{})}}
-	if diff := cmp.Diff(want, unpack(t, admin.GetConfiguration()), protocmp.Transform()); diff != "" {
+	want := map[string]any{"admin": map[string]any{"hosts": []any{"weir.example.com", "b.example.com"}}}
+	got, ok := unpack(t, admin.GetConfiguration()).(*structpb.Struct)
+	if diff := cmp.Diff(want, got.AsMap()); !ok || diff != "" {
 		t.Error(diff)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,5 +91,51 @@ func TestReplace(t *testing.T) {
 	f.Path = filepath.Join(t.TempDir(), "gone", "f.yaml")
 	if err := f.Replace(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("in no directory: got %v", err)
+	}
+}
+
+// TestReplaceKeepsTheMode of a file that stands, which may hold a token; a new one is as readable as the umask lets it be.
+func TestReplaceKeepsTheMode(t *testing.T) {
+	before := syscall.Umask(0o027)
+	defer syscall.Umask(before)
+	f := File{Path: filepath.Join(t.TempDir(), "f.yaml"), Content: []byte("new")}
+	for _, mode := range []os.FileMode{0o640, 0o600, 0o664} {
+		if mode != 0o640 { // else it is new
+			if err := os.Chmod(f.Path, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Replace(); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(f.Path)
+		if err != nil || info.Mode().Perm() != mode || !f.Stands() {
+			t.Errorf("mode %v, want %v (%v)", info.Mode(), mode, err)
+		}
+	}
+}
+
+// TestReplaceLeavesNothing where it fails.
+func TestReplaceLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	f := File{Path: filepath.Join(dir, "d"), Content: []byte("new")}
+	if err := os.MkdirAll(filepath.Join(f.Path, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Replace(); err == nil {
+		t.Error("a directory was replaced")
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("left: %v (%v)", left, err)
+	}
+}
+
+// TestPathsInComments: a path with a line break would end the comment that it stands in, and go on as YAML.
+func TestPathsInComments(t *testing.T) {
+	for _, path := range []string{"a\nadmin: b.yaml", "a\r.yaml", "a\xff.yaml", "a\u0085.yaml"} {
+		if files, err := Files(everything(t), path); err == nil || !strings.Contains(err.Error(), "control character") {
+			t.Errorf("%q: %d files, %v", path, len(files), err)
+		}
 	}
 }

@@ -61,6 +61,10 @@ func TestParseUpstreamRefuses(t *testing.T) {
 		"aws=h2://user/x@host:80":  "without a scheme or a path",
 		"aws=::1:80":               "too many colons",
 		"aws=host:80/prices?a=b:1": "too many colons",
+		"a\x01=host:80":            "control character",
+		"a\xff=host:80":            "UTF-8",
+		"aws=ho\x01st:80":          "without a scheme or a path",
+		"aws=ho\xffst:80":          "without a scheme or a path",
 	} {
 		if got, err := ParseUpstream(in); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %+v and %v, want an error with %q", in, got, err, want)
@@ -180,7 +184,33 @@ func TestOptionsRefused(t *testing.T) {
 			[]string{"environment variable A"},
 		},
 		"an admin's name for its address": {func(o *Options) { o.Admin = "localhost:9902" }, []string{`weir admin: "localhost:9902": host must be an IP address`}},
-		"a health path that is none":      {func(o *Options) { o.Upstreams[0].HealthPath = "healthz" }, []string{"must begin with /"}},
+		"a health path that is none":      {func(o *Options) { o.Upstreams[0].HealthPath = "healthz" }, []string{`upstream "aws"`, "must begin with /"}},
+		"a health path of two words":      {func(o *Options) { o.Upstreams[0].HealthPath = "/a b" }, []string{`upstream "aws"`, "%20"}},
+		"a health path of two lines":      {func(o *Options) { o.Upstreams[0].HealthPath = "/a\r\nhost: b" }, []string{`upstream "aws"`, "%20"}},
+		"the admin's policy for the traffic": {
+			func(o *Options) { o.Policy, o.Admin = []byte(`{"admin": {}}`), "9902" },
+			[]string{"policy: admin", "clusters or default"},
+		},
+		"one place for traffic and the admin": {
+			func(o *Options) { o.Listen, o.Admin = "127.0.0.1:9902", "9902" },
+			[]string{"weir admin: 127.0.0.1:9902 is taken by listen"},
+		},
+		"one port of all addresses": {
+			func(o *Options) { o.Listen, o.EnvoyAdmin, o.Admin = "0.0.0.0:80", "127.0.0.1:80", "[::]:80" },
+			[]string{"envoy admin: 127.0.0.1:80 is taken by listen", "weir admin: [::]:80 is taken by listen"},
+		},
+		"Redis under an upstream's name": {
+			func(o *Options) { o.Redis = &Upstream{Name: "AWS", Host: "h", Port: 1} },
+			[]string{`redis cluster "AWS" has the name of an upstream`},
+		},
+		"Redis under no name": {
+			func(o *Options) { o.Redis = &Upstream{Name: "a=b", Host: "h", Port: 1} },
+			[]string{`redis cluster "a=b": the name`},
+		},
+		"admin hosts with a port": {
+			func(o *Options) { o.Admin, o.AdminHosts = "9902", []string{"weir.example.com:80"} },
+			[]string{"admin.hosts[0]"},
+		},
 		"a failover to nowhere": {
 			func(o *Options) { o.Policy = []byte(`{"default": {"failover": {"to": ["aws", "nowhere"]}}}`) },
 			[]string{"cluster aws fails over to nowhere, but no upstream is named so"},
@@ -314,4 +344,13 @@ func mutations(t *testing.T, packed *anypb.Any) []*mutationv3.HeaderMutation {
 		t.Fatalf("%s mutates no headers", packed.GetTypeUrl())
 	}
 	return m.GetMutations()
+}
+
+// TestPortsThatTheKernelChooses are never the same.
+func TestPortsThatTheKernelChooses(t *testing.T) {
+	o := options()
+	o.Listen, o.EnvoyAdmin, o.Admin = "127.0.0.1:0", "127.0.0.1:0", "0"
+	mustBootstrap(t, o)
+	o.Listen, o.EnvoyAdmin, o.Admin = "127.0.0.1:80", "127.0.0.2:80", "[::1]:80"
+	mustBootstrap(t, o)
 }

@@ -26,8 +26,11 @@ func (v *number) Value() (uint64, error) { return v.n, nil }
 // numbers are all metrics.
 type numbers map[string]*number
 
-func (m numbers) Counter(name string) Metric { return m.at(name) }
-func (m numbers) Gauge(name string) Metric   { return m.at(name) }
+// named is a metric that tells how often any was asked for by its name.
+const named = "named"
+
+func (m numbers) Counter(name string) Metric { m.at(named).n++; return m.at(name) }
+func (m numbers) Gauge(name string) Metric   { m.at(named).n++; return m.at(name) }
 
 func (m numbers) at(name string) *number {
 	if m[name] == nil {
@@ -376,11 +379,13 @@ func TestWhatIsRefused(t *testing.T) {
 		{"POST", "/reset/aws", body("", "0"), 200, ""},
 		{"POST", "/reset/aws", body("application/json", "2"), 200, ""},
 		{"POST", "/reset/aws", body("Application/JSON; charset=utf-8", "2"), 200, ""},
+		{"POST", "/reset/aws", body("", "2"), 415, "JSON"}, // what a page of another site may send without being asked first
 		{"POST", "/reset/aws", body("text/plain", "2"), 415, "JSON"},
 		{"POST", "/reset/aws", body("application/x-www-form-urlencoded", "2"), 415, "JSON"},
 		{"POST", "/reset/aws", body("multipart/form-data; boundary=x", "2"), 415, "JSON"},
 		{"POST", "/reset/aws", body("application/json", "4096"), 200, ""},
 		{"POST", "/reset/aws", body("application/json", "4097"), 413, "4097"},
+		{"POST", "/reset/aws", body("application/json", strings.Repeat("0", 9000)+"4097"), 413, "has 4097 bytes"},
 		{"POST", "/reset/aws", body("application/json", "99999999999999999999"), 400, "Content-Length"},
 		{"POST", "/reset/aws", body("application/json", "-1"), 400, "Content-Length"},
 		{"POST", "/reset/aws", body("application/json", ""), 411, "Content-Length"},
@@ -433,6 +438,40 @@ func TestWhatIsRefused(t *testing.T) {
 		if len(a.Body) > 300 && a.Status >= 400 {
 			t.Errorf("%s %.60s: an error of %d bytes", tc.method, tc.target, len(a.Body))
 		}
+	}
+}
+
+// TestMetricsAreNamedOnce, however many clusters there are: Envoy keeps something of each time that one is named until the VM is
+// gone. What is kept of clusters that are gone is let go.
+func TestMetricsAreNamedOnce(t *testing.T) {
+	document := func(clusters int) string {
+		var b strings.Builder
+		b.WriteString(`{"clusters": {"a0": {}`)
+		for i := 1; i < clusters; i++ {
+			fmt.Fprintf(&b, `, "a%d": {}`, i)
+		}
+		return b.String() + "}}"
+	}
+	o := newOffice(t, document(5000))
+	shown := func() int {
+		t.Helper()
+		var s Status
+		if err := json.Unmarshal(o.ask("GET", "/status").Body, &s); err != nil {
+			t.Fatal(err)
+		}
+		return len(s.Clusters)
+	}
+	if n := shown(); n != 5000 {
+		t.Fatalf("%d clusters", n)
+	}
+	before := o.metrics.at(named).n
+	if n := shown(); n != 5000 || o.metrics.at(named).n != before {
+		t.Errorf("%d clusters, for which %d metrics were named again", n, o.metrics.at(named).n-before)
+	}
+	o.now.Now += 10 * second
+	o.beat(document(3))
+	if n := shown(); n != 3 || len(o.desk.clusters) != 3 {
+		t.Errorf("%d clusters are shown, %d are kept", n, len(o.desk.clusters))
 	}
 }
 

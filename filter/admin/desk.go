@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/weir-mesh/weir/filter/flow"
@@ -52,16 +53,28 @@ func NewDesk(store sharedstate.Store, worker *flow.Worker, hosts []string, metri
 	return d
 }
 
-// maxClusters bounds what is kept, as clusters come and go. A cluster is some 2 KB.
-const maxClusters = 4096
+// list reads the directory, and lets go of what is kept of clusters that it no longer has: some 2 KB each. All others are
+// kept, however many they are, since Envoy keeps something of each time that a metric is named (an id and its place in a
+// map) until the VM is gone.
+func (d *Desk) list(m Moment) (*directory.Listing, *refusal) {
+	listing, err := directory.Read(d.store, m.Now)
+	if err != nil {
+		return nil, d.fault(err)
+	}
+	if len(d.clusters) > len(listing.Entries) {
+		listed := make(map[string]bool, len(listing.Entries))
+		for i := range listing.Entries {
+			listed[listing.Entries[i].Cluster] = true
+		}
+		maps.DeleteFunc(d.clusters, func(name string, _ *cluster) bool { return !listed[name] })
+	}
+	return listing, nil
+}
 
 func (d *Desk) cluster(e *directory.Entry) *cluster {
 	rules := string(e.AppendTo(nil))
 	c := d.clusters[e.Cluster]
 	if c == nil || c.rules != rules {
-		if len(d.clusters) >= maxClusters {
-			clear(d.clusters)
-		}
 		p := e.Policy
 		c = &cluster{rules: rules, counters: newCounters(d.metrics, e), reading: flow.NewReading(&p)}
 		d.clusters[e.Cluster] = c
@@ -83,10 +96,11 @@ func Fault(err error, j Journal) Answer {
 
 // all answers GET /status.
 func (d *Desk) all(m Moment) (Answer, *refusal) {
-	listing, err := directory.Read(d.store, m.Now)
-	if err != nil {
-		return Answer{}, d.fault(err)
+	listing, refused := d.list(m)
+	if refused != nil {
+		return Answer{}, refused
 	}
+	var err error
 	s := Status{Time: rfc3339(m.Wall), Clusters: map[string]*Cluster{}, LeftOut: listing.LeftOut}
 	for i := range listing.Entries {
 		e := &listing.Entries[i]
@@ -102,9 +116,9 @@ func (d *Desk) all(m Moment) (Answer, *refusal) {
 
 // find is a cluster's entry.
 func (d *Desk) find(name string, m Moment) (*directory.Entry, *refusal) {
-	listing, err := directory.Read(d.store, m.Now)
-	if err != nil {
-		return nil, d.fault(err)
+	listing, refused := d.list(m)
+	if refused != nil {
+		return nil, refused
 	}
 	if e := listing.Find(name); e != nil {
 		return e, nil

@@ -39,16 +39,20 @@ func (r *Request) sent() *refusal {
 	case err != nil:
 		return refuse(400, "Content-Length is no number")
 	case length > maxBody:
-		return refuse(413, "the body has "+r.Length+" bytes, at most "+strconv.Itoa(maxBody)+" are taken")
+		return refuse(413, "the body has "+strconv.FormatUint(length, 10)+" bytes, at most "+strconv.Itoa(maxBody)+" are taken")
 	}
 	return nil
 }
 
-// json says whether the body is JSON, or there is none. A form or a plain text, which a browser sends to anybody, is not.
+// json says whether the body is JSON, or there is none. A form, a plain text or a body of no type, which a browser sends to
+// anybody (Fetch, 2.2.2), is not.
 func (r *Request) json() bool {
 	mediaType, _, _ := strings.Cut(r.ContentType, ";")
 	mediaType = strings.TrimSpace(mediaType)
-	return mediaType == "" || strings.EqualFold(mediaType, "application/json")
+	if mediaType == "" {
+		return r.Ended || r.Length == "0"
+	}
+	return strings.EqualFold(mediaType, "application/json")
 }
 
 // foreign says whether a browser sent the request for another site than this one's page: by where it comes from (Origin,

@@ -57,7 +57,7 @@ func (d *Desk) answer(r *Request, m Moment) (Answer, *refusal) {
 				return Answer{}, refuse(403, "a page of another site may not do this")
 			}
 			if !r.json() {
-				return Answer{}, refuse(415, "the body must be JSON, or there must be none")
+				return Answer{}, refuse(415, "the body must be JSON, with content-type: application/json; better send none")
 			}
 			if refused := r.sent(); refused != nil {
 				return Answer{}, refused

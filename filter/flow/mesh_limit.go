@@ -31,6 +31,8 @@ type meshLimit struct {
 	resets    int  // tries that are left to have Redis forget the limit; 0: nobody asked, or it did
 	resetting bool // one is out
 
+	told int64 // Redis's time of the answer that was last published, microseconds
+
 	live int64 // proxies that plan.limiter, the share of this one, was made for; 0: none was yet
 	of   int64 // and the limit
 }

@@ -29,6 +29,7 @@ type member struct {
 	last    uint32
 	woken   int
 	refuses error // what Call fails with
+	behind  int64 // Redis's clock, by so many nanoseconds
 	resumed []string
 	results map[string]int
 }
@@ -65,7 +66,7 @@ func (m *member) Forgotten(string)          { m.results["forgotten"]++ }
 // answer runs the calls that are out, in the dialect of Upstash.
 func (m *member) answer() {
 	m.Helper()
-	m.redis.SetTime(time.Unix(1_800_000_000, m.now))
+	m.redis.SetTime(time.Unix(1_800_000_000, m.now-m.behind))
 	for len(m.calls) > 0 {
 		for id := range m.calls {
 			m.answerOne(id)

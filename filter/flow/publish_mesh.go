@@ -43,13 +43,14 @@ func (l *meshLimit) publish(told *directory.Told, now int64) error {
 		return nil
 	}
 	store, cluster := l.mesh.worker.store, l.plan.cluster
-	if seen, known := l.holder.Seen(); known && seen.At > told.Asked {
+	if seen, known := l.holder.Seen(); known && seen.At != l.told {
 		err := directory.Told{
 			At: now, Asked: seen.At, Limit: seen.Limit, Remaining: seen.Remaining, Ratio: seen.Ratio, RatioKnown: seen.RatioKnown,
 		}.Publish(store, cluster)
 		if err != nil {
 			return err
 		}
+		l.told = seen.At
 	}
 	_, err := sharedstate.NewCell(store, directory.ToldKey(cluster), told).Load()
 	return err

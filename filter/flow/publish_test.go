@@ -319,6 +319,49 @@ func TestToldOfAMesh(t *testing.T) {
 	}
 }
 
+// TestToldByAnotherRedis: a server whose clock is an hour behind takes over. The worker that has not asked it yet does not
+// bring back what the first one told.
+func TestToldByAnotherRedis(t *testing.T) {
+	store := sharedstate.NewMemory()
+	rules := fmt.Sprintf(meshed, 10, "")
+	raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
+	document := decoded(t, raw)
+	a, b := joinOn(t, miniredis.RunT(t), rules, "", store), joinOn(t, miniredis.RunT(t), rules, "", store)
+	b.behind = 3_600_000 * ms
+	publish := func(m *member) func() {
+		p := flow.NewPublication(m.worker, []byte(raw), document, m.mesh)
+		p.Add(m.plan, document.For("aws"), &dials{})
+		return func() {
+			t.Helper()
+			if _, err := p.Beat(m.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	beatA, beatB := publish(a), publish(b)
+	ask := func(m *member, n uint32) {
+		for stream := range n {
+			m.asks(stream)
+		}
+		m.mesh.Calls(m.now)
+		m.answer()
+	}
+	ask(a, 4)
+	beatA()
+	a.now += 120_000 * ms
+	b.now = a.now
+	ask(b, 1)
+	beatB()
+	for range 2 { // it hears of it, and could speak against it
+		a.now += 1000 * ms
+		beatA()
+	}
+	var told directory.Told
+	if _, err := sharedstate.NewCell(store, directory.ToldKey("aws"), &told).Load(); err != nil || told.Remaining != 9 {
+		t.Errorf("%+v (%v), want what the new server told", told, err)
+	}
+}
+
 // reads counts how often each key is read.
 type reads struct {
 	*sharedstate.Memory

@@ -271,3 +271,52 @@ func TestAPlaceThatChangedHands(t *testing.T) {
 		t.Errorf("listed: %s (%v)", got, err)
 	}
 }
+
+// TestRowsThatWereLost: a document is told of again, and nobody's clusters beside its own, if the record of all documents is
+// lost and what they published is not.
+func TestRowsThatWereLost(t *testing.T) {
+	s := sharedstate.NewMemory()
+	now := 100 * second
+	var documents []*Document
+	for i := range 3 {
+		d := NewDocument(s, uint64(1+i), false)
+		d.Add(entry(fmt.Sprintf("c%d", i), i))
+		beat(t, d, now)
+		documents = append(documents, d)
+	}
+	_, cas, err := s.Get(rowsKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Set(rowsKey, []byte("a stranger's"), cas); err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(2) {
+		now += second
+		for _, d := range []*Document{documents[2], documents[0]} { // in another order, and one less, than at first
+			beat(t, d, now)
+		}
+		if got := listed(t, s, now); got != "c0:0 c2:2" {
+			t.Errorf("%d s after: %q", i+1, got)
+		}
+	}
+}
+
+// TestSmallClustersBeyondTheBound: what finds no room is told of, however little each takes.
+func TestSmallClustersBeyondTheBound(t *testing.T) {
+	for _, tc := range []struct {
+		clusters int
+		leftOut  bool
+	}{{20_000, false}, {25_000, true}} {
+		s := sharedstate.NewMemory()
+		d := NewDocument(s, 1, false)
+		for i := range tc.clusters {
+			d.Add(Entry{Cluster: fmt.Sprintf("c%05d", i)}) // 11 bytes: see the packed forms
+		}
+		beat(t, d, second)
+		l, err := Read(s, second)
+		if err != nil || l.LeftOut != tc.leftOut || (len(l.Entries) != tc.clusters) != tc.leftOut {
+			t.Errorf("%d clusters: %d are listed, left out %v (%v)", tc.clusters, len(l.Entries), l.LeftOut, err)
+		}
+	}
+}

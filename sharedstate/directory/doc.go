@@ -18,9 +18,10 @@
 //
 // There are MaxDocuments rows; one document more takes the place of that which was silent for the longest. The clusters
 // of each take at most MaxBytes, so all of it is at most 4 MiB and 392 bytes. Clusters that find no room are left out, and
-// Read says so. Beside that there are a few small records: what Redis told of a limit (40 bytes a cluster with a limit of
-// scope mesh), and of a cluster that an operator has reset what its metrics had counted then (Baseline, some 120 bytes)
-// and whether Redis knows (Carried, 4 bytes). Their keys are names of clusters that have a policy.
+// Read says so. Beside that there are a few small records: when an operator last did anything (8 bytes), how calls to Redis
+// go (Calls, 24 bytes), what Redis told of a limit (Told, 40 bytes a cluster with a limit of scope mesh), and of a cluster
+// that an operator has reset what its metrics had counted then (Baseline, some 120 bytes) and whether Redis knows (Carried,
+// 4 bytes). Their keys are names of clusters that have a policy.
 //
 // No token, no header's value and no body is ever in it: see Entry.
 package directory

@@ -38,8 +38,8 @@ func NewDocument(store sharedstate.Store, id uint64, redis bool) *Document {
 	return d
 }
 
-// maxAdded bounds the clusters that a worker remembers to publish: more than have room.
-const maxAdded = MaxBytes / 16
+// maxAdded bounds the clusters that a worker remembers to publish: more than have room, the smallest of which take 6 bytes.
+const maxAdded = MaxBytes / 6
 
 // Add has the next Beat publish a cluster.
 func (d *Document) Add(e Entry) {
@@ -146,8 +146,12 @@ func (d *Document) orphans(clusters []Entry, now int64) (orphans []Entry) {
 	if err != nil {
 		return nil
 	}
+	listed := make(map[string]bool, len(listing.Entries)) // thousands may go at once
+	for i := range listing.Entries {
+		listed[listing.Entries[i].Cluster] = true
+	}
 	for _, e := range clusters {
-		if _, mine := d.known[e.Cluster]; !mine && listing.Find(e.Cluster) == nil {
+		if _, mine := d.known[e.Cluster]; !mine && !listed[e.Cluster] {
 			orphans = append(orphans, e)
 		}
 	}

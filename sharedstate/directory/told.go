@@ -12,7 +12,7 @@ import (
 // has it. It is 40 bytes a cluster.
 type Told struct {
 	At         int64 // when it was published, nanoseconds of a monotonic clock; 0: never
-	Asked      int64 // Redis's clock, microseconds: of two the later one holds
+	Asked      int64 // Redis's clock, microseconds: of two the later one holds, see Publish
 	Limit      int64 // that holds
 	Remaining  int64
 	Ratio      float64 // adaptive: the success rate
@@ -111,11 +111,15 @@ const recent = int64(2 * time.Second)
 // passed since.
 func (c *Calls) Trouble() bool { return c.Failed != 0 && c.OK < c.Failed+recent }
 
-// Publish stores it where it is later than what is there.
+// settled is how long what is there is protected from words with an earlier time of Redis's clock, which are those of
+// other workers, late. After it the clock has gone back: another server, with a clock of its own, took Redis's place.
+const settled = int64(time.Minute)
+
+// Publish stores it where it is later than what is there. Each word is to be published once.
 func (t Told) Publish(store sharedstate.Store, cluster string) error {
 	var there Told
 	_, err := sharedstate.NewCell(store, ToldKey(cluster), &there).Update(func() bool {
-		if there.Asked >= t.Asked {
+		if there.Asked >= t.Asked && t.At-there.At < settled {
 			return false
 		}
 		there = t

@@ -25,6 +25,30 @@ func TestToldIsTheLatest(t *testing.T) {
 	}
 }
 
+// TestToldByAClockThatWentBack: another server took Redis's place whose clock is an hour behind. What it tells counts, though
+// not at once: until then what comes may be a worker's old word.
+func TestToldByAClockThatWentBack(t *testing.T) {
+	const hour = 3600 * 1_000_000 // of Redis's clock
+	s := sharedstate.NewMemory()
+	for _, tc := range []struct {
+		told Told
+		want int64 // remaining
+	}{
+		{Told{At: 100 * second, Asked: 2 * hour, Limit: 100, Remaining: 50}, 50},
+		{Told{At: 101 * second, Asked: hour, Limit: 100, Remaining: 40}, 50},
+		{Told{At: 161 * second, Asked: hour + 1, Limit: 100, Remaining: 30}, 30},
+		{Told{At: 162 * second, Asked: hour + 2, Limit: 100, Remaining: 20}, 20},
+	} {
+		if err := tc.told.Publish(s, "a"); err != nil {
+			t.Fatal(err)
+		}
+		var got Told
+		if _, err := sharedstate.NewCell(s, ToldKey("a"), &got).Load(); err != nil || got.Remaining != tc.want {
+			t.Errorf("at %d s: %+v (%v), want %d remaining", tc.told.At/second, got, err, tc.want)
+		}
+	}
+}
+
 func TestTrouble(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
