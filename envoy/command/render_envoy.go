@@ -53,13 +53,16 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 				}
 				o.LDS = render.ListenersPath(output)
 			}
+			if len(o.AdminHosts) > 0 && o.Admin == "" {
+				return errors.New("--weir-admin-host needs --weir-admin, the listener that it is for")
+			}
 			if err := health.apply(o.Upstreams); err != nil {
 				return err
 			}
 			return o.Check()
 		},
 		RunE: work(func(cmd *cobra.Command, _ []string) error {
-			document, asJSON, err := readPolicy(file, cmd.InOrStdin(), filterEnvironment(o))
+			document, asJSON, err := readPolicy(file, cmd.InOrStdin(), o.Getenv)
 			if err != nil {
 				return err
 			}
@@ -70,7 +73,7 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 				return err
 			}
 			o.Policy, o.Document = asJSON, document
-			return writeBootstrap(o, output, cmd.OutOrStdout())
+			return writeBootstrap(o, file, output, cmd.OutOrStdout())
 		}),
 	}
 	flags := cmd.Flags()
@@ -82,6 +85,8 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 	flags.StringVar(&o.EnvoyAdmin, "envoy-admin", render.DefaultEnvoyAdmin, "where Envoy's admin interface listens, IP:PORT")
 	flags.StringVar(&o.Admin, "weir-admin", "",
 		"where Weir's own admin interface listens, IP:PORT, or PORT of 127.0.0.1; keep it private; none by default")
+	flags.StringArrayVar(&o.AdminHosts, "weir-admin-host", nil,
+		"a name under which browsers may ask for Weir's admin interface, beside addresses and private names; may be repeated")
 	flags.Var(health, "health-path", "what health checks ask an upstream for; may be repeated; PATH alone is for all others")
 	flags.StringVar(&o.Wasm, "wasm", render.DefaultWasm, "path of weir.wasm, as Envoy opens it")
 	flags.Var(environmentFlag(o.Env), "env", "a variable for ${NAME}, as NAME=VALUE; may be repeated")
@@ -92,27 +97,18 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 	return cmd
 }
 
-// filterEnvironment answers for `${NAME}` as the filter will: from --env, and from this machine's environment only
-// what --host-env lets through.
-func filterEnvironment(o render.Options) lookup {
-	return func(name string) (string, bool) {
-		if value, ok := o.Env[name]; ok {
-			return value, true
-		}
-		if slices.Contains(o.HostEnv, name) {
-			return os.LookupEnv(name)
-		}
-		return "", false
-	}
-}
-
 // coverage compares the policy's clusters with the upstreams. A cluster without an upstream is most likely a
 // forgotten flag, and an error; an upstream without a policy may well be meant, and gets a warning.
 func coverage(d *policy.Document, upstreams []render.Upstream, warnings io.Writer) error {
 	var missing []error
 	for _, c := range d.Clusters {
 		named := func(u render.Upstream) bool { return u.Name == c.Pattern }
-		if !strings.Contains(c.Pattern, "*") && !slices.ContainsFunc(upstreams, named) {
+		if strings.Contains(c.Pattern, "*") || slices.ContainsFunc(upstreams, named) {
+			continue
+		}
+		if err := render.CheckName(c.Pattern); err != nil {
+			missing = append(missing, fmt.Errorf("the policy has a cluster %q, which no upstream can be named: %w", c.Pattern, err))
+		} else {
 			missing = append(missing, fmt.Errorf("the policy has a cluster %[1]s, but no upstream is named so: add --upstream %[1]s=HOST:PORT", c.Pattern))
 		}
 	}
@@ -135,14 +131,15 @@ func redisUpstream(d *policy.Document, address string) (*render.Upstream, error)
 	case address == "":
 		return nil, errors.New("the policy has a `redis` section: say where its HTTP bridge is, --redis HOST:PORT (see weir bridge --help)")
 	}
-	u, err := render.ParseUpstream(d.Redis.Cluster + "=" + address)
+	u, err := render.NewUpstream(d.Redis.Cluster, address)
 	if err != nil {
 		return nil, fmt.Errorf("--redis: %w", err)
 	}
 	return &u, nil
 }
 
-func writeBootstrap(o render.Options, output string, out io.Writer) error {
+// writeBootstrap prints the bootstrap, or writes all files. Input is where the policy came from.
+func writeBootstrap(o render.Options, input, output string, out io.Writer) error {
 	if output == "" {
 		bootstrap, err := render.Inline(o)
 		if err != nil {
@@ -153,6 +150,9 @@ func writeBootstrap(o render.Options, output string, out io.Writer) error {
 	}
 	files, err := render.Files(o, output)
 	if err != nil {
+		return err
+	}
+	if err := spare(input, files); err != nil {
 		return err
 	}
 	for _, file := range files {
@@ -170,6 +170,20 @@ func writeBootstrap(o render.Options, output string, out io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(out, "wrote %s\n", file.Path)
+	}
+	return nil
+}
+
+// spare says that one of the files would be written over the policy.
+func spare(policy string, files []render.File) error {
+	input, err := os.Stat(policy)
+	if policy == standardInput || err != nil { // it was read, and is gone by now: nothing is lost
+		return nil
+	}
+	for _, file := range files {
+		if there, err := os.Stat(file.Path); err == nil && os.SameFile(input, there) {
+			return fmt.Errorf("%s holds the policy, and would be overwritten; name another FILE with -o", file.Path)
+		}
 	}
 	return nil
 }

@@ -32,3 +32,20 @@ func socketAddress(hostPort string) (*corev3.Address, error) {
 	}
 	return address(host, uint32(port)), nil
 }
+
+// meet says that two sockets are the same, or that one would take connections that the other is meant to have: one port of
+// one address, or of all. Envoy binds with SO_REUSEPORT, so that the kernel would not object.
+func meet(a, b *corev3.Address) bool {
+	x, y := a.GetSocketAddress(), b.GetSocketAddress()
+	if x.GetPortValue() != y.GetPortValue() || x.GetPortValue() == 0 {
+		return false
+	}
+	m, mErr := netip.ParseAddr(x.GetAddress())
+	n, nErr := netip.ParseAddr(y.GetAddress())
+	return mErr == nil && nErr == nil && (m.Unmap() == n.Unmap() || m.IsUnspecified() || n.IsUnspecified())
+}
+
+func hostPort(a *corev3.Address) string {
+	s := a.GetSocketAddress()
+	return net.JoinHostPort(s.GetAddress(), strconv.FormatUint(uint64(s.GetPortValue()), 10))
+}

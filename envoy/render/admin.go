@@ -1,6 +1,7 @@
 package render
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,15 +11,32 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"github.com/weir-mesh/weir/policy"
 )
 
 const (
 	// adminName names the admin listener and what belongs to it.
 	adminName = "weir_admin"
-	// adminPolicy makes an instance of the filter serve the admin interface.
-	adminPolicy = `{"admin": {}}`
-	loopback    = "127.0.0.1"
+	loopback  = "127.0.0.1"
 )
+
+// adminPolicy makes an instance of the filter serve the admin interface, and nothing else.
+func (o Options) adminPolicy() ([]byte, error) {
+	var document struct {
+		Admin struct {
+			Hosts []string `json:"hosts,omitempty"`
+		} `json:"admin"`
+	}
+	document.Admin.Hosts = o.AdminHosts
+	asJSON, err := json.Marshal(document)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := policy.Decode(asJSON, o.Getenv); err != nil {
+		return nil, err
+	}
+	return asJSON, nil
+}
 
 // adminListener is where operators talk to Weir (status, reset, the live page). It runs the same filter as the traffic
 // does, in the same VM (same vm_id, code and environment), which is how the two share their state. It is a listener of its own,
@@ -29,7 +47,10 @@ func adminListener(o Options) (*listenerv3.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Policy, o.StringValue = []byte(adminPolicy), false
+	if o.Policy, err = o.adminPolicy(); err != nil {
+		return nil, err
+	}
+	o.StringValue = false
 	filter, err := filterNamed(adminName, o)
 	if err != nil {
 		return nil, err

@@ -7,18 +7,22 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
+// Getenv answers for `${NAME}` as the filter will: from Env, and from this machine's environment only what HostEnv lets
+// through.
+func (o Options) Getenv(name string) (value string, ok bool) {
+	if value, ok = o.Env[name]; ok {
+		return value, true
+	}
+	if slices.Contains(o.HostEnv, name) {
+		return os.LookupEnv(name)
+	}
+	return "", false
+}
+
 // decode reads the policy with the variables that the filter will have. It is nil where the policy has mistakes: the
 // filter finds the same ones.
 func (o Options) decode() *policy.Document {
-	document, err := policy.Decode(o.Policy, func(name string) (string, bool) {
-		if value, ok := o.Env[name]; ok {
-			return value, true
-		}
-		if slices.Contains(o.HostEnv, name) {
-			return os.LookupEnv(name)
-		}
-		return "", false
-	})
+	document, err := policy.Decode(o.Policy, o.Getenv)
 	if err != nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -58,6 +59,9 @@ func Inline(o Options) ([]byte, error) {
 // are to be written in this order: the bootstrap is last, since an Envoy that reads it wants the others; and the routes are
 // there before a filter that fails over by them.
 func Files(o Options, path string) ([]File, error) {
+	if unprintable(path) { // it stands in a comment, which a line break would end
+		return nil, fmt.Errorf("%q: a path may hold no control character, and must be UTF-8", path)
+	}
 	o.ECDS = WatchedPath(path)
 	header := fmt.Sprintf(bootstrapHeader, path, o.ECDS) + listenersInBootstrap
 	var files []File
@@ -114,15 +118,21 @@ func (f File) Stands() bool {
 }
 
 // Replace puts the file at its path by renaming, so that a reader sees the old content or the new one and Envoy's
-// watch, which looks for a rename, sees the change.
+// watch, which looks for a rename, sees the change. A file that was there keeps its mode: it may hold a token. A new one is
+// for all to read whom the umask does not keep out, since Envoy often runs as a user of its own.
 func (f File) Replace() error {
-	written, err := os.CreateTemp(filepath.Dir(f.Path), "."+filepath.Base(f.Path)+".*")
+	dir, base := filepath.Split(f.Path)
+	written, err := os.OpenFile(filepath.Join(dir, "."+base+"."+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	_, writeErr := written.Write(f.Content)
-	// Envoy often runs as a user of its own.
-	err = errors.Join(writeErr, written.Chmod(0o644), written.Close())
+	if before, statErr := os.Stat(f.Path); statErr == nil {
+		err = written.Chmod(before.Mode().Perm())
+	}
+	if err == nil {
+		_, err = written.Write(f.Content)
+	}
+	err = errors.Join(err, written.Close())
 	if err == nil {
 		err = os.Rename(written.Name(), f.Path)
 	}

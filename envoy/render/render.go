@@ -6,6 +6,8 @@ package render
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -42,6 +44,9 @@ type Options struct {
 	// Admin is host:port of Weir's own admin listener, which is to be kept private; the host is an IP address. A port
 	// alone is one of the loopback address. Empty: none.
 	Admin string
+	// AdminHosts are names under which browsers may ask for the admin interface, beside addresses and names of private
+	// networks: admin.hosts of its document.
+	AdminHosts []string
 	// Wasm is the path of weir.wasm as Envoy opens it, relative to Envoy's working directory.
 	Wasm string
 	// ECDS is the path of the watched file that holds the filter's configuration, for a policy that is reloaded by
@@ -77,24 +82,46 @@ func (o Options) withDefaults() Options {
 // Check says what is wrong with the options, the policy aside.
 func (o Options) Check() error {
 	o = o.withDefaults()
-	_, listenErr := socketAddress(o.Listen)
-	if listenErr != nil {
-		listenErr = fmt.Errorf("listen: %w", listenErr)
-	}
-	_, adminErr := socketAddress(o.EnvoyAdmin)
-	if adminErr != nil {
-		adminErr = fmt.Errorf("envoy admin: %w", adminErr)
-	}
-	_, weirErr := o.weirAdminAddress()
-	if weirErr != nil {
-		weirErr = fmt.Errorf("weir admin: %w", weirErr)
-	}
 	_, envErr := environment(o)
-	clusters := o.Upstreams
-	if o.Redis != nil && len(clusters) > 0 {
-		clusters = append(clusters[:len(clusters):len(clusters)], *o.Redis)
+	return errors.Join(checkUpstreams(o.Upstreams), checkRedis(o), checkFailover(o), checkListeners(o), checkAdmin(o), envErr)
+}
+
+// checkListeners says which addresses are none, or one another's.
+func checkListeners(o Options) error {
+	var errs []error
+	taken := map[string]*corev3.Address{}
+	for _, l := range []struct {
+		name string
+		read func() (*corev3.Address, error)
+	}{
+		{"listen", func() (*corev3.Address, error) { return socketAddress(o.Listen) }},
+		{"envoy admin", func() (*corev3.Address, error) { return socketAddress(o.EnvoyAdmin) }},
+		{"weir admin", o.weirAdminAddress},
+	} {
+		bind, err := l.read()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", l.name, err))
+			continue
+		}
+		for _, other := range slices.Sorted(maps.Keys(taken)) {
+			if meet(bind, taken[other]) {
+				errs = append(errs, fmt.Errorf("%s: %s is taken by %s; choose another port", l.name, hostPort(bind), other))
+			}
+		}
+		taken[l.name] = bind
 	}
-	return errors.Join(checkUpstreams(clusters), checkFailover(o), listenErr, adminErr, weirErr, envErr)
+	return errors.Join(errs...)
+}
+
+// checkAdmin keeps the admin interface off the traffic's listener, where each client could force breakers.
+func checkAdmin(o Options) error {
+	if o.Document != nil && o.Document.Admin {
+		return errors.New("policy: admin is for a listener of its own, which --weir-admin HOST:PORT writes; for the traffic, write clusters or default")
+	}
+	if _, err := o.adminPolicy(); err != nil {
+		return fmt.Errorf("weir admin: %w", err)
+	}
+	return nil
 }
 
 // Bootstrap renders a complete bootstrap: Envoy's admin, the listeners, one cluster for each upstream, and the filter,

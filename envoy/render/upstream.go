@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -43,39 +46,65 @@ func ParseUpstream(s string) (Upstream, error) {
 	if !found {
 		return Upstream{}, fmt.Errorf("upstream %q: want NAME=HOST:PORT", s)
 	}
-	address, http2 := strings.CutPrefix(address, "h2://")
-	host, portText, err := net.SplitHostPort(address)
+	u, err := NewUpstream(name, address)
 	if err != nil {
-		return Upstream{}, fmt.Errorf("upstream %q: want NAME=HOST:PORT: %w", s, err)
-	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		return Upstream{}, fmt.Errorf("upstream %q: port must be between 1 and 65535, got %q", s, portText)
-	}
-	u := Upstream{Name: name, Host: host, Port: uint32(port), HTTP2: http2}
-	if err := u.check(); err != nil {
 		return Upstream{}, fmt.Errorf("upstream %q: %w", s, err)
 	}
 	return u, nil
 }
 
-func (u Upstream) check() error {
+// NewUpstream reads the address of the cluster of that name: HOST:PORT or h2://HOST:PORT.
+func NewUpstream(name, address string) (Upstream, error) {
+	hostPort, http2 := strings.CutPrefix(address, "h2://")
+	host, portText, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return Upstream{}, fmt.Errorf("want HOST:PORT or h2://HOST:PORT: %w", err)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return Upstream{}, fmt.Errorf("port must be between 1 and 65535, got %q", portText)
+	}
+	u := Upstream{Name: name, Host: host, Port: uint32(port), HTTP2: http2}
+	return u, u.check()
+}
+
+// CheckName says why an upstream can't have this name.
+func CheckName(name string) error {
 	switch {
-	case u.Name == "":
+	case name == "":
 		return errors.New("the name is empty")
-	case strings.ContainsAny(u.Name, "*=;,/ \t\r\n"):
+	case strings.ContainsAny(name, "*=;,/ \t\r\n"):
 		// `*` would make a wildcard domain, `;` and `=` would end the name inside a metric.
-		return fmt.Errorf("the name %q may not hold any of `*` `=` `;` `,` `/` or white space", u.Name)
+		return fmt.Errorf("the name %q may not hold any of `*` `=` `;` `,` `/` or white space", name)
+	case unprintable(name):
+		return fmt.Errorf("the name %q may hold no control character, and must be UTF-8", name)
+	}
+	return nil
+}
+
+func (u Upstream) check() error {
+	if err := CheckName(u.Name); err != nil {
+		return err
+	}
+	switch {
 	case u.Host == "":
 		return errors.New("the host is empty")
-	case strings.ContainsAny(u.Host, "/ \t\r\n"):
+	case strings.ContainsAny(u.Host, "/ ") || unprintable(u.Host):
 		return fmt.Errorf("%q is not a host; write HOST:PORT without a scheme or a path", u.Host)
 	case u.Port < 1 || u.Port > 65535:
 		return fmt.Errorf("port must be between 1 and 65535, got %d", u.Port)
 	case u.HealthPath != "" && !strings.HasPrefix(u.HealthPath, "/"):
 		return fmt.Errorf("the health path %q must begin with /", u.HealthPath)
+	case strings.ContainsFunc(u.HealthPath, func(r rune) bool { return r <= ' ' || r > '~' }):
+		// It becomes part of the request line as it stands.
+		return fmt.Errorf("the health path %q must be of visible ASCII characters; write others percent-encoded, a blank as %%20", u.HealthPath)
 	}
 	return nil
+}
+
+// unprintable says that a text is no UTF-8, or has a character that ends lines or steers a terminal.
+func unprintable(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) })
 }
 
 func checkUpstreams(upstreams []Upstream) error {
@@ -93,6 +122,20 @@ func checkUpstreams(upstreams []Upstream) error {
 			return fmt.Errorf("upstream %q is given twice", u.Name)
 		}
 		seen[folded] = true
+	}
+	return nil
+}
+
+// checkRedis says what is wrong with the bridge's cluster.
+func checkRedis(o Options) error {
+	if o.Redis == nil {
+		return nil
+	}
+	if err := o.Redis.check(); err != nil {
+		return fmt.Errorf("redis cluster %q: %w", o.Redis.Name, err)
+	}
+	if slices.ContainsFunc(o.Upstreams, func(u Upstream) bool { return strings.EqualFold(u.Name, o.Redis.Name) }) {
+		return fmt.Errorf("redis cluster %q has the name of an upstream; write another one as redis.cluster in the policy", o.Redis.Name)
 	}
 	return nil
 }

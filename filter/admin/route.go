@@ -36,7 +36,7 @@ func (d *Desk) Answer(r *Request, m Moment) Answer {
 
 func (d *Desk) answer(r *Request, m Moment) (Answer, *refusal) {
 	if !r.known(d.hosts) {
-		return Answer{}, refuse(403, "the host name "+quote(r.Host)+" may be anybody's: use an address, localhost or a name of this network only, or list it in admin.hosts")
+		return Answer{}, refuse(403, "the host name "+quote(r.Host)+" may be anybody's: use an address, localhost or a name of this network only, or list it in admin.hosts (weir render envoy --weir-admin-host)")
 	}
 	route, refused := find(r.Target)
 	if refused != nil {
