@@ -109,7 +109,7 @@ func (p *plugin) letGo(s *stream, step flow.Step) {
 
 // answerHead puts an answer to a HEAD in place of the first one, since a local reply would lose its content-length.
 func (s *stream) answerHead(r *flow.Reply) {
-	if err := host.ReplaceAll(host.ResponseHeaders, replay.InPlace(r.Status, r.Headers, nil)); err != nil {
+	if err := host.ReplaceAll(host.ResponseHeaders, replay.InPlace(r.Status, r.Headers)); err != nil {
 		s.fault(err)
 	}
 	s.resumeResponse()

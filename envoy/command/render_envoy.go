@@ -32,6 +32,9 @@ ending: the back-off of driver envoy and the routes of failover stand there. Fil
 did not change are left alone, and where the bootstrap itself changed it is said that this takes a restart. Paths are
 relative to where this command runs; start Envoy there.
 
+A file that is replaced keeps its mode; a new one can be read by all whom the umask does not keep out. Where the policy or
+--env holds a secret, set the umask, or the mode once.
+
 Where a policy has circuit_breaker, Envoy also checks each host of the upstream, by connecting to it or by --health-path,
 and takes out one of several that fails.
 
@@ -130,6 +133,9 @@ func redisUpstream(d *policy.Document, address string) (*render.Upstream, error)
 		return nil, errors.New("--redis is given, but the policy has no `redis` section; add `redis: {}`")
 	case address == "":
 		return nil, errors.New("the policy has a `redis` section: say where its HTTP bridge is, --redis HOST:PORT (see weir bridge --help)")
+	}
+	if err := render.CheckName(d.Redis.Cluster); err != nil {
+		return nil, fmt.Errorf("redis.cluster of the policy: %w", err)
 	}
 	u, err := render.NewUpstream(d.Redis.Cluster, address)
 	if err != nil {

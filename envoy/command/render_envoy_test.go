@@ -115,7 +115,7 @@ func TestRenderEnvoySaysWhatCanBeDone(t *testing.T) {
 	for _, tc := range []struct{ policy, redis, want string }{
 		{`{"clusters": {"a/b": {}}}`, "", `cluster "a/b", which no upstream can be named: the name`},
 		{`{"clusters": {"b": {}}}`, "", "add --upstream b=HOST:PORT"},
-		{`{"default": {}, "redis": {"cluster": "a=b"}}`, "h:1", `redis cluster "a=b": the name`},
+		{`{"default": {}, "redis": {"cluster": "a=b"}}`, "h:1", `redis.cluster of the policy: the name "a=b"`},
 		{`{"default": {}, "redis": {"cluster": "a"}}`, "h:1", `redis cluster "a" has the name of an upstream`},
 		{`{"default": {}, "redis": {}}`, "h", "--redis: want HOST:PORT"},
 		{`{"admin": {}}`, "", "--weir-admin"},

@@ -16,10 +16,8 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/envoy/examples"
-	"github.com/weir-mesh/weir/envoy/policyfile"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/envoy/run"
-	"github.com/weir-mesh/weir/policy"
 )
 
 const (
@@ -46,7 +44,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	document, asJSON, err := quickstartPolicy()
+	document, asJSON, err := example(examples.QuickstartPolicy, noVariables)
 	if err != nil {
 		return err
 	}
@@ -107,16 +105,6 @@ func Run(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
-// quickstartPolicy is the example policy, decoded and as JSON.
-func quickstartPolicy() (*policy.Document, []byte, error) {
-	asJSON, err := policyfile.JSON(examples.QuickstartPolicy)
-	if err != nil {
-		return nil, nil, err
-	}
-	document, err := policy.Decode(asJSON, func(string) (string, bool) { return "", false })
-	return document, asJSON, err
-}
-
 // setting is what Envoy is started with.
 type setting struct {
 	bootstrap string
@@ -170,28 +158,13 @@ func quickstartObstacle(ctx context.Context, wasm string) error {
 	return nil
 }
 
-func renderOnFreePorts(wasm string, policyJSON []byte, dir, upstreamAddress string) (string, error) {
-	absolute, err := filepath.Abs(wasm)
+func renderOnFreePorts(wasm string, policyJSON []byte, dir, upstreamAddress string) (bootstrap string, err error) {
+	upstream, err := render.NewUpstream(examples.QuickstartCluster, upstreamAddress)
 	if err != nil {
 		return "", err
 	}
-	upstream, err := render.ParseUpstream(examples.QuickstartCluster + "=" + upstreamAddress)
-	if err != nil {
-		return "", err
-	}
-	files, err := render.Files(render.Options{
-		Policy: policyJSON, Upstreams: []render.Upstream{upstream},
-		Listen: "127.0.0.1:0", EnvoyAdmin: "127.0.0.1:0", Wasm: absolute,
-	}, filepath.Join(dir, "quickstart.yaml"))
-	if err != nil {
-		return "", err
-	}
-	for _, file := range files {
-		if err := file.Replace(); err != nil {
-			return "", err
-		}
-	}
-	return filepath.Join(dir, "quickstart.yaml"), nil
+	bootstrap = filepath.Join(dir, "quickstart.yaml")
+	return bootstrap, writeBootstrap(render.Options{Policy: policyJSON, Upstreams: []render.Upstream{upstream}}, wasm, bootstrap)
 }
 
 // trafficAddress asks Envoy where its traffic goes in.

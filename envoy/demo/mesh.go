@@ -10,7 +10,6 @@ import (
 
 	"github.com/weir-mesh/weir/envoy/bridge"
 	"github.com/weir-mesh/weir/envoy/examples"
-	"github.com/weir-mesh/weir/envoy/policyfile"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/envoy/run"
 	"github.com/weir-mesh/weir/policy"
@@ -67,41 +66,23 @@ func showMesh(ctx context.Context, a *account, binary, wasm, upstreamAddress, di
 
 // renderMesh writes a bootstrap with the mesh's policy, which any number of Envoys can be started with.
 func renderMesh(wasm, upstreamAddress, redisAddress, token, dir string) (d *policy.Document, bootstrap string, err error) {
-	asJSON, err := policyfile.JSON(examples.MeshPolicy)
+	env := map[string]string{"WEIR_BRIDGE_TOKEN": token}
+	d, asJSON, err := example(examples.MeshPolicy, render.Options{Env: env}.Getenv)
 	if err != nil {
 		return nil, "", err
 	}
-	const variable = "WEIR_BRIDGE_TOKEN"
-	d, err = policy.Decode(asJSON, func(name string) (string, bool) { return token, name == variable })
+	upstream, err := render.NewUpstream(examples.QuickstartCluster, upstreamAddress)
 	if err != nil {
 		return nil, "", err
 	}
-	upstream, err := render.ParseUpstream(examples.QuickstartCluster + "=" + upstreamAddress)
-	if err != nil {
-		return nil, "", err
-	}
-	redis, err := render.ParseUpstream(d.Redis.Cluster + "=" + redisAddress)
-	if err != nil {
-		return nil, "", err
-	}
-	absolute, err := filepath.Abs(wasm)
+	redis, err := render.NewUpstream(d.Redis.Cluster, redisAddress)
 	if err != nil {
 		return nil, "", err
 	}
 	bootstrap = filepath.Join(dir, "mesh.yaml")
-	files, err := render.Files(render.Options{
-		Policy: asJSON, Upstreams: []render.Upstream{upstream}, Redis: &redis, Env: map[string]string{variable: token},
-		Listen: "127.0.0.1:0", EnvoyAdmin: "127.0.0.1:0", Wasm: absolute,
-	}, bootstrap)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, file := range files {
-		if err := file.Replace(); err != nil {
-			return nil, "", err
-		}
-	}
-	return d, bootstrap, nil
+	return d, bootstrap, writeBootstrap(render.Options{
+		Policy: asJSON, Upstreams: []render.Upstream{upstream}, Redis: &redis, Env: env,
+	}, wasm, bootstrap)
 }
 
 // mesh is proxies that share a limit.

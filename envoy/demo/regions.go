@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/envoy/examples"
-	"github.com/weir-mesh/weir/envoy/policyfile"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/envoy/run"
 	"github.com/weir-mesh/weir/policy"
@@ -62,40 +61,24 @@ func showRegions(ctx context.Context, a *account, binary, wasm, homeAddress, dir
 	return nil
 }
 
+// renderRegions writes a bootstrap with the policy of two regions, and Weir's admin listener.
 func renderRegions(wasm, home, other, dir string) (d *policy.Document, bootstrap string, err error) {
-	asJSON, err := policyfile.JSON(examples.RegionsPolicy)
+	d, asJSON, err := example(examples.RegionsPolicy, noVariables)
 	if err != nil {
 		return nil, "", err
 	}
-	if d, err = policy.Decode(asJSON, func(string) (string, bool) { return "", false }); err != nil {
+	first, err := render.NewUpstream(examples.QuickstartCluster, home)
+	if err != nil {
 		return nil, "", err
 	}
-	var upstreams []render.Upstream
-	for _, given := range []string{examples.QuickstartCluster + "=" + home, examples.QuickstartCluster + "_eu=" + other} {
-		u, err := render.ParseUpstream(given)
-		if err != nil {
-			return nil, "", err
-		}
-		upstreams = append(upstreams, u)
-	}
-	absolute, err := filepath.Abs(wasm)
+	second, err := render.NewUpstream(examples.QuickstartCluster+"_eu", other)
 	if err != nil {
 		return nil, "", err
 	}
 	bootstrap = filepath.Join(dir, "regions.yaml")
-	files, err := render.Files(render.Options{
-		Policy: asJSON, Upstreams: upstreams, Admin: "127.0.0.1:0",
-		Listen: "127.0.0.1:0", EnvoyAdmin: "127.0.0.1:0", Wasm: absolute,
-	}, bootstrap)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, file := range files {
-		if err := file.Replace(); err != nil {
-			return nil, "", err
-		}
-	}
-	return d, bootstrap, nil
+	return d, bootstrap, writeBootstrap(render.Options{
+		Policy: asJSON, Upstreams: []render.Upstream{first, second}, Admin: "127.0.0.1:0",
+	}, wasm, bootstrap)
 }
 
 // triedAgain: one failure, of which the client sees nothing.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-mesh/weir/envoy/examples"
 	"github.com/weir-mesh/weir/policy"
 )
 
@@ -164,7 +165,7 @@ func TestStory(t *testing.T) {
 
 func tell(t *testing.T, fault string) (printed string, err error) {
 	t.Helper()
-	document, _, err := quickstartPolicy()
+	document, _, err := example(examples.QuickstartPolicy, noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,6 @@ type Publication struct {
 	shown    []published
 	next     int   // of shown: who is the next one's turn
 	acted    int64 // the last of an operator's acts that was followed up
-	requests int   // since the last beat
 }
 
 // A look at a cluster costs one to three host calls where nothing changed, and six where something did: 2 to 6 us. So a beat looks

@@ -136,9 +136,9 @@ func localDetails(status int, body []byte) string {
 const longestText = 256
 
 // InPlace is an answer to a HEAD as the whole header map that takes the first answer's place: a local reply would lose the
-// content-length. Set are further headers, each the only one of its name.
-func InPlace(status int, headers, set [][2]string) [][2]string {
-	return append([][2]string{{":status", strconv.Itoa(status)}}, With(headers, set)...)
+// content-length.
+func InPlace(status int, headers [][2]string) [][2]string {
+	return append([][2]string{{":status", strconv.Itoa(status)}}, headers...)
 }
 
 // With is headers with those of set, each of which is the only one of its name.

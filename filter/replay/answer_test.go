@@ -91,7 +91,7 @@ func TestRetryAfterAsItStands(t *testing.T) {
 func TestInPlace(t *testing.T) {
 	headers := each("content-length", "777", "x-weir-source", "other", "set-cookie", "a", "set-cookie", "b")
 	set := each("x-weir-source", "upstream", "age", "0")
-	got := lines(InPlace(404, headers, set))
+	got := lines(InPlace(404, With(headers, set)))
 	if want := ":status: 404 | content-length: 777 | set-cookie: a | set-cookie: b | x-weir-source: upstream | age: 0"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
