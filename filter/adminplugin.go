@@ -43,7 +43,7 @@ func (j journal) Done(cluster, what string) {
 }
 
 // Fault implements admin.Journal.
-func (j journal) Fault(err error) { j.faults.note("admin: " + err.Error()) }
+func (j journal) Fault(err error) { j.faults.say("the admin interface answers 500: " + err.Error()) }
 
 // adminStream is one request to the admin API. It is answered when its headers have come.
 type adminStream struct {
@@ -67,8 +67,10 @@ func (s *adminStream) OnHttpRequestHeaders(_ int, ended bool) (action host.Actio
 	return s.send(s.plugin.desk.Answer(request(headers, ended), admin.Moment{Now: host.Now(), Wall: host.WallNano()}))
 }
 
-// request reads what decides about a request. What stands twice is what its last line says, save Origin: of several
-// none is believed.
+// several is what an Origin or a Sec-Fetch-Site that stands more than once is read as: none is believed, nor is this.
+const several = "null"
+
+// request reads what decides about a request. What else stands twice is what its last line says.
 func request(headers host.Headers, ended bool) *admin.Request {
 	r := &admin.Request{Ended: ended}
 	headers.All(func(name, value string) bool {
@@ -80,12 +82,9 @@ func request(headers host.Headers, ended bool) *admin.Request {
 		case ":authority":
 			r.Host = value
 		case "origin":
-			if r.Origin != "" {
-				value = "null"
-			}
-			r.Origin = value
+			r.Origin = once(r.Origin, value)
 		case "sec-fetch-site":
-			r.FetchSite = value
+			r.FetchSite = once(r.FetchSite, value)
 		case "content-type":
 			r.ContentType = value
 		case "content-length":
@@ -94,6 +93,13 @@ func request(headers host.Headers, ended bool) *admin.Request {
 		return true
 	})
 	return r
+}
+
+func once(before, value string) string {
+	if before != "" {
+		return several
+	}
+	return value
 }
 
 // send answers.

@@ -8,6 +8,7 @@
 //	failover.go   the clusters that others fail over to
 //	observe.go metrics and log lines
 //	tally.go   what is counted for each request, on its way to Envoy's counters
+//	defined.go the metrics that this VM has named
 //	gauges.go  what is published once a second
 //	adminplugin.go  the same module on the admin listener
 //	store.go   Envoy's shared data as a sharedstate.Store
@@ -32,6 +33,7 @@ type vm struct {
 	worker   *flow.Worker
 	recorder replay.Recorder
 	tallies  tallies
+	defined  defined
 	used     map[string]struct{} // clusters that had a plan in any plugin
 }
 

@@ -17,6 +17,7 @@ import (
 
 // faults counts what the filter itself got wrong, whatever the cluster.
 type faults struct {
+	defined   *defined
 	total     host.Counter
 	conflicts host.Counter
 	failed    bool  // a metric could not be defined, and that was said
@@ -27,8 +28,8 @@ type faults struct {
 // quiet is how long no further fault is logged after one, in nanoseconds: what fails for one request fails for all.
 const quiet = 1e9
 
-func newFaults() *faults {
-	f := &faults{}
+func newFaults(d *defined) *faults {
+	f := &faults{defined: d}
 	f.total = f.counter("weir_faults_total")
 	f.conflicts = f.counter("weir_state_conflicts_total")
 	return f
@@ -37,13 +38,13 @@ func newFaults() *faults {
 // counter defines a counter. A metric that can't be defined is said once and then goes without: it is no reason to be
 // in a request's way.
 func (f *faults) counter(name string) host.Counter {
-	c, err := host.DefineCounter(name)
+	c, err := f.defined.counter(name)
 	f.complain(err)
 	return c
 }
 
 func (f *faults) gauge(name string) host.Gauge {
-	g, err := host.DefineGauge(name)
+	g, err := f.defined.gauge(name)
 	f.complain(err)
 	return g
 }
@@ -56,11 +57,13 @@ func (f *faults) complain(err error) {
 }
 
 // note counts a fault, and logs it unless another one was logged within the last second.
-func (f *faults) note(err string) {
+func (f *faults) note(err string) { f.say("the request passes: " + err) }
+
+func (f *faults) say(text string) {
 	f.total.Add(1)
 	if now := host.Now(); f.said == 0 || now-f.said >= quiet {
 		f.said = now
-		host.Error("weir: fault, the request passes: " + err)
+		host.Error("weir: fault, " + text)
 	}
 }
 
@@ -85,7 +88,7 @@ func newRedisObserver(f *faults) flow.RedisObserver {
 		o.leases[lease] = f.counter("weir_leases_total_result_=" + flow.LeaseResult(lease).String() + ";")
 	}
 	var err error
-	o.latency, err = host.DefineHistogram("weir_redis_latency_ms")
+	o.latency, err = f.defined.histogram("weir_redis_latency_ms")
 	f.complain(err)
 	return o
 }

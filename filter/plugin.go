@@ -63,7 +63,7 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 	p.document = document
 	p.plans = map[string]*flow.Plan{}
 	p.strangers = map[string]*flow.Plan{}
-	p.faults = newFaults()
+	p.faults = newFaults(&p.vm.defined)
 	p.failovers = failoverHeaders(document)
 	if err == nil && document.Redis != nil {
 		err = p.joinMesh()

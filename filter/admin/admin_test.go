@@ -65,7 +65,7 @@ type office struct {
 func newOffice(t *testing.T, document string) *office {
 	t.Helper()
 	o := &office{T: t, store: sharedstate.NewMemory(), metrics: numbers{}, now: Moment{Now: 1000 * second, Wall: 1_700_000_000 * second}}
-	o.desk = NewDesk(o.store, nil, []string{"weir.example.com"}, o.metrics, &o.diary)
+	o.desk = NewDesk(o.store, nil, []string{"Weir.example.com."}, o.metrics, &o.diary)
 	o.beat(document)
 	return o
 }
@@ -416,6 +416,20 @@ func TestWhatIsRefused(t *testing.T) {
 		{"GET", "/status", host("127.0.0.1.evil.example"), 403, "anybody's"},
 		{"GET", "/status", host("localhost.evil.example:9902"), 403, "anybody's"},
 		{"GET", "/status", host(""), 403, "anybody's"},
+		{"GET", "/status", host("localhost:"), 200, ""},
+		{"GET", "/status", host("weir_admin-1:80"), 200, ""},
+		{"GET", "/status", host("[fe80::1%25eth0]:80"), 200, ""},
+		{"GET", "/status", host("127.0.0.1:80,evil.example"), 403, "anybody's"}, // two Host headers, as Envoy joins them
+		{"GET", "/status", host("localhost,evil.example:80"), 403, "anybody's"},
+		{"GET", "/status", host("localhost:evil.example"), 403, "anybody's"},
+		{"GET", "/status", host("evil.example:80:1"), 403, "anybody's"},
+		{"GET", "/status", host("evil.example@127.0.0.1"), 403, "anybody's"},
+		{"GET", "/status", host("evil.example/.local"), 403, "anybody's"},
+		{"GET", "/status", host("[evil.example]"), 403, "anybody's"},
+		{"GET", "/status", host("[::1].evil.example"), 403, "anybody's"},
+		{"GET", "/status", host("[::1]evil:80"), 403, "anybody's"},
+		{"GET", "/status", host("[]"), 403, "anybody's"},
+		{"GET", "/status", host("."), 403, "anybody's"},
 		{"GET", "/", host("evil.example.com"), 403, "anybody's"},
 		{"POST", "/reset/aws", func(r *Request) { r.Host, r.Origin = "evil.example.com:9902", "http://evil.example.com:9902" }, 403, "anybody's"},
 	} {

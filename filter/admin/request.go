@@ -85,7 +85,7 @@ func (r *Request) known(hosts []string) bool {
 		}
 	}
 	for _, host := range hosts {
-		if strings.EqualFold(host, name) {
+		if hostname(host) == name {
 			return true
 		}
 	}
@@ -95,19 +95,37 @@ func (r *Request) known(hosts []string) bool {
 // privateNames end names that no public server answers for (RFC 6761, RFC 6762, ICANN's .internal), and Kubernetes' own.
 var privateNames = []string{".localhost", ".local", ".internal", ".svc"}
 
-// hostname is a host without its port and the final dot, in lower case.
+// hostname is a host (RFC 9110, 7.2) without its port and the final dot, in lower case; "" where it is none, such as the two
+// that Envoy joins with a comma.
 func hostname(authority string) string {
-	if i := strings.LastIndexByte(authority, ':'); i >= 0 && !strings.HasSuffix(authority, "]") {
-		authority = authority[:i]
+	if rest, bracketed := strings.CutPrefix(authority, "["); bracketed {
+		address, port, closed := strings.Cut(rest, "]")
+		if !closed || !strings.Contains(address, ":") || (port != "" && !isPort(port)) {
+			return ""
+		}
+		return strings.ToLower("[" + address + "]")
 	}
-	return strings.ToLower(strings.TrimSuffix(authority, "."))
+	name := strings.ToLower(authority)
+	if i := strings.IndexByte(name, ':'); i >= 0 {
+		if !isPort(name[i:]) {
+			return ""
+		}
+		name = name[:i]
+	}
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
+		return ""
+	}
+	return strings.TrimSuffix(name, ".")
 }
+
+// isPort knows :80, and the : that RFC 3986, 3.2.3, allows without a number.
+func isPort(s string) bool { return s[0] == ':' && strings.Trim(s[1:], "0123456789") == "" }
 
 // isAddress knows 127.0.0.1 and [::1]. A browser takes a host whose last part is a number for an address (WHATWG URL, 4.1),
 // so none that looks like one is a name.
 func isAddress(host string) bool {
 	if strings.HasPrefix(host, "[") {
-		return strings.HasSuffix(host, "]")
+		return true
 	}
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	return last != "" && strings.Trim(last, "0123456789") == ""

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/weir-mesh/weir/filter/admin"
+	"github.com/weir-mesh/weir/filter/host/pairs"
+)
+
+// TestWhatStandsTwice: of several marks of a browser none is believed, whatever their order.
+func TestWhatStandsTwice(t *testing.T) {
+	const page, evil = "http://127.0.0.1:9902", "http://evil.example"
+	for _, tc := range []struct {
+		headers [][2]string
+		want    admin.Request
+	}{
+		{[][2]string{{"origin", page}, {"sec-fetch-site", "none"}}, admin.Request{Origin: page, FetchSite: "none"}},
+		{[][2]string{{"origin", evil}, {"origin", page}}, admin.Request{Origin: several}},
+		{[][2]string{{"origin", page}, {"origin", evil}}, admin.Request{Origin: several}},
+		{[][2]string{{"origin", page}, {"origin", page}, {"origin", ""}}, admin.Request{Origin: several}},
+		{[][2]string{{"sec-fetch-site", "cross-site"}, {"sec-fetch-site", "none"}}, admin.Request{FetchSite: several}},
+		{[][2]string{{"sec-fetch-site", "none"}, {"sec-fetch-site", "same-site"}}, admin.Request{FetchSite: several}},
+	} {
+		if got := request(pairs.Pack(tc.headers), false); *got != tc.want {
+			t.Errorf("%q: got %+v, want %+v", tc.headers, *got, tc.want)
+		}
+	}
+}
