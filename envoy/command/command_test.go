@@ -178,6 +178,16 @@ func TestRenderEnvoy(t *testing.T) {
 			[]string{"name: other\n"},
 			[]string{"warning: no policy applies to upstream other"},
 		},
+		"an admin interface for everybody": {
+			append(both[:len(both):len(both)], "--weir-admin", "[::]:9902"), StatusOK,
+			[]string{"port_value: 9902\n"},
+			[]string{"warning: --weir-admin [::]:9902 is open to all"},
+		},
+		"an admin interface for this machine": {
+			append(both[:len(both):len(both)], "--weir-admin", "9902"), StatusOK,
+			[]string{"port_value: 9902\n"},
+			nil,
+		},
 		"an upstream too few": {both[:len(both)-2], StatusFailed, nil, []string{"add --upstream quotes=HOST:PORT"}},
 		"a variable that the filter will not have": {
 			append(both[:4:4], both[6:]...), StatusFailed, nil,

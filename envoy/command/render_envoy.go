@@ -75,6 +75,9 @@ A policy with mistakes is refused. ${NAME} in it is replaced by the filter, when
 			if o.Redis, err = redisUpstream(document, redis); err != nil {
 				return err
 			}
+			if o.AdminIsOpen() {
+				fmt.Fprintf(cmd.ErrOrStderr(), "weir: warning: --weir-admin %s is open to all who reach this machine, and whoever reaches it can reset limits and force breakers; 127.0.0.1 or a network policy keeps it private\n", o.Admin)
+			}
 			o.Policy, o.Document = asJSON, document
 			return writeBootstrap(o, file, output, cmd.OutOrStdout())
 		}),

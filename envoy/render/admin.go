@@ -103,3 +103,10 @@ func (o Options) weirAdminAddress() (*corev3.Address, error) {
 	}
 	return a, nil
 }
+
+// AdminIsOpen says whether Weir's admin interface is to listen on all of the machine's addresses.
+func (o Options) AdminIsOpen() bool {
+	a, err := o.weirAdminAddress()
+	ip := net.ParseIP(a.GetSocketAddress().GetAddress())
+	return err == nil && ip != nil && ip.IsUnspecified()
+}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"time"
 
 	"github.com/weir-mesh/weir/sharedstate"
@@ -89,6 +90,7 @@ func (l *meshLimit) reset(resets uint32, now int64) error {
 	id, err := m.bridge.Call(&request)
 	if err != nil {
 		m.observer.Called(err, 0)
+		l.resetFailed()
 		return nil
 	}
 	if m.resets == nil {
@@ -97,6 +99,16 @@ func (l *meshLimit) reset(resets uint32, now int64) error {
 	m.resets[id] = resetCall{limit: l, commands: commands, sent: now}
 	l.resetting = true
 	return nil
+}
+
+// ErrResetGivenUp is an operator's reset that has reached every proxy, but never Redis, where the limit's state stays.
+var ErrResetGivenUp = errors.New("flow: the reset did not reach Redis, which keeps counting; reset the cluster again once Redis answers")
+
+// resetFailed says so where a try was the last one.
+func (l *meshLimit) resetFailed() {
+	if l.resets == 0 {
+		l.plan.observer.Fault(ErrResetGivenUp)
+	}
 }
 
 // resetCall is a reset that is out.
@@ -112,6 +124,7 @@ func (m *Mesh) forgetResets(now int64) {
 		if now-c.sent > int64(giveUp+4*m.conf.Timeout) {
 			delete(m.resets, id)
 			c.limit.resetting = false
+			c.limit.resetFailed()
 		}
 	}
 }
@@ -132,6 +145,8 @@ func (m *Mesh) resetAnswered(id uint32, status int, body []byte, now int64) (was
 	if err == nil {
 		c.limit.resets = 0
 		m.observer.Forgotten(c.limit.plan.cluster)
+	} else {
+		c.limit.resetFailed()
 	}
 	return true
 }

@@ -3,6 +3,7 @@ package flow_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -283,6 +284,51 @@ func TestMeshResetReachesRedisOnce(t *testing.T) {
 	}
 	if got := fill(a); strings.Count(got, "on") != 0 {
 		t.Errorf("one limit for both: %s", got)
+	}
+}
+
+// TestMeshResetThatNeverReachesRedis is said once, when it is given up: after 30 tries.
+func TestMeshResetThatNeverReachesRedis(t *testing.T) {
+	for name, beaten := range map[string]func(*member){
+		"no call is made":     func(m *member) { m.refuses = errors.New("no such cluster") },
+		"no call is answered": func(m *member) { m.lose() },
+		"no call has an end":  func(m *member) { clear(m.calls) },
+		"no answer is of Redis": func(m *member) {
+			for id := range m.calls {
+				delete(m.calls, id)
+				m.mesh.Answered(id, 200, []byte("<html>"), m.now)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rules := fmt.Sprintf(meshed, 4, "")
+			raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
+			document := decoded(t, raw)
+			m := joinOn(t, nil, rules, "", sharedstate.NewMemory())
+			p := flow.NewPublication(m.worker, []byte(raw), document, m.mesh)
+			p.Add(m.plan, document.For("aws"), &dials{})
+			if _, err := p.Beat(m.now); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.worker.Reset("aws", document.For("aws"), m.now); err != nil {
+				t.Fatal(err)
+			}
+			beaten(m)
+			for beat := range 200 {
+				m.now += int64(flow.BeatEvery)
+				m.mesh.Calls(m.now)
+				if _, err := p.Beat(m.now); err != nil {
+					t.Fatal(err)
+				}
+				beaten(m)
+				if beat < 28 && len(m.seen.events) != 0 {
+					t.Fatalf("beat %d: %v", beat, m.seen.events)
+				}
+			}
+			if want := []string{"fault " + flow.ErrResetGivenUp.Error()}; !slices.Equal(m.seen.events, want) {
+				t.Errorf("got %v, want %v", m.seen.events, want)
+			}
+		})
 	}
 }
 
