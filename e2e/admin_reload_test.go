@@ -16,26 +16,28 @@ func TestAdminOverReload(t *testing.T) {
 	failing := upstream.New(t)
 	failing.Set(upstream.Status(500))
 	strange := "a/b%c <d>"
-	ups := map[string]*upstream.Upstream{"stays": upstream.New(t), "goes": failing, "comes": upstream.New(t)}
+	ups := map[string]*upstream.Upstream{"stays": upstream.New(t), "goes": failing, "learns": failing, "comes": upstream.New(t)}
 	policy := func(middle string) string {
 		return `{clusters: {stays: {rate_limit: {requests: 10, window_size: 3600s}}, "` + strange + `": {circuit_breaker: {}}, ` + middle + `}}`
 	}
-	w := startWatched(t, policy(`goes: {rate_limit: {algorithm: adaptive}, circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}}`), ups, withAdmin)
+	w := startWatched(t, policy(`goes: {rate_limit: {algorithm: adaptive}, circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}}, learns: {rate_limit: {algorithm: adaptive}}`), ups, withAdmin)
 	c := w.console()
 	for range 4 {
 		w.get("stays", "/")
 	}
 	w.get("goes", "/")
+	w.get("learns", "/")
 	c.shows("goes", map[string]any{"circuit_breaker.state": "open"})
 	c.shows(strange, map[string]any{"cluster": strange})
 	w.WaitMetric(`weir_breaker_state{cluster="goes"}`, engine.Exactly(2))
 	w.WaitMetric(`weir_mode{cluster="goes"}`, engine.Exactly(2))
 	w.WaitMetric(`weir_success_ratio{cluster="goes"}`, engine.Exactly(0))
+	w.WaitMetric(`weir_success_ratio{cluster="learns"}`, engine.Exactly(0))
 
 	w.replace(badPolicy, "config_fail")
 	c.shows("goes", map[string]any{"circuit_breaker.state": "open"})
 
-	w.replace(policy(`comes: {bulkhead: {}}`), "config_reload")
+	w.replace(policy(`comes: {bulkhead: {}}, learns: {rate_limit: {requests: 10}}`), "config_reload")
 	eventually(t, func() error {
 		s := c.status()
 		if s.at("clusters.goes") != "absent" || s.at("clusters.comes.bulkhead.max_concurrent") != 100.0 {
@@ -52,7 +54,8 @@ func TestAdminOverReload(t *testing.T) {
 	c.shows("stays", map[string]any{"rate_limit.remaining": 6.0, "requests.allowed": 4.0})
 	w.WaitMetric(`weir_mode{cluster="goes"}`, engine.Exactly(0))
 	w.WaitMetric(`weir_success_ratio{cluster="goes"}`, engine.Exactly(10000))
-	w.WaitMetric(`weir_breaker_state{cluster="goes"}`, engine.Exactly(0)) // or an alert on it would never end
+	w.WaitMetric(`weir_success_ratio{cluster="learns"}`, engine.Exactly(10000)) // which it learns no more
+	w.WaitMetric(`weir_breaker_state{cluster="goes"}`, engine.Exactly(0))       // or an alert on it would never end
 
 	// It comes back as it was, for its record outlives the policy.
 	w.replace(policy(`goes: {mode: shadow, circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}}`), "config_reload")

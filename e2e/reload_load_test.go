@@ -140,14 +140,7 @@ func address(t *testing.T) string { return fmt.Sprintf("127.0.0.1:%d", engine.Fr
 func listenersOf(t *testing.T, o render.Options) []byte {
 	t.Helper()
 	response, err := render.LDS(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := render.YAML(response)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
+	return asFile(t, response, err)
 }
 
 // pass lets the load go on for a time.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
@@ -48,6 +50,12 @@ func (w *watched) content(t *testing.T, policy string) []byte {
 	o := options(t, policy, w.upstreams)
 	o.ECDS = w.file
 	response, err := render.ECDS(o)
+	return asFile(t, response, err)
+}
+
+// asFile is what a renderer returned, as Envoy reads it from a file.
+func asFile(t *testing.T, response proto.Message, err error) []byte {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,9 @@ func newGauges(cluster string, rules *policy.Policy, f *faults) flow.Gauges {
 		noHost:  f.gauge(metric.Of("weir_no_healthy_host", cluster)),
 	}
 	modeGauge(cluster, rules.Mode, f)
+	if rules.RateLimit == nil || rules.RateLimit.Algorithm != policy.Adaptive { // or learned a success ratio
+		f.unlearn(cluster)
+	}
 	if rules.CircuitBreaker == nil { // a policy before this one may have had one, which stood open
 		g.Breaker(breaker.Closed)
 	}
@@ -161,6 +164,14 @@ func (p *plugin) retire(e *directory.Entry) {
 	}
 	if l := e.Policy.RateLimit; l != nil && l.Algorithm == policy.Adaptive {
 		gauge := p.faults.gauge(metric.Of("weir_success_ratio", e.Cluster))
+		gauge.Set(allSucceed)
+	}
+}
+
+// unlearn makes the success ratio that this VM showed of a cluster, whose limit is not adaptive any more, say that all is well.
+// Envoy can't take a gauge away.
+func (f *faults) unlearn(cluster string) {
+	if gauge, shown := f.defined.gauges[metric.Of("weir_success_ratio", cluster)]; shown {
 		gauge.Set(allSucceed)
 	}
 }

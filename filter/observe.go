@@ -120,6 +120,11 @@ func (o *redisObserver) Forgotten(cluster string) {
 	host.Info("weir: " + cluster + ": reset, carried on to Redis")
 }
 
+// NotForgotten implements flow.RedisObserver.
+func (o *redisObserver) NotForgotten(cluster string) {
+	host.Warn("weir: " + cluster + ": the reset did not reach Redis, which keeps counting; reset it again once Redis answers")
+}
+
 // observer is one cluster's metrics and log lines. A metric's labels stand in its name, and the bootstrap's stats_tags
 // take them out again: weir_requests_total_cluster_=aws;_decision_=allowed;
 type observer struct {

@@ -38,6 +38,8 @@ type RedisObserver interface {
 	Leased(l LeaseResult)
 	// Forgotten tells that Redis has forgotten a cluster's limit, which an operator has reset.
 	Forgotten(cluster string)
+	// NotForgotten tells that it has not, and that nobody tries any more.
+	NotForgotten(cluster string)
 }
 
 // LeaseResult is what a call to Redis brought for one limit.

@@ -62,6 +62,7 @@ func (m *member) Called(err error, _ time.Duration) {
 }
 func (m *member) Leased(l flow.LeaseResult) { m.results[l.String()]++ }
 func (m *member) Forgotten(string)          { m.results["forgotten"]++ }
+func (m *member) NotForgotten(string)       { m.results["not forgotten"]++ }
 
 // answer runs the calls that are out, in the dialect of Upstash.
 func (m *member) answer() {

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"errors"
 	"time"
 
 	"github.com/weir-mesh/weir/sharedstate"
@@ -101,13 +100,10 @@ func (l *meshLimit) reset(resets uint32, now int64) error {
 	return nil
 }
 
-// ErrResetGivenUp is an operator's reset that has reached every proxy, but never Redis, where the limit's state stays.
-var ErrResetGivenUp = errors.New("flow: the reset did not reach Redis, which keeps counting; reset the cluster again once Redis answers")
-
-// resetFailed says so where a try was the last one.
+// resetFailed tells where a try was the last one.
 func (l *meshLimit) resetFailed() {
 	if l.resets == 0 {
-		l.plan.observer.Fault(ErrResetGivenUp)
+		l.mesh.observer.NotForgotten(l.plan.cluster)
 	}
 }
 
