@@ -30,9 +30,9 @@ type journal struct{ faults *faults }
 
 // Transition implements admin.Journal, as observer does for what requests come to.
 func (j journal) Transition(cluster string, from, to breaker.Status) {
-	counter := j.faults.counter(metric.Of("weir_breaker_transitions_total", cluster, [2]string{"to", to.String()}))
+	counter := j.faults.counter(metric.BreakerTransitionsTotal.With(cluster, to.String()))
 	counter.Add(1)
-	gauge := j.faults.gauge(metric.Of("weir_breaker_state", cluster))
+	gauge := j.faults.gauge(metric.BreakerState.With(cluster))
 	gauge.Set(uint64(to))
 	host.Info("weir: " + cluster + ": circuit breaker " + from.String() + " -> " + to.String() + " (" + breaker.Operator.String() + ")")
 }

@@ -33,15 +33,15 @@ const (
 
 // modeGauge shows whether what a cluster's other metrics tell is done or only decided.
 func modeGauge(cluster string, mode policy.Mode, f *faults) {
-	gauge := f.gauge(metric.Of("weir_mode", cluster))
+	gauge := f.gauge(metric.Mode.With(cluster))
 	gauge.Set([...]uint64{policy.ModeEnforce: showsEnforce, policy.ModeShadow: showsShadow, policy.ModeOff: showsOff}[mode])
 }
 
 // newGauges finds those of a cluster that its policy has something to show in.
 func newGauges(cluster string, rules *policy.Policy, f *faults) flow.Gauges {
 	g := &gauges{
-		breaker: f.gauge(metric.Of("weir_breaker_state", cluster)),
-		noHost:  f.gauge(metric.Of("weir_no_healthy_host", cluster)),
+		breaker: f.gauge(metric.BreakerState.With(cluster)),
+		noHost:  f.gauge(metric.NoHealthyHost.With(cluster)),
 	}
 	modeGauge(cluster, rules.Mode, f)
 	if rules.RateLimit == nil || rules.RateLimit.Algorithm != policy.Adaptive { // or learned a success ratio
@@ -51,12 +51,12 @@ func newGauges(cluster string, rules *policy.Policy, f *faults) flow.Gauges {
 		g.Breaker(breaker.Closed)
 	}
 	if rules.Bulkhead != nil {
-		g.inFlight = f.gauge(metric.Of("weir_in_flight", cluster))
+		g.inFlight = f.gauge(metric.InFlight.With(cluster))
 	}
 	if l := rules.RateLimit; l != nil {
-		g.limit = f.gauge(metric.Of("weir_rate_limit_current", cluster))
+		g.limit = f.gauge(metric.RateLimitCurrent.With(cluster))
 		if l.Algorithm == policy.Adaptive {
-			g.makeSuccess = func() host.Gauge { return f.gauge(metric.Of("weir_success_ratio", cluster)) }
+			g.makeSuccess = func() host.Gauge { return f.gauge(metric.SuccessRatio.With(cluster)) }
 		}
 	}
 	return g
@@ -151,19 +151,19 @@ func (p *plugin) beatOnce(now int64) error {
 // retire makes the gauges of a cluster that no policy has any more say so, or an alert on one would never end.
 func (p *plugin) retire(e *directory.Entry) {
 	modeGauge(e.Cluster, policy.ModeOff, p.faults)
-	names := []string{"weir_no_healthy_host"}
+	shown := []*metric.Metric{&metric.NoHealthyHost}
 	if e.Policy.CircuitBreaker != nil {
-		names = append(names, "weir_breaker_state")
+		shown = append(shown, &metric.BreakerState)
 	}
 	if e.Policy.Bulkhead != nil {
-		names = append(names, "weir_in_flight")
+		shown = append(shown, &metric.InFlight)
 	}
-	for _, name := range names {
-		gauge := p.faults.gauge(metric.Of(name, e.Cluster))
+	for _, m := range shown {
+		gauge := p.faults.gauge(m.With(e.Cluster))
 		gauge.Set(0)
 	}
 	if l := e.Policy.RateLimit; l != nil && l.Algorithm == policy.Adaptive {
-		gauge := p.faults.gauge(metric.Of("weir_success_ratio", e.Cluster))
+		gauge := p.faults.gauge(metric.SuccessRatio.With(e.Cluster))
 		gauge.Set(allSucceed)
 	}
 }
@@ -171,7 +171,7 @@ func (p *plugin) retire(e *directory.Entry) {
 // unlearn makes the success ratio that this VM showed of a cluster, whose limit is not adaptive any more, say that all is well.
 // Envoy can't take a gauge away.
 func (f *faults) unlearn(cluster string) {
-	if gauge, shown := f.defined.gauges[metric.Of("weir_success_ratio", cluster)]; shown {
+	if gauge, shown := f.defined.gauges[metric.SuccessRatio.With(cluster)]; shown {
 		gauge.Set(allSucceed)
 	}
 }

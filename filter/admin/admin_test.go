@@ -39,9 +39,7 @@ func (m numbers) at(name string) *number {
 	return m[name]
 }
 
-func (m numbers) set(n uint64, name, cluster string, labels ...[2]string) {
-	m.at(metric.Of(name, cluster, labels...)).n = n
-}
+func (m numbers) set(n uint64, name string) { m.at(name).n = n }
 
 // diary is a journal.
 type diary struct{ lines []string }
@@ -152,10 +150,10 @@ func TestStatusOfAFreshCluster(t *testing.T) {
 func TestStatusAndReset(t *testing.T) {
 	o := newOffice(t, everything)
 	decision := func(n uint64, name string) {
-		o.metrics.set(n, "weir_requests_total", "aws", [2]string{"decision", name})
+		o.metrics.set(n, metric.RequestsTotal.With("aws", name))
 	}
 	source := func(n uint64, name string) {
-		o.metrics.set(n, "weir_responses_total", "aws", [2]string{"source", name})
+		o.metrics.set(n, metric.ResponsesTotal.With("aws", name))
 	}
 	count := func(n uint64) {
 		decision(n+1, "allowed")
@@ -168,12 +166,12 @@ func TestStatusAndReset(t *testing.T) {
 		source(n+8, "default")
 		source(n+9, "degraded")
 		source(n+10, "error")
-		o.metrics.set(n+11, "weir_retries_total", "aws")
-		o.metrics.set(n+12, "weir_retries_exhausted_total", "aws")
-		o.metrics.set(n+13, "weir_failovers_total", "aws", [2]string{"to", "b"})
-		o.metrics.set(0, "weir_failovers_total", "aws", [2]string{"to", "c"})
+		o.metrics.set(n+11, metric.RetriesTotal.With("aws"))
+		o.metrics.set(n+12, metric.RetriesExhaustedTotal.With("aws"))
+		o.metrics.set(n+13, metric.FailoversTotal.With("aws", "b"))
+		o.metrics.set(0, metric.FailoversTotal.With("aws", "c"))
 	}
-	o.metrics.set(1, "weir_no_healthy_host", "aws")
+	o.metrics.set(1, metric.NoHealthyHost.With("aws"))
 	c := breaker.Config{FailureThreshold: 3, Recovery: 30e9, MaxRecovery: 30e9}
 	o.record("aws", func(r *sharedstate.Record) {
 		for range 3 {
@@ -240,17 +238,17 @@ func TestResetInShadow(t *testing.T) {
 		}
 		return got.Requests.Allowed
 	}
-	o.metrics.set(100, "weir_requests_total", "aws", [2]string{"decision", "shadow_allowed"})
+	o.metrics.set(100, metric.RequestsTotal.With("aws", "shadow_allowed"))
 	if n := allowed(); n != 100 {
 		t.Errorf("in shadow: %d", n)
 	}
 	o.ask("POST", "/reset/aws")
-	o.metrics.set(101, "weir_requests_total", "aws", [2]string{"decision", "shadow_allowed"})
+	o.metrics.set(101, metric.RequestsTotal.With("aws", "shadow_allowed"))
 	if n := allowed(); n != 1 {
 		t.Errorf("in shadow, since the reset: %d", n)
 	}
 	o.beat(document("enforce"))
-	o.metrics.set(150, "weir_requests_total", "aws", [2]string{"decision", "allowed"})
+	o.metrics.set(150, metric.RequestsTotal.With("aws", "allowed"))
 	if n := allowed(); n != 150 {
 		t.Errorf("in earnest: %d", n)
 	}
@@ -347,7 +345,7 @@ func TestMetricsAreNamedOnce(t *testing.T) {
 func TestRedisState(t *testing.T) {
 	o := newOffice(t, `{"clusters": {"aws": {"rate_limit": {"scope": "mesh", "requests": 100}}}, "redis": {"token": "s3cret"}}`)
 	result := func(n uint64, name string) {
-		o.metrics.at(metric.Name("weir_redis_calls_total", [2]string{"result", name})).n = n
+		o.metrics.at(metric.RedisCallsTotal.With(name)).n = n
 	}
 	result(7, "ok")
 	result(2, "unavailable")

@@ -40,24 +40,24 @@ type counters struct {
 
 func newCounters(m Metrics, e *directory.Entry) *counters {
 	cluster, p := e.Cluster, &e.Policy
-	c := &counters{mode: p.Mode, noHost: m.Gauge(metric.Of("weir_no_healthy_host", cluster))}
+	c := &counters{mode: p.Mode, noHost: m.Gauge(metric.NoHealthyHost.With(cluster))}
 	prefix := ""
 	if p.Mode == policy.ModeShadow {
 		prefix = flow.ShadowPrefix
 	}
 	for reason := fallback.None; reason <= fallback.BulkheadFull; reason++ {
-		c.add(countDecision+int(reason), m.Counter(metric.Of("weir_requests_total", cluster, [2]string{"decision", prefix + reason.String()})))
+		c.add(countDecision+int(reason), m.Counter(metric.RequestsTotal.With(cluster, prefix + reason.String())))
 	}
 	for source := fallback.FromUpstream; source <= fallback.FromDegraded; source++ {
-		c.add(countSource+int(source), m.Counter(metric.Of("weir_responses_total", cluster, [2]string{"source", source.String()})))
+		c.add(countSource+int(source), m.Counter(metric.ResponsesTotal.With(cluster, source.String())))
 	}
 	if p.Retry != nil {
-		c.add(countRetries, m.Counter(metric.Of("weir_retries_total", cluster)))
-		c.add(countSpent, m.Counter(metric.Of("weir_retries_exhausted_total", cluster)))
+		c.add(countRetries, m.Counter(metric.RetriesTotal.With(cluster)))
+		c.add(countSpent, m.Counter(metric.RetriesExhaustedTotal.With(cluster)))
 	}
 	if f := p.Failover; f != nil {
 		for _, to := range f.To {
-			c.add(countMoved, m.Counter(metric.Of("weir_failovers_total", cluster, [2]string{"to", to})))
+			c.add(countMoved, m.Counter(metric.FailoversTotal.With(cluster, to)))
 		}
 	}
 	return c

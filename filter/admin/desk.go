@@ -46,9 +46,9 @@ type cluster struct {
 // NewDesk is a desk in a worker. Hosts are names under which it may be asked for, beside those that are safe.
 func NewDesk(store sharedstate.Store, worker *flow.Worker, hosts []string, metrics Metrics, journal Journal) *Desk {
 	d := &Desk{store: store, worker: worker, hosts: hosts, metrics: metrics, journal: journal, clusters: map[string]*cluster{}}
-	d.calls = append(d.calls, metrics.Counter(metric.Name("weir_redis_calls_total", [2]string{"result", "ok"})))
+	d.calls = append(d.calls, metrics.Counter(metric.RedisCallsTotal.With("ok")))
 	for kind := redis.Malformed; kind <= redis.Refused; kind++ {
-		d.calls = append(d.calls, metrics.Counter(metric.Name("weir_redis_calls_total", [2]string{"result", strings.ReplaceAll(kind.String(), " ", "_")})))
+		d.calls = append(d.calls, metrics.Counter(metric.RedisCallsTotal.With(strings.ReplaceAll(kind.String(), " ", "_"))))
 	}
 	return d
 }

@@ -1,0 +1,69 @@
+// Package metric is the table of Weir's metrics: their names and labels, written once for the filter that counts, the
+// admin API that reads, and the bootstrap's stats_tags that turn names into labels.
+//
+//	RequestsTotal.With("aws", "allowed")    weir_requests_total_cluster_=aws;_decision_=allowed;
+//	in /stats/prometheus                    weir_requests_total{cluster="aws",decision="allowed"}
+//
+// A Wasm metric has no labels of its own, so the labels are part of the name that Envoy keeps.
+package metric
+
+import "strings"
+
+// Metric is one metric: its name and the names of its labels.
+type Metric struct {
+	Name   string
+	labels []string
+}
+
+// The counters.
+var (
+	RequestsTotal           = Metric{"weir_requests_total", []string{"cluster", "decision"}}
+	ResponsesTotal          = Metric{"weir_responses_total", []string{"cluster", "source"}}
+	BreakerTransitionsTotal = Metric{"weir_breaker_transitions_total", []string{"cluster", "to"}}
+	RetriesTotal            = Metric{"weir_retries_total", []string{"cluster"}}
+	RetriesExhaustedTotal   = Metric{"weir_retries_exhausted_total", []string{"cluster"}}
+	FailoversTotal          = Metric{"weir_failovers_total", []string{"cluster", "to"}}
+	RedisCallsTotal         = Metric{"weir_redis_calls_total", []string{"result"}}
+	LeasesTotal             = Metric{"weir_leases_total", []string{"result"}}
+	StateConflictsTotal     = Metric{"weir_state_conflicts_total", nil}
+	FaultsTotal             = Metric{"weir_faults_total", nil}
+)
+
+// The gauges. Envoy's gauges are whole numbers: weir_success_ratio counts ten-thousandths.
+var (
+	BuildInfo        = Metric{"weir_build_info", []string{"version"}}
+	Mode             = Metric{"weir_mode", []string{"cluster"}}
+	BreakerState     = Metric{"weir_breaker_state", []string{"cluster"}}
+	InFlight         = Metric{"weir_in_flight", []string{"cluster"}}
+	RateLimitCurrent = Metric{"weir_rate_limit_current", []string{"cluster"}}
+	SuccessRatio     = Metric{"weir_success_ratio", []string{"cluster"}}
+	NoHealthyHost    = Metric{"weir_no_healthy_host", []string{"cluster"}}
+)
+
+// The histograms.
+var (
+	RedisLatency = Metric{"weir_redis_latency_ms", nil}
+)
+
+// Labels are the names of all labels in the table, each once. The bootstrap needs a stats_tags rule for each.
+var Labels = [...]string{"cluster", "decision", "source", "to", "result", "version"}
+
+// With names the series that has these label values, one for each label in the table's order. A `;` ends a label's
+// value in the name, so it is replaced by `_` in the values. Values beyond the labels are dropped, and labels beyond
+// the values are left out.
+func (m *Metric) With(values ...string) string {
+	size := len(m.Name)
+	for i, value := range values[:min(len(values), len(m.labels))] {
+		size += len(m.labels[i]) + len(value) + 4
+	}
+	b := make([]byte, 0, size)
+	b = append(b, m.Name...)
+	for i, value := range values[:min(len(values), len(m.labels))] {
+		b = append(b, '_')
+		b = append(b, m.labels[i]...)
+		b = append(b, "_="...)
+		b = append(b, strings.ReplaceAll(value, ";", "_")...)
+		b = append(b, ';')
+	}
+	return string(b)
+}

@@ -1,0 +1,93 @@
+package sharedstate
+
+// A set of keys has up to 32 ways, fewer where a state is large, so that a set stays below some 8 KB: a set is copied for
+// each request of a limit by key. A key overflows when its set is full. With 32 ways that happens to 1 set in 10,000
+// while half of the table is in use, and to 1 in 10 at four fifths (Poisson).
+const (
+	maxWays     = 32
+	maxSetBytes = 8 << 10
+)
+
+// KeyTable keeps one state for each key of a cluster, as a set-associative table (as in a CPU's cache): a key belongs to
+// one set, by its fingerprint, and a set is one record in the store. Keys that find their set full share one more state,
+// the overflow.
+//
+//	fingerprint ── Lo mod sets ──► set 3: │ key a │ key b │ free │ … │ 32 ways
+//	                                       full: the overflow state, shared by all keys that find no way
+//
+// One goroutine uses a KeyTable at a time.
+type KeyTable struct {
+	cluster string
+	sets    uint32
+	names   []string // keys of the sets' records, made when first needed
+
+	set, overflow         *KeySet
+	setCell, overflowCell *Cell
+}
+
+// Slot is where a key's state was found, for a later Find.
+type Slot struct {
+	Key      Fingerprint
+	Overflow bool // in the state that overflowing keys share
+}
+
+// NewKeyTable is the table of a cluster with room for at least maxKeys keys, whose states have size bytes each. The room
+// is a multiple of the ways of a set.
+func NewKeyTable(store Store, cluster string, maxKeys, size int) *KeyTable {
+	ways := max(min(maxWays, maxKeys, maxSetBytes/size), 1)
+	t := &KeyTable{
+		cluster:  cluster,
+		sets:     uint32((maxKeys + ways - 1) / ways),
+		set:      NewKeySet(ways, size),
+		overflow: NewKeySet(1, size),
+	}
+	t.names = make([]string, t.sets)
+	t.setCell = NewCell(store, "", t.set)
+	t.overflowCell = NewCell(store, LimitKey(cluster, OverflowSet), t.overflow)
+	return t
+}
+
+// Update changes the state of a key, which gets a way of its set if it has none: a free one, or one whose state idle says
+// may be given away. Fresh tells change that the state is not the key's yet. Change reports whether the state is to be
+// stored, and may run several times, as Cell.Update says.
+func (t *KeyTable) Update(key Fingerprint, idle func(state []byte) bool, change func(state []byte, fresh bool) (store bool)) (at Slot, conflicts int, err error) {
+	at.Key = key
+	t.use(t.setOf(key))
+	conflicts, err = t.setCell.Update(func() bool {
+		at.Overflow = false
+		way, had := t.set.Find(key, idle)
+		if way == nil {
+			at.Overflow = true
+			return false
+		}
+		way.Key = key
+		return change(way.State, !had)
+	})
+	if err != nil || !at.Overflow {
+		return at, conflicts, err
+	}
+	more, err := t.overflowCell.Update(func() bool { return change(t.overflow.Ways[0].State, false) })
+	return at, conflicts + more, err
+}
+
+// Change changes a state that Update found, where it still is the key's.
+func (t *KeyTable) Change(at Slot, change func(state []byte) (store bool)) (conflicts int, err error) {
+	if at.Overflow {
+		return t.overflowCell.Update(func() bool { return change(t.overflow.Ways[0].State) })
+	}
+	t.use(t.setOf(at.Key))
+	return t.setCell.Update(func() bool {
+		way, had := t.set.Find(at.Key, func([]byte) bool { return false })
+		return had && change(way.State)
+	})
+}
+
+func (t *KeyTable) setOf(key Fingerprint) uint32 { return uint32(key.Lo % uint64(t.sets)) }
+
+// use makes setCell the cell of one set.
+func (t *KeyTable) use(set uint32) {
+	if t.names[set] == "" {
+		t.names[set] = LimitKey(t.cluster, set)
+	}
+	t.setCell.Move(t.names[set])
+}
