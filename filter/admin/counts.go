@@ -46,7 +46,7 @@ func newCounters(m Metrics, e *directory.Entry) *counters {
 		prefix = flow.ShadowPrefix
 	}
 	for reason := fallback.None; reason <= fallback.BulkheadFull; reason++ {
-		c.add(countDecision+int(reason), m.Counter(metric.RequestsTotal.With(cluster, prefix + reason.String())))
+		c.add(countDecision+int(reason), m.Counter(metric.RequestsTotal.With(cluster, prefix+reason.String())))
 	}
 	for source := fallback.FromUpstream; source <= fallback.FromDegraded; source++ {
 		c.add(countSource+int(source), m.Counter(metric.ResponsesTotal.With(cluster, source.String())))
