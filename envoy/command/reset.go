@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/weir-mesh/weir/envoy/status"
+	"github.com/weir-mesh/weir/envoy/internal/status"
 )
 
 func newReset() *cobra.Command {

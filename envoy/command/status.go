@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/weir-mesh/weir/envoy/status"
+	"github.com/weir-mesh/weir/envoy/internal/status"
 )
 
 // shortestWatch keeps --watch from being a load test.

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/weir-mesh/weir/envoy/status"
+	"github.com/weir-mesh/weir/envoy/internal/status"
 )
 
 const awsStatus = `{"mode":"enforce","circuit_breaker":{"state":"half_open","forced":"auto","success_count":1,"success_threshold":3,"opens_total":1},` +

@@ -5,7 +5,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/weir-mesh/weir/envoy/status"
+	"github.com/weir-mesh/weir/envoy/internal/status"
 )
 
 // text is one answer as it is printed.
