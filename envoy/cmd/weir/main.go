@@ -7,7 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/weir-mesh/weir/envoy/command"
+	"github.com/weir-mesh/weir/envoy/internal/command"
 )
 
 func main() {

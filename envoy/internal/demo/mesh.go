@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/weir-mesh/weir/envoy/bridge"
 	"github.com/weir-mesh/weir/envoy/examples"
+	"github.com/weir-mesh/weir/envoy/internal/bridge"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/envoy/run"
 	"github.com/weir-mesh/weir/policy"

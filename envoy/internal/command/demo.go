@@ -5,7 +5,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/weir-mesh/weir/envoy/demo"
+	"github.com/weir-mesh/weir/envoy/internal/demo"
 	"github.com/weir-mesh/weir/envoy/render"
 )
 

@@ -5,7 +5,7 @@ import (
 
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
-	"github.com/weir-mesh/weir/envoy/bridge"
+	"github.com/weir-mesh/weir/envoy/internal/bridge"
 )
 
 // The bridge's secrets may come from the environment, which other users of the machine do not see, as they do a command line.
