@@ -12,44 +12,43 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Bounds that are no options, since nobody gains by another value.
+// Bounds of the HTTP server that need no option.
 const (
-	headTimeout = 5 * time.Second  // a request's head must be there by then
-	bodyTimeout = 10 * time.Second // and its body
-	sendTimeout = 30 * time.Second // an answer must be taken by then
-	// Envoy closes a connection that was idle for an hour. Were the bridge to close it first, it might do so just when Envoy
-	// sends the next request by it.
+	headTimeout = 5 * time.Second  // to receive a request's head
+	bodyTimeout = 10 * time.Second // to receive its body
+	sendTimeout = 30 * time.Second // to send the answer
+	// Envoy closes a connection that was idle for an hour. The bridge must not close it first: it might do so just when
+	// Envoy sends the next request over it.
 	idleTimeout = 2 * time.Hour
 	maxHead     = 16 << 10
-	maxStreams  = 1000 // of one HTTP/2 connection; Go's own default, 250, is less than the requests under way may be
+	maxStreams  = 1000 // of one HTTP/2 connection; Go's default, 250, is less than DefaultMaxRequests
 )
 
 // Bridge is a running bridge.
 type Bridge struct {
 	settings settings
 	client   redis.UniversalClient
-	embedded *embedded // nil: Redis is elsewhere
-	where    string    // Redis, for people
+	embedded *embedded // nil with a Redis outside this process
 
 	server   *http.Server
 	listener net.Listener
-	failed   chan error // why the server ended on its own
+	failed   chan error // why the server ended without Stop
 
-	slots    chan struct{} // one in it for each request under way
-	draining atomic.Bool
-	health   health
-	counts   counts
-	journal  journal
+	slots        chan struct{} // holds one element for each request in flight
+	draining     atomic.Bool
+	health       health
+	counts       counts
+	availability availability
 }
 
-// Run runs a bridge until ctx ends, and then stops it. An error of Options is one of Check's.
+// Run runs a bridge until ctx ends, and then stops it. Mistakes in o are errors as Check returns them.
 func Run(ctx context.Context, o Options) error {
 	b, err := Start(o)
 	if err != nil {
 		return err
 	}
 	if err := b.ping(); err == nil {
-		b.journal.line("Redis %s answers", b.where)
+		b.settings.Log.Info("Redis answers", "redis", b.settings.target.where)
 	}
 	select {
 	case <-ctx.Done():
@@ -58,18 +57,16 @@ func Run(ctx context.Context, o Options) error {
 	return errors.Join(err, b.Stop())
 }
 
-// Start starts a bridge. It listens when Start returns; Redis need not be there yet.
+// Start starts a bridge. It listens when Start returns; Redis may come later.
 func Start(o Options) (*Bridge, error) {
-	s, err := o.settle()
+	s, err := o.resolve()
 	if err != nil {
 		return nil, err
 	}
 	b := &Bridge{
 		settings: s,
-		where:    s.target.where,
 		failed:   make(chan error, 1),
 		slots:    make(chan struct{}, s.MaxRequests),
-		journal:  journal{out: s.Log},
 	}
 	if b.listener, err = net.Listen("tcp", s.Listen); err != nil {
 		return nil, err
@@ -78,18 +75,18 @@ func Start(o Options) (*Bridge, error) {
 		if b.embedded, err = startEmbedded(); err != nil {
 			return nil, errors.Join(fmt.Errorf("embedded Redis: %w", err), b.listener.Close())
 		}
-		s.target = b.embedded.target
-		b.where = s.target.where
+		b.settings.target = b.embedded.target
 	}
-	if b.client, err = s.target.connect(tuning{s.Timeout, s.Connections}); err != nil {
+	b.availability = availability{log: s.Log, redis: b.settings.target.where}
+	if b.client, err = b.settings.target.connect(tuning{s.Timeout, s.Connections}); err != nil {
 		return nil, errors.Join(err, b.listener.Close(), b.closeRedis())
 	}
 	b.serve()
 	return b, nil
 }
 
-// serve answers by HTTP/1.1 and, to a client that begins with HTTP/2's preface, by HTTP/2 without TLS ("h2c"): Envoy can be
-// told to speak either.
+// serve speaks HTTP/1.1 and, to a client that begins with HTTP/2's preface, HTTP/2 without TLS (h2c): an Envoy cluster can
+// be configured for either.
 func (b *Bridge) serve() {
 	b.server = &http.Server{
 		Handler:           b,
@@ -100,16 +97,12 @@ func (b *Bridge) serve() {
 		WriteTimeout:      sendTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHead,
-		ErrorLog:          nil,
 	}
 	b.server.Protocols.SetHTTP1(true)
 	b.server.Protocols.SetUnencryptedHTTP2(true)
 
-	access := "with a token"
-	if b.settings.Token == "" {
-		access = "without a token"
-	}
-	b.journal.line("listens on http://%s %s; Redis: %s; lets through %s", b.Addr(), access, b.where, b.settings.commands)
+	b.settings.Log.Info("bridge listens", "url", "http://"+b.Addr(), "token_required", b.settings.Token != "",
+		"redis", b.settings.target.where, "commands", b.settings.commands.String())
 	go func() {
 		if err := b.server.Serve(b.listener); !errors.Is(err, http.ErrServerClosed) {
 			b.failed <- err
@@ -120,22 +113,22 @@ func (b *Bridge) serve() {
 // Addr is the HOST:PORT that the bridge listens on.
 func (b *Bridge) Addr() string { return b.listener.Addr().String() }
 
-// Stop says 503 to /health for Options.Drain while all else goes on, then takes no more requests and waits up to
-// Options.Grace for those under way. The error tells of requests that were cut off.
+// Stop answers /health with 503 for Options.Drain and serves everything else, then accepts no more requests and waits up to
+// Options.Grace for those in flight. The error counts the requests that were cut off.
 func (b *Bridge) Stop() error {
 	if !b.draining.CompareAndSwap(false, true) {
 		return nil
 	}
-	b.journal.line("stops: %d requests under way", len(b.slots))
+	b.settings.Log.Info("bridge stops", "requests_in_flight", len(b.slots))
 	time.Sleep(b.settings.Drain)
 	ctx, cancel := context.WithTimeout(context.Background(), b.settings.Grace)
 	defer cancel()
 	err := b.server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = errors.Join(fmt.Errorf("%d requests were still under way after %v", len(b.slots), b.settings.Grace), b.server.Close())
+		err = errors.Join(fmt.Errorf("%d requests were still in flight after %v and were cut off", len(b.slots), b.settings.Grace), b.server.Close())
 	}
 	err = errors.Join(err, b.closeRedis())
-	b.journal.line("stopped")
+	b.settings.Log.Info("bridge stopped")
 	return err
 }
 

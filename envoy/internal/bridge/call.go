@@ -8,35 +8,36 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// once is a command that go-redis is not to send again on its own. Connection lost, no reply: it may have run. A second
-// lease would be tokens nobody uses, and a second give-back tokens too many.
+// once is a command that go-redis must not send a second time. A command whose connection was lost before the reply may
+// have run: a second lease would waste its tokens, and a second return of tokens would admit too many requests.
 type once struct{ *redis.Cmd }
 
-// NoRetry is asked by go-redis before each further try.
+// NoRetry is called by go-redis before it would retry.
 func (once) NoRetry() bool { return true }
 
 func newCall(ctx context.Context, arguments []any) once {
 	return once{redis.NewCmd(ctx, arguments...)}
 }
 
-// attempts bounds how often READONLY is tried: once for the connection that had it, which go-redis then closes, and twice
-// for others of the same pool.
-const attempts = 3
+// maxAttempts bounds the attempts of a command that Redis refuses with READONLY: one on the connection that got it, which
+// go-redis then closes, and two on others of the same pool.
+const maxAttempts = 3
 
-// run sends one command and waits for its reply. The error is nil where Redis answered, be it with an error.
+// run sends one command and waits for its reply. An error that Redis answered with is a reply; err says that Redis sent
+// none.
 func run(ctx context.Context, client redis.UniversalClient, arguments []any) (reply any, err error) {
 	for attempt := 1; ; attempt++ {
 		call := newCall(ctx, arguments)
-		_ = client.Process(ctx, call) // it stands in the call too
+		_ = client.Process(ctx, call) // the call holds the error too
 		reply, err := answer(call)
-		if attempt == attempts || !readOnly(reply) {
+		if attempt == maxAttempts || !readOnly(reply) {
 			return reply, err
 		}
 	}
 }
 
-// runAll sends commands together. Each has a reply of its own; the error is that of the first which has none. Then what
-// the others came to is of no use to a caller that cannot tell which of them ran.
+// runAll sends commands together and returns a reply for each. The error is that of the first command without a reply; the
+// replies of the others are dropped, since the caller could not tell which of the commands ran.
 func runAll(ctx context.Context, client redis.UniversalClient, commands [][]any) ([]any, error) {
 	pipeline := client.Pipeline()
 	calls := make([]once, len(commands))
@@ -44,7 +45,7 @@ func runAll(ctx context.Context, client redis.UniversalClient, commands [][]any)
 		calls[i] = newCall(ctx, arguments)
 		_ = pipeline.Process(ctx, calls[i]) // queues it
 	}
-	_, _ = pipeline.Exec(ctx) // the first error, which stands in its call too
+	_, _ = pipeline.Exec(ctx) // returns the first error, which its call holds too
 	replies := make([]any, len(calls))
 	for i, call := range calls {
 		reply, err := answer(call)
@@ -59,7 +60,7 @@ func runAll(ctx context.Context, client redis.UniversalClient, commands [][]any)
 	return replies, nil
 }
 
-// answer is what Redis replied, with Redis's own errors as values of type redis.Error.
+// answer is Redis's reply. An error of Redis is a reply of type redis.Error.
 func answer(call once) (any, error) {
 	reply, err := call.Result()
 	var refused redis.Error
@@ -68,7 +69,7 @@ func answer(call once) (any, error) {
 		return reply, nil
 	case errors.Is(err, redis.Nil):
 		return nil, nil
-	case redis.IsAuthError(err): // what the bridge logs in with is no caller's mistake
+	case redis.IsAuthError(err): // the bridge's own login failed, not the caller's command
 		return nil, err
 	case errors.As(err, &refused):
 		return refused, nil
@@ -82,7 +83,7 @@ func readOnly(reply any) bool {
 	return ok && redis.IsReadOnlyError(refused)
 }
 
-// timedOut says that Redis was reached, as far as is known, and did not answer in time.
+// timedOut says that Redis did not answer in time. A connection that could not be made is another failure.
 func timedOut(err error) bool {
 	var timeout net.Error
 	var op *net.OpError

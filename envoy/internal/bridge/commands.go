@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// DefaultCommands are let through when nothing else is asked for: what the filter sends.
+// DefaultCommands are always allowed: the filter sends them.
 func DefaultCommands() []string { return []string{"EVAL", "EVALSHA", "PING"} }
 
-// stateful are the commands that change the connection they come by, keep it, or read from it without an end. All callers
-// share the connections, so none of these is ever let through.
+// stateful are the commands that change their connection's state, block it, or read from it without an end. Callers share
+// the connections, so none of these can be allowed.
 var stateful = []string{
 	"ASKING", "AUTH", "BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "CLIENT", "DISCARD",
 	"EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC", "PUNSUBSCRIBE", "QUIT", "READONLY", "READWRITE", "REPLCONF",
@@ -18,7 +18,7 @@ var stateful = []string{
 	"XREAD", "XREADGROUP",
 }
 
-// commandSet are the commands let through: a name in capitals, with `|` before a subcommand, as Redis's ACLs write it.
+// commandSet are the allowed commands: a name in capitals, with `|` before a subcommand, as Redis's ACLs write it.
 // https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/#command-rules
 type commandSet map[string]struct{}
 
@@ -28,20 +28,20 @@ func newCommandSet(names []string) (commandSet, error) {
 	for _, name := range names {
 		words := strings.FieldsFunc(strings.ToUpper(name), func(r rune) bool { return r == ' ' || r == '|' })
 		if len(words) == 0 || len(words) > 2 || strings.ContainsAny(name, "*@+\"'") {
-			return nil, fmt.Errorf("%q is no command: want a name such as GET or SCRIPT|LOAD", name)
+			return nil, fmt.Errorf("%q is not a command: want a name such as GET or SCRIPT|LOAD", name)
 		}
 		if slices.Contains(stateful, words[0]) {
-			return nil, fmt.Errorf("%s needs a connection of its own, and the bridge's are shared", words[0])
+			return nil, fmt.Errorf("%s cannot be allowed: it needs a connection of its own, and callers share the bridge's connections", words[0])
 		}
 		set[strings.Join(words, "|")] = struct{}{}
 	}
 	return set, nil
 }
 
-// allows says whether a command may pass, by its name or by its name and its first argument.
+// allows looks a command up by its name, or by its name and its first argument.
 func (s commandSet) allows(arguments []any) bool {
 	name, _ := arguments[0].(string)
-	if _, ok := s[name]; ok { // in capitals already: nothing to allocate
+	if _, ok := s[name]; ok { // usually in capitals already, which saves ToUpper
 		return true
 	}
 	name = strings.ToUpper(name)

@@ -15,9 +15,11 @@ func TestDecodeCommand(t *testing.T) {
 		" [ \"EVALSHA\" , \"ab\",\t1 , \"weir:{k}\"\r\n] ":              {"EVALSHA", "ab", "1", "weir:{k}"},
 		`["SET","key",13,-0.5,1e2,1E-7,0]`:                              {"SET", "key", "13", "-0.5", "1e2", "1E-7", "0"},
 		`["","é","a\"b\\c\/d\b\f\n\r\t","\u00e9\u0000","\ud83d\ude00"]`: {"", "é", "a\"b\\c/d\b\f\n\r\t", "é\x00", "😀"},
+		"[\"\ufffd\", \"\\ufffd\\uD83D\\uDE00\\\\ud83d\"]":              {"\ufffd", "\ufffd😀\\ud83d"},
+		`["SET",123456789012345678901234567890]`:                        {"SET", "123456789012345678901234567890"},
 	} {
 		t.Run(body, func(t *testing.T) {
-			got, err := decodeCommand(body)
+			got, err := decodeCommand([]byte(body))
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%v: %s", err, diff)
 			}
@@ -26,60 +28,71 @@ func TestDecodeCommand(t *testing.T) {
 }
 
 func TestDecodeMistakes(t *testing.T) {
+	const element = "want a string or a number as element 2 of a command"
 	for body, want := range map[string]string{
-		``:                 "byte 0: want an array",
-		`{}`:               "byte 0: want an array",
+		``:                 "unexpected EOF",
+		`{}`:               "got object, want an array",
+		`"PING"`:           "got string, want an array",
+		`null`:             "an empty command",
 		`[]`:               "an empty command",
-		`["PING"`:          "byte 7: want a comma or the array's end",
-		`["PING",]`:        "byte 8: want a string or a number",
-		`["PING"] x`:       "byte 9: want the end",
-		`["PING" "x"]`:     "byte 8: want a comma",
-		`["PING",null]`:    "byte 8: want a string or a number",
-		`["PING",true]`:    "byte 8: want a string or a number",
-		`["PING",["x"]]`:   "byte 8: want a string or a number",
-		`["PING",01]`:      "byte 9: want a comma",
-		`["PING",-]`:       "byte 9: want a digit",
-		`["PING",1.]`:      "byte 10: want a digit",
-		`["PING",1e]`:      "byte 10: want a digit",
-		`["PING`:           "byte 6: want the string's end",
-		`["PING\`:          "byte 6: want an escape",
-		`["PING\x"]`:       "byte 6: want an escape",
-		`["\u12"]`:         "byte 2: want four hexadecimal digits",
-		`["\u12g4"]`:       "byte 2: want four hexadecimal digits",
-		`["\ud83d"]`:       "byte 2: want a surrogate pair",
-		`["\ud83d\u0041"]`: "byte 2: want a surrogate pair",
-		`["\ude00"]`:       "byte 2: want a surrogate pair",
+		`["PING"`:          "unexpected EOF",
+		`["PING",]`:        "invalid character ']'",
+		`["PING"] x`:       "want nothing after the array",
+		`["PING"] []`:      "want nothing after the array",
+		`["PING"]]`:        "want nothing after the array",
+		`["PING" "x"]`:     "invalid character '\"' after array element",
+		`["PING"}`:         "invalid character '}' after array element",
+		`["PING",null]`:    element,
+		`["PING",true]`:    element,
+		`["PING",["x"]]`:   element,
+		`["PING",{"x":1}]`: element,
+		`["PING",01]`:      "invalid character '1' after array element",
+		`["PING",-]`:       "invalid character ']' in numeric literal",
+		`["PING",1.]`:      "invalid character ']' after decimal point",
+		`["PING",1e]`:      "invalid character ']' in exponent",
+		`["PING`:           "unexpected EOF",
+		`["PING\`:          "unexpected EOF",
+		`["PING\x"]`:       "invalid character 'x' in string escape code",
+		`["\u12"]`:         "in \\u hexadecimal character escape",
+		`["\u12g4"]`:       "in \\u hexadecimal character escape",
+		`["\ud83d"]`:       "half a surrogate pair",
+		`["\ud83d\u0041"]`: "half a surrogate pair",
+		`["\ude00"]`:       "half a surrogate pair",
+		`["\uFFFD\uDE00"]`: "half a surrogate pair",
 		"[\"\xff\"]":       "not UTF-8",
 		"[\"\\n\xff\"]":    "not UTF-8",
-		"[\"a\nb\"]":       "want an escape for a control character",
-		"[\"\\n\nb\"]":     "want an escape for a control character",
-		"[\x00\"PING\"]":   "byte 1: want a string or a number",
-		"\ufeff[\"PING\"]": "byte 0: want an array",
+		"[\"a\nb\"]":       "invalid character '\\n' in string literal",
+		"[\"\\n\nb\"]":     "invalid character '\\n' in string literal",
+		"[\x00\"PING\"]":   "invalid character '\\x00'",
+		"\ufeff[\"PING\"]": "invalid character",
+		strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000): "exceeded max depth",
 	} {
 		t.Run(body, func(t *testing.T) {
-			if got, err := decodeCommand(body); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("got %q, %v, want %q", got, err, want)
+			if got, err := decodeCommand([]byte(body)); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %q, %v, want an error with %q", got, err, want)
 			}
 		})
 	}
 }
 
 func TestDecodePipeline(t *testing.T) {
-	got, err := decodePipeline(`[["PING"], ["GET",1]]`, 2)
+	got, err := decodePipeline([]byte(`[["PING"], ["GET",1]]`), 2)
 	if diff := cmp.Diff([][]any{{"PING"}, {"GET", "1"}}, got); diff != "" || err != nil {
 		t.Errorf("%v: %s", err, diff)
 	}
-	if _, err := decodePipeline(`[["PING"],["PING"],["PING"]]`, 2); !errors.Is(err, errTooMany) {
+	if _, err := decodePipeline([]byte(`[["PING"],["PING"],["PING"]]`), 2); !errors.Is(err, errTooMany) {
 		t.Errorf("one too many: got %v", err)
 	}
 	for body, want := range map[string]string{
 		`[]`:            "an empty pipeline",
-		`["PING"]`:      "byte 1: want an array",
+		`{}`:            "want an array of commands",
+		`["PING"]`:      "got string, want an array",
 		`[["PING"],[]]`: "an empty command",
-		`[["PING"]`:     "byte 9: want a comma",
-		`[["PING"]]]`:   "byte 10: want the end",
+		`[["PING"]`:     "unexpected EOF",
+		`[["PING"],]`:   "invalid character ']'",
+		`[["PING"]]]`:   "want nothing after the array",
 	} {
-		if _, err := decodePipeline(body, 2); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := decodePipeline([]byte(body), 2); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", body, err, want)
 		}
 	}
@@ -94,7 +107,7 @@ func FuzzDecodeCommand(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		got, err := decodeCommand(body)
+		got, err := decodeCommand([]byte(body))
 		var raw []json.RawMessage
 		if json.Unmarshal([]byte(body), &raw) != nil || len(raw) == 0 {
 			if err == nil {
@@ -139,7 +152,7 @@ func FuzzDecodePipeline(f *testing.F) {
 	f.Add(`[["PING"],]`)
 	f.Fuzz(func(t *testing.T, body string) {
 		const limit = 3
-		got, err := decodePipeline(body, limit)
+		got, err := decodePipeline([]byte(body), limit)
 		if err == nil && (len(got) == 0 || len(got) > limit || !json.Valid([]byte(body))) {
 			t.Fatalf("%q: got %q", body, got)
 		}

@@ -114,7 +114,7 @@ func TestOverload(t *testing.T) {
 		})
 	}
 	g.await(t, 3)
-	if got := call(t, b, "POST", "/", `["PING"]`); got != (reply{503, `{"error":"ERR overloaded: 3 requests are under way"}`}) {
+	if got := call(t, b, "POST", "/", `["PING"]`); got != (reply{503, `{"error":"ERR overloaded: 3 requests are in flight, retry later"}`}) {
 		t.Errorf("got %v", got)
 	}
 	if got := call(t, b, "GET", "/health", ""); got.status != 200 {
@@ -219,7 +219,7 @@ func TestStopCutsOff(t *testing.T) {
 		failed <- err
 	}()
 	g.await(t, 1)
-	if err := b.Stop(); err == nil || err.Error() != fmt.Sprintf("1 requests were still under way after %v", 20*time.Millisecond) {
+	if err := b.Stop(); err == nil || err.Error() != fmt.Sprintf("1 requests were still in flight after %v and were cut off", 20*time.Millisecond) {
 		t.Errorf("got %v", err)
 	}
 	if err := <-failed; err == nil {

@@ -7,10 +7,10 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// embedded is a Redis inside this process, for demonstrations and tests. What it holds is gone with the process.
+// embedded is a Redis inside this process, for demonstrations and tests. Its data ends with the process.
 //
-// It listens on a port of the loopback interface that the kernel picks, behind a password that nobody else is told. (A
-// net.Pipe would need no port, but has no buffer: a pipeline's end waits to be written until its first reply is read.)
+// It listens on a loopback port that the kernel chooses, with a random password that only this process knows. (A net.Pipe
+// would need no port, but has no buffer: the end of a pipeline could not be written before its first reply is read.)
 type embedded struct {
 	redis  *miniredis.Miniredis
 	target target
@@ -18,7 +18,7 @@ type embedded struct {
 
 func startEmbedded() (*embedded, error) {
 	e := &embedded{redis: miniredis.NewMiniRedis()}
-	// By itself miniredis's keys only expire when a test says so. TIME is this machine's clock either way.
+	// Without it miniredis's keys expire only when a test moves its clock. TIME is this machine's clock either way.
 	e.redis.ClockTTL(true)
 	password := rand.Text()
 	e.redis.RequireAuth(password)

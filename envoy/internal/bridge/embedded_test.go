@@ -12,11 +12,11 @@ func TestEmbeddedClock(t *testing.T) {
 	b := start(t, Options{Embedded: true, Allow: []string{"SCRIPT LOAD", "TIME", "PTTL"}})
 	const script = `redis.call('SET', KEYS[1], 'x', 'PX', ARGV[1]) local now = redis.call('TIME') return {redis.call('PTTL', KEYS[1]), tonumber(now[1]), tonumber(now[2])}`
 	var sha struct{ Result string }
-	decode(t, call(t, b, "POST", "/", marshal(t, "SCRIPT", "LOAD", script)), &sha)
+	decode(t, call(t, b, "POST", "/", commandJSON(t, "SCRIPT", "LOAD", script)), &sha)
 	const life = 300
 	began := time.Now()
 	var got struct{ Result [3]int64 }
-	decode(t, call(t, b, "POST", "/", marshal(t, "EVALSHA", sha.Result, "1", "{k}", strconv.Itoa(life))), &got)
+	decode(t, call(t, b, "POST", "/", commandJSON(t, "EVALSHA", sha.Result, "1", "{k}", strconv.Itoa(life))), &got)
 	if now := time.Unix(got.Result[1], got.Result[2]*1000); now.Before(began.Truncate(time.Microsecond)) || now.After(time.Now()) || got.Result[0] <= 0 || got.Result[0] > life {
 		t.Errorf("got %v, want up to %d ms to live and TIME between %v and now", got, life, began)
 	}
@@ -47,7 +47,7 @@ func TestEmbeddedPassword(t *testing.T) {
 	}
 }
 
-func marshal(t *testing.T, arguments ...string) string {
+func commandJSON(t *testing.T, arguments ...string) string {
 	t.Helper()
 	text, err := json.Marshal(arguments)
 	if err != nil {

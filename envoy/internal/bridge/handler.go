@@ -1,15 +1,15 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -44,18 +44,18 @@ func (b *Bridge) method(w http.ResponseWriter, r *http.Request, want string) boo
 	return false
 }
 
-// authorized refuses a request without the token. Where none is asked for, it refuses what a browser sends on behalf of a
-// web page: the page may be anybody's, and reaches this machine's loopback addresses.
+// authorized refuses a request without the token. A bridge without a token refuses what a browser sends on behalf of a web
+// page: any page can reach this machine's loopback addresses.
 func (b *Bridge) authorized(w http.ResponseWriter, r *http.Request) bool {
 	if b.settings.Token == "" {
 		if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
 			return true
 		}
-		b.refuse(w, http.StatusForbidden, "ERR not for web pages: the bridge has no token")
+		b.refuse(w, http.StatusForbidden, "ERR not for web pages, since the bridge has no token: start it with --token")
 		return false
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	// Of the digests, since ConstantTimeCompare would tell the lengths apart.
+	// The digests are compared, since the time of ConstantTimeCompare shows whether the lengths differ.
 	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(b.settings.Token))
 	if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 		return true
@@ -65,49 +65,26 @@ func (b *Bridge) authorized(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// buffers hold a request's body, and then its answer.
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// keptBuffer is the largest that goes back into the pool, so that one large request is not remembered for ever.
-const keptBuffer = 64 << 10
-
 // serveCommands runs one command, or those of a pipeline.
 func (b *Bridge) serveCommands(w http.ResponseWriter, r *http.Request) {
 	select {
 	case b.slots <- struct{}{}:
 		defer func() { <-b.slots }()
 	default:
-		b.refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("ERR overloaded: %d requests are under way", cap(b.slots)))
+		b.refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("ERR overloaded: %d requests are in flight, retry later", cap(b.slots)))
 		return
 	}
-	buffer := buffers.Get().(*bytes.Buffer)
-	defer func() {
-		if buffer.Cap() <= keptBuffer {
-			buffers.Put(buffer)
-		}
-	}()
-	buffer.Reset()
-	_, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, b.settings.MaxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		b.refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("ERR the body is larger than %d bytes", tooLarge.Limit))
-		return
-	case err != nil:
-		b.refuse(w, http.StatusBadRequest, "ERR the body did not arrive")
-		return
-	}
-
-	body := buffer.String() // a copy, which the arguments are parts of
 	encoder := encoder{base64: r.Header.Get("Upstash-Encoding") == "base64"}
-	ctx, cancel := context.WithTimeout(r.Context(), b.settings.Timeout)
-	defer cancel()
-	buffer.Reset()
-	status, out := http.StatusOK, buffer.AvailableBuffer()
-	if r.URL.Path == "/" {
-		status, out, err = b.command(ctx, out, encoder, body)
-	} else {
-		out, err = b.pipeline(ctx, out, encoder, body)
+	status, answer := http.StatusOK, any(nil)
+	body, err := b.readBody(w, r)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), b.settings.Timeout)
+		defer cancel()
+		if r.URL.Path == "/" {
+			status, answer, err = b.command(ctx, encoder, body)
+		} else {
+			answer, err = b.pipeline(ctx, encoder, body)
+		}
 	}
 	var refused *refusal
 	if errors.As(err, &refused) {
@@ -118,14 +95,27 @@ func (b *Bridge) serveCommands(w http.ResponseWriter, r *http.Request) {
 		b.unanswered(w, r, err)
 		return
 	}
-	b.note(nil)
+	b.availability.note(time.Now(), nil)
 	if encoder.base64 {
 		w.Header().Set("Upstash-Encoding", "base64")
 	}
-	b.send(w, status, out)
+	b.send(w, status, answer)
 }
 
-func (b *Bridge) command(ctx context.Context, out []byte, e encoder, body string) (int, []byte, error) {
+// readBody reads a request's body, up to MaxBody. The error is a refusal.
+func (b *Bridge) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, b.settings.MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		err = &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("ERR the body is larger than %d bytes", tooLarge.Limit)}
+	case err != nil:
+		err = &refusal{http.StatusBadRequest, "ERR the body did not arrive in full"}
+	}
+	return body, err
+}
+
+func (b *Bridge) command(ctx context.Context, e encoder, body []byte) (status int, answer any, err error) {
 	arguments, err := decodeCommand(body)
 	if err == nil {
 		err = b.permit(arguments)
@@ -138,14 +128,14 @@ func (b *Bridge) command(ctx context.Context, out []byte, e encoder, body string
 	if err != nil {
 		return 0, nil, err
 	}
-	status := http.StatusOK
+	status = http.StatusOK
 	if _, refused := reply.(redis.Error); refused {
 		status = http.StatusBadRequest
 	}
-	return status, e.appendOutcome(out, reply), nil
+	return status, e.outcome(reply), nil
 }
 
-func (b *Bridge) pipeline(ctx context.Context, out []byte, e encoder, body string) ([]byte, error) {
+func (b *Bridge) pipeline(ctx context.Context, e encoder, body []byte) (answer any, err error) {
 	commands, err := decodePipeline(body, b.settings.MaxCommands)
 	for i := 0; err == nil && i < len(commands); i++ {
 		err = b.permit(commands[i])
@@ -161,26 +151,22 @@ func (b *Bridge) pipeline(ctx context.Context, out []byte, e encoder, body strin
 	if err != nil {
 		return nil, err
 	}
-	out = append(out, '[')
 	for i, reply := range replies {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = e.appendOutcome(out, reply)
+		replies[i] = e.outcome(reply)
 	}
-	return append(out, ']'), nil
+	return replies, nil
 }
 
-// permit refuses a command that is not let through.
+// permit refuses a command that is not in the list of allowed ones.
 func (b *Bridge) permit(arguments []any) error {
 	if b.settings.commands.allows(arguments) {
 		return nil
 	}
 	name, _ := arguments[0].(string)
-	return &refusal{http.StatusForbidden, fmt.Sprintf("NOPERM the bridge lets through %s, and not '%.40s'", b.settings.commands, name)}
+	return &refusal{http.StatusForbidden, fmt.Sprintf("NOPERM the bridge allows %s, not '%.40s'; --allow adds commands", b.settings.commands, name)}
 }
 
-// refusal is an answer that Redis has no part in.
+// refusal is an answer of the bridge itself: nothing was sent to Redis.
 type refusal struct {
 	status int
 	text   string
@@ -188,7 +174,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-// refusalOf makes what the decoder complains of an answer.
+// refusalOf turns an error of the decoder into an answer.
 func refusalOf(err error) error {
 	var refused *refusal
 	if errors.As(err, &refused) {
@@ -197,34 +183,34 @@ func refusalOf(err error) error {
 	return &refusal{http.StatusBadRequest, "ERR " + err.Error()}
 }
 
-// unanswered tells the caller that there is no reply. The command may have run.
+// unanswered tells the caller that Redis sent no reply. The command may have run.
 func (b *Bridge) unanswered(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case r.Context().Err() != nil:
-		// The caller has left. What Redis is like was not seen.
+		// The caller has left, which says nothing about Redis.
 		b.refuse(w, http.StatusServiceUnavailable, "ERR the caller has left")
 	case errors.Is(err, redis.ErrPoolTimeout):
-		b.note(err)
+		b.availability.note(time.Now(), err)
 		b.refuse(w, http.StatusServiceUnavailable, "ERR no connection to Redis was free in time")
 	case timedOut(err):
-		b.note(err)
+		b.availability.note(time.Now(), err)
 		b.refuse(w, http.StatusGatewayTimeout, fmt.Sprintf("ERR no reply from Redis within %v", b.settings.Timeout))
 	default:
-		b.note(err)
+		b.availability.note(time.Now(), err)
 		b.refuse(w, http.StatusServiceUnavailable, "ERR Redis cannot be used")
 	}
 }
 
 func (b *Bridge) refuse(w http.ResponseWriter, status int, text string) {
-	b.send(w, status, append(appendQuoted([]byte(`{"error":`), text), '}'))
+	b.send(w, status, failure{text})
 }
 
 // contentType is shared by all answers, which only read it.
 var contentType = []string{"application/json"}
 
-func (b *Bridge) send(w http.ResponseWriter, status int, body []byte) {
+func (b *Bridge) send(w http.ResponseWriter, status int, answer any) {
 	b.counts.answered(status)
 	w.Header()["Content-Type"] = contentType
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // who does not take it is gone
+	_, _ = w.Write(marshal(answer)) // an error says that the caller has left
 }

@@ -7,41 +7,32 @@ import (
 	"time"
 )
 
-// healthAge is how long one PING answers for. Anybody may ask for /health, and Redis is to feel little of it.
+// healthAge is how long the result of one PING is used: /health needs no token, and must not become a load on Redis.
 const healthAge = 200 * time.Millisecond
 
-// health is what the last PING came to.
+// health is the result of the last PING.
 type health struct {
-	mu  sync.Mutex // held while one PING is under way: who else asks waits for the same answer
+	mu  sync.Mutex // held during a PING: concurrent requests wait for its result
 	at  time.Time
 	err error
 }
 
-// ping asks Redis whether it is there.
+// ping asks Redis whether it answers.
 func (b *Bridge) ping() error {
 	b.health.mu.Lock()
 	defer b.health.mu.Unlock()
 	if now := time.Now(); b.health.at.IsZero() || now.Sub(b.health.at) >= healthAge {
-		// Not by the request's context: when the first who asks leaves, the others still want to know.
+		// Not the request's context: when the first caller leaves, the others still wait for the result.
 		ctx, cancel := context.WithTimeout(context.Background(), b.settings.Timeout)
 		defer cancel()
 		b.health.err = b.client.Ping(ctx).Err()
 		b.health.at = time.Now()
-		b.note(b.health.err)
+		b.availability.note(b.health.at, b.health.err)
 	}
 	return b.health.err
 }
 
-// note tells the journal how it went with Redis.
-func (b *Bridge) note(err error) {
-	if err != nil {
-		b.journal.trouble(time.Now(), b.where, err)
-	} else {
-		b.journal.fine(b.where)
-	}
-}
-
-// serveHealth tells no more than one word: it asks for no token.
+// serveHealth answers with a state and no details, since it needs no token.
 func (b *Bridge) serveHealth(w http.ResponseWriter) {
 	status, word := http.StatusOK, "ok"
 	switch err := b.ping(); {

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// counts are what /metrics tells.
+// counts are what /metrics shows.
 type counts struct {
 	commands atomic.Int64
 	statuses [6]atomic.Int64 // by status class
@@ -27,7 +27,7 @@ func (b *Bridge) serveMetrics(w http.ResponseWriter) {
 	pool := b.client.PoolStats()
 	fmt.Fprintf(w, "# TYPE weir_bridge_redis_connections gauge\nweir_bridge_redis_connections %d\n", pool.TotalConns)
 	up := 1
-	if b.journal.down.Load() {
+	if b.availability.down.Load() {
 		up = 0
 	}
 	fmt.Fprintf(w, "# TYPE weir_bridge_redis_up gauge\nweir_bridge_redis_up %d\n", up)

@@ -1,34 +1,35 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Options says how the bridge runs. A number or duration of 0 stands for its default.
+// Options configures a bridge. A number or duration of 0 means its default.
 type Options struct {
 	Listen   string // HOST:PORT; default DefaultListen
-	Redis    string // URL, see parseTarget's forms in `weir bridge --help`
-	Embedded bool   // a miniredis in this process instead
+	Redis    string // URL, in the forms that parseTarget and `weir bridge --help` list
+	Embedded bool   // use a miniredis in this process instead of Redis
 
-	Token    string   // each caller's "Authorization: Bearer TOKEN"; "": none, which only a loopback Listen may have
-	Insecure bool     // lets a Listen that is no loopback address go without a token
-	Allow    []string // commands let through besides DefaultCommands
+	Token    string   // callers send "Authorization: Bearer TOKEN"; "" needs no token, and a loopback Listen
+	Insecure bool     // allow a Listen on other addresses without a token
+	Allow    []string // commands allowed besides DefaultCommands
 
-	Timeout     time.Duration // a request's time in Redis, waiting for a connection included; default DefaultTimeout
-	Grace       time.Duration // what is under way may take this long once the bridge stops; default DefaultGrace
-	Drain       time.Duration // before that, /health says so and everything is still served; 0: none
+	Timeout     time.Duration // of a request in Redis, including the wait for a connection; default DefaultTimeout
+	Grace       time.Duration // for requests in flight when the bridge stops; default DefaultGrace
+	Drain       time.Duration // before that, /health answers 503 and everything is still served; default 0
 	MaxBody     int64         // bytes of a request's body; default DefaultMaxBody
 	MaxCommands int           // of a pipeline; default DefaultMaxCommands
-	MaxRequests int           // under way at a time; default DefaultMaxRequests
+	MaxRequests int           // in flight at a time; default DefaultMaxRequests
 	Connections int           // to each Redis server, at most; default DefaultConnections
 
-	Log io.Writer // one line for each start, stop and change in reaching Redis; nil: nowhere
+	Log *slog.Logger // start, stop, and changes in whether Redis answers; nil discards
 }
 
 // Defaults of Options.
@@ -36,38 +37,36 @@ const (
 	DefaultListen      = "127.0.0.1:7379" // Webdis's port
 	DefaultTimeout     = time.Second
 	DefaultGrace       = 5 * time.Second
-	DefaultDrain       = time.Second // of the command; Options have none
+	DefaultDrain       = time.Second // of the command `weir bridge`
 	DefaultMaxBody     = 1 << 20
 	DefaultMaxCommands = 256
 	DefaultMaxRequests = 512
 	DefaultConnections = 16
 )
 
-// settings are Options that were checked.
+// settings are checked Options with the defaults filled in.
 type settings struct {
 	Options
-	target   target // of Redis; empty with Embedded
+	target   target // Redis; set by Start with Embedded
 	commands commandSet
 }
 
-// Check returns every mistake, one a line.
+// Check returns every mistake in the options, one a line.
 func (o Options) Check() error {
-	_, err := o.settle()
+	_, err := o.resolve()
 	return err
 }
 
-// settle puts the defaults in, and checks.
-func (o Options) settle() (settings, error) {
-	o.Listen = orElse(o.Listen, DefaultListen)
-	o.Timeout = orElse(o.Timeout, DefaultTimeout)
-	o.Grace = orElse(o.Grace, DefaultGrace)
-	o.MaxBody = orElse(o.MaxBody, DefaultMaxBody)
-	o.MaxCommands = orElse(o.MaxCommands, DefaultMaxCommands)
-	o.MaxRequests = orElse(o.MaxRequests, DefaultMaxRequests)
-	o.Connections = orElse(o.Connections, DefaultConnections)
-	if o.Log == nil {
-		o.Log = io.Discard
-	}
+// resolve fills in the defaults and checks.
+func (o Options) resolve() (settings, error) {
+	o.Listen = cmp.Or(o.Listen, DefaultListen)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	o.Grace = cmp.Or(o.Grace, DefaultGrace)
+	o.MaxBody = cmp.Or(o.MaxBody, DefaultMaxBody)
+	o.MaxCommands = cmp.Or(o.MaxCommands, DefaultMaxCommands)
+	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
+	o.Connections = cmp.Or(o.Connections, DefaultConnections)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 
 	s := settings{Options: o}
 	var mistakes []error
@@ -76,9 +75,9 @@ func (o Options) settle() (settings, error) {
 	}
 	switch {
 	case o.Embedded && o.Redis != "":
-		mistakes = append(mistakes, errors.New("either a Redis URL or embedded, not both"))
+		mistakes = append(mistakes, errors.New("a Redis URL and embedded exclude each other: give one of them"))
 	case !o.Embedded && o.Redis == "":
-		mistakes = append(mistakes, errors.New("which Redis? Give its URL, or embedded"))
+		mistakes = append(mistakes, errors.New("no Redis: give its URL, or embedded"))
 	case !o.Embedded:
 		target, err := parseTarget(o.Redis)
 		if err != nil {
@@ -110,7 +109,7 @@ func (o Options) settle() (settings, error) {
 	return s, errors.Join(mistakes...)
 }
 
-// checkAccess lets nobody but this machine reach a bridge that asks for no token.
+// checkAccess allows a bridge without a token only on this machine's loopback addresses.
 func (o Options) checkAccess() error {
 	host, port, err := net.SplitHostPort(o.Listen)
 	if err != nil {
@@ -120,10 +119,10 @@ func (o Options) checkAccess() error {
 		return fmt.Errorf("listen: port must be a number up to 65535, got %q", port)
 	}
 	if strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return errors.New("token: only printable ASCII without spaces can stand in a header")
+		return errors.New("token: must be printable ASCII without spaces, since it is sent in a header")
 	}
 	if o.Token == "" && !o.Insecure && !loopback(host) {
-		return fmt.Errorf("listen: %s is open to other machines, and there is no token: set one, or listen on 127.0.0.1, or say insecure", o.Listen)
+		return fmt.Errorf("listen: other machines can reach %s, and the bridge has no token: set a token, listen on 127.0.0.1, or set insecure", o.Listen)
 	}
 	return nil
 }
@@ -131,12 +130,4 @@ func (o Options) checkAccess() error {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func orElse[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

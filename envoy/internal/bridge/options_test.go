@@ -12,27 +12,27 @@ func TestCheck(t *testing.T) {
 	}{
 		"embedded":                  {Options{Embedded: true}, ""},
 		"a Redis":                   {Options{Redis: "redis://h"}, ""},
-		"neither":                   {Options{}, "which Redis?"},
-		"both":                      {Options{Embedded: true, Redis: "redis://h"}, "not both"},
+		"neither":                   {Options{}, "no Redis: give its URL"},
+		"both":                      {Options{Embedded: true, Redis: "redis://h"}, "exclude each other"},
 		"loopback by name":          {Options{Embedded: true, Listen: "localhost:1"}, ""},
 		"IPv6 loopback":             {Options{Embedded: true, Listen: "[::1]:1"}, ""},
-		"all addresses":             {Options{Embedded: true, Listen: ":7379"}, "there is no token"},
-		"another address":           {Options{Embedded: true, Listen: "10.0.0.1:7379"}, "there is no token"},
-		"another name":              {Options{Embedded: true, Listen: "localhost.example:7379"}, "there is no token"},
+		"all addresses":             {Options{Embedded: true, Listen: ":7379"}, "the bridge has no token"},
+		"another address":           {Options{Embedded: true, Listen: "10.0.0.1:7379"}, "the bridge has no token"},
+		"another name":              {Options{Embedded: true, Listen: "localhost.example:7379"}, "the bridge has no token"},
 		"all addresses, token":      {Options{Embedded: true, Listen: ":7379", Token: "t"}, ""},
 		"all addresses, on purpose": {Options{Embedded: true, Listen: ":7379", Insecure: true}, ""},
 		"no port":                   {Options{Embedded: true, Listen: "127.0.0.1"}, "want HOST:PORT"},
 		"no such port":              {Options{Embedded: true, Listen: "127.0.0.1:99999"}, "port must be"},
 		"token of two lines":        {Options{Embedded: true, Token: "a\nb"}, "token: "},
 		"negative":                  {Options{Embedded: true, MaxBody: -1, Timeout: -1}, "max-body: must not"},
-		"several words":             {Options{Embedded: true, Allow: []string{"script load now"}}, "is no command"},
-		"everything":                {Options{Embedded: true, Allow: []string{"*"}}, "is no command"},
-		"a connection of its own":   {Options{Embedded: true, Allow: []string{"blpop"}}, "BLPOP needs a connection of its own"},
+		"several words":             {Options{Embedded: true, Allow: []string{"script load now"}}, "is not a command"},
+		"everything":                {Options{Embedded: true, Allow: []string{"*"}}, "is not a command"},
+		"a connection of its own":   {Options{Embedded: true, Allow: []string{"blpop"}}, "BLPOP cannot be allowed: it needs a connection of its own"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := test.o.Check()
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %q", err, test.want)
+				t.Errorf("got %v, want %q (\"\": no error)", err, test.want)
 			}
 		})
 	}
@@ -52,7 +52,7 @@ func TestAllows(t *testing.T) {
 			arguments = append(arguments, word)
 		}
 		if got := set.allows(arguments); got != want {
-			t.Errorf("%s: got %v", line, got)
+			t.Errorf("allows(%s) = %v, want %v", line, got, want)
 		}
 	}
 }

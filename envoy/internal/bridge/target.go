@@ -16,7 +16,7 @@ import (
 // target is the Redis that commands go to.
 type target struct {
 	url      url.URL // as go-redis reads it
-	where    string  // for people: without user and password
+	where    string  // for logs: without user and password
 	sentinel bool
 	cluster  bool
 }
@@ -28,11 +28,11 @@ type target struct {
 //	redis+sentinel://[USER:PASSWORD@]HOST[:26379],HOST…/MASTER[/DB]      the master that the Sentinels name
 //	redis+cluster://[USER:PASSWORD@]HOST[:6379],HOST…                    a Redis Cluster
 //
-// rediss+sentinel and rediss+cluster are with TLS. USER:PASSWORD is Redis's own login; Sentinels with a login of theirs
-// take it from ?sentinel_username= and ?sentinel_password=. What else go-redis knows may stand in the query, such as
-// skip_verify=true: https://pkg.go.dev/github.com/redis/go-redis/v9#ParseURL
+// rediss+sentinel and rediss+cluster use TLS. USER:PASSWORD is the login at Redis; the login at the Sentinels is
+// ?sentinel_username= and ?sentinel_password=. The query may hold go-redis's other options, such as skip_verify=true:
+// https://pkg.go.dev/github.com/redis/go-redis/v9#ParseURL
 //
-// An error never has the URL's text in it, since there is a password in that.
+// An error never contains the URL, since the URL may hold a password.
 func parseTarget(text string) (target, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	transport, kind, _ := strings.Cut(scheme, "+")
@@ -47,7 +47,7 @@ func parseTarget(text string) (target, error) {
 	rest, rawQuery, _ := strings.Cut(rest, "?")
 	query, err := url.ParseQuery(rawQuery)
 	if err != nil {
-		return target{}, errors.New("its query is malformed")
+		return target{}, errors.New("the query is malformed")
 	}
 	authority, path, _ := strings.Cut(rest, "/")
 	login, hosts := "", authority
@@ -69,17 +69,17 @@ func parseTarget(text string) (target, error) {
 		return target{}, err
 	}
 	query["addr"] = addresses[1:]
-	// go-redis's URL names the first address, and further ones in the query.
+	// go-redis's URL has the first address as its host, and the others in the query.
 	u := url.URL{Scheme: transport, Host: addresses[0], User: user}
 	if t.sentinel {
 		master, db, _ := strings.Cut(path, "/")
 		if master == "" {
-			return target{}, errors.New("want the master's name behind the Sentinels: redis+sentinel://HOST/MASTER")
+			return target{}, errors.New("the master's name is missing: want redis+sentinel://HOST/MASTER")
 		}
 		t.where = master + " of Sentinels " + hosts
 		query.Set("master_name", master)
 		u.Path = "/" + db
-		// The userinfo of go-redis's URL is the Sentinels' login there.
+		// In go-redis's URL, the userinfo is the login at the Sentinels.
 		if user != nil {
 			query.Set("username", user.Username())
 			password, _ := user.Password()
@@ -92,7 +92,7 @@ func parseTarget(text string) (target, error) {
 		query.Del("sentinel_username")
 		query.Del("sentinel_password")
 	} else if path != "" && path != "0" {
-		return target{}, errors.New("a Redis Cluster has no database but 0")
+		return target{}, errors.New("a Redis Cluster has only database 0: write no other in the path")
 	}
 	u.RawQuery = query.Encode()
 	t.url = u
@@ -102,14 +102,14 @@ func parseTarget(text string) (target, error) {
 func parseSingle(scheme, text string) (target, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return target{}, errors.New("not a URL; a password's / ? # @ % are written %2F %3F %23 %40 %25")
+		return target{}, errors.New("not a URL; write / ? # @ % in a password as %2F %3F %23 %40 %25")
 	}
 	t := target{url: *u, where: u.Host}
 	switch {
 	case scheme == "unix":
 		t.where = u.Path
 	case u.Hostname() == "":
-		return target{}, errors.New("it names no host")
+		return target{}, errors.New("the host is missing")
 	case u.Port() == "":
 		t.where = net.JoinHostPort(u.Hostname(), "6379")
 	}
@@ -122,7 +122,7 @@ func splitHosts(text, port string) ([]string, error) {
 	for host := range strings.SplitSeq(text, ",") {
 		u, err := url.Parse("redis://" + host)
 		if err != nil || u.Hostname() == "" {
-			return nil, fmt.Errorf("%q is no HOST:PORT", host)
+			return nil, fmt.Errorf("%q is not HOST:PORT", host)
 		}
 		if u.Port() == "" {
 			host = net.JoinHostPort(u.Hostname(), port)
@@ -139,18 +139,18 @@ func parseLogin(text string) (*url.Userinfo, error) {
 	}
 	u, err := url.Parse("redis://" + text + "@host")
 	if err != nil || u.User == nil {
-		return nil, errors.New("its USER:PASSWORD is malformed; / ? # @ % in them are written %2F %3F %23 %40 %25")
+		return nil, errors.New("USER:PASSWORD is malformed; write / ? # @ % in them as %2F %3F %23 %40 %25")
 	}
 	return u.User, nil
 }
 
-// tuning is how connections behave, where the URL does not say it.
+// tuning configures connections, for what the URL leaves open.
 type tuning struct {
 	timeout     time.Duration // for connecting, writing, reading, and waiting for a connection
 	connections int           // at most, to each server
 }
 
-// apply writes the tuning into a URL for go-redis. RESP2 is what Upstash's replies look like.
+// apply adds the tuning to a URL for go-redis. RESP2 is used since its replies have the forms that Upstash's dialect has.
 func (t tuning) apply(u url.URL) string {
 	query := u.Query()
 	for name, value := range map[string]string{
@@ -180,7 +180,7 @@ func (t target) connect(tune tuning) (redis.UniversalClient, error) {
 		return redis.NewFailoverClient(o), nil
 	case t.cluster:
 		u, query := t.url, t.url.Query()
-		skip := query.Get("skip_verify") == "true" // which go-redis reads for the other two only
+		skip := query.Get("skip_verify") == "true" // ParseClusterURL does not know it
 		query.Del("skip_verify")
 		u.RawQuery = query.Encode()
 		o, err := redis.ParseClusterURL(tune.apply(u))
@@ -191,7 +191,7 @@ func (t target) connect(tune tuning) (redis.UniversalClient, error) {
 			o.TLSConfig.InsecureSkipVerify = skip
 		}
 		o.ContextTimeoutEnabled, o.DialerRetries = true, 1
-		o.DisableRoutingPolicies = true // what goes to all nodes at once is not for this bridge
+		o.DisableRoutingPolicies = true // a command goes to one node, never to all
 		verifyEach(o.TLSConfig)
 		return redis.NewClusterClient(o), nil
 	default:
@@ -204,7 +204,7 @@ func (t target) connect(tune tuning) (redis.UniversalClient, error) {
 	}
 }
 
-// check says what is wrong with the URL.
+// check returns what go-redis finds wrong with the URL.
 func (t target) check() error {
 	client, err := t.connect(tuning{timeout: time.Second, connections: 1})
 	if err != nil {
@@ -213,14 +213,15 @@ func (t target) check() error {
 	return client.Close()
 }
 
-// verifyEach has each server's certificate verified against that server's name. go-redis takes the first one's for all.
+// verifyEach makes TLS verify each server's certificate against that server's name. go-redis would use the first server's
+// name for all of them.
 func verifyEach(c *tls.Config) {
 	if c != nil {
 		c.ServerName = ""
 	}
 }
 
-// withoutURL takes go-redis's prefix off, and hides an error that repeats the URL.
+// withoutURL removes go-redis's prefix, and hides an error that repeats the URL.
 func withoutURL(err error) error {
 	var parse *url.Error
 	if errors.As(err, &parse) {

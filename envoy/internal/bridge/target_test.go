@@ -64,14 +64,14 @@ func TestParseTargetLogin(t *testing.T) {
 	}
 }
 
-// What is wrong is said without the password.
+// An error never shows the password.
 func TestParseTargetMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                 "want redis://",
 		"localhost:6379":                   "want redis://",
 		"http://secret@h":                  "want redis://",
 		"redis+ring://secret@h":            "want redis://",
-		"redis://":                         "no host",
+		"redis://":                         "the host is missing",
 		"redis://u:secret%zz@h":            "not a URL",
 		"redis://u:secret/1@h":             "not a URL",
 		"redis://:secret@h:6379x":          "not a URL",
@@ -79,12 +79,12 @@ func TestParseTargetMistakes(t *testing.T) {
 		"redis://:secret@h?pool_sise=3":    "pool_sise",
 		"redis://:secret@h?pool_size=many": "pool_size",
 		"redis+sentinel://:secret@h":       "the master's name",
-		"redis+sentinel://:secret@h,/m":    `"" is no HOST:PORT`,
+		"redis+sentinel://:secret@h,/m":    `"" is not HOST:PORT`,
 		"redis+sentinel://:secret@h/m/1/2": "invalid",
 		"redis+cluster://:secret%zz@h":     "USER:PASSWORD is malformed",
-		"redis+cluster://:secret@h/1":      "no database but 0",
+		"redis+cluster://:secret@h/1":      "only database 0",
 		"redis+cluster://:secret@h?%zz=1":  "query is malformed",
-		"redis+cluster://:secret@h:port,i": "no HOST:PORT",
+		"redis+cluster://:secret@h:port,i": "is not HOST:PORT",
 	} {
 		t.Run(text, func(t *testing.T) {
 			_, err := parseTarget(text)

@@ -12,14 +12,14 @@ import (
 
 func TestBridgeUsage(t *testing.T) {
 	for line, want := range map[string]string{
-		"bridge":                                               "which Redis?",
-		"bridge --embedded --redis redis://h":                  "not both",
+		"bridge":                                               "no Redis: give its URL",
+		"bridge --embedded --redis redis://h":                  "exclude each other",
 		"bridge --embedded now":                                "unknown command",
 		"bridge --embedded --timeout soon":                     "invalid argument",
-		"bridge --embedded --listen 0.0.0.0:7379":              "there is no token",
+		"bridge --embedded --listen 0.0.0.0:7379":              "the bridge has no token",
 		"bridge --redis redis://:secret@h/db":                  "redis URL: invalid database number",
-		"bridge --embedded --allow SUBSCRIBE":                  "SUBSCRIBE needs a connection of its own",
-		"bridge --redis redis+sentinel://h --allow GET,LLEN,*": "is no command",
+		"bridge --embedded --allow SUBSCRIBE":                  "SUBSCRIBE cannot be allowed: it needs a connection of its own",
+		"bridge --redis redis+sentinel://h --allow GET,LLEN,*": "is not a command",
 	} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", strings.Fields(line)...)
@@ -41,7 +41,7 @@ func TestBridgeServes(t *testing.T) {
 	t.Setenv("WEIR_BRIDGE_TOKEN", "s3cret")
 	t.Setenv("REDIS_URL", "redis://:s3cret@127.0.0.1:1")
 	if got := run(t, "", "bridge", "--help"); got.status != StatusOK || strings.Contains(got.out, "s3cret") || !strings.Contains(got.out, "Examples:\n  weir bridge --embedded") {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want status 0, examples and no secret", got)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	out, in := io.Pipe()
@@ -60,8 +60,8 @@ func TestBridgeServes(t *testing.T) {
 	go func() { _, _ = io.Copy(log, out); close(read) }()
 	_, address, found := strings.Cut(line, "http://")
 	address, _, _ = strings.Cut(address, " ")
-	if !found || !strings.Contains(line, "with a token; Redis: 127.0.0.1:1;") {
-		t.Fatalf("got %q", line)
+	if !found || !strings.Contains(line, "token_required=true redis=127.0.0.1:1 ") {
+		t.Fatalf("got log line %q, want the URL, token_required=true and redis=127.0.0.1:1", line)
 	}
 	for token, want := range map[string]int{"s3cret": http.StatusServiceUnavailable, "other": http.StatusUnauthorized} {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address, strings.NewReader(`["PING"]`))
@@ -75,14 +75,14 @@ func TestBridgeServes(t *testing.T) {
 		}
 		_ = response.Body.Close()
 		if response.StatusCode != want {
-			t.Errorf("%s: got %d, want %d", token, response.StatusCode, want)
+			t.Errorf("token %s: got status %d, want %d", token, response.StatusCode, want)
 		}
 	}
 	stop()
 	if status := <-ended; status != StatusOK {
-		t.Errorf("status %d", status)
+		t.Errorf("got exit status %d, want %d", status, StatusOK)
 	}
-	if <-read; strings.Contains(line+log.String(), "s3cret") || !strings.Contains(log.String(), "Redis 127.0.0.1:1 does not answer: ") {
-		t.Errorf("got %s%s", line, log)
+	if <-read; strings.Contains(line+log.String(), "s3cret") || !strings.Contains(log.String(), `level=WARN msg="Redis does not answer" redis=127.0.0.1:1 error="`) {
+		t.Errorf("got log %s%s, want that Redis does not answer, and no secret", line, log)
 	}
 }
