@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,7 @@ import (
 // Exit statuses of the command.
 const (
 	StatusOK     = 0
-	StatusFailed = 1 // what was asked for did not succeed; the reason is on standard error
+	StatusFailed = 1 // the work failed; the reason is on standard error
 	StatusUsage  = 2 // the command line itself was wrong
 )
 
@@ -49,22 +50,24 @@ func Run(ctx context.Context, args []string, s Streams) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "weir",
-		Short: "Checks and renders Weir's configuration for Envoy, bridges it to Redis, and shows it at work",
+		Short: "Check policies, render Envoy's configuration, show a filter's status, and serve Redis to it",
 		Long: `Weir is a resilience filter for Envoy: rate limits, circuit breakers and fallback answers for each upstream cluster,
-by one policy document. This command checks such a document, renders the Envoy configuration around it, serves Redis to
-it over HTTP for limits that all proxies share, and shows the whole at work.
+configured by one policy document. This command checks such a document, renders the Envoy configuration for it, shows and
+resets the state of running filters, serves Redis over HTTP for limits that all proxies share, and demonstrates the filter.
 
-Exit status: 0 when all went well, 1 when something failed, 2 when the command line was wrong.`,
+Exit status: 0 for success, 1 when the work failed, 2 when the command line was wrong.`,
 		Args:          cobra.NoArgs,
 		RunE:          missingSubcommand,
+		Version:       versionLine(debug.ReadBuildInfo()),
 		SilenceErrors: true, // Run prints them
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newValidate(), newRender(), newDemo(), newBridge(), newStatus(), newReset())
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.AddCommand(newValidate(), newRender(), newDemo(), newBridge(), newStatus(), newReset(), newVersion())
 	return root
 }
 
-// missingSubcommand answers a command that only holds others with its help, as an error of usage.
+// missingSubcommand is the error of usage of a command that only groups subcommands.
 func missingSubcommand(cmd *cobra.Command, _ []string) error {
 	var names []string
 	for _, sub := range cmd.Commands() {
@@ -75,15 +78,15 @@ func missingSubcommand(cmd *cobra.Command, _ []string) error {
 	return fmt.Errorf("name a subcommand: %s", strings.Join(names, ", "))
 }
 
-// failure is an error of the work itself, as opposed to one of usage. Only a subcommand's own code makes one, so
-// whatever cobra complains of is usage.
+// failure is an error of the work itself, as opposed to one of usage. Only a subcommand's own code makes one, so cobra's
+// errors are all of usage.
 type failure struct{ err error }
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// lines are what is printed: nothing for errReported, each line of a list of mistakes as it is, `weir: ` before
-// everything else.
+// lines is the text for standard error: none for errReported, the lines of a list of mistakes as they are, and any other
+// error with `weir: ` before each line.
 func (f *failure) lines() []string {
 	var mistakes fileMistakes
 	switch {
@@ -100,10 +103,10 @@ func (f *failure) lines() []string {
 	}
 }
 
-// errReported says that the output has told already what failed.
+// errReported says that standard output already shows what failed.
 var errReported = errors.New("failed")
 
-// work makes a subcommand's function one whose errors are failures.
+// work wraps a subcommand's function, so that its errors are failures.
 func work(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := run(cmd, args); err != nil {

@@ -84,7 +84,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, line := range []string{"validate", "render", "render envoy", "demo", "bridge", "status", "reset"} {
+	for _, line := range []string{"validate", "render", "render envoy", "demo", "bridge", "status", "reset", "version"} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", append(strings.Fields(line), "--help")...)
 			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {
@@ -93,7 +93,7 @@ func TestHelpHasExamples(t *testing.T) {
 		})
 	}
 	got := run(t, "", "--help")
-	for _, sub := range []string{"validate", "render", "demo", "bridge", "status", "reset"} {
+	for _, sub := range []string{"validate", "render", "demo", "bridge", "status", "reset", "version"} {
 		if !strings.Contains(got.out, "\n  "+sub+" ") {
 			t.Errorf("weir --help does not list %s", sub)
 		}
