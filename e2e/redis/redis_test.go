@@ -135,7 +135,7 @@ func TestTerminate(t *testing.T) {
 	if status := bridge.Terminate(t); status != 0 {
 		t.Errorf("exit status %d after SIGTERM, want 0; it wrote:\n%s", status, bridge.Logs())
 	}
-	if !strings.Contains(bridge.Logs(), "weir bridge: stopped") {
+	if !strings.Contains(bridge.Logs(), `msg="bridge stopped"`) {
 		t.Errorf("no word of its end in:\n%s", bridge.Logs())
 	}
 }
