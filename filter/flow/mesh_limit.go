@@ -5,6 +5,7 @@ import (
 
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/compile"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/ratelimit"
 	"github.com/weir-mesh/weir/sharedstate/redis"
@@ -43,7 +44,7 @@ func newMeshLimit(m *Mesh, plan *Plan, l *policy.RateLimit) *meshLimit {
 	case policy.TokenBucket:
 		limit.limit = redis.NewTokenBucket(l.Burst, l.Refill, l.Lease.TTL)
 	case policy.Adaptive:
-		limit.limit = redis.NewAdaptive(l.Requests, l.Window, l.Lease.TTL, adaptive(l))
+		limit.limit = redis.NewAdaptive(l.Requests, l.Window, l.Lease.TTL, compile.Adaptive(l))
 	default:
 		limit.limit = redis.NewSlidingWindow(l.Requests, l.Window, l.Lease.TTL)
 	}

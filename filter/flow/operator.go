@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/compile"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/cache"
 	"github.com/weir-mesh/weir/sharedstate/directory"
@@ -54,7 +55,7 @@ func (w *Worker) Reset(cluster string, rules *policy.Policy, now int64) (m Moved
 		err = errors.Join(err, directory.Untell(w.store, cluster))
 	}
 	if len(l.Key) > 0 {
-		err = errors.Join(err, newKeyed(cluster, l, limiter(l), w).reset())
+		err = errors.Join(err, newKeyed(cluster, l, compile.Limiter(l), w).reset())
 	}
 	return m, err
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/bulkhead"
+	"github.com/weir-mesh/weir/policy/compile"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/ratelimit"
 	"github.com/weir-mesh/weir/sharedstate"
@@ -57,7 +58,7 @@ func NewPlan(cluster string, p *policy.Policy, worker *Worker, mesh *Mesh, obser
 	}
 	plan.cell = sharedstate.NewCell(worker.store, sharedstate.ClusterKey(cluster), &plan.record)
 	if b := p.CircuitBreaker; b != nil {
-		plan.breaker = breakerConfig(b)
+		plan.breaker = compile.Breaker(b)
 		plan.failures = b.ExpectedFailures
 		plan.timeout = int64(b.Timeout)
 		if b.TimeoutWritten && !plan.shadow {
@@ -71,10 +72,10 @@ func NewPlan(cluster string, p *policy.Policy, worker *Worker, mesh *Mesh, obser
 		plan.failover = &failover{header: f.Header, to: f.To}
 	}
 	if b := p.Bulkhead; b != nil {
-		plan.bulkhead = bulkheadConfig(b)
+		plan.bulkhead = compile.Bulkhead(b, holdExpiry)
 	}
 	if l := p.RateLimit; l != nil {
-		plan.limiter = limiter(l)
+		plan.limiter = compile.Limiter(l)
 		plan.learns = l.Algorithm == policy.Adaptive
 		plan.limitHeaders = l.Headers
 		plan.key = l.Key
@@ -104,44 +105,6 @@ func NewPlan(cluster string, p *policy.Policy, worker *Worker, mesh *Mesh, obser
 	plan.fromUpstream = []Header{{HeaderSource, fallback.FromUpstream.String()}}
 	plan.answers = newAnswers(cluster, p, plan.limiter)
 	return plan
-}
-
-func breakerConfig(b *policy.CircuitBreaker) *breaker.Config {
-	c := &breaker.Config{
-		FailureThreshold: uint32(b.FailureThreshold),
-		SuccessThreshold: uint32(b.SuccessThreshold),
-		Probes:           b.HalfOpenMaxCalls,
-		Recovery:         b.RecoveryTimeout,
-		MaxRecovery:      b.MaxRecoveryTimeout,
-		ProbeTimeout:     b.Timeout,
-	}
-	if r := b.FailureRate; r != nil {
-		c.FailureRate = &breaker.Rate{Threshold: r.Threshold, Window: r.Window, MinCalls: uint32(r.MinCalls)}
-	}
-	if r := b.SlowCalls; r != nil {
-		c.SlowCalls = &breaker.Slow{SlowerThan: r.SlowerThan, Rate: breaker.Rate{
-			Threshold: r.Threshold, Window: r.Window, MinCalls: uint32(r.MinCalls),
-		}}
-	}
-	return c
-}
-
-func limiter(l *policy.RateLimit) *ratelimit.Limiter {
-	switch l.Algorithm {
-	case policy.TokenBucket:
-		return ratelimit.NewTokenBucket(l.Burst, l.Refill)
-	case policy.Adaptive:
-		return ratelimit.NewAdaptive(l.Requests, l.Window, adaptive(l))
-	default:
-		return ratelimit.NewSlidingWindow(l.Requests, l.Window)
-	}
-}
-
-func adaptive(l *policy.RateLimit) ratelimit.AdaptiveConfig {
-	return ratelimit.AdaptiveConfig{
-		Threshold: l.AdaptiveThreshold, Backoff: l.BackoffFactor, Recovery: l.RecoveryFactor,
-		Interval: l.AdaptiveInterval, MinSamples: l.AdaptiveMinSamples,
-	}
 }
 
 // Cluster is the name of the plan's cluster.

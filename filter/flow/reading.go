@@ -7,15 +7,12 @@ import (
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/bulkhead"
+	"github.com/weir-mesh/weir/policy/compile"
 	"github.com/weir-mesh/weir/policy/ratelimit"
 	"github.com/weir-mesh/weir/policy/retry"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/directory"
 )
-
-func bulkheadConfig(b *policy.Bulkhead) *bulkhead.Config {
-	return &bulkhead.Config{Max: uint32(min(int64(b.MaxConcurrent), math.MaxUint32)), Expiry: holdExpiry}
-}
 
 // Reading tells how a cluster stands by its record, for the gauges and for an admin, in whose worker the cluster may have
 // no plan. It wants no more of the policy than a directory.Entry has.
@@ -33,16 +30,16 @@ type Reading struct {
 func NewReading(p *policy.Policy) *Reading {
 	r := &Reading{Rules: p}
 	if b := p.CircuitBreaker; b != nil {
-		r.Breaker = breakerConfig(b)
+		r.Breaker = compile.Breaker(b)
 	}
 	if b := p.Bulkhead; b != nil {
-		r.bulkhead = bulkheadConfig(b)
+		r.bulkhead = compile.Bulkhead(b, holdExpiry)
 	}
 	if l := p.RateLimit; l != nil {
-		r.limiter = limiter(l)
+		r.limiter = compile.Limiter(l)
 	}
 	if b := p.Retry; b != nil {
-		budget := retry.NewBudget(b.Budget.Percent, b.Budget.MinPerSecond)
+		budget := compile.Budget(b)
 		r.budget = &budget
 	}
 	return r

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/compile"
 	"github.com/weir-mesh/weir/policy/retry"
 )
 
@@ -29,7 +30,7 @@ type retries struct {
 func newRetries(p *policy.Retry, deadline int64, timeout []Header) *retries {
 	r := &retries{
 		conditions: retry.Conditions{On: retry.On(p.RetryOn), Methods: p.Methods},
-		budget:     retry.NewBudget(p.Budget.Percent, p.Budget.MinPerSecond),
+		budget:     compile.Budget(p),
 		backoff: retry.NewBackoff(retry.BackoffConfig{
 			Base: p.BaseDelay, Max: p.MaxDelay, Exponential: p.ExponentialBase, Jitter: p.Jitter,
 		}),
