@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/weir-mesh/weir/filter/admin"
-	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/host"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -12,8 +11,8 @@ import (
 
 // The module on the admin listener: an instance of the filter whose document is `{"admin": {}}`.
 
-func newDesk(w *flow.Worker, hosts []string, f *faults) *admin.Desk {
-	return admin.NewDesk(sharedData{}, w, hosts, metrics{f}, journal{f})
+func newDesk(seed [2]uint64, hosts []string, f *faults) *admin.Desk {
+	return admin.NewDesk(sharedData{}, seed, hosts, metrics{f}, journal{f})
 }
 
 // metrics are Envoy's, as the admin API reads them.
@@ -56,7 +55,7 @@ func (s *adminStream) OnHttpRequestHeaders(_ int, ended bool) (action host.Actio
 	host.ReuseMemory()
 	defer func() {
 		if r := recover(); r != nil {
-			s.plugin.desk = newDesk(s.plugin.worker, s.plugin.document.AdminHosts, s.plugin.faults)
+			s.plugin.desk = newDesk(s.plugin.worker.Seed(), s.plugin.document.AdminHosts, s.plugin.faults)
 			action = s.send(admin.Fault(fmt.Errorf("%v", r), journal{s.plugin.faults}))
 		}
 	}()

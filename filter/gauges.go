@@ -11,7 +11,7 @@ import (
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
-	"github.com/weir-mesh/weir/sharedstate/directory"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // gauges show how a cluster stands.
@@ -149,7 +149,7 @@ func (p *plugin) beatOnce(now int64) error {
 }
 
 // retire makes the gauges of a cluster that no policy has any more say so, or an alert on one would never end.
-func (p *plugin) retire(e *directory.Entry) {
+func (p *plugin) retire(e *registry.Entry) {
 	modeGauge(e.Cluster, policy.ModeOff, p.faults)
 	shown := []*metric.Metric{&metric.NoHealthyHost}
 	if e.Policy.CircuitBreaker != nil {

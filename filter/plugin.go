@@ -69,7 +69,7 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 		err = p.joinMesh()
 	}
 	if err == nil && document.Admin {
-		p.desk = newDesk(p.worker, document.AdminHosts, p.faults)
+		p.desk = newDesk(p.worker.Seed(), document.AdminHosts, p.faults)
 		return host.StartOK
 	}
 	if err == nil {

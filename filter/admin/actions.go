@@ -1,9 +1,8 @@
 package admin
 
 import (
-	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/policy/breaker"
-	"github.com/weir-mesh/weir/sharedstate/directory"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // done is the answer to what was done.
@@ -22,12 +21,12 @@ func (d *Desk) reset(name string, m Moment) (Answer, *refusal) {
 	}
 	counts, err := d.cluster(e).counters.read()
 	if err == nil {
-		err = directory.SetBaseline(d.store, name, counts)
+		err = registry.StoreCountsAtReset(d.store, name, counts)
 	}
 	if err != nil {
 		return Answer{}, d.fault(err)
 	}
-	moved, err := d.worker.Reset(name, &e.Policy, m.Now)
+	moved, err := registry.ResetCluster(d.store, name, &e.Policy, m.Now)
 	if err != nil {
 		return Answer{}, d.fault(err)
 	}
@@ -45,7 +44,7 @@ func (d *Desk) force(name string, f breaker.Forced, word string, m Moment) (Answ
 	if e.Policy.CircuitBreaker == nil {
 		return Answer{}, refuse(400, "the policy of "+quote(name)+" has no circuit_breaker")
 	}
-	moved, err := d.worker.Force(name, f, m.Now)
+	moved, err := registry.ForceBreaker(d.store, name, f, m.Now)
 	if err != nil {
 		return Answer{}, d.fault(err)
 	}
@@ -54,7 +53,7 @@ func (d *Desk) force(name string, f breaker.Forced, word string, m Moment) (Answ
 	return done(name, word), nil
 }
 
-func (d *Desk) moved(name string, moved flow.Moved) {
+func (d *Desk) moved(name string, moved registry.Transition) {
 	if moved.From != moved.To {
 		d.journal.Transition(name, moved.From, moved.To)
 	}
@@ -69,7 +68,7 @@ func (d *Desk) invalidate(name, path string, m Moment) (Answer, *refusal) {
 	if f := e.Policy.Fallback; f == nil || !f.EnableCache {
 		return Answer{}, refuse(400, "the policy of "+quote(name)+" keeps no answers: no fallback with enable_cache_fallback")
 	}
-	if err := d.worker.Invalidate(name, path, &e.Policy, m.Now); err != nil {
+	if err := registry.InvalidateCache(d.store, d.seed, name, path, e.Policy.Fallback, m.Now); err != nil {
 		return Answer{}, d.fault(err)
 	}
 	d.journal.Done(name, "cache invalidated")

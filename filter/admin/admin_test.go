@@ -13,7 +13,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/sharedstate"
-	"github.com/weir-mesh/weir/sharedstate/directory"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 const second = int64(1e9)
@@ -63,7 +63,7 @@ type office struct {
 func newOffice(t *testing.T, document string) *office {
 	t.Helper()
 	o := &office{T: t, store: sharedstate.NewMemory(), metrics: numbers{}, now: Moment{Now: 1000 * second, Wall: 1_700_000_000 * second}}
-	o.desk = NewDesk(o.store, nil, []string{"Weir.example.com."}, o.metrics, &o.diary)
+	o.desk = NewDesk(o.store, [2]uint64{1, 2}, []string{"Weir.example.com."}, o.metrics, &o.diary)
 	o.beat(document)
 	return o
 }
@@ -268,7 +268,6 @@ func (o *office) beat(document string) {
 	if _, err := flow.NewPublication(worker, []byte(document), d, nil).Beat(o.now.Now); err != nil {
 		o.Fatal(err)
 	}
-	o.desk.worker = worker
 }
 
 func TestForce(t *testing.T) {
@@ -362,11 +361,11 @@ func TestRedisState(t *testing.T) {
 	if got := status(); got.Redis != (Redis{"ok", 10, 3}) || *got.Clusters["aws"].RateLimit.Remaining != 100 {
 		t.Errorf("%+v %+v", got.Redis, got.Clusters["aws"].RateLimit)
 	}
-	if err := directory.PublishCall(o.store, true, o.now.Now); err != nil {
+	if err := registry.PublishRedisCall(o.store, true, o.now.Now); err != nil {
 		t.Fatal(err)
 	}
-	told := directory.Told{At: o.now.Now, Asked: 5, Limit: 50, Remaining: 20, Ratio: 0.5, RatioKnown: true}
-	if err := told.Publish(o.store, "aws"); err != nil {
+	view := registry.RedisView{PublishedAt: o.now.Now, RedisTime: 5, Limit: 50, Remaining: 20, SuccessRatio: 0.5, SuccessRatioKnown: true}
+	if err := view.Publish(o.store, "aws"); err != nil {
 		t.Fatal(err)
 	}
 	got := status()

@@ -1,11 +1,10 @@
 package admin
 
 import (
-	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/fallback"
-	"github.com/weir-mesh/weir/sharedstate/directory"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // Metrics finds Envoy's metrics by the names that package metric makes. Naming one makes it, where it is new.
@@ -38,12 +37,12 @@ type counters struct {
 	noHost Metric
 }
 
-func newCounters(m Metrics, e *directory.Entry) *counters {
+func newCounters(m Metrics, e *registry.Entry) *counters {
 	cluster, p := e.Cluster, &e.Policy
 	c := &counters{mode: p.Mode, noHost: m.Gauge(metric.NoHealthyHost.With(cluster))}
 	prefix := ""
 	if p.Mode == policy.ModeShadow {
-		prefix = flow.ShadowPrefix
+		prefix = metric.ShadowPrefix
 	}
 	for reason := fallback.None; reason <= fallback.BulkheadFull; reason++ {
 		c.add(countDecision+int(reason), m.Counter(metric.RequestsTotal.With(cluster, prefix+reason.String())))
@@ -82,10 +81,10 @@ func (c *counters) read() (counts []uint64, err error) {
 }
 
 // since is what was counted since the cluster was last reset.
-func (c *counters) since(b *directory.Baseline) (counts []uint64, err error) {
+func (c *counters) since(b *registry.CountsAtReset) (counts []uint64, err error) {
 	counts, err = c.read()
 	if err == nil && len(b.Counts) > 0 && b.Counts[countMode] == counts[countMode] {
-		b.Since(counts)
+		b.SubtractFrom(counts)
 	}
 	return counts, err
 }

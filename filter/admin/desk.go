@@ -4,14 +4,13 @@ import (
 	"maps"
 	"strings"
 
-	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/sharedstate"
-	"github.com/weir-mesh/weir/sharedstate/directory"
 	"github.com/weir-mesh/weir/sharedstate/redis"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // Journal hears what operators do.
@@ -27,7 +26,7 @@ type Journal interface {
 // Desk is where operators are answered. One goroutine uses it at a time.
 type Desk struct {
 	store   sharedstate.Store
-	worker  *flow.Worker
+	seed    [2]uint64
 	metrics Metrics
 	journal Journal
 	hosts   []string
@@ -40,12 +39,12 @@ type Desk struct {
 type cluster struct {
 	rules    string // packed: a reload brings others
 	counters *counters
-	reading  *flow.Reading
+	view     *registry.View
 }
 
 // NewDesk is a desk in a worker. Hosts are names under which it may be asked for, beside those that are safe.
-func NewDesk(store sharedstate.Store, worker *flow.Worker, hosts []string, metrics Metrics, journal Journal) *Desk {
-	d := &Desk{store: store, worker: worker, hosts: hosts, metrics: metrics, journal: journal, clusters: map[string]*cluster{}}
+func NewDesk(store sharedstate.Store, seed [2]uint64, hosts []string, metrics Metrics, journal Journal) *Desk {
+	d := &Desk{store: store, seed: seed, hosts: hosts, metrics: metrics, journal: journal, clusters: map[string]*cluster{}}
 	d.calls = append(d.calls, metrics.Counter(metric.RedisCallsTotal.With("ok")))
 	for kind := redis.Malformed; kind <= redis.Refused; kind++ {
 		d.calls = append(d.calls, metrics.Counter(metric.RedisCallsTotal.With(strings.ReplaceAll(kind.String(), " ", "_"))))
@@ -56,8 +55,8 @@ func NewDesk(store sharedstate.Store, worker *flow.Worker, hosts []string, metri
 // list reads the directory, and lets go of what is kept of clusters that it no longer has: some 2 KB each. All others are
 // kept, however many they are, since Envoy keeps something of each time that a metric is named (an id and its place in a
 // map) until the VM is gone.
-func (d *Desk) list(m Moment) (*directory.Listing, *refusal) {
-	listing, err := directory.Read(d.store, m.Now)
+func (d *Desk) list(m Moment) (*registry.Listing, *refusal) {
+	listing, err := registry.Read(d.store, m.Now)
 	if err != nil {
 		return nil, d.fault(err)
 	}
@@ -71,12 +70,12 @@ func (d *Desk) list(m Moment) (*directory.Listing, *refusal) {
 	return listing, nil
 }
 
-func (d *Desk) cluster(e *directory.Entry) *cluster {
+func (d *Desk) cluster(e *registry.Entry) *cluster {
 	rules := string(e.AppendTo(nil))
 	c := d.clusters[e.Cluster]
 	if c == nil || c.rules != rules {
 		p := e.Policy
-		c = &cluster{rules: rules, counters: newCounters(d.metrics, e), reading: flow.NewReading(&p)}
+		c = &cluster{rules: rules, counters: newCounters(d.metrics, e), view: registry.NewView(&p)}
 		d.clusters[e.Cluster] = c
 	}
 	return c
@@ -115,7 +114,7 @@ func (d *Desk) all(m Moment) (Answer, *refusal) {
 }
 
 // find is a cluster's entry.
-func (d *Desk) find(name string, m Moment) (*directory.Entry, *refusal) {
+func (d *Desk) find(name string, m Moment) (*registry.Entry, *refusal) {
 	listing, refused := d.list(m)
 	if refused != nil {
 		return nil, refused
@@ -141,13 +140,13 @@ func (d *Desk) one(name string, m Moment) (Answer, *refusal) {
 }
 
 // read is how a cluster stands.
-func (d *Desk) read(e *directory.Entry, m Moment) (*Cluster, error) {
+func (d *Desk) read(e *registry.Entry, m Moment) (*Cluster, error) {
 	kept := d.cluster(e)
 	var record sharedstate.Record
 	if _, err := sharedstate.NewCell(d.store, sharedstate.ClusterKey(e.Cluster), &record).Load(); err != nil {
 		return nil, err
 	}
-	baseline, err := directory.ReadBaseline(d.store, e.Cluster)
+	baseline, err := registry.ReadCountsAtReset(d.store, e.Cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +158,7 @@ func (d *Desk) read(e *directory.Entry, m Moment) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules := kept.reading.Rules
+	rules := kept.view.Policy
 	c := &Cluster{
 		Mode: modeName(rules.Mode),
 		Requests: Requests{
@@ -178,10 +177,10 @@ func (d *Desk) read(e *directory.Entry, m Moment) (*Cluster, error) {
 		Upstream: Upstream{NoHealthyHost: noHost != 0},
 	}
 	if rules.CircuitBreaker != nil {
-		c.Breaker = readBreaker(kept.reading, &record.Breaker, m)
+		c.Breaker = readBreaker(kept.view, &record, m)
 	}
 	if rules.RateLimit != nil {
-		if c.RateLimit, err = d.readLimit(kept.reading, e.Cluster, &record, m.Now); err != nil {
+		if c.RateLimit, err = d.readLimit(kept.view, e.Cluster, &record, m.Now); err != nil {
 			return nil, err
 		}
 		c.RateLimit.Limited = c.Requests.RateLimited
@@ -190,10 +189,10 @@ func (d *Desk) read(e *directory.Entry, m Moment) (*Cluster, error) {
 		c.Fallback = &c.Answers.Fallback
 	}
 	if rules.Retry != nil {
-		c.Retry = &Retry{Attempts: n[countRetries], Exhausted: n[countSpent], Budget: kept.reading.Budget(&record, m.Now)}
+		c.Retry = &Retry{Attempts: n[countRetries], Exhausted: n[countSpent], Budget: kept.view.RetryBudget(&record, m.Now)}
 	}
 	if b := rules.Bulkhead; b != nil {
-		c.Bulkhead = &Bulkhead{InFlight: kept.reading.InFlight(&record, m.Now), Rejected: c.Requests.BulkheadFull, Most: b.MaxConcurrent}
+		c.Bulkhead = &Bulkhead{InFlight: kept.view.InFlight(&record, m.Now), Rejected: c.Requests.BulkheadFull, Most: b.MaxConcurrent}
 	}
 	if f := rules.Failover; f != nil {
 		c.Failover = &Failover{To: f.To, Total: n[countMoved]}
@@ -201,12 +200,12 @@ func (d *Desk) read(e *directory.Entry, m Moment) (*Cluster, error) {
 	return c, nil
 }
 
-func readBreaker(r *flow.Reading, s *breaker.State, m Moment) *Breaker {
-	rules := r.Rules.CircuitBreaker
+func readBreaker(v *registry.View, record *sharedstate.Record, m Moment) *Breaker {
+	rules, s := v.Policy.CircuitBreaker, &record.Breaker
 	b := &Breaker{
 		State: s.Status.String(), Forced: forcedName(s.Forced), Since: m.at(s.Since), Cause: causeName(s.Cause),
 		FailureCount: s.Failures, SuccessCount: s.Successes, OpensTotal: s.Opens,
-		RetryAfter:       seconds(breaker.RetryAfter(s, r.Breaker, m.Now)),
+		RetryAfter:       seconds(v.RetryAfter(record, m.Now)),
 		FailureThreshold: rules.FailureThreshold, SuccessThreshold: rules.SuccessThreshold,
 		RecoveryTimeout: seconds(rules.RecoveryTimeout),
 	}
@@ -222,24 +221,25 @@ func readBreaker(r *flow.Reading, s *breaker.State, m Moment) *Breaker {
 	return b
 }
 
-func (d *Desk) readLimit(r *flow.Reading, name string, record *sharedstate.Record, now int64) (*RateLimit, error) {
-	rules := r.Rules.RateLimit
-	var told directory.Told
+func (d *Desk) readLimit(v *registry.View, name string, record *sharedstate.Record, now int64) (*RateLimit, error) {
+	rules := v.Policy.RateLimit
+	var redis registry.RedisView
 	if rules.Scope == policy.ScopeMesh {
-		if _, err := sharedstate.NewCell(d.store, directory.ToldKey(name), &told).Load(); err != nil {
+		var err error
+		if redis, err = registry.ReadRedisView(d.store, name); err != nil {
 			return nil, err
 		}
 	}
-	n := r.Limit(record, &told, now)
+	n := v.Limit(record, &redis, now)
 	limit := &RateLimit{
 		Algorithm: algorithmName(rules.Algorithm), Scope: scopeName(rules.Scope), Keyed: len(rules.Key) > 0,
-		PerMinute: n.PerMinute, Configured: n.Configured, Window: seconds(n.Window),
+		PerMinute: n.PerMinute, Configured: n.ConfiguredPerMinute, Window: seconds(n.Window),
 	}
 	if n.RemainingKnown {
 		limit.Remaining = &n.Remaining
 	}
-	if n.RatioKnown {
-		limit.SuccessRate = &n.Ratio
+	if n.SuccessRatioKnown {
+		limit.SuccessRate = &n.SuccessRatio
 	}
 	return limit, nil
 }
@@ -256,14 +256,14 @@ func (d *Desk) redis(used bool) (r Redis, err error) {
 			r.Errors += n
 		}
 	}
-	var calls directory.Calls
-	if _, err := sharedstate.NewCell(d.store, directory.CallsKey, &calls).Load(); err != nil {
+	calls, err := registry.ReadRedisCalls(d.store)
+	if err != nil {
 		return r, err
 	}
 	switch {
 	case !used:
 		r.State = "off"
-	case calls.Trouble():
+	case calls.Failing():
 		r.State = "trouble"
 	default:
 		r.State = "ok"

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/ratelimit"
@@ -21,7 +22,7 @@ const (
 	// HeaderPrefix starts every header of Weir's own, on requests as on answers.
 	HeaderPrefix = "x-weir-"
 	// ShadowPrefix marks a reason for which a policy in shadow would have refused.
-	ShadowPrefix = "shadow_"
+	ShadowPrefix = metric.ShadowPrefix
 )
 
 // problemBase starts the `type` of a problem (RFC 9457): the page that explains it.

@@ -68,14 +68,9 @@ func (p *Plan) CacheKey(headers Headers, ended bool) (k CacheKey) {
 	c.buf = c.rules.AppendKey(c.buf[:0], headers)
 	k.key.Hi, k.key.Lo = siphash.Hash128(c.seed[0], c.seed[1], c.buf)
 	path, _, _ := strings.Cut(header(headers, ":path"), "?")
-	k.path = c.hashPath(path)
-	return k
-}
-
-// hashPath is what an invalidation by path goes by. The seed's words change places so that it is no part of a key.
-func (c *cached) hashPath(path string) uint64 {
 	c.buf = append(c.buf[:0], path...)
-	return siphash.Hash(c.seed[1], c.seed[0], c.buf)
+	k.path = cache.PathHash(c.seed, c.buf)
+	return k
 }
 
 // kept is an answer that may stand in for upstream's.

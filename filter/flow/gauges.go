@@ -3,7 +3,7 @@ package flow
 import (
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
-	"github.com/weir-mesh/weir/sharedstate/directory"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // Gauges show how a cluster stands. All workers share each.
@@ -24,23 +24,23 @@ type Gauges interface {
 
 // show brings a cluster's gauges up to date, by its record as it was just loaded. It rests where they will be the same until
 // the record changes: neither requests in flight whose worker may be gone, nor a limit that moves by itself.
-func (r *Reading) show(g Gauges, p *Plan, told *directory.Told, now int64) (rests bool) {
+func show(r *registry.View, g Gauges, p *Plan, told *registry.RedisView, now int64) (rests bool) {
 	rests = true
-	if r.Breaker != nil {
+	if r.Policy.CircuitBreaker != nil {
 		g.Breaker(p.record.Breaker.Status)
 	}
-	if r.bulkhead != nil {
+	if r.Policy.Bulkhead != nil {
 		n := r.InFlight(&p.record, now)
 		g.InFlight(n)
 		rests = n == 0
 	}
-	if r.limiter != nil {
+	if r.Policy.RateLimit != nil {
 		limit := r.Limit(&p.record, told, now)
 		g.Limit(limit.PerMinute)
-		if limit.RatioKnown {
-			g.SuccessRatio(limit.Ratio)
+		if limit.SuccessRatioKnown {
+			g.SuccessRatio(limit.SuccessRatio)
 		}
-		l := r.Rules.RateLimit
+		l := r.Policy.RateLimit
 		rests = rests && l.Scope != policy.ScopeMesh && l.Algorithm != policy.Adaptive
 	}
 	p.hosts.look()

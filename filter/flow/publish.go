@@ -7,7 +7,7 @@ import (
 	"github.com/dchest/siphash"
 
 	"github.com/weir-mesh/weir/policy"
-	"github.com/weir-mesh/weir/sharedstate/directory"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // Publication is what one plugin tells of its policy document, once a second: that it lives and which clusters it has, for
@@ -15,7 +15,7 @@ import (
 type Publication struct {
 	worker   *Worker
 	id       uint64
-	document *directory.Document
+	document *registry.Publisher
 	mesh     *Mesh
 	shown    []published
 	next     int   // of shown: who is the next one's turn
@@ -34,10 +34,10 @@ const (
 // published is a cluster of which this worker has a plan.
 type published struct {
 	plan    *Plan
-	reading *Reading
+	reading *registry.View
 	gauges  Gauges
 	resets  uint32 // that this worker knows of
-	told    directory.Told
+	told    registry.RedisView
 	cas     uint32 // of the record as it was last shown
 	rests   bool   // it stays as it is shown until the record changes
 }
@@ -45,14 +45,14 @@ type published struct {
 // NewPublication is that of a document. Raw is its bytes, by which its other workers know that it is the same.
 func NewPublication(worker *Worker, raw []byte, document *policy.Document, mesh *Mesh) *Publication {
 	id := siphash.Hash(worker.seed[0], worker.seed[1], raw)
-	p := &Publication{worker: worker, id: id, mesh: mesh, document: directory.NewDocument(worker.store, id, document.Redis != nil)}
+	p := &Publication{worker: worker, id: id, mesh: mesh, document: registry.NewPublisher(worker.store, id, document.Redis != nil)}
 	for _, c := range document.Clusters {
 		switch {
 		case strings.Contains(c.Pattern, "*"): // its clusters are known when they are used
 		case c.Policy.Mode == policy.ModeOff:
-			p.document.Add(directory.Entry{Cluster: c.Pattern, Policy: policy.Policy{Mode: policy.ModeOff}})
+			p.document.Add(registry.Entry{Cluster: c.Pattern, Policy: policy.Policy{Mode: policy.ModeOff}})
 		default:
-			p.document.Add(directory.Entry{Cluster: c.Pattern, Policy: *c.Policy})
+			p.document.Add(registry.Entry{Cluster: c.Pattern, Policy: *c.Policy})
 		}
 	}
 	return p
@@ -63,12 +63,12 @@ func (p *Publication) ID() uint64 { return p.id }
 
 // Add publishes a cluster that has a plan now.
 func (p *Publication) Add(plan *Plan, rules *policy.Policy, gauges Gauges) {
-	p.document.Add(directory.Entry{Cluster: plan.cluster, Policy: *rules})
+	p.document.Add(registry.Entry{Cluster: plan.cluster, Policy: *rules})
 	plan.hosts.gauges = gauges
 	if _, err := plan.cell.Load(); err != nil {
 		plan.observer.Fault(err) // the next beat tries again
 	}
-	p.shown = append(p.shown, published{plan: plan, reading: NewReading(rules), gauges: gauges, resets: plan.record.Resets})
+	p.shown = append(p.shown, published{plan: plan, reading: registry.NewView(rules), gauges: gauges, resets: plan.record.Resets})
 }
 
 // Forget lets go of the plans, which are made anew. Their clusters stay published.
@@ -76,8 +76,8 @@ func (p *Publication) Forget() { p.shown, p.next = nil, 0 }
 
 // Beat publishes. Call it every BeatEvery, and when the plugin starts. Gone is clusters that no document has any more: who
 // is told of one makes its gauges say so.
-func (p *Publication) Beat(now int64) (gone []directory.Entry, err error) {
-	gone, err = p.document.Beat(now)
+func (p *Publication) Beat(now int64) (gone []registry.Entry, err error) {
+	gone, err = p.document.Heartbeat(now)
 	if p.mesh != nil {
 		err = errors.Join(err, p.mesh.publish(now))
 	}
@@ -101,7 +101,7 @@ func (p *Publication) turns() (n int, err error) {
 	if len(p.shown) <= inTurn {
 		return len(p.shown), nil
 	}
-	acted, err := directory.LastAct(p.worker.store)
+	acted, err := registry.LastChange(p.worker.store)
 	if err != nil || acted == p.acted {
 		return inTurn, err
 	}
@@ -126,6 +126,6 @@ func (p *Publication) show(s *published, now int64) (err error) {
 		}
 		err = errors.Join(err, limit.publish(&s.told, now))
 	}
-	s.rests = s.reading.show(s.gauges, s.plan, &s.told, now) && err == nil
+	s.rests = show(s.reading, s.gauges, s.plan, &s.told, now) && err == nil
 	return err
 }

@@ -3,17 +3,16 @@ package flow
 import (
 	"time"
 
-	"github.com/weir-mesh/weir/sharedstate"
-	"github.com/weir-mesh/weir/sharedstate/directory"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // What is published of a mesh's limits, and how an operator's reset reaches Redis.
 //
 // An admin's worker may have neither the plan nor the leases, nor even a way to Redis: it counts up Record.Resets. Each
 // worker that has the plan notices that at its next beat and lets go of its leases; one of them, who is the first to say
-// so in directory.Carried, has Redis forget the limit. Other proxies' leases stay with them until they expire.
+// so in registry.ClaimReset, has Redis forget the limit. Other proxies' leases stay with them until they expire.
 
 // callWatch notes how calls end on their way to the observer.
 type callWatch struct {
@@ -34,25 +33,27 @@ func (m *Mesh) publish(now int64) error {
 		return nil
 	}
 	m.watch.called = false
-	return directory.PublishCall(m.worker.store, m.watch.failed, now)
+	return registry.PublishRedisCall(m.worker.store, m.watch.failed, now)
 }
 
 // publish tells what Redis told this worker last, and reads what it told any.
-func (l *meshLimit) publish(told *directory.Told, now int64) error {
+func (l *meshLimit) publish(told *registry.RedisView, now int64) error {
 	if l.holder == nil {
 		return nil
 	}
 	store, cluster := l.mesh.worker.store, l.plan.cluster
 	if seen, known := l.holder.Seen(); known && seen.At != l.told {
-		err := directory.Told{
-			At: now, Asked: seen.At, Limit: seen.Limit, Remaining: seen.Remaining, Ratio: seen.Ratio, RatioKnown: seen.RatioKnown,
+		err := registry.RedisView{
+			PublishedAt: now, RedisTime: seen.At, Limit: seen.Limit, Remaining: seen.Remaining,
+			SuccessRatio: seen.Ratio, SuccessRatioKnown: seen.RatioKnown,
 		}.Publish(store, cluster)
 		if err != nil {
 			return err
 		}
 		l.told = seen.At
 	}
-	_, err := sharedstate.NewCell(store, directory.ToldKey(cluster), told).Load()
+	var err error
+	*told, err = registry.ReadRedisView(store, cluster)
 	return err
 }
 
@@ -69,7 +70,7 @@ func (l *meshLimit) reset(resets uint32, now int64) error {
 		} else {
 			l.holder = lease.NewHolder(m.leases, l.limit, l.leasing)
 		}
-		mine, err := directory.Carry(m.worker.store, l.plan.cluster, resets)
+		mine, err := registry.ClaimReset(m.worker.store, l.plan.cluster, resets)
 		if err != nil || !mine {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/sharedstate"
-	"github.com/weir-mesh/weir/sharedstate/directory"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // TestMeshResetReachesRedisOnce, whatever the number of workers, and is tried again where it failed.
@@ -50,7 +50,7 @@ func TestMeshResetReachesRedisOnce(t *testing.T) {
 		t.Fatalf("before: %s", got)
 	}
 	beat()
-	if _, err := a.worker.Reset("aws", document.For("aws"), a.now); err != nil {
+	if _, err := registry.ResetCluster(store, "aws", document.For("aws"), a.now); err != nil {
 		t.Fatal(err)
 	}
 	a.refuses = errors.New("no such cluster")
@@ -96,13 +96,14 @@ func TestMeshResetThatNeverReachesRedis(t *testing.T) {
 			rules := fmt.Sprintf(meshed, 4, "")
 			raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
 			document := decoded(t, raw)
-			m := joinOn(t, nil, rules, "", sharedstate.NewMemory())
+			store := sharedstate.NewMemory()
+			m := joinOn(t, nil, rules, "", store)
 			p := flow.NewPublication(m.worker, []byte(raw), document, m.mesh)
 			p.Add(m.plan, document.For("aws"), &dials{})
 			if _, err := p.Beat(m.now); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := m.worker.Reset("aws", document.For("aws"), m.now); err != nil {
+			if _, err := registry.ResetCluster(store, "aws", document.For("aws"), m.now); err != nil {
 				t.Fatal(err)
 			}
 			beaten(m)
@@ -141,18 +142,18 @@ func TestToldOfAMesh(t *testing.T) {
 	if _, err := p.Beat(m.now); err != nil {
 		t.Fatal(err)
 	}
-	var told directory.Told
-	if _, err := sharedstate.NewCell(store, directory.ToldKey("aws"), &told).Load(); err != nil || told.Limit != 10 || told.Remaining != 6 || d.limit != 600 {
+	told, err := registry.ReadRedisView(store, "aws")
+	if err != nil || told.Limit != 10 || told.Remaining != 6 || d.limit != 600 {
 		t.Fatalf("%+v, gauge %v (%v)", told, d.limit, err)
 	}
-	reading := flow.NewReading(document.For("aws"))
+	reading := registry.NewView(document.For("aws"))
 	for _, tc := range []struct{ later, remaining int64 }{{0, 6}, {999 * ms, 6}, {1000 * ms, 10}} {
 		if n := reading.Limit(&sharedstate.Record{}, &told, m.now+tc.later); n.Remaining != tc.remaining || !n.RemainingKnown {
 			t.Errorf("%d ms later: %+v", tc.later/ms, n)
 		}
 	}
-	var calls directory.Calls
-	if _, err := sharedstate.NewCell(store, directory.CallsKey, &calls).Load(); err != nil || calls.OK != m.now || calls.Trouble() {
+	calls, err := registry.ReadRedisCalls(store)
+	if err != nil || calls.LastOK != m.now || calls.Failing() {
 		t.Errorf("%+v (%v)", calls, err)
 	}
 }
@@ -194,8 +195,8 @@ func TestToldByAnotherRedis(t *testing.T) {
 		a.now += 1000 * ms
 		beatA()
 	}
-	var told directory.Told
-	if _, err := sharedstate.NewCell(store, directory.ToldKey("aws"), &told).Load(); err != nil || told.Remaining != 9 {
+	told, err := registry.ReadRedisView(store, "aws")
+	if err != nil || told.Remaining != 9 {
 		t.Errorf("%+v (%v), want what the new server told", told, err)
 	}
 }

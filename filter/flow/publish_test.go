@@ -8,7 +8,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/sharedstate"
-	"github.com/weir-mesh/weir/sharedstate/directory"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // dials are the gauges of a cluster, which all workers share.
@@ -80,7 +80,7 @@ func TestPublicationNamesItsClusters(t *testing.T) {
 		if _, err := p.Beat(now); err != nil {
 			t.Fatal(err)
 		}
-		l, err := directory.Read(store, now)
+		l, err := registry.Read(store, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func TestOperatorReset(t *testing.T) {
 			if again := admitted(); first < 2 || again != 0 {
 				t.Fatalf("%d, then %d", first, again)
 			}
-			if _, err := p.worker.Reset("aws", p.rules, p.now); err != nil {
+			if _, err := registry.ResetCluster(p.store, "aws", p.rules, p.now); err != nil {
 				t.Fatal(err)
 			}
 			if again := admitted(); again != first {
@@ -192,22 +192,22 @@ func TestOperatorReset(t *testing.T) {
 	x.Answer(flow.Answer{Status: 500, Details: up, GRPC: -1, Ended: true, Tries: 3}, p.now)
 	x.Done(up, 3, p.now)
 	var r sharedstate.Record
-	reading := flow.NewReading(p.rules)
+	reading := registry.NewView(p.rules)
 	load := func() {
 		t.Helper()
 		if _, err := sharedstate.NewCell(p.store, sharedstate.ClusterKey("aws"), &r).Load(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if load(); r.Breaker.Status != breaker.Open || reading.Budget(&r, p.now) != 8 || reading.InFlight(&r, p.now) != 1 {
-		t.Fatalf("before: %v, budget %d, in flight %d", r.Breaker.Status, reading.Budget(&r, p.now), reading.InFlight(&r, p.now))
+	if load(); r.Breaker.Status != breaker.Open || reading.RetryBudget(&r, p.now) != 8 || reading.InFlight(&r, p.now) != 1 {
+		t.Fatalf("before: %v, budget %d, in flight %d", r.Breaker.Status, reading.RetryBudget(&r, p.now), reading.InFlight(&r, p.now))
 	}
-	moved, err := p.worker.Reset("aws", p.rules, p.now)
-	if err != nil || moved != (flow.Moved{From: breaker.Open, To: breaker.Closed}) {
+	moved, err := registry.ResetCluster(p.store, "aws", p.rules, p.now)
+	if err != nil || moved != (registry.Transition{From: breaker.Open, To: breaker.Closed}) {
 		t.Fatalf("%+v (%v)", moved, err)
 	}
-	if load(); r.Breaker.Status != breaker.Closed || r.Resets != 1 || reading.Budget(&r, p.now) != 10 || reading.InFlight(&r, p.now) != 1 {
-		t.Fatalf("after: %+v, budget %d, in flight %d", r, reading.Budget(&r, p.now), reading.InFlight(&r, p.now))
+	if load(); r.Breaker.Status != breaker.Closed || r.Resets != 1 || reading.RetryBudget(&r, p.now) != 10 || reading.InFlight(&r, p.now) != 1 {
+		t.Fatalf("after: %+v, budget %d, in flight %d", r, reading.RetryBudget(&r, p.now), reading.InFlight(&r, p.now))
 	}
 	held.Answer(flow.Answer{Status: 500, Details: up, GRPC: -1, Ended: true}, p.now) // admitted before the reset: it says nothing now
 	held.Done(up, 0, p.now)
@@ -283,7 +283,7 @@ func TestManyClustersTakeTurns(t *testing.T) {
 			t.Errorf("after 160 requests it looked at %d, want %d", n, want)
 		}
 	}
-	if _, err := worker.Force("c7", breaker.ForcedOpen, now); err != nil {
+	if _, err := registry.ForceBreaker(store, "c7", breaker.ForcedOpen, now); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []int{clusters, 32} {

@@ -55,6 +55,9 @@ func NewWorker(store sharedstate.Store, random [16]byte) (*Worker, error) {
 	}, nil
 }
 
+// Seed is the process's, see sharedstate.Seed.
+func (w *Worker) Seed() [2]uint64 { return w.seed }
+
 // took counts one more request of this worker in flight.
 func (w *Worker) took(cluster string) {
 	h := w.holds[cluster]
