@@ -3,16 +3,16 @@ package main
 import (
 	"fmt"
 
-	"github.com/weir-mesh/weir/filter/admin"
 	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/filter/internal/admin"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy/breaker"
 )
 
 // The module on the admin listener: an instance of the filter whose document is `{"admin": {}}`.
 
-func newDesk(seed [2]uint64, hosts []string, f *faults) *admin.Desk {
-	return admin.NewDesk(sharedData{}, seed, hosts, metrics{f}, journal{f})
+func newAdminHandler(seed [2]uint64, hosts []string, f *faults) *admin.Handler {
+	return admin.NewHandler(sharedData{}, seed, hosts, metrics{f}, auditLog{f})
 }
 
 // metrics are Envoy's, as the admin API reads them.
@@ -24,11 +24,11 @@ func (m metrics) Counter(name string) admin.Metric { return m.faults.counter(nam
 // Gauge implements admin.Metrics.
 func (m metrics) Gauge(name string) admin.Metric { return m.faults.gauge(name) }
 
-// journal logs what operators do, and counts what follows from it.
-type journal struct{ faults *faults }
+// auditLog logs what operators do, and counts the breakers' transitions.
+type auditLog struct{ faults *faults }
 
-// Transition implements admin.Journal, as observer does for what requests come to.
-func (j journal) Transition(cluster string, from, to breaker.Status) {
+// Transition implements admin.AuditLog, as observer does for transitions by requests.
+func (j auditLog) Transition(cluster string, from, to breaker.Status) {
 	counter := j.faults.counter(metric.BreakerTransitionsTotal.With(cluster, to.String()))
 	counter.Add(1)
 	gauge := j.faults.gauge(metric.BreakerState.With(cluster))
@@ -36,13 +36,13 @@ func (j journal) Transition(cluster string, from, to breaker.Status) {
 	host.Info("weir: " + cluster + ": circuit breaker " + from.String() + " -> " + to.String() + " (" + breaker.Operator.String() + ")")
 }
 
-// Done implements admin.Journal.
-func (j journal) Done(cluster, what string) {
-	host.Info("weir: " + cluster + ": " + what + ", by an operator")
+// Action implements admin.AuditLog.
+func (j auditLog) Action(cluster, action string) {
+	host.Info("weir: " + cluster + ": " + action + ", by an operator")
 }
 
-// Fault implements admin.Journal.
-func (j journal) Fault(err error) { j.faults.say("the admin interface answers 500: " + err.Error()) }
+// Error implements admin.AuditLog.
+func (j auditLog) Error(err error) { j.faults.say("the admin interface answers 500: " + err.Error()) }
 
 // adminStream is one request to the admin API. It is answered when its headers have come.
 type adminStream struct {
@@ -55,15 +55,15 @@ func (s *adminStream) OnHttpRequestHeaders(_ int, ended bool) (action host.Actio
 	host.ReuseMemory()
 	defer func() {
 		if r := recover(); r != nil {
-			s.plugin.desk = newDesk(s.plugin.worker.Seed(), s.plugin.document.AdminHosts, s.plugin.faults)
-			action = s.send(admin.Fault(fmt.Errorf("%v", r), journal{s.plugin.faults}))
+			s.plugin.adminHandler = newAdminHandler(s.plugin.worker.Seed(), s.plugin.document.AdminHosts, s.plugin.faults)
+			action = s.send(admin.InternalError(fmt.Errorf("%v", r), auditLog{s.plugin.faults}))
 		}
 	}()
 	headers, err := host.All(host.RequestHeaders)
 	if err != nil {
-		return s.send(admin.Fault(err, journal{s.plugin.faults}))
+		return s.send(admin.InternalError(err, auditLog{s.plugin.faults}))
 	}
-	return s.send(s.plugin.desk.Answer(request(headers, ended), admin.Moment{Now: host.Now(), Wall: host.WallNano()}))
+	return s.send(s.plugin.adminHandler.Handle(request(headers, ended), admin.Instant{Monotonic: host.Now(), Wall: host.WallNano()}))
 }
 
 // several is what an Origin or a Sec-Fetch-Site that stands more than once is read as: none is believed, nor is this.
@@ -102,7 +102,7 @@ func once(before, value string) string {
 }
 
 // send answers.
-func (s *adminStream) send(a admin.Answer) host.Action {
+func (s *adminStream) send(a admin.Response) host.Action {
 	err := host.SendLocalReply(host.LocalReply{Status: a.Status, Details: "weir_admin", Headers: a.Headers, Body: a.Body, GRPC: -1})
 	if err != nil {
 		s.plugin.faults.note("admin: " + err.Error())

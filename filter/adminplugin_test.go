@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"github.com/weir-mesh/weir/filter/admin"
+	"github.com/weir-mesh/weir/filter/internal/admin"
 	"github.com/weir-mesh/weir/filter/host/pairs"
 )
 

@@ -7,9 +7,9 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/weir-mesh/weir/filter/admin"
 	"github.com/weir-mesh/weir/filter/flow"
 	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/filter/internal/admin"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate"
 )
@@ -36,9 +36,9 @@ type plugin struct {
 	beat     int64              // when the worker last gave a sign of life
 	counting bool               // requests were counted between the last two ticks
 
-	published *flow.Publication
-	inherited []string    // clusters that other plugins of this VM had plans of, and this one has none of yet
-	desk      *admin.Desk // of an instance that serves the admin API, and nothing else
+	published    *flow.Publication
+	inherited    []string       // clusters that other plugins of this VM had plans of, and this one has none of yet
+	adminHandler *admin.Handler // of an instance that serves the admin API, and nothing else
 }
 
 // maxPlans bounds the plans that a worker keeps while clusters come and go (CDS, on-demand discovery). A plan is some
@@ -69,7 +69,7 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 		err = p.joinMesh()
 	}
 	if err == nil && document.Admin {
-		p.desk = newDesk(p.worker.Seed(), document.AdminHosts, p.faults)
+		p.adminHandler = newAdminHandler(p.worker.Seed(), document.AdminHosts, p.faults)
 		return host.StartOK
 	}
 	if err == nil {
@@ -151,7 +151,7 @@ func (p *plugin) rescue() {
 
 // NewHttpContext implements host.PluginContext.
 func (p *plugin) NewHttpContext(id uint32) host.HTTPContext {
-	if p.desk != nil {
+	if p.adminHandler != nil {
 		return &adminStream{plugin: p}
 	}
 	return &stream{plugin: p, id: id}

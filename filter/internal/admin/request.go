@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Request is what is known of a request when its headers have come.
+// Request is what the handler needs of a request's headers.
 type Request struct {
 	Method      string
 	Target      string // the path with its query, as it was sent
@@ -17,36 +17,34 @@ type Request struct {
 	Ended       bool   // no body follows
 }
 
-// Answer is what to answer. Where the request's method is HEAD the body is for its length only.
-type Answer struct {
-	Status  int
-	Headers [][2]string
-	Body    []byte
-}
-
-// maxBody is what may follow a POST, in bytes. It is not read.
+// maxBody bounds the body of a POST, in bytes. It is not read.
 const maxBody = 4096
 
-// sent says what is wrong with what a POST sends.
-func (r *Request) sent() *refusal {
-	if r.Ended {
+// checkPost refuses a POST that another site's page may have sent, and a body that is too long.
+func (r *Request) checkPost() *httpError {
+	switch {
+	case r.isCrossSite():
+		return newError(403, "a page of another site must not do this")
+	case !r.hasJSON():
+		return newError(415, "the body must be JSON with content-type: application/json; better send none")
+	case r.Ended:
 		return nil
+	case r.Length == "":
+		return newError(411, "a body needs a Content-Length; better send none")
 	}
 	length, err := strconv.ParseUint(r.Length, 10, 63)
 	switch {
-	case r.Length == "":
-		return refuse(411, "a body needs a Content-Length; better send none")
 	case err != nil:
-		return refuse(400, "Content-Length is no number")
+		return newError(400, "Content-Length is not a number")
 	case length > maxBody:
-		return refuse(413, "the body has "+strconv.FormatUint(length, 10)+" bytes, at most "+strconv.Itoa(maxBody)+" are taken")
+		return newError(413, "the body has "+strconv.FormatUint(length, 10)+" bytes, more than "+strconv.Itoa(maxBody))
 	}
 	return nil
 }
 
-// json says whether the body is JSON, or there is none. A form, a plain text or a body of no type, which a browser sends to
-// anybody (Fetch, 2.2.2), is not.
-func (r *Request) json() bool {
+// hasJSON says whether the body is JSON, or empty. A browser sends a form, a plain text or a body without a type to any
+// site without asking it first (Fetch, 2.2.2); none of these is JSON.
+func (r *Request) hasJSON() bool {
 	mediaType, _, _ := strings.Cut(r.ContentType, ";")
 	mediaType = strings.TrimSpace(mediaType)
 	if mediaType == "" {
@@ -55,9 +53,9 @@ func (r *Request) json() bool {
 	return strings.EqualFold(mediaType, "application/json")
 }
 
-// foreign says whether a browser sent the request for another site than this one's page: by where it comes from (Origin,
-// RFC 6454) or by what the browser says of it (Fetch Metadata). Who is no browser sends neither.
-func (r *Request) foreign() bool {
+// isCrossSite says whether a browser sent the request for a page of another site, by its Origin (RFC 6454) or its
+// Sec-Fetch-Site (Fetch Metadata). Clients that are not browsers send neither.
+func (r *Request) isCrossSite() bool {
 	if site := r.FetchSite; site != "" && site != "same-origin" && site != "none" {
 		return true
 	}
@@ -68,10 +66,10 @@ func (r *Request) foreign() bool {
 	return !ok || !strings.EqualFold(host, r.Host)
 }
 
-// known says whether the host that was asked for is one that only this network's own names lead to. A page of somebody else's
-// whose name was made to lead here (DNS rebinding) is of the same origin as this listener to the browser; but it has a public
-// name, and no page has an address, localhost, or a name of this network only as its own. hosts are further ones.
-func (r *Request) known(hosts []string) bool {
+// hostIsPrivate says whether the request's host is an address, a private name or one of hosts. This stops DNS rebinding:
+// an attacker's page whose public name resolves to this listener has the same origin as the listener, for the browser,
+// so the checks of isCrossSite pass. But its host is a public name.
+func (r *Request) hostIsPrivate(hosts []string) bool {
 	name := hostname(r.Host)
 	if name == "" {
 		return false
@@ -79,7 +77,7 @@ func (r *Request) known(hosts []string) bool {
 	if isAddress(name) || !strings.Contains(name, ".") {
 		return true
 	}
-	for _, suffix := range privateNames {
+	for _, suffix := range privateSuffixes {
 		if strings.HasSuffix(name, suffix) {
 			return true
 		}
@@ -92,11 +90,11 @@ func (r *Request) known(hosts []string) bool {
 	return false
 }
 
-// privateNames end names that no public server answers for (RFC 6761, RFC 6762, ICANN's .internal), and Kubernetes' own.
-var privateNames = []string{".localhost", ".local", ".internal", ".svc"}
+// privateSuffixes end names that no public DNS server resolves (RFC 6761, RFC 6762, ICANN's .internal, Kubernetes' .svc).
+var privateSuffixes = []string{".localhost", ".local", ".internal", ".svc"}
 
-// hostname is a host (RFC 9110, 7.2) without its port and the final dot, in lower case; "" where it is none, such as the two
-// that Envoy joins with a comma.
+// hostname is a host (RFC 9110, 7.2) in lower case, without its port and the final dot. It is "" where authority is not a
+// host: Envoy joins two Host headers with a comma, for example.
 func hostname(authority string) string {
 	if rest, bracketed := strings.CutPrefix(authority, "["); bracketed {
 		address, port, closed := strings.Cut(rest, "]")
@@ -118,11 +116,11 @@ func hostname(authority string) string {
 	return strings.TrimSuffix(name, ".")
 }
 
-// isPort knows :80, and the : that RFC 3986, 3.2.3, allows without a number.
+// isPort accepts :80, and the : without a number that RFC 3986, 3.2.3, allows.
 func isPort(s string) bool { return s[0] == ':' && strings.Trim(s[1:], "0123456789") == "" }
 
-// isAddress knows 127.0.0.1 and [::1]. A browser takes a host whose last part is a number for an address (WHATWG URL, 4.1),
-// so none that looks like one is a name.
+// isAddress accepts 127.0.0.1 and [::1]. To a browser a host whose last label is a number is an address (WHATWG URL, 4.1),
+// so it is never a name.
 func isAddress(host string) bool {
 	if strings.HasPrefix(host, "[") {
 		return true
@@ -131,8 +129,8 @@ func isAddress(host string) bool {
 	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
-// decode replaces %XX; plus says that + is a blank, as in a query. ok is false where a % has no two digits behind it, or
-// what comes of it is no name: a control character or no UTF-8.
+// decode percent-decodes; plus says that + is a blank, as in a query. ok is false where two digits are missing after a %,
+// or where the decoded text is not UTF-8 or has control characters.
 func decode(s string, plus bool) (decoded string, ok bool) {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {

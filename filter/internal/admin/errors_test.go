@@ -5,19 +5,19 @@ import (
 	"testing"
 )
 
-func TestWhatIsRefused(t *testing.T) {
+func TestRefusedRequests(t *testing.T) {
 	host := func(h string) func(r *Request) { return func(r *Request) { r.Host = h } }
 	origin := func(s string) func(r *Request) { return func(r *Request) { r.Origin = s } }
 	site := func(s string) func(r *Request) { return func(r *Request) { r.FetchSite = s } }
 	body := func(contentType, length string) func(r *Request) {
 		return func(r *Request) { r.ContentType, r.Length, r.Ended = contentType, length, false }
 	}
-	o := newOffice(t, everything)
+	f := newFixture(t, everything)
 	for _, tc := range []struct {
 		method, target string
 		change         func(r *Request)
 		status         int
-		says           string // part of the error, or the Allow header
+		message        string // a part of the error, or the header allow
 	}{
 		{"GET", "/status/none", nil, 404, "none"},
 		{"GET", "/status/aws", nil, 200, ""},
@@ -31,10 +31,10 @@ func TestWhatIsRefused(t *testing.T) {
 		{"GET", "/status/%ff", nil, 400, "encoded"},
 		{"GET", "/status/a%00b", nil, 400, "encoded"},
 		{"GET", "/status/" + strings.Repeat("a", 5000), nil, 404, "aaa"},
-		{"GET", "/nowhere", nil, 404, "nothing here"},
-		{"GET", "", nil, 404, "nothing here"},
-		{"GET", "/STATUS", nil, 404, "nothing here"},
-		{"GET", "//status", nil, 404, "nothing here"},
+		{"GET", "/nowhere", nil, 404, "no such path"},
+		{"GET", "", nil, 404, "no such path"},
+		{"GET", "/STATUS", nil, 404, "no such path"},
+		{"GET", "//status", nil, 404, "no such path"},
 
 		{"GET", "/reset/aws", nil, 405, "POST, OPTIONS"},
 		{"HEAD", "/reset/aws", nil, 405, "POST, OPTIONS"},
@@ -45,16 +45,16 @@ func TestWhatIsRefused(t *testing.T) {
 		{"get", "/status", nil, 405, "GET, HEAD, OPTIONS"},
 		{"OPTIONS", "/status", nil, 204, "GET, HEAD, OPTIONS"},
 		{"OPTIONS", "/reset/aws", nil, 204, "POST, OPTIONS"},
-		{"OPTIONS", "/nowhere", nil, 404, "nothing"},
+		{"OPTIONS", "/nowhere", nil, 404, "no such path"},
 
 		{"POST", "/reset/none", nil, 404, "none"},
-		{"POST", "/reset/", nil, 400, "name a cluster"},
-		{"POST", "/reset", nil, 404, "nothing here"},
+		{"POST", "/reset/", nil, 400, "name is missing"},
+		{"POST", "/reset", nil, 404, "no such path"},
 		{"POST", "/reset/%", nil, 400, "encoded"},
 		{"POST", "/breaker/aws", nil, 404, "/open, /close or /auto"},
 		{"POST", "/breaker/aws/", nil, 404, "/open, /close or /auto"},
 		{"POST", "/breaker/aws/ajar", nil, 404, "/open, /close or /auto"},
-		{"POST", "/breaker//open", nil, 400, "name a cluster"},
+		{"POST", "/breaker//open", nil, 400, "name is missing"},
 		{"POST", "/breaker/none/open", nil, 404, "none"},
 		{"POST", "/breaker/bare/open", nil, 400, "no circuit_breaker"},
 		{"POST", "/breaker/b/2%20%3Cx%3E/open", nil, 400, "no circuit_breaker"},
@@ -67,7 +67,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"POST", "/cache/invalidate?cluster=aws&path=", nil, 400, "cluster=NAME"},
 		{"POST", "/cache/invalidate?cluster=%", nil, 400, "cluster=NAME"},
 		{"POST", "/cache/invalidate?cluster=none", nil, 404, "none"},
-		{"POST", "/cache/invalidate?cluster=bare", nil, 400, "keeps no answers"},
+		{"POST", "/cache/invalidate?cluster=bare", nil, 400, "has no cache"},
 		{"POST", "/cache/invalidate?cluster=aws", nil, 200, ""},
 		{"POST", "/cache/invalidate?cluster=aws&path=%2Fprices", nil, 200, ""},
 		{"GET", "/cache/invalidate?cluster=aws", nil, 405, "POST, OPTIONS"},
@@ -75,7 +75,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"POST", "/reset/aws", body("", "0"), 200, ""},
 		{"POST", "/reset/aws", body("application/json", "2"), 200, ""},
 		{"POST", "/reset/aws", body("Application/JSON; charset=utf-8", "2"), 200, ""},
-		{"POST", "/reset/aws", body("", "2"), 415, "JSON"}, // what a page of another site may send without being asked first
+		{"POST", "/reset/aws", body("", "2"), 415, "JSON"}, // a browser sends this for another site's page, without a preflight
 		{"POST", "/reset/aws", body("text/plain", "2"), 415, "JSON"},
 		{"POST", "/reset/aws", body("application/x-www-form-urlencoded", "2"), 415, "JSON"},
 		{"POST", "/reset/aws", body("multipart/form-data; boundary=x", "2"), 415, "JSON"},
@@ -108,45 +108,45 @@ func TestWhatIsRefused(t *testing.T) {
 		{"GET", "/status", host("weir.mesh.svc.cluster.local:80"), 200, ""},
 		{"GET", "/status", host("weir.mesh.svc"), 200, ""},
 		{"GET", "/status", host("Weir.Example.com:443"), 200, ""}, // admin.hosts
-		{"GET", "/status", host("evil.example.com"), 403, "anybody's"},
-		{"GET", "/status", host("127.0.0.1.evil.example"), 403, "anybody's"},
-		{"GET", "/status", host("localhost.evil.example:9902"), 403, "anybody's"},
-		{"GET", "/status", host(""), 403, "anybody's"},
+		{"GET", "/status", host("evil.example.com"), 403, "public name"},
+		{"GET", "/status", host("127.0.0.1.evil.example"), 403, "public name"},
+		{"GET", "/status", host("localhost.evil.example:9902"), 403, "public name"},
+		{"GET", "/status", host(""), 403, "public name"},
 		{"GET", "/status", host("localhost:"), 200, ""},
 		{"GET", "/status", host("weir_admin-1:80"), 200, ""},
 		{"GET", "/status", host("[fe80::1%25eth0]:80"), 200, ""},
-		{"GET", "/status", host("127.0.0.1:80,evil.example"), 403, "anybody's"}, // two Host headers, as Envoy joins them
-		{"GET", "/status", host("localhost,evil.example:80"), 403, "anybody's"},
-		{"GET", "/status", host("localhost:evil.example"), 403, "anybody's"},
-		{"GET", "/status", host("evil.example:80:1"), 403, "anybody's"},
-		{"GET", "/status", host("evil.example@127.0.0.1"), 403, "anybody's"},
-		{"GET", "/status", host("evil.example/.local"), 403, "anybody's"},
-		{"GET", "/status", host("[evil.example]"), 403, "anybody's"},
-		{"GET", "/status", host("[::1].evil.example"), 403, "anybody's"},
-		{"GET", "/status", host("[::1]evil:80"), 403, "anybody's"},
-		{"GET", "/status", host("[]"), 403, "anybody's"},
-		{"GET", "/status", host("."), 403, "anybody's"},
-		{"GET", "/", host("evil.example.com"), 403, "anybody's"},
-		{"POST", "/reset/aws", func(r *Request) { r.Host, r.Origin = "evil.example.com:9902", "http://evil.example.com:9902" }, 403, "anybody's"},
+		{"GET", "/status", host("127.0.0.1:80,evil.example"), 403, "public name"}, // two Host headers, as Envoy joins them
+		{"GET", "/status", host("localhost,evil.example:80"), 403, "public name"},
+		{"GET", "/status", host("localhost:evil.example"), 403, "public name"},
+		{"GET", "/status", host("evil.example:80:1"), 403, "public name"},
+		{"GET", "/status", host("evil.example@127.0.0.1"), 403, "public name"},
+		{"GET", "/status", host("evil.example/.local"), 403, "public name"},
+		{"GET", "/status", host("[evil.example]"), 403, "public name"},
+		{"GET", "/status", host("[::1].evil.example"), 403, "public name"},
+		{"GET", "/status", host("[::1]evil:80"), 403, "public name"},
+		{"GET", "/status", host("[]"), 403, "public name"},
+		{"GET", "/status", host("."), 403, "public name"},
+		{"GET", "/", host("evil.example.com"), 403, "public name"},
+		{"POST", "/reset/aws", func(r *Request) { r.Host, r.Origin = "evil.example.com:9902", "http://evil.example.com:9902" }, 403, "public name"},
 	} {
 		var change []func(r *Request)
 		if tc.change != nil {
 			change = append(change, tc.change)
 		}
-		a := o.ask(tc.method, tc.target, change...)
-		says := a.header("allow")
-		if a.Status >= 400 && a.Status != 405 {
-			says = errorOf(t, a)
+		r := f.request(tc.method, tc.target, change...)
+		message := r.header("allow")
+		if r.Status >= 400 && r.Status != 405 {
+			message = errorOf(t, r)
 		}
-		if a.Status != tc.status || !strings.Contains(says, tc.says) {
-			t.Errorf("%s %.60s: %d %q, want %d %q", tc.method, tc.target, a.Status, says, tc.status, tc.says)
+		if r.Status != tc.status || !strings.Contains(message, tc.message) {
+			t.Errorf("%s %.60s: got %d %q, want %d %q", tc.method, tc.target, r.Status, message, tc.status, tc.message)
 		}
-		if a.header("cache-control") != "no-store" || a.header("x-content-type-options") != "nosniff" || a.header("content-security-policy") == "" ||
-			a.header("access-control-allow-origin") != "" {
-			t.Errorf("%s %.60s: headers %q", tc.method, tc.target, a.Headers)
+		if r.header("cache-control") != "no-store" || r.header("x-content-type-options") != "nosniff" || r.header("content-security-policy") == "" ||
+			r.header("access-control-allow-origin") != "" {
+			t.Errorf("%s %.60s: got headers %q, want no-store, nosniff, a policy and no allowed origin", tc.method, tc.target, r.Headers)
 		}
-		if len(a.Body) > 300 && a.Status >= 400 {
-			t.Errorf("%s %.60s: an error of %d bytes", tc.method, tc.target, len(a.Body))
+		if len(r.Body) > 300 && r.Status >= 400 {
+			t.Errorf("%s %.60s: got an error of %d bytes, want at most 300", tc.method, tc.target, len(r.Body))
 		}
 	}
 }
