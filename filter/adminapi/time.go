@@ -38,13 +38,3 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	}
 	return append(b, `Z"`...), nil
 }
-
-// UnmarshalJSON implements json.Unmarshaler. It takes any RFC 3339 time.
-func (t *Time) UnmarshalJSON(b []byte) error {
-	var at time.Time
-	if err := at.UnmarshalJSON(b); err != nil {
-		return err
-	}
-	*t = Time(at.UnixMilli())
-	return nil
-}
