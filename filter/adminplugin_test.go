@@ -3,8 +3,8 @@ package main
 import (
 	"testing"
 
-	"github.com/weir-mesh/weir/filter/internal/admin"
 	"github.com/weir-mesh/weir/filter/host/pairs"
+	"github.com/weir-mesh/weir/filter/internal/admin"
 )
 
 // TestWhatStandsTwice: of several marks of a browser none is believed, whatever their order.
