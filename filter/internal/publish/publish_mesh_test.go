@@ -1,4 +1,4 @@
-package request_test
+package publish_test
 
 import (
 	"errors"

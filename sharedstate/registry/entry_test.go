@@ -1,4 +1,4 @@
-package directory
+package registry
 
 import (
 	"testing"
@@ -65,26 +65,26 @@ func TestEntryRoundTrip(t *testing.T) {
 		want, got := anyEntry(t), anyEntry(t)
 		packed := want.AppendTo(nil)
 		if !got.Unpack(packed) || difference(want, got) != "" {
-			t.Fatalf("wanted (-) and got (+):\n%s", difference(want, got))
+			t.Fatalf("got (+), want (-):\n%s", difference(want, got))
 		}
 		if cut := rapid.IntRange(0, len(packed)-1).Draw(t, "cut"); got.Unpack(packed[:cut]) || difference(want, got) != "" {
-			t.Fatalf("%d of %d bytes were believed, or changed the entry", cut, len(packed))
+			t.Fatalf("got an entry from %d of %d bytes, want none and the entry before unchanged", cut, len(packed))
 		}
 	})
 }
 
-// TestEntryTellsNoSecrets: what a policy says beyond the entry's own fields does not get into its bytes.
-func TestEntryTellsNoSecrets(t *testing.T) {
+// TestEntryHasNoSecrets: the packed form has only the fields that Entry lists.
+func TestEntryHasNoSecrets(t *testing.T) {
 	e := Entry{Cluster: "a", Policy: policy.Policy{
 		RateLimit: &policy.RateLimit{Key: []policy.KeyPart{{Kind: policy.KeyHeader, Name: "x-secret"}}},
 		Fallback:  &policy.Fallback{CacheKeyHeaders: []string{"x-secret"}, Default: &policy.DefaultData{Body: []byte("secret")}},
 	}}
 	var got Entry
 	if !got.Unpack(e.AppendTo(nil)) {
-		t.Fatal("not read")
+		t.Fatal("got no entry from its packed form")
 	}
 	if got.Policy.RateLimit.Key[0].Name != "" || got.Policy.Fallback.CacheKeyHeaders != nil || got.Policy.Fallback.Default != nil {
-		t.Errorf("%+v", got.Policy)
+		t.Errorf("got %+v, want no names, no headers and no body", got.Policy)
 	}
 }
 
@@ -103,41 +103,41 @@ func FuzzEntryUnpack(f *testing.F) {
 			return
 		}
 		if !again.Unpack(e.AppendTo(nil)) || difference(e, again) != "" {
-			t.Fatalf("believed %x, comes back as %s", b, difference(e, again))
+			t.Fatalf("%x: packed again, got (+), want (-):\n%s", b, difference(e, again))
 		}
 	})
 }
 
-func FuzzList(f *testing.F) {
+func FuzzClusterList(f *testing.F) {
 	f.Add([]byte(nil))
-	l := list{claim: 3}
+	l := clusterList{claim: 3}
 	l.add((&Entry{Cluster: "a"}).AppendTo(nil))
 	l.add((&Entry{Cluster: "b"}).AppendTo(nil))
 	f.Add(l.AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var l list
+		var l clusterList
 		l.Unpack(b)
 		n := 0
 		l.all(func(*Entry) bool { n++; return true })
 		if 5*n > len(b) {
-			t.Fatalf("%d entries in %d bytes", n, len(b))
+			t.Fatalf("got %d entries from %d bytes, want at most %d", n, len(b), len(b)/5)
 		}
 	})
 }
 
-func FuzzRows(f *testing.F) {
+func FuzzDocumentTable(f *testing.F) {
 	f.Add([]byte(nil))
-	var t rows
+	var t documentTable
 	t.claim(7, true, 1)
 	f.Add(t.AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var r, again rows
+		var r, again documentTable
 		if r.Unpack(b) {
 			if !again.Unpack(r.AppendTo(nil)) || r != again {
-				t.Fatalf("believed %x", b)
+				t.Fatalf("%x: packed again, got %+v, want %+v", b, again, r)
 			}
-		} else if r != (rows{}) {
-			t.Fatalf("refused bytes left %+v", r)
+		} else if r != (documentTable{}) {
+			t.Fatalf("%x: got %+v, want the empty table", b, r)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package directory
+package registry
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 
 // Listing is the clusters of all documents that are in use.
 type Listing struct {
-	Entries []Entry // each cluster once, in no order that matters
+	Entries []Entry // each cluster once, in no particular order
 	Redis   bool    // a document calls Redis
-	LeftOut bool    // some clusters found no room
+	LeftOut bool    // some clusters did not fit
 }
 
 // Find is a cluster's entry, nil where no document has it.
@@ -23,28 +23,28 @@ func (l *Listing) Find(cluster string) *Entry {
 	return nil
 }
 
-// Read reads the directory at time now. Of a cluster that several documents have, the document's word counts that came
-// last.
+// Read lists the clusters at time now. Where several documents have a cluster, it takes the entry of the document that
+// came last.
 func Read(store sharedstate.Store, now int64) (*Listing, error) {
-	var documents rows
-	if _, err := sharedstate.NewCell(store, rowsKey, &documents).Load(); err != nil {
+	var documents documentTable
+	if _, err := sharedstate.NewCell(store, documentsKey, &documents).Load(); err != nil {
 		return nil, err
 	}
 	listing := &Listing{}
 	seen := map[string]bool{}
 	for slot := documents.newest(now); slot >= 0; slot = documents.newest(now) {
-		r := documents.rows[slot]
-		documents.rows[slot] = row{}
-		listing.Redis = listing.Redis || r.redis
-		value, _, err := store.Get(listKey(slot))
+		row := documents.rows[slot]
+		documents.rows[slot] = documentRow{}
+		listing.Redis = listing.Redis || row.redis
+		value, _, err := store.Get(clustersKey(slot))
 		if errors.Is(err, sharedstate.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		var l list
-		if !l.Unpack(value) || l.claim != r.claim {
+		var l clusterList
+		if !l.Unpack(value) || l.claim != row.claim {
 			continue
 		}
 		listing.LeftOut = listing.LeftOut || l.leftOut

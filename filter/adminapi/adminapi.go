@@ -1,0 +1,121 @@
+// Package adminapi is the JSON of Weir's admin API: GET /status is a Status, GET /status/CLUSTER a Cluster. The filter
+// writes it and the weir command reads it. Other programs may import it: it depends on nothing but encoding/json.
+//
+//	{"time": "2026-11-24T10:00:00.000Z", "version": "0.2.0", "clusters": {"aws_pricing": {"mode": "enforce", …}}, "redis": {…}}
+//
+// # Versions
+//
+// A reader may be older or newer than the filter. Unknown fields are ignored. Missing fields are zero, and a section that
+// is missing is nil. All numbers are float64, so that a reader also takes numbers with a fraction or an exponent.
+// Durations are seconds.
+package adminapi
+
+// Status is GET /status.
+type Status struct {
+	Time     Time               `json:"time"`
+	Version  string             `json:"version"` // Weir's; empty: older than 0.2.0
+	Clusters map[string]Cluster `json:"clusters"`
+	LeftOut  bool               `json:"left_out,omitempty"` // there are more clusters than Weir publishes
+	Redis    *Redis             `json:"redis"`
+}
+
+// Cluster is one cluster. It has the sections that its policy has; with mode off there are none.
+type Cluster struct {
+	Name      string     `json:"cluster,omitempty"` // only in GET /status/CLUSTER
+	Mode      string     `json:"mode"`              // enforce, shadow, off
+	Breaker   *Breaker   `json:"circuit_breaker,omitempty"`
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+	Requests  *Requests  `json:"requests"`
+	Answers   *Answers   `json:"answers"`
+	Fallback  *Fallback  `json:"fallback,omitempty"`
+	Retry     *Retry     `json:"retry,omitempty"`
+	Bulkhead  *Bulkhead  `json:"bulkhead,omitempty"`
+	Upstream  *Upstream  `json:"upstream"`
+	Failover  *Failover  `json:"failover,omitempty"`
+}
+
+// Breaker is a circuit breaker.
+type Breaker struct {
+	State                string   `json:"state"`  // closed, open, half_open
+	Forced               string   `json:"forced"` // auto, open, closed
+	Since                *Time    `json:"since"`  // nil: the state never changed
+	Cause                *string  `json:"cause"`  // of the last change, a name of breaker.Cause; nil: none, or not known
+	FailureCount         float64  `json:"failure_count"`
+	SuccessCount         float64  `json:"success_count"`
+	OpenedAt             *Time    `json:"opened_at"`   // nil: it is not open
+	RetryAfter           float64  `json:"retry_after"` // until the next probe
+	OpensTotal           float64  `json:"opens_total"`
+	FailureThreshold     float64  `json:"failure_threshold"`
+	SuccessThreshold     float64  `json:"success_threshold"`
+	RecoveryTimeout      float64  `json:"recovery_timeout"`
+	FailureRateThreshold *float64 `json:"failure_rate_threshold"` // 0 to 1; nil: the policy has no failure_rate
+	SlowCallsThreshold   *float64 `json:"slow_calls_threshold"`   // 0 to 1; nil: the policy has no slow_calls
+}
+
+// RateLimit is a limit.
+type RateLimit struct {
+	Algorithm           string   `json:"algorithm"`           // sliding_window, token_bucket, adaptive
+	Scope               string   `json:"scope"`               // proxy, mesh
+	PerMinute           float64  `json:"requests_per_minute"` // in force; differs from the configured limit where it is adaptive
+	ConfiguredPerMinute float64  `json:"configured_requests_per_minute"`
+	Remaining           *float64 `json:"remaining"`    // nil: each key has its own limit
+	SuccessRate         *float64 `json:"success_rate"` // 0 to 1; nil: not adaptive, or not known yet
+	LimitedTotal        float64  `json:"limited_total"`
+	Keyed               bool     `json:"keyed"`
+	Window              float64  `json:"window"` // of a token bucket: from empty to full
+}
+
+// Requests counts the decisions.
+type Requests struct {
+	Allowed      float64 `json:"allowed"`
+	RateLimited  float64 `json:"rate_limited"`
+	CircuitOpen  float64 `json:"circuit_open"`
+	BulkheadFull float64 `json:"bulkhead_full"`
+}
+
+// Answers counts the answers by their source.
+type Answers struct {
+	Upstream float64 `json:"upstream"`
+	Fallback
+}
+
+// Fallback counts the answers that are not upstream's.
+type Fallback struct {
+	Cache      float64 `json:"cache"`
+	StaleCache float64 `json:"stale_cache"`
+	Default    float64 `json:"default"`
+	Degraded   float64 `json:"degraded"`
+	Error      float64 `json:"error"`
+}
+
+// Retry counts the retries.
+type Retry struct {
+	AttemptsTotal   float64  `json:"attempts_total"`
+	ExhaustedTotal  float64  `json:"exhausted_total"`  // requests whose last retry failed
+	BudgetRemaining *float64 `json:"budget_remaining"` // retries that the budget admits now
+}
+
+// Bulkhead is the limit of requests in flight.
+type Bulkhead struct {
+	InFlight      float64 `json:"in_flight"`
+	RejectedTotal float64 `json:"rejected_total"`
+	MaxConcurrent float64 `json:"max_concurrent"`
+}
+
+// Upstream is what Weir knows of the cluster's hosts.
+type Upstream struct {
+	NoHealthyHost bool `json:"no_healthy_host"`
+}
+
+// Failover is where requests go while the breaker is open.
+type Failover struct {
+	To      []string `json:"to"`
+	ToTotal float64  `json:"to_total"`
+}
+
+// Redis counts the calls to Redis.
+type Redis struct {
+	State       string  `json:"state"` // ok, trouble, off: no policy has a Redis
+	CallsTotal  float64 `json:"calls_total"`
+	ErrorsTotal float64 `json:"errors_total"`
+}

@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/weir-mesh/weir/filter/metric"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/redis"
+	"github.com/weir-mesh/weir/sharedstate/registry"
+)
+
+// AuditLog records what operators do.
+type AuditLog interface {
+	// Transition records that an operator's action changed a breaker's state.
+	Transition(cluster string, from, to breaker.Status)
+	// Action records any action: "reset", "breaker open", "cache invalidated".
+	Action(cluster, action string)
+	// Error records an error of the filter itself.
+	Error(err error)
+}
+
+// Handler answers operators. One goroutine uses it at a time.
+type Handler struct {
+	store   sharedstate.Store
+	seed    [2]uint64
+	hosts   []string
+	metrics Metrics
+	audit   AuditLog
+
+	clusters   map[string]*cluster // of the last listing
+	redisCalls []Metric            // calls that succeeded, then those that failed, by redis.Kind
+}
+
+// cluster is what is kept of a cluster between two requests.
+type cluster struct {
+	policy   string // the packed entry: a reload changes it
+	counters *counters
+	view     *registry.View
+}
+
+// NewHandler is the admin API over a store. Seed is the process's, see sharedstate.Seed. Hosts are names that a browser
+// may ask for, beside addresses and private names.
+func NewHandler(store sharedstate.Store, seed [2]uint64, hosts []string, metrics Metrics, audit AuditLog) *Handler {
+	h := &Handler{store: store, seed: seed, hosts: hosts, metrics: metrics, audit: audit, clusters: map[string]*cluster{}}
+	h.redisCalls = append(h.redisCalls, metrics.Counter(metric.RedisCallsTotal.With("ok")))
+	for kind := redis.Malformed; kind <= redis.Refused; kind++ {
+		h.redisCalls = append(h.redisCalls, metrics.Counter(metric.RedisCallsTotal.With(strings.ReplaceAll(kind.String(), " ", "_"))))
+	}
+	return h
+}
+
+// list reads the registry, and drops what is kept of clusters that are gone: some 2 KB each. All other clusters are
+// kept, however many there are, since Envoy allocates an id each time a metric is looked up by name, and frees it only
+// with the VM.
+func (h *Handler) list(at Instant) (*registry.Listing, *httpError) {
+	listing, err := registry.Read(h.store, at.Monotonic)
+	if err != nil {
+		return nil, h.internalError(err)
+	}
+	if len(h.clusters) > len(listing.Entries) {
+		listed := make(map[string]bool, len(listing.Entries))
+		for i := range listing.Entries {
+			listed[listing.Entries[i].Cluster] = true
+		}
+		maps.DeleteFunc(h.clusters, func(name string, _ *cluster) bool { return !listed[name] })
+	}
+	return listing, nil
+}
+
+// find is a cluster's entry.
+func (h *Handler) find(name string, at Instant) (*registry.Entry, *httpError) {
+	listing, failed := h.list(at)
+	if failed != nil {
+		return nil, failed
+	}
+	if e := listing.Find(name); e != nil {
+		return e, nil
+	}
+	return nil, newError(404, "no cluster "+quote(name)+" has a policy: GET /status lists those that have one")
+}
+
+func (h *Handler) cluster(e *registry.Entry) *cluster {
+	packed := string(e.AppendTo(nil))
+	c := h.clusters[e.Cluster]
+	if c == nil || c.policy != packed {
+		p := e.Policy
+		c = &cluster{policy: packed, counters: newCounters(h.metrics, e), view: registry.NewView(&p)}
+		h.clusters[e.Cluster] = c
+	}
+	return c
+}
+
+// internalError is the response where the store or a metric cannot be read.
+func (h *Handler) internalError(err error) *httpError {
+	h.audit.Error(err)
+	return newError(500, err.Error())
+}
+
+// InternalError is the response where the filter itself failed.
+func InternalError(err error, audit AuditLog) Response {
+	audit.Error(err)
+	return newError(500, err.Error()).response()
+}

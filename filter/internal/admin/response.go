@@ -1,0 +1,66 @@
+package admin
+
+import (
+	"encoding/json"
+
+	"github.com/weir-mesh/weir/filter/internal/admin/page"
+)
+
+// Response is the local reply to send. Where the request's method is HEAD, only the length of the body counts.
+type Response struct {
+	Status  int
+	Headers [][2]string
+	Body    []byte
+}
+
+// httpError is a response with status 400 or higher; its body is {"error": message}.
+type httpError struct {
+	status  int
+	message string
+	allow   string // of a 405: the header allow
+}
+
+func newError(status int, message string) *httpError {
+	return &httpError{status: status, message: message}
+}
+
+func (e *httpError) response() Response {
+	r := jsonResponse(e.status, struct {
+		Error string `json:"error"`
+	}{e.message})
+	if e.allow != "" {
+		r.Headers = append(r.Headers, [2]string{"allow", e.allow})
+	}
+	return r
+}
+
+// commonHeaders keep every response out of caches, frames and other sites' pages.
+var commonHeaders = [][2]string{
+	{"cache-control", "no-store"},
+	{"x-content-type-options", "nosniff"},
+	{"referrer-policy", "no-referrer"},
+	{"cross-origin-resource-policy", "same-origin"},
+	{"cross-origin-opener-policy", "same-origin"},
+}
+
+func newResponse(status int, contentType, csp string, body []byte) Response {
+	headers := make([][2]string, 0, len(commonHeaders)+3)
+	headers = append(headers, commonHeaders...)
+	if contentType != "" {
+		headers = append(headers, [2]string{"content-type", contentType})
+	}
+	return Response{Status: status, Headers: append(headers, [2]string{"content-security-policy", csp}), Body: body}
+}
+
+// strictCSP is for responses that are not the page: it lets nothing run.
+const strictCSP = "default-src 'none'; frame-ancestors 'none'"
+
+func jsonResponse(status int, v any) Response {
+	body, err := json.Marshal(v)
+	if err != nil { // does not happen: there is no NaN, and no type that JSON lacks
+		status, body = 500, []byte(`{"error":"the response cannot be written as JSON"}`)
+	}
+	return newResponse(status, "application/json", strictCSP, append(body, '\n'))
+}
+
+func pageResponse() Response { return newResponse(200, page.ContentType, page.CSP, page.HTML) }

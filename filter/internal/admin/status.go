@@ -1,0 +1,230 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/filter/adminapi"
+	"github.com/weir-mesh/weir/filter/version"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/registry"
+)
+
+// all responds to GET /status.
+func (h *Handler) all(at Instant) (Response, *httpError) {
+	listing, failed := h.list(at)
+	if failed != nil {
+		return Response{}, failed
+	}
+	s := adminapi.Status{
+		Time:     adminapi.Time(at.Wall / int64(time.Millisecond)),
+		Version:  version.Version,
+		Clusters: make(map[string]adminapi.Cluster, len(listing.Entries)),
+		LeftOut:  listing.LeftOut,
+	}
+	for i := range listing.Entries {
+		e := &listing.Entries[i]
+		c, err := h.status(e, at)
+		if err != nil {
+			return Response{}, h.internalError(err)
+		}
+		s.Clusters[e.Cluster] = c
+	}
+	var err error
+	if s.Redis, err = h.redisStatus(listing.Redis); err != nil {
+		return Response{}, h.internalError(err)
+	}
+	return jsonResponse(200, s), nil
+}
+
+// one responds to GET /status/CLUSTER.
+func (h *Handler) one(name string, at Instant) (Response, *httpError) {
+	e, failed := h.find(name, at)
+	if failed != nil {
+		return Response{}, failed
+	}
+	c, err := h.status(e, at)
+	if err != nil {
+		return Response{}, h.internalError(err)
+	}
+	c.Name = name
+	return jsonResponse(200, c), nil
+}
+
+// status is one cluster's, from its record and its metrics.
+func (h *Handler) status(e *registry.Entry, at Instant) (c adminapi.Cluster, err error) {
+	kept := h.cluster(e)
+	view, p := kept.view, kept.view.Policy
+	var record sharedstate.Record
+	if _, err := sharedstate.NewCell(h.store, sharedstate.ClusterKey(e.Cluster), &record).Load(); err != nil {
+		return c, err
+	}
+	atReset, err := registry.ReadCountsAtReset(h.store, e.Cluster)
+	if err != nil {
+		return c, err
+	}
+	n, err := kept.counters.since(&atReset)
+	if err != nil {
+		return c, err
+	}
+	noHost, err := kept.counters.noHost.Value()
+	if err != nil {
+		return c, err
+	}
+	c = adminapi.Cluster{
+		Mode:     modeName(p.Mode),
+		Requests: n.requests(),
+		Answers:  n.answers(),
+		Upstream: &adminapi.Upstream{NoHealthyHost: noHost != 0},
+	}
+	if p.CircuitBreaker != nil {
+		c.Breaker = breakerStatus(view, &record, at)
+	}
+	if p.RateLimit != nil {
+		if c.RateLimit, err = h.limitStatus(view, e.Cluster, &record, at.Monotonic); err != nil {
+			return c, err
+		}
+		c.RateLimit.LimitedTotal = c.Requests.RateLimited
+	}
+	if p.Fallback != nil {
+		c.Fallback = &c.Answers.Fallback
+	}
+	if p.Retry != nil {
+		c.Retry = &adminapi.Retry{
+			AttemptsTotal: float64(n[countRetries]), ExhaustedTotal: float64(n[countExhausted]),
+			BudgetRemaining: new(float64(view.RetryBudget(&record, at.Monotonic))),
+		}
+	}
+	if b := p.Bulkhead; b != nil {
+		c.Bulkhead = &adminapi.Bulkhead{
+			InFlight: float64(view.InFlight(&record, at.Monotonic)), RejectedTotal: c.Requests.BulkheadFull, MaxConcurrent: float64(b.MaxConcurrent),
+		}
+	}
+	if f := p.Failover; f != nil {
+		c.Failover = &adminapi.Failover{To: f.To, ToTotal: float64(n[countFailovers])}
+	}
+	return c, nil
+}
+
+func (n counts) requests() *adminapi.Requests {
+	decision := func(r fallback.Reason) float64 { return float64(n[countDecision+int(r)]) }
+	return &adminapi.Requests{
+		Allowed:      decision(fallback.None),
+		RateLimited:  decision(fallback.RateLimited),
+		CircuitOpen:  decision(fallback.CircuitOpen),
+		BulkheadFull: decision(fallback.BulkheadFull),
+	}
+}
+
+func (n counts) answers() *adminapi.Answers {
+	source := func(s fallback.Source) float64 { return float64(n[countSource+int(s)]) }
+	return &adminapi.Answers{Upstream: source(fallback.FromUpstream), Fallback: adminapi.Fallback{
+		Cache:      source(fallback.FromCache),
+		StaleCache: source(fallback.FromStaleCache),
+		Default:    source(fallback.FromDefault),
+		Degraded:   source(fallback.FromDegraded),
+		Error:      source(fallback.FromError),
+	}}
+}
+
+func breakerStatus(v *registry.View, record *sharedstate.Record, at Instant) *adminapi.Breaker {
+	p, s := v.Policy.CircuitBreaker, &record.Breaker
+	b := &adminapi.Breaker{
+		State: s.Status.String(), Forced: forcedName(s.Forced), Since: at.wallTime(s.Since), Cause: causeName(s.Cause),
+		FailureCount: float64(s.Failures), SuccessCount: float64(s.Successes), OpensTotal: float64(s.Opens),
+		RetryAfter:       seconds(v.RetryAfter(record, at.Monotonic)),
+		FailureThreshold: float64(p.FailureThreshold), SuccessThreshold: float64(p.SuccessThreshold),
+		RecoveryTimeout: seconds(p.RecoveryTimeout),
+	}
+	if s.Status == breaker.Open {
+		b.OpenedAt = b.Since
+	}
+	if rate := p.FailureRate; rate != nil {
+		b.FailureRateThreshold = &rate.Threshold
+	}
+	if slow := p.SlowCalls; slow != nil {
+		b.SlowCallsThreshold = &slow.Threshold
+	}
+	return b
+}
+
+func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedstate.Record, now int64) (*adminapi.RateLimit, error) {
+	p := v.Policy.RateLimit
+	var redis registry.RedisView
+	if p.Scope == policy.ScopeMesh {
+		var err error
+		if redis, err = registry.ReadRedisView(h.store, cluster); err != nil {
+			return nil, err
+		}
+	}
+	l := v.Limit(record, &redis, now)
+	limit := &adminapi.RateLimit{
+		Algorithm: algorithmName(p.Algorithm), Scope: scopeName(p.Scope), Keyed: len(p.Key) > 0,
+		PerMinute: l.PerMinute, ConfiguredPerMinute: l.ConfiguredPerMinute, Window: seconds(l.Window),
+	}
+	if l.RemainingKnown {
+		limit.Remaining = new(float64(l.Remaining))
+	}
+	if l.SuccessRatioKnown {
+		limit.SuccessRate = &l.SuccessRatio
+	}
+	return limit, nil
+}
+
+// redisStatus is how calls to Redis end. Used says whether a policy has a Redis.
+func (h *Handler) redisStatus(used bool) (*adminapi.Redis, error) {
+	r := &adminapi.Redis{State: "ok"}
+	for i, c := range h.redisCalls {
+		n, err := c.Value()
+		if err != nil {
+			return nil, err
+		}
+		r.CallsTotal += float64(n)
+		if i > 0 {
+			r.ErrorsTotal += float64(n)
+		}
+	}
+	calls, err := registry.ReadRedisCalls(h.store)
+	switch {
+	case err != nil:
+		return nil, err
+	case !used:
+		r.State = "off"
+	case calls.Failing():
+		r.State = "trouble"
+	}
+	return r, nil
+}
+
+func modeName(m policy.Mode) string { return [...]string{"enforce", "shadow", "off"}[m] }
+
+func algorithmName(a policy.Algorithm) string {
+	return [...]string{"sliding_window", "token_bucket", "adaptive"}[a]
+}
+
+func scopeName(s policy.Scope) string { return [...]string{"proxy", "mesh"}[s] }
+
+func forcedName(f breaker.Forced) string { return [...]string{"auto", "open", "closed"}[f] }
+
+// causeName is nil where the breaker never changed, or an older Weir changed it last.
+func causeName(c breaker.Cause) *string {
+	if c == breaker.Unmoved {
+		return nil
+	}
+	return new(c.String())
+}
+
+// wallTime converts a reading of the monotonic clock, nil for 0: never.
+func (at Instant) wallTime(monotonic int64) *adminapi.Time {
+	if monotonic == 0 {
+		return nil
+	}
+	return new(adminapi.Time((at.Wall - (at.Monotonic - monotonic)) / int64(time.Millisecond)))
+}
+
+// seconds rounds to the millisecond.
+func seconds(d time.Duration) float64 {
+	return float64(d.Round(time.Millisecond)) / float64(time.Second)
+}

@@ -1,0 +1,164 @@
+package registry
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// The keys of the store; sharedstate/key.go has the others.
+const documentsKey = "weir/1/registry"
+
+func clustersKey(slot int) string { return documentsKey + "/" + strconv.Itoa(slot) }
+
+// Publisher publishes one policy document, for one worker.
+type Publisher struct {
+	store    sharedstate.Store
+	document uint64
+	redis    bool
+
+	entries   []Entry        // all that were added, in their order
+	index     map[string]int // of a cluster's entry in entries
+	published int            // how many of entries are in the list
+	slot      int            // of the document's row
+	claim     uint32         // 0: the document has no row yet
+
+	documents     documentTable
+	documentsCell *sharedstate.Cell
+	list          clusterList
+	listCell      *sharedstate.Cell
+}
+
+// NewPublisher publishes a document under a number that is the same in all workers with this document, and differs from
+// every other document's. Redis says whether the document calls Redis. Nothing is published before the first Heartbeat.
+func NewPublisher(store sharedstate.Store, document uint64, redis bool) *Publisher {
+	p := &Publisher{store: store, document: max(document, 1), redis: redis, index: map[string]int{}}
+	p.documentsCell = sharedstate.NewCell(store, documentsKey, &p.documents)
+	p.listCell = sharedstate.NewCell(store, "", &p.list)
+	return p
+}
+
+// maxEntries bounds what a worker remembers to publish: more than fits, since the smallest entries take 6 bytes.
+const maxEntries = MaxBytes / 6
+
+// Add publishes a cluster with the next Heartbeat.
+func (p *Publisher) Add(e Entry) {
+	if _, known := p.index[e.Cluster]; known || len(p.entries) >= maxEntries {
+		return
+	}
+	p.index[e.Cluster] = len(p.entries)
+	p.entries = append(p.entries, e)
+}
+
+// Heartbeat shows that this worker has the document, and publishes what was added. Call it every
+// sharedstate.HeartbeatEvery. It returns the clusters that no document has any more and that this call deleted: those of
+// documents without a heartbeat, except the clusters that another document has too.
+func (p *Publisher) Heartbeat(now int64) (gone []Entry, err error) {
+	var dead [MaxDocuments]documentRow
+	_, err = p.documentsCell.Update(func() (store bool) {
+		dead, store = p.documents.removeDead(p.document, now)
+		slot := p.documents.find(p.document)
+		if slot < 0 {
+			slot, store = p.documents.claim(p.document, p.redis, now), true
+		}
+		row := &p.documents.rows[slot]
+		if now-row.heartbeat >= int64(sharedstate.HeartbeatEvery)/2 || !row.alive(now) {
+			row.heartbeat, store = now, true
+		}
+		if slot != p.slot || row.claim != p.claim {
+			p.slot, p.claim, p.published = slot, row.claim, 0
+		}
+		return store
+	})
+	if err != nil {
+		return nil, err
+	}
+	for slot, row := range dead {
+		if row.document == 0 {
+			continue
+		}
+		clusters, failed := p.deleteClusters(slot, row.claim)
+		gone, err = append(gone, clusters...), errors.Join(err, failed)
+	}
+	err = errors.Join(err, p.publish())
+	if len(gone) > 0 {
+		gone = p.withoutDocument(gone, now)
+	}
+	return gone, err
+}
+
+// removeDead frees the rows of all documents without a heartbeat, except own. Dead are these rows as they were.
+func (t *documentTable) removeDead(own uint64, now int64) (dead [MaxDocuments]documentRow, changed bool) {
+	for i := range t.rows {
+		if r := &t.rows[i]; r.document != 0 && r.document != own && !r.alive(now) {
+			dead[i], *r, changed = *r, documentRow{}, true
+		}
+	}
+	return dead, changed
+}
+
+// publish writes the entries that are not in the list yet.
+func (p *Publisher) publish() error {
+	if p.published == len(p.entries) {
+		return nil
+	}
+	p.listCell.Move(clustersKey(p.slot))
+	_, err := p.listCell.Update(func() (store bool) {
+		l := &p.list
+		if l.claim > p.claim { // another document has the row now
+			p.claim = 0
+			return false
+		}
+		if l.claim < p.claim {
+			*l, store = clusterList{claim: p.claim, entries: l.entries[:0]}, true
+		}
+		listed := map[string]bool{} // by this document's other workers
+		l.all(func(e *Entry) bool { listed[e.Cluster] = true; return true })
+		before, size := l.leftOut, len(l.entries)
+		for i := range p.entries[p.published:] {
+			if e := &p.entries[p.published+i]; !listed[e.Cluster] {
+				l.add(e.AppendTo(nil))
+			}
+		}
+		return store || len(l.entries) != size || l.leftOut != before
+	})
+	if err == nil {
+		p.published = len(p.entries)
+	}
+	return err
+}
+
+// deleteClusters empties the list of a dead document and returns what it held. Where another document has the row by
+// now, it leaves the list alone.
+func (p *Publisher) deleteClusters(slot int, claim uint32) (clusters []Entry, err error) {
+	p.listCell.Move(clustersKey(slot))
+	_, err = p.listCell.Update(func() bool {
+		clusters = nil
+		if p.list.claim != claim {
+			return false
+		}
+		p.list.all(func(e *Entry) bool { clusters = append(clusters, *e); return true })
+		p.list = clusterList{claim: claim, entries: p.list.entries[:0]}
+		return true
+	})
+	return clusters, err
+}
+
+// withoutDocument are those of the clusters that no document has, including this one.
+func (p *Publisher) withoutDocument(clusters []Entry, now int64) (without []Entry) {
+	listing, err := Read(p.store, now)
+	if err != nil {
+		return nil
+	}
+	listed := make(map[string]bool, len(listing.Entries)) // thousands may go at once
+	for i := range listing.Entries {
+		listed[listing.Entries[i].Cluster] = true
+	}
+	for _, e := range clusters {
+		if _, own := p.index[e.Cluster]; !own && !listed[e.Cluster] {
+			without = append(without, e)
+		}
+	}
+	return without
+}

@@ -1,0 +1,88 @@
+package registry
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+func TestRedisViewIsTheLatest(t *testing.T) {
+	s := sharedstate.NewMemory()
+	latest := RedisView{PublishedAt: 3, RedisTime: 30, Limit: 100, Remaining: 30, SuccessRatio: 0.5, SuccessRatioKnown: true}
+	for _, v := range []RedisView{
+		{PublishedAt: 1, RedisTime: 10, Limit: 100, Remaining: 50},
+		latest,
+		{PublishedAt: 4, RedisTime: 20, Limit: 100, Remaining: 40}, // a late reply to another worker
+	} {
+		if err := v.Publish(s, "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := ReadRedisView(s, "a"); err != nil || got != latest {
+		t.Errorf("got %+v, %v, want %+v", got, err, latest)
+	}
+}
+
+// TestRedisViewAfterTheClockWentBack: a server whose clock is an hour behind took Redis's place. Its replies count, but
+// only after a minute: until then they may be late replies to other workers.
+func TestRedisViewAfterTheClockWentBack(t *testing.T) {
+	const hour = 3600 * 1_000_000 // of Redis's clock
+	s := sharedstate.NewMemory()
+	for _, tc := range []struct {
+		view RedisView
+		want int64 // remaining
+	}{
+		{RedisView{PublishedAt: 100 * second, RedisTime: 2 * hour, Limit: 100, Remaining: 50}, 50},
+		{RedisView{PublishedAt: 101 * second, RedisTime: hour, Limit: 100, Remaining: 40}, 50},
+		{RedisView{PublishedAt: 161 * second, RedisTime: hour + 1, Limit: 100, Remaining: 30}, 30},
+		{RedisView{PublishedAt: 162 * second, RedisTime: hour + 2, Limit: 100, Remaining: 20}, 20},
+	} {
+		if err := tc.view.Publish(s, "a"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ReadRedisView(s, "a"); err != nil || got.Remaining != tc.want {
+			t.Errorf("at %d s: got %+v, %v, want %d remaining", tc.view.PublishedAt/second, got, err, tc.want)
+		}
+	}
+}
+
+func TestRedisCallsFailing(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		calls []bool // failed, a second apart
+		want  bool
+	}{
+		{"no call yet", nil, false},
+		{"all succeed", []bool{false, false}, false},
+		{"the last failed", []bool{false, true}, true},
+		{"another worker's succeeded", []bool{true, false}, true},
+		{"over", []bool{true, false, false}, false},
+	} {
+		s := sharedstate.NewMemory()
+		for i, failed := range tc.calls {
+			if err := PublishRedisCall(s, failed, int64(100+i)*second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := ReadRedisCalls(s); err != nil || got.Failing() != tc.want {
+			t.Errorf("%s: got failing %v, %v, want %v", tc.name, got.Failing(), err, tc.want)
+		}
+	}
+}
+
+// FuzzSmallRecords: bytes that are accepted pack as they were.
+func FuzzSmallRecords(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add((&RedisView{RedisTime: 1, Limit: 2, Remaining: 1, SuccessRatio: 1, SuccessRatioKnown: true}).AppendTo(nil))
+	f.Add((&RedisCalls{LastOK: 1, LastFailed: 2}).AppendTo(nil))
+	f.Add((&CountsAtReset{Counts: []uint64{1, 2}}).AppendTo(nil))
+	f.Add((&sentReset{Resets: 4}).AppendTo(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, p := range []sharedstate.Packed{&RedisView{}, &RedisCalls{}, &CountsAtReset{}, &sentReset{}} {
+			if p.Unpack(b) && !bytes.Equal(p.AppendTo(nil), b) {
+				t.Errorf("%T: got %x, want %x", p, p.AppendTo(nil), b)
+			}
+		}
+	})
+}
