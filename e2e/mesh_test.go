@@ -15,6 +15,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/redis"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
 )
 
 // meshToken is every policy's. Webdis does not look at it, but the names of keys in Redis are made of it.
@@ -26,7 +27,7 @@ const meshToken = "e2e-token"
 //	proxies[1], [3] … ──► bridges[1], weir bridge ─┴─► server
 type mesh struct {
 	t       *testing.T
-	server  *redis.Server // nil where none is installed: Redis is then inside the only bridge
+	server  *redistest.Server // nil where none is installed: Redis is then inside the only bridge
 	bridges []*redis.Bridge
 	proxies []*weir
 }

@@ -22,9 +22,9 @@ import (
 
 	"github.com/weir-mesh/weir/e2e/browser"
 	"github.com/weir-mesh/weir/e2e/load"
-	"github.com/weir-mesh/weir/e2e/port"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/filter/admin/page"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
 )
 
 // markup is the name of a cluster that must never become markup.

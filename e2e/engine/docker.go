@@ -7,7 +7,10 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/weir-mesh/weir/e2e/repo"
 )
 
 const (
@@ -27,11 +30,11 @@ func newDocker() (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	image, err := findImage()
+	root, err := repo.Root()
 	if err != nil {
 		return nil, err
 	}
-	root, err := moduleRoot()
+	image, err := findImage(root)
 	if err != nil {
 		return nil, err
 	}
@@ -101,3 +104,5 @@ func (d docker) sweep() error {
 	}
 	return nil
 }
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) != syscall.ESRCH }

@@ -19,12 +19,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/weir-mesh/weir/e2e/repo"
 	"github.com/weir-mesh/weir/envoy/run"
 )
 
@@ -79,23 +80,8 @@ func Announce(w io.Writer) {
 	_, _ = fmt.Fprintf(w, "e2e engine: %s\n", e)
 }
 
-// moduleRoot is the folder of go.mod. It is Envoy's working directory, so that build/weir.wasm means what it means to a user.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", fmt.Errorf("no go.mod above the working directory")
-		}
-		dir = parent
-	}
-}
+// terminateSignal ends Envoy in order. It is also the signal for when the test process dies: Docker's client passes it on.
+const terminateSignal = syscall.SIGTERM
 
 // binary runs the Envoy that envoy/run finds, as a child of the test's process.
 type binary struct {
@@ -105,17 +91,17 @@ type binary struct {
 }
 
 func newBinary() (engine, error) {
-	found, err := run.Find()
+	root, err := repo.Root()
+	if err != nil {
+		return nil, err
+	}
+	found, err := run.FindFrom(root)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	version, err := found.Version(ctx)
-	if err != nil {
-		return nil, err
-	}
-	root, err := moduleRoot()
 	if err != nil {
 		return nil, err
 	}

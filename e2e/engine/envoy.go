@@ -18,7 +18,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/weir-mesh/weir/e2e/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
 const (
@@ -55,7 +56,7 @@ type Config struct {
 type Envoy struct {
 	t       testing.TB
 	engine  engine
-	process *process
+	process *process.Process
 	name    string
 	dir     string
 	admin   string // host:port
@@ -85,8 +86,8 @@ func Start(t testing.TB, c Config) *Envoy {
 	e := launch(t, c)
 	deadline := time.Now().Add(startDeadline)
 	for {
-		if e.process.ended() {
-			t.Fatalf("Envoy ended before it was ready (status %d)", e.process.cmd.ProcessState.ExitCode())
+		if e.process.Ended() {
+			t.Fatalf("Envoy ended before it was ready (status %d)", e.process.ExitStatus())
 		}
 		state := e.readiness()
 		if state == live || (c.AdminOnly && state != silent) {
@@ -104,7 +105,7 @@ func StartExpectingFailure(t testing.TB, c Config) Exit {
 	t.Helper()
 	e := launch(t, c)
 	deadline := time.Now().Add(startDeadline)
-	for !e.process.ended() {
+	for !e.process.Ended() {
 		if e.readiness() == live {
 			t.Fatal("Envoy is ready, though it must not start")
 		}
@@ -113,7 +114,7 @@ func StartExpectingFailure(t testing.TB, c Config) Exit {
 		}
 		time.Sleep(pollInterval)
 	}
-	return Exit{Status: e.process.cmd.ProcessState.ExitCode(), Logs: e.Logs()}
+	return Exit{Status: e.process.ExitStatus(), Logs: e.Logs()}
 }
 
 const adminFile = "admin.address"
@@ -161,11 +162,11 @@ func launch(t testing.TB, c Config) *Envoy {
 	if c.ComponentLogLevel != "" {
 		args = append(args, "--component-log-level", c.ComponentLogLevel)
 	}
-	process, err := start(chosen.command(name, c.Dir, c.Env, args))
+	child, err := process.Start(chosen.command(name, c.Dir, c.Env, args), terminateSignal)
 	if err != nil {
 		t.Fatalf("start Envoy: %v", err)
 	}
-	e := &Envoy{t: t, engine: chosen, process: process, name: name, dir: c.Dir}
+	e := &Envoy{t: t, engine: chosen, process: child, name: name, dir: c.Dir}
 	t.Cleanup(func() {
 		e.Stop()
 		if t.Failed() {
@@ -203,7 +204,7 @@ func letKernelChoosePorts(b *bootstrapv3.Bootstrap) {
 func (e *Envoy) Dir() string { return e.dir }
 
 // Logs is all that Envoy wrote so far.
-func (e *Envoy) Logs() string { return e.process.logs.String() }
+func (e *Envoy) Logs() string { return e.process.Output() }
 
 // WaitLog waits until the log contains text.
 func (e *Envoy) WaitLog(text string) {
@@ -274,7 +275,7 @@ func replace(path string, content []byte) error {
 }
 
 // Running says whether the process is still there.
-func (e *Envoy) Running() bool { return !e.process.ended() }
+func (e *Envoy) Running() bool { return !e.process.Ended() }
 
 // PID is Envoy's process id on this machine, also when it runs in a container, for accounting by /proc. It needs Linux.
 func (e *Envoy) PID() int {
@@ -307,26 +308,26 @@ func (e *Envoy) PID() int {
 // Kill9 ends Envoy by SIGKILL, as a crash does, and returns when it is gone.
 func (e *Envoy) Kill9() {
 	e.t.Helper()
-	if err := e.engine.kill(e.name, e.process.cmd.Process.Pid); err != nil {
+	if err := e.engine.kill(e.name, e.process.PID()); err != nil {
 		e.t.Fatalf("kill -9: %v", err)
 	}
-	<-e.process.done
+	<-e.process.Done()
 }
 
 // Stop ends Envoy by SIGTERM, after 10 s by SIGKILL, and returns when it is gone. It may be called again.
 func (e *Envoy) Stop() {
 	defer e.engine.remove(e.name)
-	if e.process.ended() {
+	if e.process.Ended() {
 		return
 	}
-	_ = e.engine.terminate(e.name, e.process.cmd.Process.Pid) // fails when it has just ended
+	_ = e.engine.terminate(e.name, e.process.PID()) // fails when it has just ended
 	select {
-	case <-e.process.done:
+	case <-e.process.Done():
 	case <-time.After(stopDeadline):
 		e.t.Errorf("Envoy did not end by SIGTERM within %s", stopDeadline)
-		_ = e.engine.kill(e.name, e.process.cmd.Process.Pid)
+		_ = e.engine.kill(e.name, e.process.PID())
 		e.engine.remove(e.name)
-		<-e.process.done
+		<-e.process.Done()
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weir-mesh/weir/e2e/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
 )
 
 // Upstream is a running server. All methods may be called at any time, from any goroutine.

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	e2e "github.com/weir-mesh/weir/e2e/redis"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
 )
 
 const patience = 20 * time.Second
@@ -34,8 +34,8 @@ func start(t *testing.T, o Options) *Bridge {
 // anyRedis is a real redis-server where it is installed.
 func anyRedis(t *testing.T, o Options) Options {
 	t.Helper()
-	if e2e.Installed("redis-server") {
-		o.Redis = e2e.NewServer(t).URL()
+	if redistest.Installed("redis-server") {
+		o.Redis = redistest.NewServer(t).URL()
 	} else {
 		t.Logf("redis-server is not installed: the embedded miniredis stands in")
 		o.Embedded = true
@@ -204,7 +204,7 @@ func TestHTTP2(t *testing.T) {
 }
 
 func TestRedisGoneAndBack(t *testing.T) {
-	server := e2e.NewServer(t)
+	server := redistest.NewServer(t)
 	var log lines
 	b := start(t, Options{Redis: server.URL(), Timeout: 300 * time.Millisecond, Log: &log})
 	until(t, b, "/", pong)
@@ -245,7 +245,7 @@ func TestRedisGoneAndBack(t *testing.T) {
 
 // A reply that comes late never becomes the answer of another request.
 func TestLateReplies(t *testing.T) {
-	server := e2e.NewServer(t)
+	server := redistest.NewServer(t)
 	b := start(t, Options{Redis: server.URL(), Timeout: 100 * time.Millisecond, Connections: 2})
 	echo := func(text string) reply {
 		return call(t, b, "POST", "/", `["EVAL","return ARGV[1]","0","`+text+`"]`)
@@ -274,9 +274,9 @@ func TestLateReplies(t *testing.T) {
 }
 
 func TestFailover(t *testing.T) {
-	master, replica := e2e.NewServer(t), e2e.NewServer(t)
+	master, replica := redistest.NewServer(t), redistest.NewServer(t)
 	replica.Follow(t, master)
-	sentinel := e2e.NewSentinel(t, master)
+	sentinel := redistest.NewSentinel(t, master)
 	b := start(t, Options{Redis: sentinel.URL(), Allow: []string{"SET"}})
 	set := func() reply { return call(t, b, "POST", "/", `["SET","key","value"]`) }
 	if got := set(); got.status != 200 {
@@ -294,7 +294,7 @@ func TestFailover(t *testing.T) {
 
 // READONLY says that nothing ran: it is tried by other connections too, and told when all say the same.
 func TestReadOnly(t *testing.T) {
-	master, replica := e2e.NewServer(t), e2e.NewServer(t)
+	master, replica := redistest.NewServer(t), redistest.NewServer(t)
 	replica.Follow(t, master)
 	b := start(t, Options{Redis: replica.URL(), Allow: []string{"SET"}})
 	for _, path := range []string{"/", "/pipeline"} {
