@@ -2,14 +2,14 @@
 package repo
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 )
 
-// productModule is the first line of the repository's own go.mod. The other modules are in folders below it.
-var productModule = []byte("module github.com/weir-mesh/weir\n")
+// productModule is a line of the product's go.mod. The other modules, such as e2e, are in folders below it.
+var productModule = regexp.MustCompile(`(?m)^module github\.com/weir-mesh/weir$`)
 
 // Root is the repository's top folder, the nearest one above the working directory with the product's go.mod.
 func Root() (string, error) {
@@ -18,7 +18,7 @@ func Root() (string, error) {
 		return "", err
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
-		if text, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && bytes.HasPrefix(text, productModule) {
+		if text, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && productModule.Match(text) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
