@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weir-mesh/weir/e2e/upstream"
-	"github.com/weir-mesh/weir/filter/admin/page"
 )
 
 const adminPolicy = `
@@ -106,9 +105,4 @@ func (a *administered) times(n int, cluster string, headers ...string) map[int]i
 	return statuses
 }
 
-func (a *administered) testPage() {
-	got := a.ask(http.MethodGet, "/", "")
-	if got.status != 200 || got.body != string(page.HTML) || got.header.Get("content-security-policy") != page.CSP || got.header.Get("content-type") != page.ContentType {
-		a.tell().Errorf("%d %v, %d bytes", got.status, got.header, len(got.body))
-	}
-}
+func (a *administered) testPage() { checkPage(a.tell(), a.page()) }

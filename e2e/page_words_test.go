@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/e2e/browser"
-	"github.com/weir-mesh/weir/filter/admin/page"
+	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
 // told is a status as the page gets it from a false admin listener. Of a cluster's counters each answer has more.
@@ -60,13 +60,17 @@ var words = []struct {
 // TestPageWords holds what the page says of each state against a false admin listener, among hundreds of clusters.
 func TestPageWords(t *testing.T) {
 	p := browser.Start(t)
+	o := options(t, `{clusters: {aws: {circuit_breaker: {}}}}`, map[string]*upstream.Upstream{"aws": upstream.New(t)})
+	withAdmin(&o)
+	page := startWith(t, o).console().page()
+	checkPage(t, page)
 	const more = 400
 	var asked atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
-			w.Header().Set("content-type", page.ContentType)
-			w.Header().Set("content-security-policy", page.CSP)
-			_, _ = w.Write(page.HTML)
+			w.Header().Set("content-type", page.header.Get("content-type"))
+			w.Header().Set("content-security-policy", page.header.Get("content-security-policy"))
+			_, _ = w.Write([]byte(page.body))
 			return
 		}
 		n := asked.Add(1)
