@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/e2e/check"
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
@@ -34,9 +35,9 @@ func (l shared) promised(t *testing.T, all []sample, u *upstream.Upstream) {
 	}
 	var arrivals []check.Span
 	for _, r := range u.Requests() {
-		at, known := sent[r.Header.Get("number")]
+		at, known := sent[r.Header.Get(load.NumberHeader)]
 		if !known {
-			t.Fatalf("the upstream saw a request %q that nobody sent", r.Header.Get("number"))
+			t.Fatalf("the upstream saw a request %q that nobody sent", r.Header.Get(load.NumberHeader))
 		}
 		arrivals = append(arrivals, check.Span{From: at, To: r.Arrived})
 	}

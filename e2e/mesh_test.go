@@ -1,17 +1,16 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/redis"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
@@ -80,7 +79,7 @@ type sample struct {
 
 func (s sample) took() time.Duration { return s.over.Sub(s.sent) }
 
-// traffic is load on some proxies at once. A connection whose request comes to nothing ends, and the others take over its part.
+// traffic is load on some proxies at once. A connection whose request fails ends, and the others take over its share.
 type traffic struct {
 	proxies     []*weir
 	cluster     string
@@ -92,75 +91,24 @@ type traffic struct {
 	header      func(n int64) http.Header
 }
 
+// run returns the requests in the order in which they were sent.
 func (p traffic) run() []sample {
-	if p.connections == 0 {
-		p.connections = 8
+	t := p.proxies[0].t
+	t.Helper()
+	plan := load.Plan{
+		Host: p.cluster, Connections: len(p.proxies) * cmp.Or(p.connections, 8), Rate: p.rate, Duration: p.last,
+		Timeout: p.patience, EndOnError: true, HeaderOf: p.header, Number: cmp.Or(p.name, p.cluster) + "-",
 	}
-	if p.name == "" {
-		p.name = p.cluster
+	for _, w := range p.proxies {
+		plan.URLs = append(plan.URLs, w.url+"/")
 	}
-	if p.patience == 0 {
-		p.patience = 30 * time.Second
+	answers := load.Run(t, plan)
+	all := make([]sample, len(answers))
+	for i, a := range answers {
+		all[i] = sample{proxy: a.Server, sent: a.Start, over: a.End, status: a.Status, header: a.Header, err: a.Err, numbered: a.Number}
 	}
-	var (
-		mu   sync.Mutex
-		all  []sample
-		next atomic.Int64
-		wg   sync.WaitGroup
-	)
-	start := time.Now()
-	for i, w := range p.proxies {
-		for range p.connections {
-			wg.Go(func() {
-				client := http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: p.patience}
-				defer client.CloseIdleConnections()
-				var own []sample
-				for {
-					n := next.Add(1)
-					at := start.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
-					if at.Sub(start) > p.last {
-						break
-					}
-					time.Sleep(time.Until(at)) // the load's own pace
-					s := p.send(&client, i, w, n)
-					own = append(own, s)
-					if s.err != nil {
-						break
-					}
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				all = append(all, own...)
-			})
-		}
-	}
-	wg.Wait()
 	slices.SortFunc(all, func(a, b sample) int { return a.sent.Compare(b.sent) })
 	return all
-}
-
-func (p traffic) send(client *http.Client, i int, w *weir, n int64) (s sample) {
-	s.proxy, s.numbered = i, p.name+"-"+strconv.FormatInt(n, 10)
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+"/", nil)
-	if err != nil {
-		s.err = err
-		return s
-	}
-	r.Host = p.cluster
-	if p.header != nil {
-		r.Header = p.header(n)
-	}
-	r.Header.Set("number", s.numbered)
-	s.sent = time.Now()
-	defer func() { s.over = time.Now() }()
-	response, err := client.Do(r)
-	if err != nil {
-		s.err = err
-		return s
-	}
-	_ = response.Body.Close()
-	s.status, s.header = response.StatusCode, response.Header
-	return s
 }
 
 // statuses counts the samples by status; 0 are those that came to nothing.

@@ -1,21 +1,19 @@
 package e2e
 
 import (
-	"cmp"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/weir-mesh/weir/e2e/check"
 	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
 )
@@ -61,8 +59,8 @@ clusters:
 
 	start := time.Now()
 	end := r.underLoad(
-		stream{cluster: "plain", rate: 200, method: http.MethodPost},
-		stream{cluster: "plain", rate: 200, method: http.MethodPost, closes: true},
+		stream{cluster: "plain", rate: 200, body: strings.Repeat("x", 1000)},
+		stream{cluster: "plain", rate: 200, body: strings.Repeat("x", 1000), newConnections: true},
 		stream{cluster: "open", rate: 250},
 		stream{cluster: "bucket", rate: 100},
 		stream{cluster: "window", rate: 250})
@@ -187,82 +185,50 @@ func (r *reloads) badLayout() {
 	r.WaitStat("listener_manager.lds.update_rejected", engine.AtLeast(before+1))
 }
 
-// stream is requests at an even pace over eight connections, which the upstream counts by their numbers.
+// stream is requests at an even pace over eight connections.
 type stream struct {
-	cluster, method string
-	rate            float64 // a second
-	closes          bool    // each request has a connection of its own
+	cluster, body  string
+	rate           float64 // a second
+	newConnections bool    // each request has a connection of its own
 }
 
-// reply is what became of a request. Its number is in the header that upstream keeps.
-type reply struct {
-	number      string
-	began, over time.Time
-	answer
-}
-
-// underLoad begins the load. End ends it and returns the replies by cluster.
-func (r *reloads) underLoad(streams ...stream) (end func() map[string][]reply) {
-	var mu sync.Mutex
-	all := map[string][]reply{}
-	stop, over := make(chan struct{}), sync.WaitGroup{}
-	start := time.Now()
+// underLoad begins the load. end ends it and returns the answers by cluster.
+func (r *reloads) underLoad(streams ...stream) (end func() map[string]load.Answers) {
+	stop := make(chan struct{})
+	answers := make([]load.Answers, len(streams))
+	var running sync.WaitGroup
 	for i, s := range streams {
-		var next atomic.Int64
-		for range 8 {
-			over.Go(func() {
-				transport := &http.Transport{MaxConnsPerHost: 1, DisableCompression: true, DisableKeepAlives: s.closes}
-				defer transport.CloseIdleConnections()
-				var mine []reply
-				for {
-					n := next.Add(1)
-					select {
-					case <-stop:
-						mu.Lock()
-						all[s.cluster] = append(all[s.cluster], mine...)
-						mu.Unlock()
-						return
-					case <-time.After(time.Until(start.Add(time.Duration(float64(n) / s.rate * float64(time.Second))))):
-					}
-					mine = append(mine, r.sends(transport, s, fmt.Sprintf("%d-%d", i, n)))
-				}
-			})
+		plan := load.Plan{
+			URL: r.url + "/", Host: s.cluster, Connections: 8, NewConnections: s.newConnections, Rate: s.rate, Stop: stop,
+			Body: s.body, Number: fmt.Sprintf("%d-", i),
 		}
+		if s.body != "" {
+			plan.Method = http.MethodPost
+		}
+		running.Go(func() { answers[i] = load.Run(r.t, plan) })
 	}
-	return func() map[string][]reply {
+	return func() map[string]load.Answers {
 		close(stop)
-		over.Wait()
+		running.Wait()
+		all := map[string]load.Answers{}
+		for i, s := range streams {
+			all[s.cluster] = append(all[s.cluster], answers[i]...)
+		}
 		return all
 	}
 }
 
-func (r *reloads) sends(transport *http.Transport, s stream, number string) reply {
-	var body io.Reader
-	if s.method == http.MethodPost {
-		body = strings.NewReader(strings.Repeat("x", 1000))
-	}
-	request, err := http.NewRequestWithContext(r.t.Context(), cmp.Or(s.method, http.MethodGet), r.url+"/", body)
-	if err != nil {
-		return reply{answer: answer{err: err}}
-	}
-	request.Host = s.cluster
-	request.Header.Set("number", number)
-	began := time.Now()
-	a := send(&http.Client{Transport: transport, Timeout: 30 * time.Second}, request)
-	return reply{number: number, began: began, over: time.Now(), answer: a}
-}
-
 // allAnswered wants each request answered as the policies say, and upstream to have seen those that were answered by it.
-func (r *reloads) allAnswered(did map[string][]reply, start time.Time) {
+func (r *reloads) allAnswered(did map[string]load.Answers, start time.Time) {
 	r.t.Helper()
 	requests := 0
-	for cluster, replies := range did {
-		requests += len(replies)
+	for cluster, answers := range did {
+		requests += len(answers)
 		statuses := map[int]int{}
-		for _, a := range replies {
-			statuses[a.status]++
-			refused := a.status == 429 && (cluster == "bucket" || cluster == "window")
-			if a.err != nil || a.status != 200 && !refused {
+		for _, a := range answers {
+			statuses[a.Status]++
+			refused := a.Status == 429 && (cluster == "bucket" || cluster == "window")
+			if a.Err != nil || a.Status != 200 && !refused {
 				r.t.Errorf("%s: %+v", cluster, a)
 				break
 			}
@@ -276,22 +242,22 @@ func (r *reloads) allAnswered(did map[string][]reply, start time.Time) {
 
 // versions wants each answer to be that of a policy which may have been in force: none that came after it was over, none
 // that was known to be replaced when it began.
-func (r *reloads) versions(replies []reply) {
+func (r *reloads) versions(answers load.Answers) {
 	r.t.Helper()
 	seen := map[string]int{}
-	for _, a := range replies {
-		seen[a.body]++
+	for _, a := range answers {
+		seen[a.Body]++
 		oldest, newest := 1, 1
 		for version := range r.begun {
-			if a.began.After(r.known[version]) {
+			if a.Start.After(r.known[version]) {
 				oldest = max(oldest, version)
 			}
-			if a.over.After(r.begun[version]) {
+			if a.End.After(r.begun[version]) {
 				newest = max(newest, version)
 			}
 		}
-		if version, err := strconv.Atoi(a.body); err != nil || version < oldest || version > newest {
-			r.t.Errorf("policies %d to %d were in force, and an answer is of %s", oldest, newest, a.body)
+		if version, err := strconv.Atoi(a.Body); err != nil || version < oldest || version > newest {
+			r.t.Errorf("policies %d to %d were in force, and an answer is of %s", oldest, newest, a.Body)
 		}
 	}
 	if len(seen) != len(r.begun)+1 {
@@ -301,14 +267,11 @@ func (r *reloads) versions(replies []reply) {
 
 // admitted is the largest number of requests that were certainly admitted within one second, of those that were sent and
 // came within a time.
-func admitted(replies []reply, u *upstream.Upstream, from, to time.Time) int {
-	began := map[string]time.Time{}
-	for _, a := range replies {
-		began[a.number] = a.began
-	}
+func admitted(answers load.Answers, u *upstream.Upstream, from, to time.Time) int {
+	began := answers.StartByNumber()
 	var spans []check.Span
 	for _, request := range u.Requests() {
-		if s := (check.Span{From: began[request.Header.Get("number")], To: request.Arrived}); s.From.After(from) && s.To.Before(to) {
+		if s := (check.Span{From: began[request.Header.Get(load.NumberHeader)], To: request.Arrived}); s.From.After(from) && s.To.Before(to) {
 			spans = append(spans, s)
 		}
 	}

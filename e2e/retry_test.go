@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
 // The tests of retries share one way of asking: each request has a number of its own in a header that means nothing to
 // Weir, by which its upstream tells whose try arrives.
-const numberHeader = "number"
+const numberHeader = load.NumberHeader
 
 // drivers are those that send a request again: Envoy's router, and this filter.
 var drivers = []string{"envoy", "filter"}

@@ -2,58 +2,15 @@ package e2e
 
 import (
 	"fmt"
-	"net/http"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/weir-mesh/weir/e2e/check"
 	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
-
-// numbered sends requests to a cluster, each with a number of its own, from connections clients for a time, rate a
-// second in all. It returns when each was sent, by number, and how many were.
-func numbered(w *weir, cluster string, connections int, rate float64, last time.Duration) (sent map[string]time.Time, statuses map[int]int) {
-	w.t.Helper()
-	sent, statuses = map[string]time.Time{}, map[int]int{}
-	var mu sync.Mutex
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	start := time.Now()
-	for range connections {
-		wg.Go(func() {
-			client := http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: 30 * time.Second}
-			defer client.CloseIdleConnections()
-			for {
-				n := next.Add(1)
-				at := start.Add(time.Duration(float64(n) / rate * float64(time.Second)))
-				if at.Sub(start) > last {
-					return
-				}
-				time.Sleep(time.Until(at)) // the load's own pace
-				r := w.request(w.t.Context(), http.MethodGet, cluster, "/")
-				number := strconv.FormatInt(n, 10)
-				r.Header.Set("number", number)
-				now := time.Now()
-				response, err := client.Do(r)
-				if err != nil {
-					w.t.Errorf("request %s came to nothing: %v", number, err)
-					return
-				}
-				_ = response.Body.Close()
-				mu.Lock()
-				sent[number] = now
-				statuses[response.StatusCode]++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return sent, statuses
-}
 
 // TestSlidingWindowsOverTwoWorkers asks above three limits, from the exact log to the sub-windows, and checks every
 // interval of the upstream's own log.
@@ -87,14 +44,18 @@ func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 		t.Run(l.cluster, func(t *testing.T) {
 			t.Parallel()
 			w, u := &weir{Envoy: w.Envoy, t: t, url: w.url}, upstreams[l.cluster]
-			sent, statuses := numbered(w, l.cluster, 64, l.rate, l.last)
+			all := load.Run(t, load.Plan{URL: w.url, Host: l.cluster, Number: l.cluster + "-", Rate: l.rate, Duration: l.last})
+			for _, failed := range all.Failed() {
+				t.Errorf("request %s failed: %v", failed.Number, failed.Err)
+			}
+			sent, statuses := all.StartByNumber(), all.Statuses()
 			requests := u.Requests()
 			if statuses[200] != len(requests) || statuses[200]+statuses[429] != len(sent) {
 				t.Fatalf("%d sent, statuses %v, %d seen by the upstream", len(sent), statuses, len(requests))
 			}
 			spans := make([]check.Span, len(requests))
 			for i, r := range requests {
-				spans[i] = check.Span{From: sent[r.Header.Get("number")], To: r.Arrived}
+				spans[i] = check.Span{From: sent[r.Header.Get(load.NumberHeader)], To: r.Arrived}
 			}
 			if most := check.MostWithin(spans, l.window); most > l.most {
 				t.Errorf("%d requests within %v, the limit is %d", most, l.window, l.most)
