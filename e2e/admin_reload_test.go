@@ -41,15 +41,15 @@ func TestAdminOverReload(t *testing.T) {
 	eventually(t, func() error {
 		s := c.status()
 		if s.at("clusters.goes") != "absent" || s.at("clusters.comes.bulkhead.max_concurrent") != 100.0 {
-			return fmt.Errorf("%v", s)
+			return fmt.Errorf("got status %v, want goes absent and comes with max_concurrent 100", s)
 		}
 		return nil
 	})
 	if a := c.ask(http.MethodGet, "/status/goes", ""); a.status != 404 {
-		t.Errorf("%+v", a)
+		t.Errorf("removed cluster: got %+v, want status 404", a)
 	}
 	if a := c.ask(http.MethodPost, "/breaker/"+url.PathEscape(strange)+"/open", ""); a.status != 200 {
-		t.Errorf("%+v", a)
+		t.Errorf("cluster with a strange name: got %+v, want status 200", a)
 	}
 	c.shows("stays", map[string]any{"rate_limit.remaining": 6.0, "requests.allowed": 4.0})
 	w.WaitMetric(`weir_mode{cluster="goes"}`, engine.Exactly(0))

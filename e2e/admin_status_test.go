@@ -17,7 +17,7 @@ func (a *administered) testBefore() {
 	s := a.status()
 	for _, cluster := range []string{"limited", "bucket", "keyed", "learning", "broken", "forced", "bulk", "shadowed", "home", "unused"} {
 		if got := s.at("clusters." + cluster + ".requests.allowed"); got != 0.0 {
-			a.tell().Errorf("%s: %v requests before the first", cluster, got)
+			a.tell().Errorf("%s: got %v allowed requests before the first one, want 0", cluster, got)
 		}
 	}
 	for path, want := range map[string]any{
@@ -48,7 +48,7 @@ func (a *administered) testBefore() {
 func (a *administered) testLimits() {
 	t := a.tell()
 	if got := a.times(8, "limited"); got[200] != 5 || got[429] != 3 {
-		t.Fatalf("limited: %v", got)
+		t.Fatalf("limited: got statuses %v, want 5 x 200 and 3 x 429", got)
 	}
 	a.shows("limited", map[string]any{
 		"mode": "enforce", "rate_limit.algorithm": "sliding_window", "rate_limit.scope": "proxy", "rate_limit.window": 3600.0,
@@ -58,17 +58,17 @@ func (a *administered) testLimits() {
 		"answers.upstream": 5.0, "answers.error": 3.0, "fallback": "absent", "bulkhead": "absent", "retry": "absent",
 	})
 	if got := a.times(3, "bucket"); got[200] != 3 {
-		t.Fatalf("bucket: %v", got)
+		t.Fatalf("bucket: got statuses %v, want 3 x 200", got)
 	}
 	a.shows("bucket", map[string]any{"rate_limit.algorithm": "token_bucket", "rate_limit.requests_per_minute": 0.06, "rate_limit.remaining": 1.0, "rate_limit.window": 4000.0})
 	for _, tenant := range []string{"a", "b"} {
 		if got := a.times(3, "keyed", "x-tenant", tenant); got[429] != 1 {
-			t.Fatalf("keyed: %v", got)
+			t.Fatalf("keyed: got statuses %v, want one 429", got)
 		}
 	}
 	a.shows("keyed", map[string]any{"rate_limit.keyed": true, "rate_limit.remaining": nil, "rate_limit.limited_total": 2.0, "requests.allowed": 4.0})
 	if got := a.times(3, "shadowed"); got[200] != 3 {
-		t.Fatalf("shadowed: %v", got)
+		t.Fatalf("shadowed: got statuses %v, want 3 x 200", got)
 	}
 	a.shows("shadowed", map[string]any{"mode": "shadow", "requests.allowed": 1.0, "requests.rate_limited": 2.0, "rate_limit.remaining": 0.0, "answers.upstream": 3.0})
 	a.times(2, "team-1")
@@ -90,7 +90,7 @@ func (a *administered) testLimits() {
 	eventually(t, func() error {
 		now := a.status().at("clusters.learning.rate_limit.requests_per_minute").(float64)
 		if shown := a.Prometheus()[`weir_rate_limit_current{cluster="learning"}`]; shown != math.Round(now) {
-			return fmt.Errorf("the gauge shows %v, the status %v", shown, now)
+			return fmt.Errorf("the gauge shows %v, want the status's %v, rounded", shown, now)
 		}
 		return nil
 	})
@@ -107,7 +107,7 @@ func (a *administered) testUnknownRatio() {
 	a.WaitMetric(`weir_rate_limit_current{cluster="learning"}`, engine.Exactly(10))
 	a.shows("learning", map[string]any{"rate_limit.success_rate": nil, "requests.allowed": 1.0})
 	if ratio, shown := a.Prometheus()[`weir_success_ratio{cluster="learning"}`]; shown {
-		a.tell().Errorf("a success ratio of %v is shown before it is known", ratio)
+		a.tell().Errorf("got a success ratio of %v, want none before it is known", ratio)
 	}
 	leave()
 	waiting.Wait()
@@ -136,7 +136,7 @@ func (a *administered) testBreaker() {
 	first := retry()
 	eventually(t, func() error {
 		if now := retry(); now >= first {
-			return fmt.Errorf("the wait does not pass: %v, %v", first, now)
+			return fmt.Errorf("retry_after: got %v and then %v, want less and less", first, now)
 		}
 		return nil
 	})
@@ -146,12 +146,12 @@ func (a *administered) testBreaker() {
 func (a *administered) testSources() {
 	t := a.tell()
 	if got := a.send(http.MethodGet, "cached", "/prices"); got.status != 200 {
-		t.Fatalf("%+v", got)
+		t.Fatalf("to fill the cache: got %+v, want status 200", got)
 	}
 	a.up["cached"].Set(upstream.Status(500))
 	eventually(t, func() error {
 		if got := a.send(http.MethodGet, "cached", "/prices"); got.source() != "cache" {
-			return fmt.Errorf("not from the cache: %+v", got)
+			return fmt.Errorf("got %+v, want an answer from the cache", got)
 		}
 		return nil
 	})
@@ -162,7 +162,7 @@ func (a *administered) testSources() {
 	} {
 		a.does(tc.path)
 		if got := a.send(http.MethodGet, "cached", "/prices"); got.source() != tc.source {
-			t.Errorf("after %s: %+v", tc.path, got)
+			t.Errorf("after %s: got %+v, want another source", tc.path, got)
 		}
 	}
 	a.shows("cached", map[string]any{"answers.degraded": 1.0, "fallback.degraded": 1.0})
@@ -172,13 +172,13 @@ func (a *administered) testSources() {
 		a.send(http.MethodGet, "cached", "/prices")
 		a.up["cached"].Set(upstream.Status(500))
 		if got := a.send(http.MethodGet, "cached", "/prices"); got.source() != "cache" {
-			return fmt.Errorf("not kept again: %+v", got)
+			return fmt.Errorf("got %+v, want an answer from the cache again", got)
 		}
 		return nil
 	})
 	a.does("/cache/invalidate?cluster=cached")
 	if got := a.send(http.MethodGet, "cached", "/prices"); got.source() != "degraded" {
-		t.Errorf("after an invalidation: %+v", got)
+		t.Errorf("after an invalidation: got %+v, want source degraded", got)
 	}
 }
 
@@ -191,7 +191,7 @@ func (a *administered) testBulkhead() {
 	}
 	a.shows("bulk", map[string]any{"bulkhead.in_flight": 2.0, "bulkhead.max_concurrent": 2.0, "bulkhead.rejected_total": 0.0})
 	if got := a.send(http.MethodGet, "bulk", "/"); got.status != 503 {
-		t.Errorf("a third: %+v", got)
+		t.Errorf("third request at a bulkhead of two: got %+v, want status 503", got)
 	}
 	a.WaitMetric(`weir_in_flight{cluster="bulk"}`, engine.Exactly(2))
 	running.Wait()
@@ -209,7 +209,7 @@ func (a *administered) testRetries() {
 	a.up["home"].Set(upstream.Status(500))
 	a.times(1, "home")
 	if got := a.times(3, "home"); got[200] != 3 {
-		t.Fatalf("failover: %v", got)
+		t.Fatalf("failover: got statuses %v, want 3 x 200", got)
 	}
 	a.shows("home", map[string]any{"failover.to": []any{"away"}, "failover.to_total": 3.0, "circuit_breaker.state": "open"})
 	a.shows("away", map[string]any{"mode": "enforce", "answers.upstream": 3.0})
@@ -227,7 +227,7 @@ func (a *administered) testNoHealthyHost() {
 			return err
 		}
 		if none := strings.Contains(got.body, "no healthy upstream"); s.at("upstream.no_healthy_host") != none || !none {
-			return fmt.Errorf("%v after %q", s.at("upstream"), got.body)
+			return fmt.Errorf("got status %v after the response %q, want no_healthy_host as Envoy's response says", s.at("upstream"), got.body)
 		}
 		return nil
 	})
@@ -236,7 +236,7 @@ func (a *administered) testNoHealthyHost() {
 	eventually(t, func() error {
 		a.send(http.MethodGet, "gone", "/")
 		if s, err := a.console.get("/status/gone"); err != nil || s.at("upstream.no_healthy_host") != false {
-			return fmt.Errorf("%v %w", s, err)
+			return fmt.Errorf("got %v %w, want no_healthy_host false", s, err)
 		}
 		return nil
 	})

@@ -84,7 +84,7 @@ func TestAdmin(t *testing.T) {
 	t.Run("bad input", func(t *testing.T) { a.in(t).testBadInput() })
 	t.Run("the page", func(t *testing.T) { a.in(t).testPage() })
 	if n := a.Prometheus()["weir_faults_total"]; n != 0 {
-		t.Errorf("%v faults", n)
+		t.Errorf("got %v faults, want 0", n)
 	}
 }
 

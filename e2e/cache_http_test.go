@@ -75,14 +75,14 @@ clusters:
 		hit(t, "HEAD", head, "cache", "")
 		for _, a := range []answer{get, head} {
 			if a.status != 200 || a.header.Get("etag") != `W/"v1"` || a.header.Get("content-type") != "text/x-page" || !slices.Equal(a.header.Values("x-multi"), []string{"1", "2"}) {
-				t.Errorf("the headers that were stored: %d %v", a.status, a.header)
+				t.Errorf("got status %d and headers %v, want 200 with the stored ones", a.status, a.header)
 			}
 		}
 		if length := head.header.Get("content-length"); length != "" && length != "6" {
-			t.Errorf("HEAD says content-length %s of a body of 6 bytes", length)
+			t.Errorf("HEAD: got content-length %s, want 6 or none", length)
 		}
 		if length := get.header.Get("content-length"); length != "6" {
-			t.Errorf("GET says content-length %s of a body of 6 bytes", length)
+			t.Errorf("GET: got content-length %s, want 6", length)
 		}
 	})
 	t.Run("GET is not answered by what a HEAD stored", func(t *testing.T) {
@@ -124,10 +124,10 @@ clusters:
 		}
 		fill(t, w.get("http", "/no-etag"))
 		if a := w.sendFailing("GET", "http", "/no-etag", "if-none-match", `"v1"`); a.status != 200 || a.body != "a page" {
-			t.Errorf("without an etag: %+v", a)
+			t.Errorf("if-none-match, no etag stored: got %+v, want status 200 and the page", a)
 		}
 		if a := w.sendFailing("GET", "http", "/nothing-stored", "if-none-match", "*"); a.status != 200 || a.body != missed {
-			t.Errorf("without an entry: %+v", a)
+			t.Errorf("if-none-match, nothing stored: got %+v, want status 200 and the default data", a)
 		}
 	})
 	t.Run("statuses", func(t *testing.T) {
@@ -146,7 +146,7 @@ clusters:
 		// What is whole may answer a range: a server may ignore it (RFC 9110, section 14.2).
 		fill(t, w.get("http", "/range"))
 		if a := w.sendFailing("GET", "http", "/range", "range", "bytes=0-3"); a.status == 206 || a.body != "a page" && a.body != missed {
-			t.Errorf("a range of what is whole: %+v", a)
+			t.Errorf("range of a stored response: got %+v, want no 206, and the page or the default data", a)
 		}
 	})
 	t.Run("headers of one hop and one request are not kept", func(t *testing.T) {
@@ -156,12 +156,12 @@ clusters:
 		hit(t, "GET", a, "cache", "a page")
 		for name := range a.header {
 			if slices.Contains([]string{"Keep-Alive", "X-Weir-Degraded-Mode", "X-Request-Id", "Retry-After"}, name) {
-				t.Errorf("%s was kept: %q", name, a.header[name])
+				t.Errorf("%s was stored: got %q, want none", name, a.header[name])
 			}
 		}
 		fill(t, w.get("http", "/named"))
 		if a := w.sendFailing("GET", "http", "/named"); a.header.Get("x-hop") != "" {
-			t.Errorf("a header that `connection` names was kept: %+v", a)
+			t.Errorf("a header that `connection` names was stored: got %+v, want no x-hop", a)
 		}
 	})
 	t.Run("ages", func(t *testing.T) {
@@ -231,7 +231,7 @@ clusters:
 				case may:
 					hit(t, what, a, "cache", body)
 				default:
-					t.Errorf("%s: content-encoding %q of %+v", what, a.header.Get("content-encoding"), a)
+					t.Errorf("%s: got content-encoding %q, want one that the request accepts, in %+v", what, a.header.Get("content-encoding"), a)
 				}
 			}
 			for _, path := range []string{"/unknown", "/twice"} {

@@ -101,7 +101,7 @@ func private(t *testing.T, w *weir) {
 		for _, status := range []int{301, 302, 304, 307, 400, 401, 403, 404, 410, 429} {
 			path := toldQuery("/statuses", status)
 			if a := w.get("plain", path); a.status != status || a.source() != "upstream" {
-				t.Fatalf("%d: %+v", status, a)
+				t.Fatalf("status %d: got %+v, want it from upstream", status, a)
 			}
 			miss(t, fmt.Sprint(status), w.sendFailing("GET", "plain", path))
 		}
@@ -228,7 +228,7 @@ clusters:
 				truth := w.raw("GET", keyRequest(other, pair, false))
 				what := fmt.Sprintf("%.80q stored, %.80q asked", one, other)
 				if asked.source() == "cache" && asked.body != truth.body {
-					t.Errorf("%s: got %.200q, which is not its own: %.200q", what, asked.body, truth.body)
+					t.Errorf("%s: got %.200q from the cache, want its own response %.200q", what, asked.body, truth.body)
 				}
 				if apart > 1 {
 					continue
@@ -238,12 +238,12 @@ clusters:
 					hit(t, fmt.Sprintf("%.80q", one), own, "cache", stored.body)
 					served++
 				} else if own.source() == "cache" {
-					t.Errorf("%.80q: refused with %d, and then served from the cache", one, stored.status)
+					t.Errorf("%.80q: got %d refused, and then served from the cache", one, stored.status)
 				}
 			}
 		}
 		if served < len(family) {
-			t.Errorf("%.80q …: only %d were stored and served at all", family[0], served)
+			t.Errorf("%.80q …: only %d requests were stored and served at all", family[0], served)
 		}
 	}
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))

@@ -113,7 +113,7 @@ func hit(t *testing.T, what string, a answer, source, body string) {
 		return
 	}
 	if a.header.Get("x-weir-fallback-used") != "true" || a.reason() == "" || a.header.Get("x-weir-degraded-mode") != "" {
-		t.Errorf("%s: marks %v", what, a.header)
+		t.Errorf("%s: got marks %v, want fallback-used, a reason and no degraded mode", what, a.header)
 	}
 	status := a.header.Values("cache-status")
 	if len(status) != 1 || !strings.HasPrefix(status[0], "weir; hit") && !strings.HasPrefix(status[0], "weir;hit") {
@@ -127,7 +127,7 @@ func hit(t *testing.T, what string, a answer, source, body string) {
 		t.Errorf("%s: warning %q, want %q", what, got, warning)
 	}
 	if got := age(a); got < 0 {
-		t.Errorf("%s: age %q", what, a.header.Values("age"))
+		t.Errorf("%s: got age %q, want 0 or more", what, a.header.Values("age"))
 	}
 }
 
@@ -151,6 +151,6 @@ func miss(t *testing.T, what string, a answer) {
 		t.Errorf("%s: %+v, want the default data", what, a)
 	}
 	if strings.Contains(a.header.Get("cache-status"), "hit") || a.header.Get("age") != "" || a.header.Get("warning") != "" {
-		t.Errorf("%s: default data with the marks of a cached answer: %v", what, a.header)
+		t.Errorf("%s: got default data with the marks of a cached response: %v", what, a.header)
 	}
 }

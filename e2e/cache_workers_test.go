@@ -40,7 +40,7 @@ func TestCacheOverWorkersAndCrashes(t *testing.T) {
 	for i, c := range clients {
 		for _, when := range []string{"request", "response"} {
 			if a := w.sendOver(c, "aws", "/crashed", "weir-test-crash", when); a.status != 503 || a.source() != "" {
-				t.Fatalf("worker %d, crash at the %s: %+v", i, when, a)
+				t.Fatalf("worker %d, crash at the %s: got %+v, want Envoy's own 503", i, when, a)
 			}
 			vms[i] = w.served(c)
 		}
@@ -90,7 +90,7 @@ func TestCacheOverReload(t *testing.T) {
 		eventually(t, func() error {
 			for range 16 {
 				if a := w.sendFailing("GET", "aws", "/nothing-stored"); a.body != name {
-					return fmt.Errorf("the policy %s does not hold yet: %+v", name, a)
+					return fmt.Errorf("got another policy than %s: %+v", name, a)
 				}
 			}
 			return nil

@@ -48,7 +48,7 @@ func (c *console) ask(method, path, body string, headers ...string) answer {
 func (c *console) does(path string) {
 	c.t.Helper()
 	if a := c.ask(http.MethodPost, path, ""); a.err != nil || a.status != 200 {
-		c.t.Fatalf("POST %s: %+v", path, a)
+		c.t.Fatalf("POST %s: got %+v, want status 200", path, a)
 	}
 }
 
@@ -72,7 +72,7 @@ func (c *console) get(path string) (s tree, err error) {
 	c.t.Helper()
 	a := c.ask(http.MethodGet, path, "")
 	if a.err != nil || a.status != 200 {
-		return nil, fmt.Errorf("GET %s: %+v", path, a)
+		return nil, fmt.Errorf("GET %s: got %+v, want status 200", path, a)
 	}
 	return s, json.Unmarshal([]byte(a.body), &s)
 }
@@ -116,11 +116,11 @@ func during(from, to time.Time) func(any) error {
 		text, _ := got.(string)
 		at, err := time.Parse(time.RFC3339Nano, text)
 		if err != nil || !strings.HasSuffix(text, "Z") {
-			return fmt.Errorf("%v is no time in UTC", got)
+			return fmt.Errorf("got %v, want a time in UTC", got)
 		}
 		const slack = 5 * time.Millisecond
 		if at.Before(from.Add(-slack)) || at.After(to.Add(slack)) {
-			return fmt.Errorf("%v is not within %v and %v", at, from.UTC(), to.UTC())
+			return fmt.Errorf("got %v, want a time between %v and %v", at, from.UTC(), to.UTC())
 		}
 		return nil
 	}
@@ -130,7 +130,7 @@ func during(from, to time.Time) func(any) error {
 func within(low, high float64) func(any) error {
 	return func(got any) error {
 		if n, ok := got.(float64); !ok || n < low || n > high {
-			return fmt.Errorf("%v is not within %v and %v", got, low, high)
+			return fmt.Errorf("got %v, want a number from %v to %v", got, low, high)
 		}
 		return nil
 	}

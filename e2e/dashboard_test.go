@@ -153,7 +153,7 @@ func TestDashboard(t *testing.T) {
 	}
 	for _, r := range rules {
 		if fired := h.fired(r, h.times); len(fired) > 0 {
-			t.Errorf("%s fires for %q while all is well", r.Alert, fired)
+			t.Errorf("%s: fires for %q, want nothing while all clusters are healthy", r.Alert, fired)
 		}
 	}
 
@@ -172,7 +172,7 @@ func TestDashboard(t *testing.T) {
 		t.Errorf("%s fires for %q, want %q", r.Alert, fired, want)
 	}
 	if n := h.Prometheus()[`weir_breaker_state{cluster="tried"}`]; n != 2 {
-		t.Errorf("the breaker of what is in shadow mode shows %v, which proves nothing of its alert", n)
+		t.Errorf("the breaker of the cluster in shadow mode: got state %v, want 2, or this test proves nothing of its alert", n)
 	}
 	h.checkPanels(ill)
 
@@ -181,7 +181,7 @@ func TestDashboard(t *testing.T) {
 	silent.weir, silent.times = h.weir, h.times
 	for _, r := range rules {
 		if fired := silent.fired(r, silent.times); (len(fired) > 0) != (r.Alert == "WeirMissing") {
-			t.Errorf("%s fires for %q where nothing is scraped", r.Alert, fired)
+			t.Errorf("%s: fires for %q while nothing is scraped, want WeirMissing alone to fire", r.Alert, fired)
 		}
 	}
 }
@@ -236,7 +236,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 		faults := fmt.Sprintf("weir_faults_total{} %d\n", len(h.times)-healthyTimes)
 		changed := strings.Replace(text, "weir_faults_total{} 0\n", faults, 1)
 		if len(h.times) > healthyTimes && changed == text {
-			h.t.Fatal("there is no weir_faults_total of 0")
+			h.t.Fatal("got no weir_faults_total of 0 in the metrics")
 		}
 		return slowed(changed, slow, float64(len(h.times)), latency)
 	}
@@ -260,7 +260,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 		eventually(h.t, func() error {
 			h.get("shared", "/")
 			if errorsOf() <= before {
-				return fmt.Errorf("no call to Redis since: %v", h.redisCalls())
+				return fmt.Errorf("got no call to Redis since: %v", h.redisCalls())
 			}
 			return nil
 		})
@@ -300,7 +300,7 @@ func (h *history) checkPanels(times []time.Time) {
 			}
 		}
 		if !shown[expr] {
-			h.t.Errorf("%s shows nothing: %s", q.Panel, expr)
+			h.t.Errorf("%s: got no value, want one, from %s", q.Panel, expr)
 		}
 	}
 	h.t.Logf("%d expressions of the dashboard have something to show", len(slices.Collect(maps.Keys(shown))))

@@ -141,6 +141,6 @@ func TestUsed(t *testing.T) {
 		half = append(half, zero.Add(time.Duration(i/10)*2*time.Second))
 	}
 	if f, h, none := used(full, 10, time.Second), used(half, 10, time.Second), used(full[:10], 10, time.Second); f != 1 || h != 0.5 || none != 0 {
-		t.Errorf("%v of the full limit, %v of half, %v of what is too short", f, h, none)
+		t.Errorf("got %v of the full limit, %v of half and %v of a log that is too short, want 1, 0.5 and 0", f, h, none)
 	}
 }

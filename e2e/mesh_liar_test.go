@@ -185,7 +185,7 @@ clusters:
 					streak = 0
 				}
 				if streak < 6 {
-					return fmt.Errorf("not admitted, though Redis says so: %+v", a)
+					return fmt.Errorf("got %+v, want it admitted, as Redis says", a)
 				}
 				return nil
 			})
@@ -198,15 +198,15 @@ clusters:
 				l.say(lie.lie)
 				eventually(t, func() error {
 					if a := w.get("aws", "/"); a.err != nil || a.status != 429 || a.reason() != "rate_limited" {
-						t.Fatalf("admitted by a lie: %+v", a)
+						t.Fatalf("admitted by a false reply: got %+v, want status 429", a)
 					}
 					if n := l.told(); n < 3 {
-						return fmt.Errorf("%d lies told", n)
+						return fmt.Errorf("got %d false replies, want 3", n)
 					}
 					return nil
 				})
 				if n := u.Count() - passed; n != 0 {
-					t.Errorf("%d requests passed", n)
+					t.Errorf("%d requests reached the upstream, want 0", n)
 				}
 				if result != "" {
 					w.WaitMetric(fmt.Sprintf("weir_redis_calls_total{result=%q}", result), engine.AtLeast(before[result]+2))

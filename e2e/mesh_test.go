@@ -148,10 +148,10 @@ func answered(t *testing.T, all []sample) {
 	t.Helper()
 	for _, s := range all {
 		if s.err != nil {
-			t.Fatalf("a request to proxy %d came to nothing: %v", s.proxy, s.err)
+			t.Fatalf("a request to proxy %d failed: %v", s.proxy, s.err)
 		}
 		if s.status != 200 && s.status != 429 {
-			t.Fatalf("proxy %d answered %d %v", s.proxy, s.status, s.header)
+			t.Fatalf("proxy %d: got %d %v, want status 200 or 429", s.proxy, s.status, s.header)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func (m *mesh) faultless(t *testing.T) {
 			continue
 		}
 		if n := w.sum("weir_faults_total"); n != 0 {
-			t.Errorf("proxy %d: weir_faults_total is %v", i, n)
+			t.Errorf("proxy %d: got weir_faults_total %v, want 0", i, n)
 		}
 		t.Logf("proxy %d: calls %v, leases granted %v refused %v settled %v lost %v late %v", i, w.redisCalls(),
 			w.sum(`weir_leases_total{result="granted`), w.sum(`weir_leases_total{result="refused`), w.sum(`weir_leases_total{result="settled`),

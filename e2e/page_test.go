@@ -101,7 +101,7 @@ func (o *operated) status(cluster string) (s clusterStatus) {
 	}
 	defer r.Body.Close()
 	if err := json.NewDecoder(r.Body).Decode(&s); err != nil || r.StatusCode != 200 {
-		o.t.Fatalf("status of %s: %d, %v", cluster, r.StatusCode, err)
+		o.t.Fatalf("status of %s: got %d, %v", cluster, r.StatusCode, err)
 	}
 	return s
 }
@@ -119,7 +119,7 @@ func inRow(cluster, selector string) string {
 func quiet(t *testing.T, p *browser.Page) {
 	t.Helper()
 	if said := p.Console(); len(said) > 0 {
-		t.Errorf("the console says:\n%s", strings.Join(said, "\n"))
+		t.Errorf("got on the console, want nothing:\n%s", strings.Join(said, "\n"))
 	}
 }
 
@@ -147,7 +147,7 @@ func TestPage(t *testing.T) {
 
 	// Names are text.
 	if n := browser.Eval[int](p, `document.querySelectorAll("#list img").length`); n != 0 {
-		t.Errorf("%d images grew from a cluster's name", n)
+		t.Errorf("got %d images made from a cluster's name, want 0", n)
 	}
 
 	p.Wait("word of what to do", inRow("aws_pricing", ".hint")+`?.textContent.startsWith("It closes by itself as soon as 3 probes in a row succeed. “Reset” closes it now")`)
@@ -164,7 +164,7 @@ func TestPage(t *testing.T) {
 	browser.Eval[bool](p, `(document.createElement("img").src = "http://127.0.0.1:1/x", true)`)
 	eventually(t, func() error {
 		if said := strings.Join(p.Console(), "\n"); !strings.Contains(said, "Content Security Policy") {
-			return fmt.Errorf("an image from elsewhere is not refused; the console says %q", said)
+			return fmt.Errorf("an image of another origin was not refused; the console says %q", said)
 		}
 		return nil
 	})
@@ -203,20 +203,20 @@ func (o *operated) testCharts(t *testing.T, p *browser.Page) {
 	shown := map[string]int{"circuit_open": number("aws_pricing", "circuit_open"), "allowed": number("aws_pricing", "allowed"), "default": number("aws_pricing", "default")}
 	after := o.status("aws_pricing").Requests
 	if n := shown["circuit_open"]; n > after["circuit_open"] || n < before["circuit_open"] {
-		t.Errorf("the page says %d refused, the API %d before and %d after", n, before["circuit_open"], after["circuit_open"])
+		t.Errorf("the page shows %d refused, want it between the API's %d before and %d after", n, before["circuit_open"], after["circuit_open"])
 	}
 	if shown["allowed"] != before["allowed"] || shown["allowed"] < 5 {
-		t.Errorf("the page says %d allowed, the API %d", shown["allowed"], before["allowed"])
+		t.Errorf("the page shows %d allowed, want the API's %d, and 5 or more", shown["allowed"], before["allowed"])
 	}
 	if shown["default"] == 0 {
-		t.Error("no answers from default data")
+		t.Error("got no answers from default data on the page")
 	}
 	for series, drawn := range map[string]bool{"circuit_open": true, "bulkhead_full": false, "default": true, "cache": false} {
 		d := inRow("aws_pricing", ".plot path.s-"+series) + `.getAttribute("d")`
 		if drawn {
 			p.Wait("drawing of "+series, `(`+d+`?.match(/M/g) || []).length >= 2`)
 		} else if got := browser.Eval[string](p, `(`+d+` || "")`); got != "" {
-			t.Errorf("%s is drawn: %s", series, got)
+			t.Errorf("%s is drawn: got %s, want nothing", series, got)
 		}
 	}
 	p.Wait("drawing in the list", `(`+inRow("gcp_pricing", ".spark .s-allowed")+`.getAttribute("d")?.match(/M/g) || []).length >= 2`)
@@ -245,13 +245,13 @@ func (o *operated) testMouse(t *testing.T, p *browser.Page) {
 	p.Click(act("close"))
 	p.Wait("question", open)
 	if title := browser.Eval[string](p, `document.querySelector("#ask-title").textContent`); title != "Force aws_pricing closed?" {
-		t.Errorf("it asks %q", title)
+		t.Errorf("got the question %q", title)
 	}
 	p.Look(browser.Look{Name: "question", Width: 1280, Height: 900})
 	p.Click("#ask-no")
 	p.Wait("end of the question", closed)
 	if got := o.status("aws_pricing").Breaker.Forced; got != "auto" {
-		t.Errorf("cancelled, and forced %s", got)
+		t.Errorf("cancelled: got forced %s, want auto", got)
 	}
 
 	for _, c := range []struct{ what, forced, says string }{
@@ -276,11 +276,11 @@ func (o *operated) testKeyboard(t *testing.T, p *browser.Page) {
 	at := `document.activeElement`
 	for tabs := 0; !browser.Eval[bool](p, at+`.matches('`+act("reset")+`')`); tabs++ {
 		if tabs > 40 {
-			t.Fatal("40 times Tab do not lead to the button")
+			t.Fatal("after 40 times Tab the focus is not on the button")
 		}
 		p.Type(kb.Tab)
 		if where := browser.Eval[string](p, `(() => { const e = `+at+`; return ["", "::after"].some(s => getComputedStyle(e, s).outlineStyle === "solid") ? "" : e.outerHTML })()`); where != "" {
-			t.Errorf("the focus can't be seen on %s", where)
+			t.Errorf("the focus is not visible on %s", where)
 		}
 	}
 	p.Type(kb.Enter)
@@ -297,7 +297,7 @@ func (o *operated) testKeyboard(t *testing.T, p *browser.Page) {
 	p.Wait("end of the question", `!document.querySelector("#ask").open`)
 	eventually(t, func() error {
 		if b := o.status("aws_pricing").Breaker; b.State != "closed" || b.Opens != 0 {
-			return fmt.Errorf("reset, and it is %+v", b)
+			return fmt.Errorf("after a reset: got %+v, want closed, and 0 opens", b)
 		}
 		return nil
 	})
@@ -305,7 +305,7 @@ func (o *operated) testKeyboard(t *testing.T, p *browser.Page) {
 	p.Wait("passing cluster", inRow("aws_pricing", ".badge")+`.textContent !== "Refused" && document.querySelector("#headline").textContent.startsWith("Some requests of ")`)
 	p.Wait("entry in the log", `document.querySelector("#log").textContent.includes("aws_pricing Reset from this page.")`)
 	if !browser.Eval[bool](p, at+`.matches('`+act("reset")+`')`) {
-		t.Error("the row moved in the list, and the focus got lost")
+		t.Error("the row moved in the list, and the focus was lost")
 	}
 	o.aws.Set(upstream.Status(500))
 	p.Wait("refused cluster", inRow("aws_pricing", ".badge")+`.textContent === "Refused"`)
@@ -319,7 +319,7 @@ func (o *operated) testRefusal(t *testing.T, p *browser.Page) {
 	p.Type("prices" + kb.Enter) // no slash in front
 	p.Wait("the API's words", `document.querySelector("#ask-wrong").textContent.endsWith("(status 400)") && document.querySelector("#ask").open`)
 	if text := browser.Eval[string](p, `document.querySelector("#ask-wrong").textContent`); !strings.Contains(text, "path") {
-		t.Errorf("it says %q", text)
+		t.Errorf("got the error %q, want it to name the path", text)
 	}
 	browser.Eval[bool](p, `(document.querySelector("#ask-path input").value = "", true)`)
 	p.Click("#ask-path input")
@@ -329,7 +329,7 @@ func (o *operated) testRefusal(t *testing.T, p *browser.Page) {
 	// The browser reports the status 400, and nothing else.
 	for _, said := range p.Console() {
 		if !strings.Contains(said, "status of 400") {
-			t.Errorf("the console says %s", said)
+			t.Errorf("got on the console %s, want the status 400 alone", said)
 		}
 	}
 }
@@ -373,10 +373,10 @@ func (o *operated) testLooks(t *testing.T, p *browser.Page) {
 		browser.Eval[bool](p, `(scrollTo(0, 0), document.activeElement.blur(), true)`)
 		p.Look(look)
 		if wide := browser.Eval[int64](p, `document.documentElement.scrollWidth`); wide > look.Width {
-			t.Errorf("%s: the page is %d wide", look.Name, wide)
+			t.Errorf("%s: got a page %d pixels wide, want no more than the screen", look.Name, wide)
 		}
 		if low := browser.Eval[float64](p, `document.querySelector('`+act("reset")+`').getBoundingClientRect().bottom`); low > float64(look.Height) {
-			t.Errorf("%s: one has to scroll to the buttons, which end at %v", look.Name, low)
+			t.Errorf("%s: the buttons end at %v pixels, below the screen", look.Name, low)
 		}
 		seen[fmt.Sprint(look.Dark)+browser.Eval[string](p, background)] = true
 		if still := browser.Eval[bool](p, `(() => { const c = document.querySelector(".cluster"); c.classList.add("changed"); const a = c.querySelector(".sum").getAnimations().length; c.classList.remove("changed"); return a === 0 })()`); still != look.Still {
@@ -384,7 +384,7 @@ func (o *operated) testLooks(t *testing.T, p *browser.Page) {
 		}
 	}
 	if len(seen) != 2 {
-		t.Errorf("light and dark should have a background each: %v", seen)
+		t.Errorf("got backgrounds %v, want a light and a dark one", seen)
 	}
 	p.As(browser.Look{Width: 1280, Height: 900})
 }

@@ -107,17 +107,17 @@ func TestPageWords(t *testing.T) {
 		t.Errorf("first are %q, want %q", got, want)
 	}
 	if got := browser.Eval[string](p, `document.title`); got != fmt.Sprintf("(12) 12 of %d clusters are refused · Weir", more+len(words)) {
-		t.Errorf("the title is %q", got)
+		t.Errorf("got the title %q", got)
 	}
 	if n := browser.Eval[int](p, `document.querySelectorAll("#list img, #list script").length`); n != 0 {
-		t.Errorf("%d elements grew from a name", n)
+		t.Errorf("got %d elements made from a name, want 0", n)
 	}
 	// Unseen rows are not drawn, and unchanged texts are not written again.
 	changes := browser.Eval[string](p, `(() => { window.written = 0; window.watch = new MutationObserver(l => { written += l.length }); watch.observe(document.querySelector("#list"), {subtree: true, childList: true, characterData: true, attributes: true}); return "on" })()`)
 	from := asked.Load()
 	eventually(t, func() error {
 		if n := asked.Load() - from; n < 3 {
-			return fmt.Errorf("watching is %s, and the page asked %d times", changes, n)
+			return fmt.Errorf("watching is %s, and the page has asked %d times, want 3", changes, n)
 		}
 		return nil
 	})

@@ -59,7 +59,7 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 			held.WaitCount(requests)
 			w.replace(document(tc.clusters), "config_reload")
 			if held.Count() != requests {
-				t.Errorf("the policy was replaced after %v: too late to find all requests held", time.Since(began))
+				t.Errorf("the policy was replaced after %v, want all requests waiting then", time.Since(began))
 			}
 			<-over
 			if got := len(byNumber(held)); got != requests || held.Count() != 2*requests {
@@ -67,7 +67,7 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 			}
 			for _, m := range measuredAt(held) {
 				if m.delay() < 985*ms || m.delay() > 2*time.Second {
-					t.Errorf("request %s was tried again after %v, the policy that it began under says 1s", m.id, m.delay())
+					t.Errorf("request %s: second attempt after %v, want 1s, as the policy that it began under says", m.id, m.delay())
 				}
 			}
 			w.replace(first, "config_reload")
@@ -86,13 +86,13 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 			w.WaitStat("http.weir.downstream_rq_active", engine.Exactly(requests))
 			w.replace(document(tc.clusters), "config_reload")
 			if n := waits.Count(); n != 0 {
-				t.Errorf("%d requests did not wait for Redis", n)
+				t.Errorf("%d requests did not wait for Redis, want 0", n)
 			}
 			m.server.Continue(t)
 			<-over
 			t.Logf("requests that waited for Redis went on after %v", time.Since(began).Round(ms))
 			if n := waits.Count(); n != requests {
-				t.Errorf("%d of %d requests came through", n, requests)
+				t.Errorf("got %d of %d requests at the upstream, want all", n, requests)
 			}
 			w.replace(first, "config_reload")
 			for _, cluster := range []string{"held", waiting(i)} {

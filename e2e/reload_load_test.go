@@ -79,7 +79,7 @@ clusters:
 	r.allAnswered(did, start)
 	r.versions(did["open"])
 	if n := ups["open"].Count(); n != 1 {
-		t.Errorf("%d requests got through an open breaker, the first is to be all", n)
+		t.Errorf("%d requests reached an upstream behind an open breaker, want the first alone", n)
 	}
 	c.shows("open", map[string]any{
 		"circuit_breaker.state": "open", "circuit_breaker.opens_total": 1.0, "circuit_breaker.opened_at": during(opened, opened),
@@ -87,7 +87,7 @@ clusters:
 
 	// The bucket had 500 of which no more than 300 were used when it was made to hold 300: those that are used still are.
 	if n := ups["bucket"].Count(); n != 300 {
-		t.Errorf("a bucket of 500 and then of 300 gave %d", n)
+		t.Errorf("a bucket of 500 and then of 300 admitted %d, want 300", n)
 	}
 	for _, w := range []struct {
 		what     string
@@ -105,12 +105,12 @@ clusters:
 	}
 	// The load asks for 250 a second; the last second and more had 150.
 	if most := admitted(did["window"], ups["window"], r.known[5], time.Now()); most < 100 {
-		t.Errorf("raised to 150 a second, and no second had more than %d", most)
+		t.Errorf("raised to 150 a second: got at most %d in a second, want 100 or more", most)
 	}
 
 	eventually(t, func() error {
 		if gone := c.status().at("clusters.goes"); gone != "absent" {
-			return fmt.Errorf("a cluster that the policy has no more is still shown: %v", gone)
+			return fmt.Errorf("a removed cluster is still shown: got %v, want absent", gone)
 		}
 		return nil
 	})
@@ -153,7 +153,7 @@ func (r *reloads) policy(version int, policy string) {
 	eventually(r.t, func() error {
 		for range 20 {
 			if a := r.get("open", "/"); a.body != strconv.Itoa(version) {
-				return fmt.Errorf("policy %d is not in force everywhere: %+v", version, a)
+				return fmt.Errorf("policy %d is not in force in both workers yet: %+v", version, a)
 			}
 		}
 		return nil
@@ -229,12 +229,12 @@ func (r *reloads) allAnswered(did map[string]load.Answers, start time.Time) {
 			statuses[a.Status]++
 			refused := a.Status == 429 && (cluster == "bucket" || cluster == "window")
 			if a.Err != nil || a.Status != 200 && !refused {
-				r.t.Errorf("%s: %+v", cluster, a)
+				r.t.Errorf("%s: got %+v, want status 200, or 429 from a limit", cluster, a)
 				break
 			}
 		}
 		if n := r.upstreams[cluster].Count(); cluster != "open" && n != statuses[200] {
-			r.t.Errorf("%s: %v, and upstream saw %d", cluster, statuses, n)
+			r.t.Errorf("%s: got statuses %v, want as many 200 as the upstream saw, %d", cluster, statuses, n)
 		}
 	}
 	r.t.Logf("%d requests in %v", requests, time.Since(start).Round(time.Millisecond))
@@ -257,7 +257,7 @@ func (r *reloads) versions(answers load.Answers) {
 			}
 		}
 		if version, err := strconv.Atoi(a.Body); err != nil || version < oldest || version > newest {
-			r.t.Errorf("policies %d to %d were in force, and an answer is of %s", oldest, newest, a.Body)
+			r.t.Errorf("policies %d to %d were in force, got a response of %s", oldest, newest, a.Body)
 		}
 	}
 	if len(seen) != len(r.begun)+1 {

@@ -53,15 +53,15 @@ func (want retriedAnswer) check(t *testing.T, w *weir, cluster string, u *upstre
 		t.Errorf("content-length %q, want %q", got, want.length)
 	}
 	if cookies := a.header.Values("set-cookie"); fmt.Sprint(cookies) != "[a=1 b=2]" || a.header.Get("x-own") != "1" || a.header.Get("x-first") != "" {
-		t.Errorf("not the headers of the second answer: %v", a.header)
+		t.Errorf("got headers %v, want those of the second response", a.header)
 	}
 	for _, hop := range []string{"keep-alive", "upgrade", "trailer"} {
 		if got := a.header.Get(hop); got != "" {
-			t.Errorf("%s: %q", hop, got)
+			t.Errorf("hop-by-hop header %s: got %q, want none", hop, got)
 		}
 	}
 	if got := len(u.Tries(numberHeader, id)); got != 2 {
-		t.Errorf("%d tries", got)
+		t.Errorf("got %d attempts, want 2", got)
 	}
 }
 
@@ -74,13 +74,13 @@ func neverHalf(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 		r, id := w.numberedRequest("GET", cluster, path)
 		a := w.do(r)
 		if whole := a.status != 200 || path == "/long" && a.body == long; a.err == nil && !whole {
-			t.Errorf("%s: a part of an answer, %d bytes, as if it were all of it: %v", path, len(a.body), a.header)
+			t.Errorf("%s: got a part of a response, %d bytes, as if it were the whole: %v", path, len(a.body), a.header)
 		}
 		if a.err == nil {
 			answeredOnce(t, a)
 		}
 		if got := len(u.Tries(numberHeader, id)); got != 2 {
-			t.Errorf("%s: %d tries", path, got)
+			t.Errorf("%s: got %d attempts, want 2", path, got)
 		}
 		t.Logf("%s %s: %d with %d bytes, %v", cluster, path, a.status, len(a.body), a.err)
 	}

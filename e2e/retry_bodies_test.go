@@ -151,14 +151,14 @@ func (c bodyCase) check(w *weir, u *upstream.Upstream, random *rand.Rand) error 
 	}
 	for i, try := range tries {
 		if try.BodySize != int64(c.size) || try.BodySHA256 != sha256.Sum256(body) {
-			return fmt.Errorf("try %d has %d bytes, or other ones", i+1, try.BodySize)
+			return fmt.Errorf("attempt %d: got %d bytes, or other bytes than were sent", i+1, try.BodySize)
 		}
 		// Towards HTTP/1 Envoy drops trailers, whoever sends them.
 		if sent := r.Trailer.Get("x-sum"); c.upstream == "http2" && try.Trailer.Get("x-sum") != sent {
-			return fmt.Errorf("try %d has the trailers %v, sent were %v", i+1, try.Trailer, r.Trailer)
+			return fmt.Errorf("attempt %d: got trailers %v, want %v", i+1, try.Trailer, r.Trailer)
 		}
 		if err := sameHeaders(tries[0], try); err != nil {
-			return fmt.Errorf("try %d: %w", i+1, err)
+			return fmt.Errorf("attempt %d: %w", i+1, err)
 		}
 	}
 	return nil
@@ -177,7 +177,7 @@ func sameHeaders(first, later upstream.Request) error {
 		delete(h, "X-Envoy-Expected-Rq-Timeout-Ms")
 	}
 	if !reflect.DeepEqual(a, b) || first.Method != later.Method || first.Host != later.Host || first.Path != later.Path {
-		return fmt.Errorf("%s %s %s %v, the first was %s %s %s %v", later.Method, later.Host, later.Path, b, first.Method, first.Host, first.Path, a)
+		return fmt.Errorf("got %s %s %s %v, want those of the first attempt: %s %s %s %v", later.Method, later.Host, later.Path, b, first.Method, first.Host, first.Path, a)
 	}
 	return nil
 }
@@ -196,19 +196,19 @@ func hopByHop(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	for i, try := range tries {
 		for _, hop := range []string{"connection", "keep-alive", "proxy-connection", "te", "upgrade", "transfer-encoding"} {
 			if got := try.Header.Values(hop); len(got) > 0 {
-				t.Errorf("try %d has %s: %q", i+1, hop, got)
+				t.Errorf("attempt %d: got %s %q, want none", i+1, hop, got)
 			}
 		}
 		if accepted := strings.Join(try.Header.Values("accept"), ","); accepted != "text/html,text/plain" || try.Header.Get("cookie") != "a=1; b=2" {
-			t.Errorf("try %d has other headers than were sent: %v", i+1, try.Header)
+			t.Errorf("attempt %d: got headers %v, want those that were sent", i+1, try.Header)
 		}
 		if weirs := slices.DeleteFunc(slices.Collect(maps.Keys(try.Header)), func(name string) bool {
 			return !strings.HasPrefix(name, "X-Weir-") && name != "X-Envoy-Max-Retries" && name != "X-Envoy-Retry-On"
 		}); len(weirs) > 0 {
-			t.Errorf("try %d has what is between Weir and Envoy: %v", i+1, weirs)
+			t.Errorf("attempt %d: got headers that are between Weir and Envoy: %v, want none", i+1, weirs)
 		}
 		if err := sameHeaders(tries[0], try); err != nil {
-			t.Errorf("try %d: %v", i+1, err)
+			t.Errorf("attempt %d: %v", i+1, err)
 		}
 	}
 }
@@ -227,7 +227,7 @@ func refusedBeforeItsEnd(t *testing.T, w *weir, cluster string, u *upstream.Upst
 	}
 	eventually(t, func() error {
 		if w.Stats()["cluster."+cluster+".upstream_cx_connect_fail"] == 0 {
-			return fmt.Errorf("no connection was refused")
+			return fmt.Errorf("got no refused connection")
 		}
 		return nil
 	})
@@ -240,7 +240,7 @@ func refusedBeforeItsEnd(t *testing.T, w *weir, cluster string, u *upstream.Upst
 	case len(tries) == 0 && a.status == 503:
 	case len(tries) == 1 && a.status == 200 && tries[0].BodySHA256 == sha256.Sum256([]byte(first+second)):
 	default:
-		t.Errorf("%+v after %d tries: %+v", a, len(tries), tries)
+		t.Errorf("got %+v after %d attempts: %+v", a, len(tries), tries)
 	}
 	t.Logf("%d after %d tries that reached upstream", a.status, len(tries))
 }

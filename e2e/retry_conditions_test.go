@@ -192,7 +192,7 @@ func (c retryCase) check(t *testing.T, w *weir, driver string, u *upstream.Upstr
 	tries := c.by(driver)
 	if c.status == 0 {
 		if a.err == nil {
-			t.Errorf("answered with %+v, which should have broken off", a)
+			t.Errorf("got %+v, want a response that breaks off", a)
 		}
 	} else if a.err != nil || a.status != c.status || c.body != "" && a.body != c.body {
 		t.Errorf("answered with %+v, want %d %q", a, c.status, c.body)
@@ -202,7 +202,7 @@ func (c retryCase) check(t *testing.T, w *weir, driver string, u *upstream.Upstr
 	}
 	for i, try := range u.Requests() {
 		if try.Method != method || try.Host != cluster || try.Path != "/page?a=b" || r.ContentLength != try.BodySize {
-			t.Errorf("try %d: %+v", i, try)
+			t.Errorf("attempt %d: got %+v, want the request as it was sent", i, try)
 		}
 	}
 	if want := map[bool]string{true: "RetryExhausted"}[c.exhausted]; a.errorOf() != want {
@@ -232,7 +232,7 @@ func counted(w *weir, cases []retryCase) {
 			label := fmt.Sprintf(`{cluster="%s-%s"}`, driver, c.name)
 			retries, ranOut := metrics["weir_retries_total"+label], metrics["weir_retries_exhausted_total"+label]
 			if retries != float64(tries-1) || (ranOut == 1) != (c.exhausted || c.ranOut) || ranOut > 1 {
-				w.t.Errorf("%s-%s: %v retries are counted and %v requests that ran out of them, after %d tries", driver, c.name, retries, ranOut, tries)
+				w.t.Errorf("%s-%s: got %v counted retries and %v exhausted requests after %d attempts", driver, c.name, retries, ranOut, tries)
 			}
 		}
 	}
@@ -247,12 +247,12 @@ func probesAreNotRetried(t *testing.T, w *weir, cluster string, u *upstream.Upst
 	u.Forget()
 	eventually(t, func() error {
 		if a = w.get(cluster, "/"); a.reason() == "circuit_open" {
-			return fmt.Errorf("no probe was let through: %+v", a)
+			return fmt.Errorf("got %+v, want an admitted probe", a)
 		}
 		return nil
 	})
 	if u.Count() != 1 || a.status != 500 || a.body != "sorry" || a.errorOf() != "" {
-		t.Errorf("the probe was tried %d times; it was answered with %+v", u.Count(), a)
+		t.Errorf("probe: got %d attempts and %+v, want 1 and upstream's 500", u.Count(), a)
 	}
 }
 
@@ -265,7 +265,7 @@ func retriedVia(t *testing.T, w *weir, own, via *upstream.Upstream) {
 		t.Errorf("%+v after %d and %d tries, want the answer of the second by way of another cluster", a, own.Count(), via.Count())
 	}
 	if line := "weir: by-way: retry "; strings.Contains(w.Logs(), line) {
-		t.Errorf("the log has %q, and it is not at debug", line)
+		t.Errorf("got %q in the log, want it at debug level alone", line)
 	}
 	w.AdminPost("/logging?wasm=debug")
 	eventually(t, func() error {
@@ -273,7 +273,7 @@ func retriedVia(t *testing.T, w *weir, own, via *upstream.Upstream) {
 		w.get("by-way", "/")
 		for _, line := range []string{"weir: by-way: retry 1 of 2 after 10ms to elsewhere (status 500)", "weir: by-way: retry 2 of 2 after 20ms to elsewhere (status 503)"} {
 			if !strings.Contains(w.Logs(), line) {
-				return fmt.Errorf("the log has no %q", line)
+				return fmt.Errorf("got no %q in the log yet", line)
 			}
 		}
 		return nil

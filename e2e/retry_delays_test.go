@@ -90,7 +90,7 @@ func TestRetryDelays(t *testing.T) {
 			var samples [2][]time.Duration
 			for round := 0; min(len(samples[0]), len(samples[1])) < enoughSamples; round++ {
 				if round == 5 {
-					t.Fatalf("%d requests, and only %d and %d delays in which the machine ran", round*jittered, len(samples[0]), len(samples[1]))
+					t.Fatalf("of %d requests, got only %d and %d delays in which the machine ran", round*jittered, len(samples[0]), len(samples[1]))
 				}
 				many(t, jittered, 200, func(int) error { return w.in(t).asks(driver+"-jitter", 503, "RetryExhausted") })
 				u := upstreams[driver+"-jitter"]
@@ -171,7 +171,7 @@ func withinFifteen(t *testing.T, delays []timed, stolen *check.Stolen) {
 		off, own = append(off, late), append(own, mine)
 	}
 	if len(off) == 0 {
-		t.Fatal("no delay was measured")
+		t.Fatal("got no delay to measure")
 	}
 	slices.Sort(off)
 	slices.Sort(own)
@@ -179,10 +179,10 @@ func withinFifteen(t *testing.T, delays []timed, stolen *check.Stolen) {
 	t.Logf("%d delays: too long by %v at least, median %v, 99 %% %v, at most %v; without what the machine stole at most %v (it excuses %d)",
 		len(off), off[0].Round(ms/10), median.Round(ms/10), off[len(off)*99/100].Round(ms/10), off[len(off)-1].Round(ms/10), own[len(own)-1].Round(ms/10), excused)
 	if median > bound || median < -bound {
-		t.Errorf("the median is off by %v", median)
+		t.Errorf("got a median error of %v, want it within the bound", median)
 	}
 	if excused > len(off)/2 {
-		t.Errorf("%d of %d delays are too long; a machine that is so busy measures nothing", excused, len(off))
+		t.Errorf("%d of %d delays are too long: this machine is too busy to measure anything", excused, len(off))
 	}
 }
 

@@ -87,7 +87,7 @@ func leftWhileWaiting(t *testing.T, w *weir, cluster string, u *upstream.Upstrea
 		ids[i] = id
 		clients.Go(func() {
 			if a := w.do(r.WithContext(ctx)); a.err == nil && strings.HasPrefix(cluster, "filter") {
-				t.Errorf("answered before it left: %+v", a)
+				t.Errorf("got %+v before the client left, want no response", a)
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func leftWhileWaiting(t *testing.T, w *weir, cluster string, u *upstream.Upstrea
 	for _, id := range ids {
 		tries := u.Tries(numberHeader, id)
 		if last := tries[len(tries)-1].Arrived; last.After(left) || strings.HasPrefix(cluster, "filter") && len(tries) > 1 {
-			t.Errorf("%d tries for a client that left, the last %v after that", len(tries), last.Sub(left)+seen)
+			t.Errorf("got %d attempts for a client that left, the last one %v after that, want none after", len(tries), last.Sub(left)+seen)
 		}
 	}
 }
@@ -174,7 +174,7 @@ func mixedEndings(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 			switch {
 			case a.Err != nil: // half a body; there is no other end to it
 			case len(a.Header.Values("x-weir-source")) != 1 || a.Status == 200 && a.Body != "fine" && a.Body != "":
-				t.Errorf("%d %v %q", a.Status, a.Header, a.Body)
+				t.Errorf("got %d %v %q, want one source, and the whole body with 200", a.Status, a.Header, a.Body)
 			case a.Header.Get("x-weir-reason") == "bulkhead_full":
 				refused++
 			default:
@@ -183,7 +183,7 @@ func mixedEndings(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 		}
 		eventually(t, func() error {
 			if got := w.answered(cluster) - before; got != requests {
-				return fmt.Errorf("%v answers were counted for %d requests", got, requests)
+				return fmt.Errorf("got %v counted responses for %d requests, want one each", got, requests)
 			}
 			return nil
 		})
@@ -210,7 +210,7 @@ func allPlacesAreFree(t *testing.T, w *weir, cluster string, n int, u *upstream.
 		u.Forget()
 		answers := load.Run(t, load.Plan{URL: w.url, Host: cluster, Connections: n, Requests: n})
 		if _, most := u.InFlight(); len(answers.With(200)) != n || most != n {
-			return fmt.Errorf("of %d places that are to be free %d were taken: %v", n, most, answers.Statuses())
+			return fmt.Errorf("of %d places that must be free %d were taken: statuses %v", n, most, answers.Statuses())
 		}
 		return nil
 	})

@@ -50,7 +50,7 @@ func many(t *testing.T, n int, rate float64, send func(i int) error) {
 	all.Wait()
 	wrong = slices.DeleteFunc(wrong, func(err error) bool { return err == nil })
 	if len(wrong) > 0 {
-		t.Errorf("%d of %d requests: %v, …", len(wrong), n, wrong[0])
+		t.Errorf("%d of %d requests failed: %v, …", len(wrong), n, wrong[0])
 	}
 }
 

@@ -103,14 +103,14 @@ shadow +shadowed +0\.02 +0 +1 +0 +0 +only in shadow limited: nothing is left of 
 ok +fine +100 +99 +1 +0 +0
 $`)
 		if got.status != 0 || got.err != "" || !want.MatchString(got.out) {
-			t.Errorf("status %d, %s\n%s", got.status, got.err, got.out)
+			t.Errorf("got status %d, %s, want 0 and the table, in\n%s", got.status, got.err, got.out)
 		}
 	})
 	t.Run("one cluster", func(t *testing.T) {
 		got := weirSays(t, "status", "http://"+address, "broken")
 		for _, line := range []string{"circuit breaker  open for ", "opened 1 times", "requests         2 allowed, 0 rate limited, 2 circuit open", "answers          0 from upstream, 0 cache, 0 stale cache, 4 default"} {
 			if got.status != 0 || got.err != "" || !strings.Contains(got.out, line) {
-				t.Errorf("%+v has no %q", got, line)
+				t.Errorf("got %+v, want status 0 and the line %q", got, line)
 			}
 		}
 	})
@@ -125,7 +125,7 @@ $`)
 		delete(own, "time")
 		retryAfter := cmp.FilterPath(func(p cmp.Path) bool { return strings.Contains(p.String()+p.Last().String(), "retry_after") }, cmp.Ignore())
 		if diff := cmp.Diff(own, all, retryAfter); diff != "" {
-			t.Errorf("not what the server says (-server +weir): %s", diff)
+			t.Errorf("got another status than the server's (-server +weir): %s", diff)
 		}
 	})
 	t.Run("mistakes", func(t *testing.T) {
@@ -149,7 +149,7 @@ $`)
 		up["broken"].Set(upstream.OK())
 		answered := w.sum("weir_responses_total")
 		if a := w.get("broken", "/"); a.status != 203 {
-			t.Fatalf("before: %+v", a)
+			t.Fatalf("before: got %+v, want status 203", a)
 		}
 		counted(t, answered+1) // or the reset would come before it is
 		got := weirSays(t, "reset", address, "broken")
@@ -157,7 +157,7 @@ $`)
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		if a := w.get("broken", "/"); a.status != 200 || a.source() != "upstream" {
-			t.Errorf("after: %+v", a)
+			t.Errorf("after: got %+v, want status 200 from upstream", a)
 		}
 		after := regexp.MustCompile(`(?m)^ok +broken +1 +0 +0 `)
 		eventually(t, func() error {
@@ -190,10 +190,10 @@ func watchTwice(t *testing.T, address string) {
 	}
 	interrupted := time.Now()
 	if err := cmd.Wait(); err != nil || errs.Len() > 0 {
-		t.Errorf("%v %s", err, errs.String())
+		t.Errorf("got %v %s, want a clean end", err, errs.String())
 	}
 	if took := time.Since(interrupted); took > 5*time.Second {
-		t.Errorf("it took %v to end", took)
+		t.Errorf("it took %v to end, want at most 5 s", took)
 	}
 }
 

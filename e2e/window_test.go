@@ -51,14 +51,14 @@ func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 			sent, statuses := all.StartByNumber(), all.Statuses()
 			requests := u.Requests()
 			if statuses[200] != len(requests) || statuses[200]+statuses[429] != len(sent) {
-				t.Fatalf("%d sent, statuses %v, %d seen by the upstream", len(sent), statuses, len(requests))
+				t.Fatalf("got %d sent, statuses %v and %d seen by the upstream, want as many 200 as it saw and the rest 429", len(sent), statuses, len(requests))
 			}
 			spans := make([]check.Span, len(requests))
 			for i, r := range requests {
 				spans[i] = check.Span{From: sent[r.Header.Get(load.NumberHeader)], To: r.Arrived}
 			}
 			if most := check.MostWithin(spans, l.window); most > l.most {
-				t.Errorf("%d requests within %v, the limit is %d", most, l.window, l.most)
+				t.Errorf("got %d requests within %v, want at most %d", most, l.window, l.most)
 			}
 			// And not too few: all of the limit in each window, as far as the load asked for it.
 			windows := float64(l.last) / float64(l.window)
@@ -68,7 +68,7 @@ func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 				possible = float64(l.most)
 			}
 			if float64(len(requests)) < 0.8*possible { // the rest is for a machine that stalls
-				t.Errorf("%d admitted, at least four fifths of %.0f were to be", len(requests), possible)
+				t.Errorf("got %d admitted, want at least four fifths of %.0f", len(requests), possible)
 			}
 			t.Logf("%d asked, %d admitted in %v", len(sent), len(requests), l.last)
 		})
@@ -91,24 +91,24 @@ clusters:
 	for left := 2; left >= 0; left-- {
 		a := w.get("aws", "/")
 		if a.status != 200 || a.header.Get("ratelimit-policy") != `"aws";q=3;w=2` || a.header.Get("x-ratelimit-remaining") != strconv.Itoa(left) {
-			t.Fatalf("%d left: %+v", left, a)
+			t.Fatalf("%d left: got %+v, want status 200 with that many remaining", left, a)
 		}
 	}
 	a := w.get("aws", "/")
 	if a.status != 429 || a.header.Get("x-ratelimit-remaining") != "0" {
-		t.Fatalf("none left: %+v", a)
+		t.Fatalf("none left: got %+v, want status 429 with 0 remaining", a)
 	}
 	wait, err := strconv.Atoi(a.header.Get("retry-after"))
 	if err != nil || wait < 1 || wait > 2 {
-		t.Fatalf("Retry-After %q (%v)", a.header.Get("retry-after"), err)
+		t.Fatalf("got Retry-After %q (%v), want 1 or 2", a.header.Get("retry-after"), err)
 	}
 	eventually(t, func() error {
 		if a := w.get("aws", "/"); a.status != 200 {
-			return fmt.Errorf("not admitted again %v after the first", time.Since(first))
+			return fmt.Errorf("got no admission %v after the first", time.Since(first))
 		}
 		return nil
 	})
 	if after := time.Since(first); after < 1900*time.Millisecond || after > 4*time.Second {
-		t.Errorf("admitted again %v after the first, the window is 2 s", after)
+		t.Errorf("admitted again %v after the first, want the window of 2 s", after)
 	}
 }
