@@ -6,7 +6,7 @@ import (
 )
 
 func (a *administered) testBadInput() {
-	t := a.tell()
+	t := a.testing()
 	host := strings.TrimPrefix(a.console.url, "http://")
 	json := []string{"content-type", "application/json"}
 	for _, tc := range []struct {
@@ -67,7 +67,7 @@ func (a *administered) testBadInput() {
 	}
 }
 
-// isError says whether an answer has a reason.
+// isError returns whether a body has a reason.
 func isError(body string) bool {
 	var e struct{ Error string }
 	return json.Unmarshal([]byte(body), &e) == nil && e.Error != ""

@@ -101,7 +101,7 @@ clusters:
 		return nil
 	})
 
-	// Half-open, upstream is well: never more than two at one time, and three successes close it.
+	// Half-open, upstream is healthy: never more than two at the same time, and three successes close it.
 	u.Forget()
 	u.Set(upstream.Delay(30 * time.Millisecond))
 	eventually(t, func() error {

@@ -45,7 +45,7 @@ clusters:
 		u.WaitIdle()
 	}
 	// A client that left may still be running at the upstream while its place is free again: what Envoy has ended and
-	// the upstream has not seen yet. So the promise is checked where nobody leaves.
+	// the upstream has not seen yet. So the limit is checked where no client leaves.
 	u.Forget()
 	answers := load.Run(t, load.Plan{URL: w.url, Host: "aws", Connections: 64, Duration: 2 * time.Second, Rate: 1000})
 	if _, most := u.InFlight(); most != 10 {

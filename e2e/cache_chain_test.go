@@ -57,7 +57,7 @@ const agingPolicy = `
                   enable_degraded_mode: false}}
 `
 
-// chainEnds are what stands at the end of the chains, by cluster: with-default, …
+// chainEnds are the last links of the chains, by cluster: with-default, …
 var chainEnds = []string{"default", "degraded", "upstream"}
 
 // asTimePasses goes through the whole chain, in three clusters that differ in its end: fresh from upstream; upstream
@@ -111,7 +111,7 @@ func asTimePasses(t *testing.T, w *weir) {
 			continue
 		}
 
-		// Too old is too old, and each chain ends as it says.
+		// Too old for the cache: each chain ends with its last link.
 		a := w.sendFailing("GET", "with-default", path)
 		if a.status != 203 || a.body != `{"services":[]}` || a.source() != "default" || a.header.Get("x-weir-fallback-used") != "true" || a.header.Get("age") != "" {
 			t.Errorf("default data: got %+v, want status 203, source default, the fallback mark and no age", a)
@@ -195,7 +195,7 @@ func reasonPolicy(t *testing.T, cases []reasonCase) (policy string, upstreams ma
 	return policy, upstreams
 }
 
-// forReason fills a cluster's cache, makes it fail, and asks.
+// forReason fills a cluster's cache, makes the cluster fail, and sends a request.
 func forReason(t *testing.T, w *weir, c reasonCase, u *upstream.Upstream) {
 	fill(t, w.get(c.name, "/"))
 	if c.fail != nil {

@@ -166,7 +166,7 @@ func oneStoreASecond(t *testing.T, w *weir, u *upstream.Upstream) {
 	t.Logf("%d answers of upstream within %v; the cache held %v", len(answered), took.Round(time.Millisecond), held)
 }
 
-// levelMemory asks for very many paths.
+// levelMemory sends requests for very many paths.
 func levelMemory(t *testing.T, w *weir, u *upstream.Upstream) {
 	const entries, size, first, then = 64, 8192, 2000, 5000
 	u.Set(upstream.Status(500))
@@ -183,7 +183,7 @@ func levelMemory(t *testing.T, w *weir, u *upstream.Upstream) {
 		t.Errorf("%d more paths of %d bytes grew Envoy by %d KB, want at most a third of their size", then, size, grown)
 	}
 
-	// What is served is one of the last, and they are no more than there are places.
+	// Only the last paths are in the cache, and no more of them than it has places.
 	served := 0
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()

@@ -10,7 +10,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// lyingUpstream says false things about the length of its answers.
+// lyingUpstream sends false lengths of its responses.
 func lyingUpstream(t *testing.T) *upstream.Upstream {
 	t.Helper()
 	const head = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n"
@@ -73,7 +73,7 @@ func poison(t *testing.T, w *weir) {
 			miss(t, what, w.sendFailing("GET", "reflecting", path))
 			fill(t, w.get("reflecting", path))
 			hit(t, what, w.sendFailing("GET", "reflecting", path), "cache", "nothing")
-			// Who sends it himself may get what upstream said to just such a request, or nothing.
+			// The client that sends it may get upstream's response to just such a request, or nothing.
 			if a := w.sendFailing("GET", "reflecting", path, header...); a.source() == "cache" && a.body != evil || a.source() != "cache" && a.body != missed {
 				t.Errorf("%s, to the client that sends it: got %+v, want its own response or the default data", what, a)
 			}

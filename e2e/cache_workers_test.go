@@ -10,8 +10,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestCacheOverWorkersAndCrashes: what one worker stored the other serves, and it is still there when the VMs of both have
-// crashed, so that nobody can have kept it for himself.
+// TestCacheOverWorkersAndCrashes: one worker serves what the other stored, also after the VMs of both have
+// crashed, so the entry was in shared data and not in a VM.
 func TestCacheOverWorkersAndCrashes(t *testing.T) {
 	t.Parallel()
 	u := answering(t, map[string]upstream.Behaviour{
@@ -25,7 +25,7 @@ func TestCacheOverWorkersAndCrashes(t *testing.T) {
 		t.Helper()
 		for i, c := range clients {
 			hit(t, fmt.Sprintf("%s by worker %d", path, i), w.sendOver(c, "aws", path, failHeader, "500"), "cache", body)
-			// Envoy sends what stands in for upstream's answer past the filters, so that it does not tell its VM: the
+			// Envoy sends a local reply past the filters, so the reply does not name its VM: the
 			// connection does, which stays with its worker.
 			if vm := w.ask(c, "plain", "").header.Get(vmHeader); vm != vms[i] {
 				t.Errorf("worker %d has VM %q, want %q", i, vm, vms[i])
@@ -58,7 +58,7 @@ func TestCacheOverWorkersAndCrashes(t *testing.T) {
 }
 
 // TestCacheOverReload: a new policy finds what was stored under the old one, unless it counts other headers as the key:
-// then nobody is served what was stored without them.
+// then no request is served what was stored without them.
 func TestCacheOverReload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one engine is enough for this")

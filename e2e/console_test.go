@@ -45,7 +45,7 @@ func (c *console) ask(method, path, body string, headers ...string) answer {
 }
 
 // does sends a POST that has to succeed.
-func (c *console) does(path string) {
+func (c *console) post(path string) {
 	c.t.Helper()
 	if a := c.ask(http.MethodPost, path, ""); a.err != nil || a.status != 200 {
 		c.t.Fatalf("POST %s: got %+v, want status 200", path, a)
@@ -55,7 +55,7 @@ func (c *console) does(path string) {
 // tree is JSON.
 type tree map[string]any
 
-// at is what stands at a path of names with dots between them; a name of a cluster must have none.
+// at is the value at a path of names with dots between them; the name of a cluster must have none.
 func (s tree) at(path string) any {
 	var v any = map[string]any(s)
 	for name := range strings.SplitSeq(path, ".") {
@@ -88,8 +88,8 @@ func (c *console) status() tree {
 }
 
 // shows waits until the status of a cluster is this: what is published by the workers comes a second later. A want that
-// is a func takes the value and says what is wrong with it.
-func (c *console) shows(cluster string, want map[string]any) {
+// is a func takes the value and returns what is wrong with it.
+func (c *console) waitStatus(cluster string, want map[string]any) {
 	c.t.Helper()
 	eventually(c.t, func() error {
 		s, err := c.get("/status/" + url.PathEscape(cluster))

@@ -29,9 +29,9 @@ clusters:
 `, map[string]*upstream.Upstream{"aws": aws, "failing": failing, "probed": probed, "plain": upstream.New(t)})
 	clients, vms := workers(t, func(c *http.Client) string { return w.ask(c, "plain", "").header.Get(vmHeader) })
 
-	// What the state is, asked of one worker: spent tokens are spent, and the open breaker is open.
+	// The state as one worker has it: spent tokens are still spent, and the open breaker is still open.
 	spent := 0
-	unforgotten := func(c *http.Client) {
+	checkState := func(c *http.Client) {
 		t.Helper()
 		spent++
 		a := w.ask(c, "aws", "")
@@ -47,7 +47,7 @@ clusters:
 		t.Fatalf("the failure that opens the breaker: got %+v, want status 500", a)
 	}
 	for _, c := range clients {
-		unforgotten(c)
+		checkState(c)
 	}
 
 	crashes := 0
@@ -72,7 +72,7 @@ clusters:
 			}
 			t.Logf("worker %d, crash at the %s: VM %s was replaced by %s after %v", i, when, vms[i], vm, time.Since(crashed).Round(time.Millisecond))
 			vms[i] = vm
-			unforgotten(c)
+			checkState(c)
 		}
 	}
 	w.WaitStat("wasm.weir.vm_reload_success", engine.Exactly(float64(crashes)))
@@ -137,7 +137,7 @@ func startCrashing(t *testing.T, policy string, upstreams map[string]*upstream.U
 	if err != nil {
 		t.Fatal(err)
 	}
-	filter := map[string][]byte{"crash.wasm": bytesOf(t, crashModule)}
+	filter := map[string][]byte{"crash.wasm": moduleBytes(t, crashModule)}
 	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: filter})
 	return crashing{&weir{Envoy: e, t: t, url: e.URL()}}
 }

@@ -105,7 +105,7 @@ func (r regions) fail(cluster string) {
 	r.upstreams[cluster].Forget()
 }
 
-// answersFrom asks a cluster, and wants the answer of another one, as it is.
+// answersFrom sends a request to a cluster, and wants the unchanged response of another one.
 func (r regions) answersFrom(cluster, other string, headers ...string) {
 	r.t.Helper()
 	a := r.send("GET", cluster, "/", headers...)
@@ -244,7 +244,7 @@ func notInShadow(t *testing.T, r regions) {
 	r.counts(map[string]int{"shadow-away": 0})
 }
 
-// laterTriesElsewhere: the filter's first try is at home, its second in the next region, its third in the one after that.
+// laterTriesElsewhere: the filter's first attempt is at home, the second in the next region, the third in the one after that.
 func laterTriesElsewhere(t *testing.T, r regions) {
 	home, second, third := r.upstreams["region-home"], r.upstreams["region-2"], r.upstreams["region-3"]
 	home.Set(upstream.Status(500).Body("failed"))

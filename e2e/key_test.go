@@ -77,7 +77,7 @@ clusters:
 	}
 }
 
-// TestFloodOfKeys: an overflowing key shares one limit with the others that overflow, a flood frees nobody's limit, and
+// TestFloodOfKeys: keys over the capacity share one limit, a flood resets no other key's limit, and
 // no memory grows with it.
 func TestFloodOfKeys(t *testing.T) {
 	t.Parallel()
@@ -140,7 +140,7 @@ clusters:
 		wg.Wait()
 		return admitted
 	}
-	// 64 places, each for a key that asks once, and 2 requests for all others together.
+	// 64 places, each for a key that sends one request, and 2 requests for all others together.
 	if admitted := flood(0, 5000); admitted > 64+2 {
 		t.Errorf("got %d requests of the flood admitted, want at most 66", admitted)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestTokenBucketOverTwoWorkers asks far above the limit over 64 connections, for whole seconds, and checks every
+// TestTokenBucketOverTwoWorkers sends far above the limit over 64 connections, for whole seconds, and checks every
 // interval that two of the answers span against burst_capacity + refill_rate x T.
 func TestTokenBucketOverTwoWorkers(t *testing.T) {
 	t.Parallel()

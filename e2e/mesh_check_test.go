@@ -50,7 +50,7 @@ func mostAbove(spans []check.Span, rate float64) float64 {
 	return most
 }
 
-// highest is a segment tree: numbers of which a range may be raised, and whose highest is asked for.
+// highest is a segment tree: it raises a range of numbers and returns the highest number.
 type highest struct {
 	size       int
 	top, added []float64

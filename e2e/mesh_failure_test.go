@@ -21,7 +21,7 @@ func TestMeshWithoutRedis(t *testing.T) {
 		window  = time.Second
 		rate    = 200.0 // on each group
 		timeout = 100 * time.Millisecond
-		// A call is given up after redis.timeout, by Envoy, or by the holder after twice that. The rest is for a busy machine.
+		// Envoy ends a call after redis.timeout, the lease holder after twice that. The rest is for a busy machine.
 		waits = 2*timeout + 2*time.Second
 	)
 	m := newMesh(t)

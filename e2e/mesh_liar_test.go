@@ -18,7 +18,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// liar stands between Envoy and a bridge. It tells what Redis said, unless it is told to lie.
+// liar is a proxy between Envoy and a bridge. It passes Redis's replies on, unless the test makes it lie.
 type liar struct {
 	*httptest.Server
 	bridge string
@@ -52,7 +52,7 @@ func (l *liar) say(lie func(http.ResponseWriter, int, []byte)) {
 	l.lie, l.lies = lie, 0
 }
 
-func (l *liar) told() int {
+func (l *liar) lieCount() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.lies
@@ -126,8 +126,8 @@ func always(status int, body string) func(http.ResponseWriter, int, []byte) {
 	return func(w http.ResponseWriter, _ int, _ []byte) { plainly(w, status, []byte(body)) }
 }
 
-// TestMeshWithALyingBridge: what is no answer of Redis grants nothing, is counted, and does no harm. on_error is deny and each
-// request asks Redis, so that only a believed lie is admitted.
+// TestMeshWithALyingBridge: a reply that is not Redis's admits nothing, is counted, and does no harm. on_error is deny and each
+// request needs a call to Redis, so only a lie that the filter believes is admitted.
 func TestMeshWithALyingBridge(t *testing.T) {
 	t.Parallel()
 	const timeout = 150 * time.Millisecond
@@ -200,7 +200,7 @@ clusters:
 					if a := w.get("aws", "/"); a.err != nil || a.status != 429 || a.reason() != "rate_limited" {
 						t.Fatalf("admitted by a false reply: got %+v, want status 429", a)
 					}
-					if n := l.told(); n < 3 {
+					if n := l.lieCount(); n < 3 {
 						return fmt.Errorf("got %d false replies, want 3", n)
 					}
 					return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestMeshOfTwo has two Envoys share what a limit can be: counted by key, adaptive, asked for one by one, in shadow.
+// TestMeshOfTwo has two Envoys share each kind of limit: counted by key, adaptive, with leases of one token, in shadow.
 func TestMeshOfTwo(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t)
@@ -39,11 +39,11 @@ clusters:
 		})
 	}
 
-	t.Run("one by one", m.asksOneByOne)
+	t.Run("one by one", m.oneByOne)
 	t.Run("at once", func(t *testing.T) {
 		// Together, for they use different clusters: no t.Parallel, which would wait for other tests.
 		var wg sync.WaitGroup
-		for _, part := range []func(*testing.T){m.countsByKey, m.sharesOverflow, m.tellsHeaders} {
+		for _, part := range []func(*testing.T){m.countsByKey, m.sharesOverflow, m.limitHeaders} {
 			wg.Go(func() { part(t) })
 		}
 		wg.Wait()
@@ -54,8 +54,8 @@ clusters:
 	m.faultless(t)
 }
 
-// asksOneByOne: with max_tokens 1 Redis is asked for each request, without it for few of them.
-func (m *mesh) asksOneByOne(t *testing.T) {
+// oneByOne: with max_tokens 1 there is a call to Redis for each request, without it for few of them.
+func (m *mesh) oneByOne(t *testing.T) {
 	if m.server == nil {
 		t.Skip("redis-server is not installed: nobody counts the commands of a miniredis")
 	}
@@ -71,7 +71,7 @@ func (m *mesh) asksOneByOne(t *testing.T) {
 		t.Logf("%s: %d calls for %d requests at %v a second", cluster, n, len(all), rate)
 		return n
 	}
-	// Requests that wait at the same time are asked for at once, so at a slow pace.
+	// Requests that wait at the same time share one call, so the pace is slow.
 	if n := calls("one", 100, 50); n < 90 {
 		t.Errorf("one: got %d calls for 100 requests, want 90 or more", n)
 	}
@@ -144,8 +144,8 @@ func (m *mesh) sharesOverflow(t *testing.T) {
 	}
 }
 
-// tellsHeaders: what RateLimit headers say is possible, and true where nothing is left.
-func (m *mesh) tellsHeaders(t *testing.T) {
+// limitHeaders: the RateLimit headers agree with each other, and with the response when no token remains.
+func (m *mesh) limitHeaders(t *testing.T) {
 	for _, cluster := range []string{"all", "refused"} {
 		all := traffic{proxies: m.proxies, cluster: cluster, rate: 60, last: 2 * time.Second}.run()
 		answered(t, all)
@@ -279,7 +279,7 @@ func (m *mesh) outlivesClients(t *testing.T, u *upstream.Upstream) {
 			t.Errorf("proxy %d: got %d clients that left, want 30 or more", i, left)
 		}
 		before := w.redisCalls()["ok"]
-		// All 40 places are there, at one time, and Redis is asked.
+		// All 40 places are free, at the same time, and Redis is called.
 		if all := load.Run(t, load.Plan{URL: w.url, Host: "leave", Header: slow, Connections: 40, Requests: 40}); len(all.With(200)) != 40 {
 			t.Errorf("proxy %d: afterwards: got statuses %v, want 40 x 200", i, all.Statuses())
 		}

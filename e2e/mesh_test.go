@@ -111,7 +111,7 @@ func (p traffic) run() []sample {
 	return all
 }
 
-// statuses counts the samples by status; 0 are those that came to nothing.
+// statuses counts the samples by status; 0 are those that failed.
 func statuses(all []sample) map[int]int {
 	counts := map[int]int{}
 	for _, s := range all {
@@ -143,7 +143,7 @@ func quantile(all []sample, share float64) time.Duration {
 	return took[int(share*float64(len(took)-1))]
 }
 
-// answered fails the test where a request came to nothing, or had another answer than 200 and 429.
+// answered fails the test when a request failed, or got a status other than 200 and 429.
 func answered(t *testing.T, all []sample) {
 	t.Helper()
 	for _, s := range all {

@@ -62,7 +62,7 @@ func runGo(dir string, env []string, args ...string) error {
 }
 
 // bytesOf is a module, or the end of the test.
-func bytesOf(t *testing.T, module func() ([]byte, error)) []byte {
+func moduleBytes(t *testing.T, module func() ([]byte, error)) []byte {
 	t.Helper()
 	start := time.Now()
 	wasm, err := module()

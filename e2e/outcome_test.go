@@ -19,7 +19,7 @@ import (
 )
 
 // TestEachEndingCountsAsSPECSays sends one request of each kind to a cluster of its own, whose breaker opens at the first
-// failure, and asks what it did. One Envoy serves all kinds.
+// failure, and looks at the breaker. One Envoy serves all kinds.
 func TestEachEndingCountsAsSPECSays(t *testing.T) {
 	t.Parallel()
 	type kind struct {

@@ -48,7 +48,7 @@ clusters:
     circuit_breaker: {}
 `
 
-// operated is an Envoy with the admin listener, under load: aws_pricing fails, azure_pricing is asked for too much, the others
+// operated is an Envoy with the admin listener, under load: aws_pricing fails, azure_pricing is over its limit, the others
 // are well.
 type operated struct {
 	*weir
@@ -82,7 +82,7 @@ func startOperated(t *testing.T) *operated {
 	return &operated{weir: w, admin: "http://" + w.Addr("weir_admin"), aws: aws}
 }
 
-// clusterStatus is what this test asks of GET /status/CLUSTER.
+// clusterStatus is the part of GET /status/CLUSTER that this test reads.
 type clusterStatus struct {
 	Breaker struct {
 		State  string
@@ -116,7 +116,7 @@ func inRow(cluster, selector string) string {
 	return fmt.Sprintf(`(%s)?.querySelector(%q)`, row(cluster), selector)
 }
 
-func quiet(t *testing.T, p *browser.Page) {
+func checkConsole(t *testing.T, p *browser.Page) {
 	t.Helper()
 	if said := p.Console(); len(said) > 0 {
 		t.Errorf("got on the console, want nothing:\n%s", strings.Join(said, "\n"))
@@ -158,7 +158,7 @@ func TestPage(t *testing.T) {
 	o.testRefusal(t, p)
 	o.testFilter(t, p)
 	o.testLooks(t, p)
-	quiet(t, p)
+	checkConsole(t, p)
 
 	// The policy is in force, and its breach would have been seen above.
 	browser.Eval[bool](p, `(document.createElement("img").src = "http://127.0.0.1:1/x", true)`)
@@ -185,7 +185,7 @@ func (o *operated) testDocument(t *testing.T) {
 	}
 }
 
-// testCharts holds the opened row's numbers against the API's, asked before and after.
+// testCharts compares the opened row's numbers with the API's, read before and after.
 func (o *operated) testCharts(t *testing.T, p *browser.Page) {
 	number := func(cluster, series string) int {
 		text := browser.Eval[string](p, fmt.Sprintf(`[...(%s).querySelectorAll(".legend tr")].find(r => r.querySelector(".s-%s")).lastElementChild.textContent`, row(cluster), series))
@@ -197,7 +197,7 @@ func (o *operated) testCharts(t *testing.T, p *browser.Page) {
 	}
 	p.Wait("opened row of the worst cluster", inRow("aws_pricing", ".legend"))
 	before := o.status("aws_pricing").Requests
-	// The page asks once a second: wait until it shows something of after that.
+	// The page polls once a second: wait until it shows something newer.
 	p.Wait("newer numbers", fmt.Sprintf(`+[...(%s).querySelectorAll(".legend tr")].find(r => r.querySelector(".s-circuit_open")).lastElementChild.textContent.replaceAll(",", "") >= %d`,
 		row("aws_pricing"), before["circuit_open"]))
 	shown := map[string]int{"circuit_open": number("aws_pricing", "circuit_open"), "allowed": number("aws_pricing", "allowed"), "default": number("aws_pricing", "default")}
@@ -311,7 +311,7 @@ func (o *operated) testKeyboard(t *testing.T, p *browser.Page) {
 	p.Wait("refused cluster", inRow("aws_pricing", ".badge")+`.textContent === "Refused"`)
 }
 
-// testRefusal: what the API refuses, the page shows in its words.
+// testRefusal: the page shows the API's own text of a refusal.
 func (o *operated) testRefusal(t *testing.T, p *browser.Page) {
 	p.Click(act("invalidate"))
 	p.Wait("question with a field", `document.querySelector("#ask").open && !document.querySelector("#ask-path").hidden`)
@@ -416,7 +416,7 @@ func TestPageBehindPrefix(t *testing.T) {
 	t.Cleanup(func() { _ = server.Close() })
 	p.Open("http://" + address + "/mesh/weir/")
 	p.Wait("refused cluster", `document.querySelector("#headline").textContent === "1 of 5 clusters is refused"`)
-	quiet(t, p)
+	checkConsole(t, p)
 
 	_ = server.Close()
 	p.Wait("word of the lost connection", `document.querySelector("#lost").innerText.startsWith("Connection lost since ") && document.title.startsWith("No connection")`)

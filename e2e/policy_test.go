@@ -85,7 +85,7 @@ clusters:
 		t.Errorf("after a bad policy: got %+v, want circuit_open by the old one", a)
 	}
 
-	// A good one: it shows its headers, and what was used is still used.
+	// A good one: it shows its headers, and used tokens stay used.
 	w.replace(policy(3, "all"), "config_reload")
 	var last answer
 	eventually(t, func() error { // the workers take it up one after the other

@@ -49,7 +49,7 @@ clusters:
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
 
-// TestAdaptive: while the upstream fails the limit goes down to a tenth, and when it is well it comes back.
+// TestAdaptive: while the upstream fails the limit goes down to a tenth, and comes back when the upstream is healthy.
 func TestAdaptive(t *testing.T) {
 	t.Parallel()
 	u := upstream.New(t)

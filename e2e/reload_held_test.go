@@ -10,7 +10,7 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// TestReloadWhileRequestsWait: requests that wait while the policy is replaced, for their next try or for Redis, go on by the
+// TestReloadWhileRequestsWait: requests that wait while the policy is replaced, for their next attempt or for Redis, go on by the
 // policy that they began under; their places in the bulkhead come back, and none of them is lost.
 func TestReloadWhileRequestsWait(t *testing.T) {
 	if testing.Short() {
@@ -19,7 +19,7 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 	t.Parallel()
 	const requests = 40
 	held := upstream.New(t)
-	held.WhenTried(numberHeader, upstream.Any, upstream.Status(503), upstream.OK())
+	held.ScriptAttempts(numberHeader, upstream.Any, upstream.Status(503), upstream.OK())
 	ups := map[string]*upstream.Upstream{"held": held}
 	m := newMesh(t)
 	bridge := m.bridges[0]
@@ -54,7 +54,7 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 			began := time.Now()
 			go func() {
 				defer close(over)
-				many(t, requests, 1000, func(int) error { return w.asks("held", 200, "") })
+				many(t, requests, 1000, func(int) error { return w.expect("held", 200, "") })
 			}()
 			held.WaitCount(requests)
 			w.replace(document(tc.clusters), "config_reload")
@@ -81,7 +81,7 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 			over, began = make(chan struct{}), time.Now()
 			go func() {
 				defer close(over)
-				many(t, requests, 1000, func(int) error { return w.asks(waiting(i), 200, "") })
+				many(t, requests, 1000, func(int) error { return w.expect(waiting(i), 200, "") })
 			}()
 			w.WaitStat("http.weir.downstream_rq_active", engine.Exactly(requests))
 			w.replace(document(tc.clusters), "config_reload")
@@ -96,7 +96,7 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 			}
 			w.replace(first, "config_reload")
 			for _, cluster := range []string{"held", waiting(i)} {
-				c.shows(cluster, map[string]any{"bulkhead.in_flight": 0.0})
+				c.waitStatus(cluster, map[string]any{"bulkhead.in_flight": 0.0})
 				w.WaitMetric(`weir_in_flight{cluster="`+cluster+`"}`, engine.Exactly(0))
 			}
 		})

@@ -18,8 +18,8 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// reloads is an Envoy under load whose policy and listeners are replaced again and again. It notes when: a request that was
-// over before one of them was begun knows nothing of it, one that began when it was known to hold knows it.
+// reloads is an Envoy under load whose policy and listeners are replaced several times. It notes when: a request that ended
+// before a replacement began must not see it, a request that began after the replacement was known to be in force must.
 type reloads struct {
 	*watched
 	options      render.Options
@@ -27,7 +27,7 @@ type reloads struct {
 }
 
 // TestReloadUnderLoad: a thousand requests a second, and policies that come by ECDS and by LDS, good ones and bad ones. No
-// request fails. What was counted still is, a breaker stays as it is, and a limit that changed holds from then on.
+// request fails. Counters keep their values, a breaker keeps its state, and a changed limit holds from then on.
 func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
 	ups := map[string]*upstream.Upstream{}
@@ -50,8 +50,8 @@ clusters:
 	r.get("open", "/")
 	ups["goes"].Set(upstream.Status(500))
 	r.get("goes", "/")
-	c.shows("goes", map[string]any{"circuit_breaker.state": "open"})
-	c.shows("open", map[string]any{"circuit_breaker.state": "open", "circuit_breaker.opens_total": 1.0})
+	c.waitStatus("goes", map[string]any{"circuit_breaker.state": "open"})
+	c.waitStatus("open", map[string]any{"circuit_breaker.state": "open", "circuit_breaker.opens_total": 1.0})
 	opened, err := time.Parse(time.RFC3339Nano, fmt.Sprint(c.status().at("clusters.open.circuit_breaker.opened_at")))
 	if err != nil {
 		t.Fatal(err)
@@ -81,11 +81,11 @@ clusters:
 	if n := ups["open"].Count(); n != 1 {
 		t.Errorf("%d requests reached an upstream behind an open breaker, want the first alone", n)
 	}
-	c.shows("open", map[string]any{
+	c.waitStatus("open", map[string]any{
 		"circuit_breaker.state": "open", "circuit_breaker.opens_total": 1.0, "circuit_breaker.opened_at": during(opened, opened),
 	})
 
-	// The bucket had 500 of which no more than 300 were used when it was made to hold 300: those that are used still are.
+	// At most 300 of the bucket's 500 tokens were used when its capacity became 300, and those stay used.
 	if n := ups["bucket"].Count(); n != 300 {
 		t.Errorf("a bucket of 500 and then of 300 admitted %d, want 300", n)
 	}
@@ -103,7 +103,7 @@ clusters:
 			t.Errorf("a limit of 100, 50 and 150 in a second: %s %d within one, want at most %d", w.what, most, w.most)
 		}
 	}
-	// The load asks for 250 a second; the last second and more had 150.
+	// The load sends 250 a second; more than a second of it had a limit of 150.
 	if most := admitted(did["window"], ups["window"], r.known[5], time.Now()); most < 100 {
 		t.Errorf("raised to 150 a second: got at most %d in a second, want 100 or more", most)
 	}

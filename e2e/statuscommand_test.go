@@ -27,8 +27,8 @@ type said struct {
 	out, err string
 }
 
-// weirSays runs `weir` to its end.
-func weirSays(t *testing.T, args ...string) said {
+// runWeir runs `weir` to its end.
+func runWeir(t *testing.T, args ...string) said {
 	t.Helper()
 	if _, err := os.Stat(weirCommand); err != nil {
 		t.Fatalf("%v: run `make weir` first", err)
@@ -93,7 +93,7 @@ clusters:
 	}
 
 	t.Run("table", func(t *testing.T) {
-		got := weirSays(t, "status", address)
+		got := runWeir(t, "status", address)
 		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
 
 STATE +CLUSTER +LIMIT/MIN +LEFT +IN FLIGHT +ALLOWED +REFUSED +FALLBACK +RETRIES +WHY
@@ -107,7 +107,7 @@ $`)
 		}
 	})
 	t.Run("one cluster", func(t *testing.T) {
-		got := weirSays(t, "status", "http://"+address, "broken")
+		got := runWeir(t, "status", "http://"+address, "broken")
 		for _, line := range []string{"circuit breaker  open for ", "opened 1 times", "requests         2 allowed, 0 rate limited, 2 circuit open", "answers          0 from upstream, 0 cache, 0 stale cache, 4 default"} {
 			if got.status != 0 || got.err != "" || !strings.Contains(got.out, line) {
 				t.Errorf("got %+v, want status 0 and the line %q", got, line)
@@ -115,7 +115,7 @@ $`)
 		}
 	})
 	t.Run("json", func(t *testing.T) {
-		got := weirSays(t, "status", "--json", address)
+		got := runWeir(t, "status", "--json", address)
 		var all map[string]any
 		if err := json.Unmarshal([]byte(got.out), &all); err != nil || got.status != 0 {
 			t.Fatalf("%v: %+v", err, got)
@@ -139,7 +139,7 @@ $`)
 			{[]string{"status", strings.TrimPrefix(w.url, "http://")}, "; its address is what `weir render envoy --weir-admin` was given\n"},
 			{[]string{"status", "127.0.0.1:1"}, "weir: http://127.0.0.1:1: no connection: "},
 		} {
-			if got := weirSays(t, test.args...); got.status != 1 || got.out != "" || !strings.Contains(got.err, test.want) {
+			if got := runWeir(t, test.args...); got.status != 1 || got.out != "" || !strings.Contains(got.err, test.want) {
 				t.Errorf("%v: %+v, want %q", test.args, got, test.want)
 			}
 		}
@@ -152,7 +152,7 @@ $`)
 			t.Fatalf("before: got %+v, want status 203", a)
 		}
 		counted(t, answered+1) // or the reset would come before it is
-		got := weirSays(t, "reset", address, "broken")
+		got := runWeir(t, "reset", address, "broken")
 		if want := (said{0, "broken at http://" + address + " is reset: its circuit breaker is closed, its limit is unused, its counters are zero\n", ""}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
@@ -161,7 +161,7 @@ $`)
 		}
 		after := regexp.MustCompile(`(?m)^ok +broken +1 +0 +0 `)
 		eventually(t, func() error {
-			if got := weirSays(t, "status", address); !after.MatchString(got.out + " ") {
+			if got := runWeir(t, "status", address); !after.MatchString(got.out + " ") {
 				return errors.New("after:\n" + got.out)
 			}
 			return nil
@@ -197,7 +197,7 @@ func watchTwice(t *testing.T, address string) {
 	}
 }
 
-// lockedBuffer is written by a process and read meanwhile.
+// lockedBuffer is written by a process and read at the same time.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	all bytes.Buffer

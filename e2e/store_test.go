@@ -28,7 +28,7 @@ func TestSharedData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := map[string][]byte{"store.wasm": bytesOf(t, storeModule)}
+	store := map[string][]byte{"store.wasm": moduleBytes(t, storeModule)}
 	p := &storePlugin{Envoy: engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: store})}
 	p.url = p.URL()
 
@@ -50,7 +50,7 @@ func TestSharedData(t *testing.T) {
 	}
 	for _, race := range storetest.Races {
 		t.Run(race.Name, func(t *testing.T) {
-			// What one worker does at a time is no race: only rounds count in which both won something and somebody lost.
+			// A race needs both workers at the same time: only rounds count in which both won something and one lost.
 			const want = 5
 			rounds, met := 0, 0
 			var all storetest.Score

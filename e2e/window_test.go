@@ -12,7 +12,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestSlidingWindowsOverTwoWorkers asks above three limits, from the exact log to the sub-windows, and checks every
+// TestSlidingWindowsOverTwoWorkers sends above three limits, from the exact log to the sub-windows, and checks every
 // interval of the upstream's own log.
 func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 	t.Parallel()
@@ -60,7 +60,7 @@ func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 			if most := check.MostWithin(spans, l.window); most > l.most {
 				t.Errorf("got %d requests within %v, want at most %d", most, l.window, l.most)
 			}
-			// And not too few: all of the limit in each window, as far as the load asked for it.
+			// And not too few: all of the limit in each window, as far as the load reached it.
 			windows := float64(l.last) / float64(l.window)
 			asked := float64(len(sent)) / l.last.Seconds()
 			possible := min(float64(l.most)/l.window.Seconds(), asked) * l.last.Seconds()
@@ -79,7 +79,7 @@ func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 	})
 }
 
-// TestWindowHeadersAreTrue counts down what is left, and asks again when the headers say.
+// TestWindowHeadersAreTrue counts down the remaining requests, and sends again when the headers say so.
 func TestWindowHeadersAreTrue(t *testing.T) {
 	t.Parallel()
 	u := upstream.New(t)

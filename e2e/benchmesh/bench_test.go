@@ -36,7 +36,7 @@ func begin(b *testing.B) run {
 	return run{rounds: bench.Setting(b, "BENCH_ROUNDS", 5), seconds: bench.Setting(b, "BENCH_SECONDS", 5)}
 }
 
-// measured does what is to be measured and says afterwards on what machine, and how quiet it was.
+// measured runs a measurement and then reports the machine, and how busy others kept it.
 func (r run) measured(b *testing.B, title string, do func()) {
 	b.Helper()
 	all, stolen, err := bench.MachineTime()

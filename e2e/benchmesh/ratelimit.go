@@ -25,7 +25,7 @@ const ratelimitCluster = "ratelimit"
 
 // newRateLimit starts envoyproxy/ratelimit with the limit `limit` a second for all requests together, and returns it and the port of
 // its gRPC. What is not said has its own defaults; it writes no statistics. cacheBytes is the size of its local cache, in
-// which it remembers who is over the limit; 0: none, so that it asks Redis each time.
+// which it keeps the keys that are over the limit; 0: none, so that it calls Redis each time.
 // https://github.com/envoyproxy/ratelimit#configuration
 func newRateLimit(t testing.TB, server *redistest.Server, limit, cacheBytes int, prefix string) (*process.Program, uint32) {
 	t.Helper()
@@ -65,7 +65,7 @@ func useRateLimit(t testing.TB, manager *hcmv3.HttpConnectionManager) {
 	t.Helper()
 	manager.HttpFilters[0] = bench.HTTPFilter(t, "envoy.filters.http.ratelimit", &ratelimitv3.RateLimit{
 		Domain: "bench",
-		// Its default is 20 ms, and then the request goes on unasked, which would look cheap.
+		// Its default is 20 ms, and then the request passes without a reply, which would look cheap.
 		Timeout: durationpb.New(time.Second),
 		RateLimitService: &ratelimitconfigv3.RateLimitServiceConfig{
 			TransportApiVersion: corev3.ApiVersion_V3,

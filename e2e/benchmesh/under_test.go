@@ -137,7 +137,7 @@ func (u *under) cpu(t testing.TB) (used [3]time.Duration) {
 	return used
 }
 
-// count reads what Redis did since ResetCalls, without what this package itself asks it.
+// count reads what Redis did since ResetCalls, without the commands of this package itself.
 func (u *under) count(t testing.TB, this *turn) {
 	t.Helper()
 	for name, n := range u.server.Calls(t) {
@@ -150,7 +150,7 @@ func (u *under) count(t testing.TB, this *turn) {
 	}
 }
 
-// asked is how many requests the filter decided so far, by its own metrics, and how many calls failed it.
+// asked is how many requests the filter decided so far, by its own metrics, and how many of its calls failed.
 func (u *under) asked() (decided, errors float64) {
 	switch u.filter {
 	case peer:

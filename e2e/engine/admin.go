@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// What /ready says: live, silent while the admin interface does not answer, or some other text.
+// Results of /ready: live, silent while the admin interface does not answer, or another text.
 // https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--ready
 const (
 	live   = "LIVE"
@@ -143,7 +143,7 @@ func labelText(m *dto.Metric) string {
 	return "{" + strings.Join(pairs, ",") + "}"
 }
 
-// Want is a condition on a metric's value, with words for it.
+// Want is a condition on a metric's value, with a text for failure messages.
 type Want struct {
 	words string
 	holds func(float64) bool
@@ -184,13 +184,13 @@ func (e *Envoy) waitValue(name string, want Want, read func() map[string]float64
 		if found {
 			return fmt.Errorf("%s is %v, want %s", name, got, want.words)
 		}
-		return fmt.Errorf("there is no %s, want %s; akin: %s", name, want.words, strings.Join(akin(name, all), ", "))
+		return fmt.Errorf("there is no %s, want %s; similar: %s", name, want.words, strings.Join(similar(name, all), ", "))
 	})
 	return value
 }
 
-// akin are the metrics that share the name up to the labels, for a test's author who got a label wrong.
-func akin(name string, all map[string]float64) []string {
+// similar are the metrics with the same name but other labels, for a test's author who got a label wrong.
+func similar(name string, all map[string]float64) []string {
 	family, _, _ := strings.Cut(name, "{")
 	var found []string
 	for other, value := range all {

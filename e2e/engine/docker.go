@@ -88,7 +88,7 @@ func (d docker) terminate(name string, _ int) error {
 // remove fails as a rule, since --rm was quicker.
 func (d docker) remove(name string) { _, _ = output("docker", "rm", "--force", name) }
 
-// sweep removes containers whose owner is gone: a test process that was killed could not do it.
+// sweep removes containers whose owner no longer runs: a test process that was killed could not do it.
 func (d docker) sweep() error {
 	list, err := output("docker", "ps", "--all", "--filter", "label="+ownerLabel, "--format", "{{.Names}} {{.Label \""+ownerLabel+"\"}}")
 	if err != nil {

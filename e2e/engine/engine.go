@@ -36,7 +36,7 @@ type engine interface {
 	// command is Envoy with these arguments, not started. name is the caller's own for this Envoy, dir the folder it may
 	// write, env NAME=VALUE pairs.
 	command(name, dir string, env, args []string) *exec.Cmd
-	// kill ends the named Envoy at once, by SIGKILL to it and to nothing around it.
+	// kill ends the named Envoy at once, by SIGKILL to its process alone.
 	kill(name string, pid int) error
 	// terminate sends it SIGTERM.
 	terminate(name string, pid int) error

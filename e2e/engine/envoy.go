@@ -31,7 +31,7 @@ const (
 
 // Config says what to start. Only Bootstrap is needed.
 type Config struct {
-	// Bootstrap is started as it stands, save that the ports of its admin and its listeners are chosen by the kernel. It
+	// Bootstrap is started unchanged, but for the ports of its admin and its listeners, which the kernel chooses. It
 	// needs an admin address. It is not changed.
 	Bootstrap *bootstrapv3.Bootstrap
 	// KeepPorts keeps the ports too; FreePort gives some.

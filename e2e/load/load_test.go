@@ -13,7 +13,7 @@ import (
 
 func TestFixedCountOverSeparateConnections(t *testing.T) {
 	u := upstream.New(t)
-	// Nobody is answered before all 16 connections have a request there, and none of them can have a second one.
+	// No request is answered before all 16 connections have sent one, and none of them can have sent a second one.
 	u.Set(upstream.Func(func(w http.ResponseWriter, _ *http.Request) {
 		u.Wait("16 requests at one time", func() bool { _, most := u.InFlight(); return most >= 16 })
 		_, _ = io.WriteString(w, "hello")
@@ -89,7 +89,7 @@ func TestLeaveEarly(t *testing.T) {
 		t.Errorf("answered: got %d, want %d; failed %v", got, 200-left, answers.Failed())
 	}
 	u.WaitIdle()
-	// Who leaves before the connection is even made is never seen by the upstream.
+	// A client that leaves before it has a connection is never seen by the upstream.
 	if gone := u.ClientsGone(); gone == 0 || gone > left {
 		t.Errorf("upstream saw %d leave, of %d", gone, left)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// sharedData is Envoy's shared data as a sharedstate.Store, as the filter has it (filter/store.go), whose package
-// nobody can import.
+// sharedData is Envoy's shared data as a sharedstate.Store, a copy of filter/store.go, since package main cannot be
+// imported.
 type sharedData struct{}
 
 // Get implements sharedstate.Store.
