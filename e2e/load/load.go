@@ -10,11 +10,7 @@ package load
 
 import (
 	"context"
-	"io"
-	"math/rand/v2"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -55,21 +51,6 @@ const (
 	defaultLeaveAfter  = 5 * time.Millisecond
 	defaultTimeout     = 30 * time.Second
 )
-
-// Answer is the outcome of one request. Either Status is set, or Err.
-type Answer struct {
-	Server     int       // index in Plan.URLs
-	Number     string    // see Plan.Number
-	Start, End time.Time // with monotonic readings
-	Status     int
-	Header     http.Header
-	Body       string
-	Left       bool // this client was to leave early, whether or not the response was quicker
-	Err        error
-}
-
-// Answers are in no particular order.
-type Answers []Answer
 
 // Run carries out the plan and returns when the last request is over. It fails the test only for a plan that never ends.
 func Run(t testing.TB, p Plan) Answers {
@@ -156,136 +137,4 @@ func (p Plan) wait(ctx context.Context, start time.Time, n int64) bool {
 	default:
 		return true
 	}
-}
-
-// connection is a client that shares its one connection with no other.
-type connection struct {
-	plan   Plan
-	server int
-	client *http.Client
-	random *rand.Rand
-}
-
-func (p Plan) newConnection(i int) *connection {
-	return &connection{
-		plan:   p,
-		server: i % len(p.URLs),
-		client: &http.Client{
-			Transport:     &http.Transport{MaxConnsPerHost: 1, DisableCompression: true, DisableKeepAlives: p.NewConnections},
-			Timeout:       p.Timeout,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		random: rand.New(rand.NewPCG(p.Seed, uint64(i))),
-	}
-}
-
-func (c *connection) send(ctx context.Context, n int64) (a Answer) {
-	a.Server = c.server
-	if c.random.Float64() < c.plan.LeaveEarly {
-		a.Left = true
-		var leave context.CancelFunc
-		ctx, leave = context.WithTimeout(ctx, time.Duration(c.random.Int64N(int64(c.plan.LeaveAfter))))
-		defer leave()
-	}
-	request, err := c.plan.request(ctx, c.server, n)
-	if err != nil {
-		a.Err = err
-		return a
-	}
-	a.Number = request.Header.Get(NumberHeader)
-	a.Start = time.Now()
-	defer func() { a.End = time.Now() }()
-	response, err := c.client.Do(request)
-	if err != nil {
-		a.Err = err
-		return a
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		a.Err = err
-		return a
-	}
-	a.Status, a.Header, a.Body = response.StatusCode, response.Header, string(body)
-	return a
-}
-
-func (p Plan) request(ctx context.Context, server int, n int64) (*http.Request, error) {
-	request, err := http.NewRequestWithContext(ctx, p.Method, p.URLs[server], strings.NewReader(p.Body))
-	if err != nil {
-		return nil, err
-	}
-	request.Host = p.Host
-	for name, values := range p.Header {
-		request.Header[name] = values
-	}
-	if p.HeaderOf != nil {
-		for name, values := range p.HeaderOf(n) {
-			request.Header[name] = values
-		}
-	}
-	if p.Number != "" {
-		request.Header.Set(NumberHeader, p.Number+strconv.FormatInt(n, 10))
-	}
-	return request, nil
-}
-
-// Statuses counts the answers by status code, without the requests that failed.
-func (a Answers) Statuses() map[int]int {
-	counts := map[int]int{}
-	for _, answer := range a {
-		if answer.Err == nil {
-			counts[answer.Status]++
-		}
-	}
-	return counts
-}
-
-// With returns the answers of a status code.
-func (a Answers) With(status int) Answers {
-	var some Answers
-	for _, answer := range a {
-		if answer.Err == nil && answer.Status == status {
-			some = append(some, answer)
-		}
-	}
-	return some
-}
-
-// Failed returns the requests that failed although their client was not to leave.
-func (a Answers) Failed() Answers {
-	var some Answers
-	for _, answer := range a {
-		if answer.Err != nil && !answer.Left {
-			some = append(some, answer)
-		}
-	}
-	return some
-}
-
-// StartByNumber returns when each request began, by its number. See Plan.Number.
-func (a Answers) StartByNumber() map[string]time.Time {
-	moments := make(map[string]time.Time, len(a))
-	for _, answer := range a {
-		moments[answer.Number] = answer.Start
-	}
-	return moments
-}
-
-// Starts returns when the requests began.
-func (a Answers) Starts() []time.Time {
-	moments := make([]time.Time, len(a))
-	for i, answer := range a {
-		moments[i] = answer.Start
-	}
-	return moments
-}
-
-// Ends returns when the responses were complete or the requests failed.
-func (a Answers) Ends() []time.Time {
-	moments := make([]time.Time, len(a))
-	for i, answer := range a {
-		moments[i] = answer.End
-	}
-	return moments
 }
