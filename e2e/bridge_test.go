@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weir-mesh/weir/e2e/port"
-	"github.com/weir-mesh/weir/e2e/redis"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
 // bridgePatience bounds how long a change in Redis may take to show in the bridge's answers.
@@ -19,7 +20,7 @@ const bridgePatience = 20 * time.Second
 
 // bridge is a `weir bridge` without a token, in front of a real Redis.
 type bridge struct {
-	*redis.Program
+	*process.Program
 	url string
 }
 
@@ -30,7 +31,9 @@ func newBridge(t *testing.T, redisURL string, flags ...string) bridge {
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", port.Reserve(t))
 	arguments := append([]string{"bridge", "--redis", redisURL, "--listen", address, "--drain", "0s"}, flags...)
-	return bridge{redis.NewProgram(t, weirCommand, arguments, nil, address), "http://" + address}
+	program := &process.Program{Path: weirCommand, Args: arguments, Address: address}
+	program.Start(t)
+	return bridge{program, "http://" + address}
 }
 
 // bridgeReply is an answer of the bridge.
@@ -91,7 +94,7 @@ func (b bridge) await(t *testing.T, method, path, body string, want bridgeReply)
 
 // TestBridgeReplies has the replies that come from Redis itself; envoy/internal/bridge tests them with miniredis.
 func TestBridgeReplies(t *testing.T) {
-	b := newBridge(t, redis.NewServer(t).URL(), "--allow", "SET,GET,INCR,LPUSH,LRANGE", "--max-commands", "5")
+	b := newBridge(t, redistest.NewServer(t).URL(), "--allow", "SET,GET,INCR,LPUSH,LRANGE", "--max-commands", "5")
 	const noscript = "NOSCRIPT No matching script. Please use EVAL."
 	for _, test := range []struct {
 		name, path, body string
@@ -123,7 +126,7 @@ func TestBridgeReplies(t *testing.T) {
 }
 
 func TestBridgeRedisGoneAndBack(t *testing.T) {
-	server := redis.NewServer(t)
+	server := redistest.NewServer(t)
 	b := newBridge(t, server.URL(), "--timeout", "300ms")
 	b.awaitPong(t)
 
@@ -155,8 +158,8 @@ func TestBridgeRedisGoneAndBack(t *testing.T) {
 
 	for _, line := range []string{`msg="Redis does not answer"`, `msg="Redis answers again"`} {
 		eventually(t, func() error { // the log comes through a pipe
-			if got := strings.Count(b.Logs(), line); got != 2 {
-				return fmt.Errorf("got %d log lines with %s, want 2:\n%s", got, line, b.Logs())
+			if got := strings.Count(b.Output(), line); got != 2 {
+				return fmt.Errorf("got %d log lines with %s, want 2:\n%s", got, line, b.Output())
 			}
 			return nil
 		})
@@ -165,7 +168,7 @@ func TestBridgeRedisGoneAndBack(t *testing.T) {
 
 // A reply that comes late never becomes the answer of another request.
 func TestBridgeLateReplies(t *testing.T) {
-	server := redis.NewServer(t)
+	server := redistest.NewServer(t)
 	b := newBridge(t, server.URL(), "--timeout", "100ms", "--connections", "2")
 	echo := func(text string) (bridgeReply, error) {
 		return b.send(t, http.MethodPost, "/", `["EVAL","return ARGV[1]","0","`+text+`"]`)
@@ -195,9 +198,9 @@ func TestBridgeLateReplies(t *testing.T) {
 }
 
 func TestBridgeFailover(t *testing.T) {
-	master, replica := redis.NewServer(t), redis.NewServer(t)
+	master, replica := redistest.NewServer(t), redistest.NewServer(t)
 	replica.Follow(t, master)
-	sentinel := redis.NewSentinel(t, master)
+	sentinel := redistest.NewSentinel(t, master)
 	b := newBridge(t, sentinel.URL(), "--allow", "SET")
 	set := func() bridgeReply { return b.post(t, "/", `["SET","key","value"]`) }
 	if got := set(); got.status != 200 {
@@ -215,7 +218,7 @@ func TestBridgeFailover(t *testing.T) {
 
 // READONLY says that nothing ran: the bridge tries other connections too, and returns the error when all say the same.
 func TestBridgeReadOnly(t *testing.T) {
-	master, replica := redis.NewServer(t), redis.NewServer(t)
+	master, replica := redistest.NewServer(t), redistest.NewServer(t)
 	replica.Follow(t, master)
 	b := newBridge(t, replica.URL(), "--allow", "SET")
 	for path, body := range map[string]string{"/": `["SET","key","value"]`, "/pipeline": `[["PING"],["SET","key","value"]]`} {

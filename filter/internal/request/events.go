@@ -55,7 +55,7 @@ func (r *Request) WantsResponse() bool { return r.state == Sent || r.state == Wa
 
 // Respond takes the headers of the response, whoever made it.
 func (r *Request) Respond(resp *Response, now int64) Step {
-	return r.on(&event{kind: responds, response: resp, now: now})
+	return r.on(&event{kind: responds, response: *resp, now: now})
 }
 
 // KeyOf hashes the request for another cluster's limit by key.

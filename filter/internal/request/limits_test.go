@@ -79,7 +79,7 @@ func TestRefusalByKeyReturnsPlaces(t *testing.T) {
 	r.Gone(up, 0, p.Now)
 	p.Now += 1000 * ms
 	for range 5 {
-		if _, step := p.Begin(request.Incoming{Key: fingerprint(1)}); step.Reply.Status != 429 {
+		if _, step := p.Begin(request.Incoming{Key: fingerprint(1)}); requesttest.Reply(step).Status != 429 {
 			t.Fatalf("a key that is used up: got %+v, want 429", step)
 		}
 	}
@@ -87,7 +87,7 @@ func TestRefusalByKeyReturnsPlaces(t *testing.T) {
 	if step.Kind != request.Continue {
 		t.Fatalf("a probe with another key: got %+v, want Continue", step)
 	}
-	if _, step := p.Begin(request.Incoming{Key: fingerprint(3)}); requesttest.Header(step.Reply.Headers, "x-weir-reason") != "circuit_open" {
+	if _, step := p.Begin(request.Incoming{Key: fingerprint(3)}); requesttest.Header(requesttest.Reply(step).Headers, "x-weir-reason") != "circuit_open" {
 		t.Fatalf("a second probe: got %+v, want x-weir-reason: circuit_open", step)
 	}
 	r.Gone(requesttest.ClientLeft, 0, p.Now)
@@ -105,9 +105,9 @@ func TestBulkheadCountsAllWorkers(t *testing.T) {
 	third, _ := b.Begin(request.Incoming{})
 	for _, p := range []*requesttest.Proxy{a, b} {
 		_, step := p.Begin(request.Incoming{})
-		reason, wait := requesttest.Header(step.Reply.Headers, "x-weir-reason"), requesttest.Header(step.Reply.Headers, "retry-after")
-		if step.Reply.Status != 503 || reason != "bulkhead_full" || wait != "" {
-			t.Fatalf("a fourth request: got %d, reason %q, retry-after %q; want 503, bulkhead_full, none", step.Reply.Status, reason, wait)
+		reason, wait := requesttest.Header(requesttest.Reply(step).Headers, "x-weir-reason"), requesttest.Header(requesttest.Reply(step).Headers, "retry-after")
+		if requesttest.Reply(step).Status != 503 || reason != "bulkhead_full" || wait != "" {
+			t.Fatalf("a fourth request: got %d, reason %q, retry-after %q; want 503, bulkhead_full, none", requesttest.Reply(step).Status, reason, wait)
 		}
 	}
 	for range 3 { // a request returns its place once, whatever callbacks come

@@ -79,7 +79,7 @@ type event struct {
 	kind     kind
 	now      int64
 	verdict  stage.Verdict  // decided
-	response *Response      // responds
+	response Response       // responds; a copy, or each request would allocate one
 	keyOf    KeyOf          // isDue
 	result   *AttemptResult // attemptEnded
 	grpc     int            // ends: the grpc-status of the trailers, else outcome.NoGRPC
@@ -101,7 +101,7 @@ func (r *Request) on(e *event) Step {
 			return r.admitted(r.cluster.chain.Resume(&r.call, e.verdict, e.now), e.now)
 		case responds: // another filter answered meanwhile
 			r.call.StopWaiting()
-			return r.responded(e.response, e.now)
+			return r.responded(&e.response, e.now)
 		case isGone:
 			r.gone(e)
 		}
@@ -110,7 +110,7 @@ func (r *Request) on(e *event) Step {
 		case decided: // in shadow
 			r.decidedInShadow(e.verdict, e.now)
 		case responds:
-			return r.responded(e.response, e.now)
+			return r.responded(&e.response, e.now)
 		case ends:
 			r.end(e)
 		case isGone:

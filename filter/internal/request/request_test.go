@@ -28,7 +28,10 @@ func TestRateLimitRefusal(t *testing.T) {
 		}
 	}
 	step := p.RoundTrip(up, 200)
-	want := localreply.Reply{
+	if step.Kind != request.SendReply {
+		t.Fatalf("above the limit: got %+v, want SendReply", step)
+	}
+	want := &localreply.Reply{
 		Status: 429, GRPC: -1, Details: "weir_rate_limited",
 		Headers: []header.Pair{
 			{"content-type", "application/problem+json"},
@@ -45,8 +48,8 @@ func TestRateLimitRefusal(t *testing.T) {
 	}
 	body := step.Reply.Body
 	step.Reply.Body = nil
-	if diff := cmp.Diff(want, step.Reply); diff != "" || step.Kind != request.SendReply {
-		t.Errorf("got step %v, want %v; reply (-want +got):\n%s", step.Kind, request.SendReply, diff)
+	if diff := cmp.Diff(want, step.Reply); diff != "" {
+		t.Errorf("reply (-want +got):\n%s", diff)
 	}
 	var problem map[string]any
 	if err := json.Unmarshal(body, &problem); err != nil {
@@ -80,7 +83,7 @@ func TestRateLimitHeadersModes(t *testing.T) {
 		if got := requesttest.Header(p.RoundTrip(up, 200).Set, "ratelimit"); got != tc.admitted {
 			t.Errorf("%s, admitted: got ratelimit %q, want %q", tc.mode, got, tc.admitted)
 		}
-		refused := p.RoundTrip(up, 200).Reply
+		refused := requesttest.Reply(p.RoundTrip(up, 200))
 		if got := requesttest.Header(refused.Headers, "ratelimit"); got != tc.refused {
 			t.Errorf("%s, refused: got ratelimit %q, want %q", tc.mode, got, tc.refused)
 		}
@@ -132,9 +135,12 @@ func TestFallbackChain(t *testing.T) {
 				if reason == "circuit_open" && tc.source != "default" {
 					want["retry-after"] = "10"
 				}
+				if step.Kind != request.SendReply {
+					t.Fatalf("%s: got %+v, want SendReply", reason, step)
+				}
 				r := step.Reply
-				if step.Kind != request.SendReply || r.Status != tc.status || !strings.Contains(string(r.Body), tc.body) {
-					t.Errorf("%s: got step %v, status %d, body %s; want a reply, %d, %s", reason, step.Kind, r.Status, r.Body, tc.status, tc.body)
+				if r.Status != tc.status || !strings.Contains(string(r.Body), tc.body) {
+					t.Errorf("%s: got status %d, body %s; want %d, %s", reason, r.Status, r.Body, tc.status, tc.body)
 				}
 				for name, value := range want {
 					if got := requesttest.Header(r.Headers, name); got != value {
@@ -150,13 +156,13 @@ func TestGRPCRequestsGetGRPCReplies(t *testing.T) {
 	p := requesttest.Start(t, fmt.Sprintf(fallbackChain, `,"default_data":{"body":{}},"on":["circuit_open","rate_limited"]`))
 	p.RoundTrip(up, 500)
 	_, step := p.Begin(request.Incoming{GRPC: true})
-	if r := step.Reply; r.GRPC != 14 || string(r.Body) != "CircuitBreakerError" || requesttest.Header(r.Headers, "content-type") != "" {
+	if r := requesttest.Reply(step); r.GRPC != 14 || string(r.Body) != "CircuitBreakerError" || requesttest.Header(r.Headers, "content-type") != "" {
 		t.Errorf("breaker open: got %+v with body %s, want gRPC status 14, CircuitBreakerError and no content-type", r, r.Body)
 	}
 	p = requesttest.Start(t, `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":1,"refill_rate":1}}`)
 	p.RoundTrip(up, 200)
 	_, step = p.Begin(request.Incoming{GRPC: true})
-	if r := step.Reply; r.GRPC != 8 || string(r.Body) != "RateLimitExceeded" || requesttest.Header(r.Headers, "retry-after") != "1" {
+	if r := requesttest.Reply(step); r.GRPC != 8 || string(r.Body) != "RateLimitExceeded" || requesttest.Header(r.Headers, "retry-after") != "1" {
 		t.Errorf("limit reached: got %+v with body %s, want gRPC status 8, RateLimitExceeded and retry-after: 1", r, r.Body)
 	}
 }
@@ -185,7 +191,7 @@ func TestHalfOpenAdmitsProbesOnly(t *testing.T) {
 	p := requesttest.Start(t, `{"circuit_breaker":{"failure_threshold":1,"recovery_timeout":"10s","success_threshold":2,"half_open_max_calls":2}}`)
 	p.RoundTrip(up, 500)
 	p.Now += 9999 * ms
-	if step := p.RoundTrip(up, 200); requesttest.Header(step.Reply.Headers, "retry-after") != "1" {
+	if step := p.RoundTrip(up, 200); requesttest.Header(requesttest.Reply(step).Headers, "retry-after") != "1" {
 		t.Fatalf("1 ms before the recovery timeout: got %+v, want retry-after: 1", step)
 	}
 	p.Now += ms
@@ -218,7 +224,7 @@ func TestRateLimitRefusalTakesNoProbe(t *testing.T) {
 		"rate_limit":{"algorithm":"token_bucket","burst_capacity":1,"refill_rate":0.1}}`)
 	p.RoundTrip(up, 500)
 	p.Now += 1000 * ms
-	if step := p.RoundTrip(up, 200); step.Reply.Status != 429 {
+	if step := p.RoundTrip(up, 200); requesttest.Reply(step).Status != 429 {
 		t.Fatalf("limit reached, recovery timeout over: got %+v, want 429", step)
 	}
 	if got := p.Observer.Transitions(); len(got) != 1 {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-mesh/weir/filter/internal/localreply"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/worker"
@@ -102,4 +103,12 @@ func (hs Headers) All(yield func(name, value string) bool) {
 			return
 		}
 	}
+}
+
+// Reply is the step's local reply, an empty one where it has none.
+func Reply(step request.Step) localreply.Reply {
+	if step.Reply == nil {
+		return localreply.Reply{}
+	}
+	return *step.Reply
 }

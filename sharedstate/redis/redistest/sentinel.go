@@ -1,4 +1,4 @@
-package redis
+package redistest
 
 import (
 	"fmt"
@@ -11,15 +11,19 @@ import (
 	"time"
 
 	client "github.com/redis/go-redis/v9"
-	"github.com/weir-mesh/weir/e2e/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
+
+// settleTimeout is how long a Sentinel or a replica may take to see a change, on a machine that is busy with other tests.
+const settleTimeout = 20 * time.Second
 
 // MasterName is what Sentinel calls the master.
 const MasterName = "mymaster"
 
 // Sentinel watches a master and its replicas. https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/
 type Sentinel struct {
-	process
+	process.Program
 	Port   int
 	client *client.SentinelClient
 }
@@ -38,9 +42,9 @@ sentinel failover-timeout %[2]s 5000
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.process = process{program: "redis-server", arguments: []string{path, "--sentinel"}, address: fmt.Sprintf("127.0.0.1:%d", s.Port)}
-	s.start(t)
-	s.client = client.NewSentinelClient(&client.Options{Addr: s.address, MaxRetries: -1})
+	s.Program = process.Program{Path: "redis-server", Args: []string{path, "--sentinel"}, Address: fmt.Sprintf("127.0.0.1:%d", s.Port)}
+	s.Start(t)
+	s.client = client.NewSentinelClient(&client.Options{Addr: s.Address, MaxRetries: -1})
 	t.Cleanup(func() { _ = s.client.Close() })
 
 	want := strings.Count(master.info(t, "replication"), "state=online")
@@ -52,7 +56,7 @@ sentinel failover-timeout %[2]s 5000
 }
 
 // URL is what `weir bridge --redis` takes.
-func (s *Sentinel) URL() string { return "redis+sentinel://" + s.address + "/" + MasterName }
+func (s *Sentinel) URL() string { return "redis+sentinel://" + s.Address + "/" + MasterName }
 
 // Master is the address that the Sentinel names.
 func (s *Sentinel) Master(t testing.TB) string {
@@ -107,13 +111,13 @@ func (s *Server) info(t testing.TB, section string) string {
 // until waits for a condition, which says what is there instead.
 func until(t testing.TB, reached func() (bool, string)) {
 	t.Helper()
-	for deadline := time.Now().Add(readyTimeout); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(settleTimeout); ; time.Sleep(10 * time.Millisecond) {
 		ok, instead := reached()
 		if ok {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("after %v: %s", readyTimeout, instead)
+			t.Fatalf("after %v: %s", settleTimeout, instead)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package dashboard
+package evaluate_test
 
 import (
 	"fmt"
@@ -6,21 +6,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-mesh/weir/envoy/dashboard"
 	"github.com/weir-mesh/weir/envoy/dashboard/evaluate"
 )
 
 // TestModes: an open breaker is an alert, and counted as refused, where its proxy refuses by it.
 func TestModes(t *testing.T) {
-	rules, err := Rules()
+	rules, err := dashboard.Rules()
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := rules[slices.IndexFunc(rules, func(r Rule) bool { return r.Alert == "WeirBreakerOpen" })]
-	queries, err := Queries()
+	open := rules[slices.IndexFunc(rules, func(r dashboard.Rule) bool { return r.Alert == "WeirBreakerOpen" })]
+	queries, err := dashboard.Queries()
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := queries[slices.IndexFunc(queries, func(q Query) bool { return q.Panel == "Clusters refused" })]
+	refused := queries[slices.IndexFunc(queries, func(q dashboard.Query) bool { return q.Panel == "Clusters refused" })]
 
 	const untold = -1 // a Weir without weir_mode
 	for name, test := range map[string]struct {

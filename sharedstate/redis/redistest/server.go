@@ -1,4 +1,4 @@
-package redis
+package redistest
 
 import (
 	"fmt"
@@ -9,12 +9,13 @@ import (
 	"time"
 
 	client "github.com/redis/go-redis/v9"
-	"github.com/weir-mesh/weir/e2e/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
 // Server is a real redis-server, which keeps nothing on disk.
 type Server struct {
-	process
+	process.Program
 	Port int
 	// Client speaks to it directly, past any bridge. It tries nothing twice.
 	Client *client.Client
@@ -34,22 +35,22 @@ func NewServer(t testing.TB) *Server {
 	}
 	number := port.Reserve(t)
 	s := &Server{Port: number}
-	s.process = process{
-		program: "redis-server",
-		arguments: []string{
+	s.Program = process.Program{
+		Path: "redis-server",
+		Args: []string{
 			"--port", strconv.Itoa(number), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
 			"--daemonize", "no", "--loglevel", "warning", "--repl-diskless-sync-delay", "0",
 		},
-		address: fmt.Sprintf("127.0.0.1:%d", number),
+		Address: fmt.Sprintf("127.0.0.1:%d", number),
 	}
-	s.start(t)
-	s.Client = client.NewClient(&client.Options{Addr: s.address, MaxRetries: -1, DialerRetries: 1})
+	s.Start(t)
+	s.Client = client.NewClient(&client.Options{Addr: s.Address, MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { _ = s.Client.Close() })
 	return s
 }
 
 // URL is what `weir bridge --redis` takes.
-func (s *Server) URL() string { return "redis://" + s.address }
+func (s *Server) URL() string { return "redis://" + s.Address }
 
 // FlushScripts makes it forget its scripts, as a replica that became the master may never have had them.
 func (s *Server) FlushScripts(t testing.TB) {
