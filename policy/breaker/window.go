@@ -1,9 +1,6 @@
 package breaker
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "math"
 
 const (
 	// tenths is the number of buckets that make up a window's length.
@@ -78,49 +75,4 @@ func (w *Window) sum() (calls, bad uint64) {
 func (w *Window) reaches(r *Rate) bool {
 	calls, bad := w.sum()
 	return calls >= uint64(max(r.MinCalls, 1)) && float64(bad)/float64(calls) >= r.Threshold
-}
-
-// The packed form of a Window, little endian:
-//
-//	 0  i64  width of a bucket, nanoseconds; 0: fresh
-//	 8  i64  start of the newest bucket, nanoseconds, a multiple of the width
-//	16  11 x { u32 calls, u32 bad }
-//	104
-
-// AppendTo packs the window behind b, in WindowSize bytes.
-func (w *Window) AppendTo(b []byte) []byte {
-	le := binary.LittleEndian
-	b = le.AppendUint64(b, uint64(w.Width))
-	b = le.AppendUint64(b, uint64(w.Start))
-	for i := range w.Buckets {
-		b = le.AppendUint32(b, w.Buckets[i].Calls)
-		b = le.AppendUint32(b, w.Buckets[i].Bad)
-	}
-	return b
-}
-
-// Unpack reads a packed window. Bytes that no window packs to are no error: they are read as a fresh one, and ok is
-// false.
-func (w *Window) Unpack(b []byte) (ok bool) {
-	*w = Window{}
-	if len(b) != WindowSize {
-		return false
-	}
-	le := binary.LittleEndian
-	got := Window{Width: int64(le.Uint64(b)), Start: int64(le.Uint64(b[8:]))}
-	for i := range got.Buckets {
-		bucket := Bucket{Calls: le.Uint32(b[16+8*i:]), Bad: le.Uint32(b[20+8*i:])}
-		if bucket.Bad > bucket.Calls {
-			return false
-		}
-		got.Buckets[i] = bucket
-	}
-	if got.Width == 0 {
-		return got == Window{}
-	}
-	if got.Width < 0 || got.Start < 0 || got.Start%got.Width != 0 {
-		return false
-	}
-	*w = got
-	return true
 }

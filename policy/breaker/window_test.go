@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"bytes"
 	"math"
 	"testing"
 	"time"
@@ -165,73 +164,4 @@ func TestFullBucketStays(t *testing.T) {
 	if w.Buckets[0] != full {
 		t.Fatalf("got %+v", w.Buckets[0])
 	}
-}
-
-func TestWindowRoundTrip(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		r := anyRate(t)
-		var w, got Window
-		now := int64(0)
-		for range rapid.IntRange(0, 30).Draw(t, "calls") {
-			now += rapid.Int64Range(0, int64(r.Window)).Draw(t, "pass")
-			w.add(r, rapid.Bool().Draw(t, "bad"), now)
-		}
-		b := w.AppendTo([]byte{1, 2})[2:]
-		if len(b) != WindowSize || !got.Unpack(b) || got != w {
-			t.Fatalf("%x: got %+v, want %+v", b, got, w)
-		}
-	})
-}
-
-func TestImpossibleWindowIsFresh(t *testing.T) {
-	good := Window{Width: second, Start: 7 * second}
-	good.Buckets[7] = Bucket{Calls: 2, Bad: 2}
-	for _, tc := range []struct {
-		name string
-		bend func(*Window)
-	}{
-		{"more bad calls than calls", func(w *Window) { w.Buckets[7].Bad = 3 }},
-		{"a start between buckets", func(w *Window) { w.Start++ }},
-		{"a start before the clock", func(w *Window) { w.Start = -second }},
-		{"a negative width", func(w *Window) { w.Width = -second }},
-		{"calls without a width", func(w *Window) { w.Width = 0 }},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			bent, got := good, good
-			tc.bend(&bent)
-			if got.Unpack(bent.AppendTo(nil)) || got != (Window{}) {
-				t.Fatalf("believed: %+v", got)
-			}
-		})
-	}
-	var got Window
-	if b := good.AppendTo(nil); !got.Unpack(b) || got.Unpack(b[1:]) || got.Unpack(append(b, 0)) || got != (Window{}) {
-		t.Fatalf("only whole windows are to be believed: %+v", got)
-	}
-}
-
-func FuzzWindowUnpack(f *testing.F) {
-	w := Window{Width: second, Start: 7 * second}
-	w.Buckets[7] = Bucket{Calls: 2, Bad: 2}
-	f.Add(w.AppendTo(nil), int64(8))
-	f.Add((&Window{}).AppendTo(nil), int64(0))
-	w.Start = math.MaxInt64 / second * second
-	f.Add(w.AppendTo(nil), int64(math.MaxInt64))
-	r := &Rate{Threshold: 0.5, Window: 10 * time.Second, MinCalls: 1}
-	f.Fuzz(func(t *testing.T, b []byte, now int64) {
-		var w Window
-		if w.Unpack(b) {
-			if again := w.AppendTo(nil); !bytes.Equal(again, b) {
-				t.Fatalf("%x packs as %x", b, again)
-			}
-		} else if w != (Window{}) {
-			t.Fatalf("refused bytes left %+v", w)
-		}
-		// Whatever was believed can be counted on.
-		now = max(now, 0)
-		w.add(r, true, now)
-		if calls, bad := w.sum(); calls == 0 || bad > calls || !new(Window).Unpack(w.AppendTo(nil)) {
-			t.Fatalf("after a call at %d: %+v", now, w)
-		}
-	})
 }

@@ -14,6 +14,9 @@ const OwnerSize = 16
 //
 // The number of owners is that of the bytes.
 
+// Size is the number of bytes that AppendTo appends.
+func (s *State) Size() int { return OwnerSize * len(s.Owners) }
+
 // AppendTo packs the state behind b, in OwnerSize bytes for each owner.
 func (s *State) AppendTo(b []byte) []byte {
 	le := binary.LittleEndian
