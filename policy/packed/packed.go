@@ -45,14 +45,15 @@ func fold(b []byte) uint32 {
 	const prime = 0x9E3779B185EBCA87 // odd, 2^64 / golden ratio
 	h := uint64(binary.LittleEndian.Uint32(b)) * prime
 	h ^= h >> 29
-	for b = b[minSealed:]; len(b) >= 8; b = b[8:] {
-		h = (h ^ binary.LittleEndian.Uint64(b)) * prime
+	i := minSealed
+	for ; i+8 <= len(b); i += 8 {
+		h = (h ^ binary.LittleEndian.Uint64(b[i:])) * prime
 		h ^= h >> 29
 	}
-	if len(b) > 0 { // the last word is short
+	if i < len(b) { // the last word is short
 		word := uint64(0)
-		for i, c := range b {
-			word |= uint64(c) << (8 * i)
+		for shift, c := range b[i:] {
+			word |= uint64(c) << (8 * shift)
 		}
 		h = (h ^ word) * prime
 		h ^= h >> 29

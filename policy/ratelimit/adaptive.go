@@ -3,6 +3,9 @@ package ratelimit
 import (
 	"math"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/fixedpoint"
+	"github.com/weir-mesh/weir/policy/packed"
 )
 
 // AdaptiveConfig says how an adaptive limit moves. Its current limit stays between a tenth of the configured one (rounded
@@ -23,11 +26,7 @@ type AdaptiveConfig struct {
 	MinSamples int           // at least 1
 }
 
-const (
-	milli  = 1_000
-	micro  = 1_000_000
-	oneDay = int64(24 * time.Hour)
-)
+const oneDay = int64(24 * time.Hour)
 
 // adaptive is a compiled AdaptiveConfig. It works on the adaptive part of a window's state.
 type adaptive struct {
@@ -39,49 +38,45 @@ type adaptive struct {
 
 func newAdaptive(limit, window int64, c AdaptiveConfig) *adaptive {
 	a := &adaptive{
-		lowest:    max(ceilDiv(limit, 10), 1) * milli,
-		highest:   limit * milli,
-		threshold: millionths(c.Threshold, 0, 1),
-		backoff:   millionths(c.Backoff, 0, 1),
-		recovery:  max(millionths(c.Recovery, 1, 100), micro+1),
+		lowest:    max(ceilDiv(limit, 10), 1) * fixedpoint.Milli,
+		highest:   limit * fixedpoint.Milli,
+		threshold: fixedpoint.Millionths(c.Threshold, 0, 1),
+		backoff:   fixedpoint.Millionths(c.Backoff, 0, 1),
+		recovery:  max(fixedpoint.Millionths(c.Recovery, 1, 100), fixedpoint.Micro+1),
 		interval:  min(max(int64(c.Interval), 1), maxWindow),
 		samples:   int64(min(max(c.MinSamples, 1), 1<<30)),
 		window:    window,
 	}
-	steps := math.Ceil(math.Log(float64(a.highest)/float64(a.lowest)) / math.Log(float64(a.recovery)/micro))
+	steps := math.Ceil(math.Log(float64(a.highest)/float64(a.lowest)) / math.Log(float64(a.recovery)/fixedpoint.Micro))
 	a.forget = window + ceilDiv(window, 64) + 64 // until a sub-window counts no more
 	a.forget += int64(min(steps*float64(a.interval), float64(max(oneDay-a.forget, 0))))
 	return a
 }
 
-func millionths(f, low, high float64) int64 {
-	return int64(math.Round(min(max(f, low), high) * micro))
-}
-
 func (a *adaptive) reset(state []byte) {
 	clear(state[atCurrent:adaptiveFixed])
-	putI64(state, atCurrent, a.highest)
+	packed.PutI64(state, atCurrent, a.highest)
 }
 
 func (a *adaptive) usable(state []byte) bool {
-	current, since, heard := getI64(state, atCurrent), getI64(state, atSince), getI64(state, atHeard)
+	current, since, heard := packed.I64(state, atCurrent), packed.I64(state, atSince), packed.I64(state, atHeard)
 	return current >= a.lowest && current <= a.highest &&
 		since >= 0 && since <= longest && heard >= 0 && heard <= longest &&
-		getU32(state, atSuccesses) <= getU32(state, atOutcomes) &&
-		getU32(state, atRatio) <= micro+1 && getU32(state, atRatio+4) == 0
+		packed.U32(state, atSuccesses) <= packed.U32(state, atOutcomes) &&
+		packed.U32(state, atRatio) <= fixedpoint.Micro+1 && packed.U32(state, atRatio+4) == 0
 }
 
 // holds is the limit in whole requests at t.
 func (a *adaptive) holds(state []byte, t int64) int64 {
 	if a.forgotten(state, t) {
-		return a.highest / milli
+		return a.highest / fixedpoint.Milli
 	}
-	return getI64(state, atCurrent) / milli
+	return packed.I64(state, atCurrent) / fixedpoint.Milli
 }
 
 // forgotten says whether it was quiet for so long that what was learnt holds no more.
 func (a *adaptive) forgotten(state []byte, t int64) bool {
-	latest, heard := getI64(state, atLast), getI64(state, atHeard)
+	latest, heard := packed.I64(state, atLast), packed.I64(state, atHeard)
 	if heard-t <= a.window { // else it is not of this clock
 		latest = max(latest, heard)
 	}
@@ -91,7 +86,7 @@ func (a *adaptive) forgotten(state []byte, t int64) bool {
 // fresh says whether nothing was learnt that still holds.
 func (a *adaptive) fresh(state []byte, t int64) bool {
 	return a.forgotten(state, t) ||
-		(getI64(state, atSince) == 0 && getU32(state, atOutcomes) == 0 && getI64(state, atCurrent) == a.highest)
+		(packed.I64(state, atSince) == 0 && packed.U32(state, atOutcomes) == 0 && packed.I64(state, atCurrent) == a.highest)
 }
 
 // Outcome tells an adaptive limit how an admitted request ended. It says whether the state changed, which it did not
@@ -109,14 +104,14 @@ func (a *adaptive) outcome(state []byte, success bool, now int64) {
 	if a.forgotten(state, now) {
 		a.reset(state)
 	}
-	since, heard := getI64(state, atSince), getI64(state, atHeard)
+	since, heard := packed.I64(state, atSince), packed.I64(state, atHeard)
 	if since == 0 || since-now > a.interval {
 		since = now
 	}
 	if heard < now || heard-now > a.window {
 		heard = now
 	}
-	outcomes, successes := getU32(state, atOutcomes)+1, getU32(state, atSuccesses)
+	outcomes, successes := packed.U32(state, atOutcomes)+1, packed.U32(state, atSuccesses)
 	if success {
 		successes++
 	}
@@ -127,22 +122,22 @@ func (a *adaptive) outcome(state []byte, success bool, now int64) {
 		a.evaluate(state, outcomes, successes)
 		since, outcomes, successes = now, 0, 0
 	}
-	putI64(state, atSince, since)
-	putI64(state, atHeard, heard)
-	putU32(state, atOutcomes, outcomes)
-	putU32(state, atSuccesses, successes)
+	packed.PutI64(state, atSince, since)
+	packed.PutI64(state, atHeard, heard)
+	packed.PutU32(state, atOutcomes, outcomes)
+	packed.PutU32(state, atSuccesses, successes)
 }
 
 // evaluate moves the current limit: down rounded down, up rounded up, so that it moves however small a step is.
 func (a *adaptive) evaluate(state []byte, outcomes, successes int64) {
-	current := getI64(state, atCurrent)
-	if successes*micro < a.threshold*outcomes {
-		current = share(current, a.backoff, micro, false)
+	current := packed.I64(state, atCurrent)
+	if successes*fixedpoint.Micro < a.threshold*outcomes {
+		current = fixedpoint.MulDiv(current, a.backoff, fixedpoint.Micro)
 	} else {
-		current = share(current, a.recovery, micro, true)
+		current = fixedpoint.MulDivUp(current, a.recovery, fixedpoint.Micro)
 	}
-	putI64(state, atCurrent, min(max(current, a.lowest), a.highest))
-	putU32(state, atRatio, successes*micro/outcomes+1)
+	packed.PutI64(state, atCurrent, min(max(current, a.lowest), a.highest))
+	packed.PutU32(state, atRatio, successes*fixedpoint.Micro/outcomes+1)
 }
 
 // SuccessRatio is the share of successes (0 to 1) that an adaptive limit was last evaluated by; before the first
@@ -151,12 +146,12 @@ func (l *Limiter) SuccessRatio(state []byte) (ratio float64, known bool) {
 	if l.adaptive == nil {
 		return 0, false
 	}
-	if r := getU32(state, atRatio); r > 0 {
-		return float64(r-1) / micro, true
+	if r := packed.U32(state, atRatio); r > 0 {
+		return float64(r-1) / fixedpoint.Micro, true
 	}
-	outcomes := getU32(state, atOutcomes)
+	outcomes := packed.U32(state, atOutcomes)
 	if outcomes == 0 {
 		return 0, false
 	}
-	return float64(getU32(state, atSuccesses)) / float64(outcomes), true
+	return float64(packed.U32(state, atSuccesses)) / float64(outcomes), true
 }

@@ -1,9 +1,10 @@
 package ratelimit
 
 import (
-	"math"
-	"math/bits"
 	"slices"
+
+	"github.com/weir-mesh/weir/policy/fixedpoint"
+	"github.com/weir-mesh/weir/policy/packed"
 )
 
 // Adopt makes state a state of this limit that knows what old, a state of another limit, knows of use, so that a policy
@@ -40,9 +41,9 @@ func (l *Limiter) Adopt(state, old []byte, now int64) {
 		}
 	}
 	if l.adaptive != nil && from.adaptive != nil {
-		current := share(getI64(old, atCurrent), l.limit, from.limit, false)
+		current := fixedpoint.MulDiv(packed.I64(old, atCurrent), l.limit, from.limit)
 		copy(state[atCurrent:adaptiveFixed], old[atCurrent:adaptiveFixed])
-		putI64(state, atCurrent, min(max(current, l.adaptive.lowest), l.adaptive.highest))
+		packed.PutI64(state, atCurrent, min(max(current, l.adaptive.lowest), l.adaptive.highest))
 	}
 	l.seal(state)
 }
@@ -56,26 +57,26 @@ func (l *Limiter) adoptLevel(state []byte, from *Limiter, old []byte, now int64)
 		missing = from.bucket.capacity - b.Level
 	} else {
 		_, used := from.Current(old, now)
-		missing = used * nano
+		missing = used * fixedpoint.Nano
 	}
 	if missing == 0 {
 		return
 	}
 	used, limit := from.usedShare(old, now)
-	missing = max(missing, share(l.bucket.capacity, used, limit, true))
+	missing = max(missing, fixedpoint.MulDivUp(l.bucket.capacity, used, limit))
 	l.storeBucket(state, Bucket{Level: max(l.bucket.capacity-missing, 0), At: b.At})
 }
 
 // knownTo is what old knows of use, for the window l, the oldest first.
 func (l *Limiter) knownTo(from *Limiter, old []byte, now int64) []use {
 	part, whole := from.usedShare(old, now)
-	shared := share(l.limit, part, whole, true)
+	shared := fixedpoint.MulDivUp(l.limit, part, whole)
 	if from.kind == kindBucket {
 		b := loadBucket(old)
 		if b.At == 0 {
 			return nil
 		}
-		used := max(shared, ceilDiv(from.bucket.capacity-b.Level, nano))
+		used := max(shared, ceilDiv(from.bucket.capacity-b.Level, fixedpoint.Nano))
 		if b.At-now > from.bucket.fill {
 			b.At = now
 		}
@@ -120,23 +121,10 @@ func (l *Limiter) load(state []byte, u use) {
 	if n <= 0 {
 		return
 	}
-	t := max(u.at, getI64(state, atLast), 1) // torn entries may be in any order
+	t := max(u.at, packed.I64(state, atLast), 1) // torn entries may be in any order
 	used, oldest := l.entries.counted(state, t)
 	if over := used + n - l.limit; over > 0 {
 		used, oldest = l.entries.drop(state, t, used, oldest, over)
 	}
 	l.entries.admit(state, t, used, oldest, n)
-}
-
-// share is a x part / whole, rounded up or down, for numbers that are not negative and a positive whole.
-func share(a, part, whole int64, up bool) int64 {
-	hi, lo := bits.Mul64(uint64(a), uint64(part))
-	if hi >= uint64(whole) {
-		return math.MaxInt64
-	}
-	q, r := bits.Div64(hi, lo, uint64(whole))
-	if up && r > 0 {
-		q++
-	}
-	return int64(min(q, math.MaxInt64))
 }

@@ -3,6 +3,8 @@ package ratelimit
 import (
 	"testing"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/packed"
 )
 
 func fuzzed() []*Limiter {
@@ -35,8 +37,8 @@ func FuzzState(f *testing.F) {
 		if l.adaptive != nil {
 			sealed[atAdaptive] = 1
 		}
-		putI64(sealed, atLimit, l.limit)
-		putI64(sealed, atWindow, l.window)
+		packed.PutI64(sealed, atLimit, l.limit)
+		packed.PutI64(sealed, atWindow, l.window)
 		l.seal(sealed)
 		bear(t, l, sealed, now, n)
 	})
@@ -70,7 +72,7 @@ func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
 	// Whatever it held, it is over a window later, and a day later it is a fresh one.
 	last := heldTime(now)
 	if l.kind != kindBucket {
-		last = max(last, getI64(state, atLast), getI64(state, atLast)+l.window)
+		last = max(last, packed.I64(state, atLast), packed.I64(state, atLast)+l.window)
 		if last > longest-2*l.window {
 			return
 		}

@@ -1,6 +1,11 @@
 package ratelimit
 
-import "time"
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/policy/fixedpoint"
+	"github.com/weir-mesh/weir/policy/packed"
+)
 
 // Limiter is one compiled limit: its algorithm and its numbers. It is read-only; what a limit remembers stands in a state,
 // bytes that the caller keeps (see state.go). The zero Limiter is of no use.
@@ -112,7 +117,7 @@ func (l *Limiter) Current(state []byte, now int64) (limit, used int64) {
 	now = heldTime(now)
 	if l.kind == kindBucket {
 		b, _ := l.bucket.refill(loadBucket(state), now)
-		return l.bucket.Burst(), l.bucket.Burst() - b.Level/nano
+		return l.bucket.Burst(), l.bucket.Burst() - b.Level/fixedpoint.Nano
 	}
 	used, _ = l.usedAt(state, now)
 	return l.holds(state, now), used
@@ -127,11 +132,11 @@ func (l *Limiter) Quota() (q int64, w time.Duration) {
 }
 
 func loadBucket(state []byte) Bucket {
-	return Bucket{Level: getI64(state, atLevel), At: getI64(state, atLevelAt)}
+	return Bucket{Level: packed.I64(state, atLevel), At: packed.I64(state, atLevelAt)}
 }
 
 func (l *Limiter) storeBucket(state []byte, b Bucket) {
-	putI64(state, atLevel, b.Level)
-	putI64(state, atLevelAt, b.At)
+	packed.PutI64(state, atLevel, b.Level)
+	packed.PutI64(state, atLevelAt, b.At)
 	l.seal(state)
 }

@@ -1,5 +1,9 @@
 package ratelimit
 
+import (
+	"github.com/weir-mesh/weir/policy/packed"
+)
+
 // maxLog is the largest limit whose admissions are remembered one by one.
 const maxLog = 512
 
@@ -25,22 +29,22 @@ func newLog(at int, limit, window int64) *log {
 
 // distance is how many ticks before last the i-th oldest entry is.
 func (g *log) distance(state []byte, lastTick, i int64) int64 {
-	i += getU32(state, atOldest)
+	i += packed.U32(state, atOldest)
 	if i >= g.limit {
 		i -= g.limit
 	}
-	return int64(uint32(lastTick) - uint32(getU32(state, g.at+int(i)*4)))
+	return int64(uint32(lastTick) - uint32(packed.U32(state, g.at+int(i)*4)))
 }
 
 // counted looks from the oldest entry in growing steps and then halves the last one: two looks where one entry is over,
 // eighteen where 512 are. The ring being in order, that finds the oldest entry that is live; a ring that is torn it leaves
 // with some count.
 func (g *log) counted(state []byte, t int64) (used, expired int64) {
-	count := getU32(state, atUsed)
+	count := packed.U32(state, atUsed)
 	if count == 0 {
 		return 0, 0
 	}
-	lastTick := ceilDiv(getI64(state, atLast), g.tick)
+	lastTick := ceilDiv(packed.I64(state, atLast), g.tick)
 	// An entry's tick is over when tick x g.tick + window <= t.
 	over := lastTick - floorDiv(t-g.window, g.tick)
 	if over <= 0 {
@@ -65,19 +69,19 @@ func (g *log) counted(state []byte, t int64) (used, expired int64) {
 }
 
 func (g *log) admit(state []byte, t, used, expired, n int64) {
-	oldest := (getU32(state, atOldest) + expired) % g.limit
+	oldest := (packed.U32(state, atOldest) + expired) % g.limit
 	tick := ceilDiv(t, g.tick)
 	for i := range n {
 		place := (oldest + used + i) % g.limit
-		putU32(state, g.at+int(place)*4, tick)
+		packed.PutU32(state, g.at+int(place)*4, tick)
 	}
-	putI64(state, atLast, t)
-	putU32(state, atUsed, used+n)
-	putU32(state, atOldest, oldest)
+	packed.PutI64(state, atLast, t)
+	packed.PutU32(state, atUsed, used+n)
+	packed.PutU32(state, atOldest, oldest)
 }
 
 func (g *log) frees(state []byte, _, expired, k int64) int64 {
-	lastTick := ceilDiv(getI64(state, atLast), g.tick)
+	lastTick := ceilDiv(packed.I64(state, atLast), g.tick)
 	return (lastTick-g.distance(state, lastTick, expired+k-1))*g.tick + g.window
 }
 
@@ -86,9 +90,9 @@ func (g *log) empties(t int64) int64 { return ceilDiv(t, g.tick)*g.tick + g.wind
 func (g *log) drop(_ []byte, _, used, expired, k int64) (int64, int64) { return used - k, expired + k }
 
 func (g *log) uses(state []byte, known []use) []use {
-	last := getI64(state, atLast)
+	last := packed.I64(state, atLast)
 	lastTick := ceilDiv(last, g.tick)
-	for i := range getU32(state, atUsed) {
+	for i := range packed.U32(state, atUsed) {
 		tick := lastTick - g.distance(state, lastTick, i)
 		known = append(known, use{at: min(tick*g.tick, last), n: 1})
 	}

@@ -1,6 +1,10 @@
 package ratelimit
 
-import "time"
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/policy/packed"
+)
 
 // entries is how a window remembers its admissions. t is never before the state's last, and in each call of a Take the
 // same. used and oldest are what counted found; oldest is for the entries alone to understand.
@@ -27,7 +31,7 @@ func (l *Limiter) takeWindow(state []byte, now, n int64) Verdict {
 	if v.Store {
 		l.repair(state, now)
 	}
-	t := max(now, getI64(state, atLast))
+	t := max(now, packed.I64(state, atLast))
 	limit := l.holds(state, t)
 	used, oldest := l.entries.counted(state, t)
 	switch {
@@ -45,7 +49,7 @@ func (l *Limiter) takeWindow(state []byte, now, n int64) Verdict {
 	}
 	v.Remaining = max(limit-used, 0)
 	if used > 0 {
-		v.Reset = time.Duration(max(l.entries.empties(getI64(state, atLast))-now, 0))
+		v.Reset = time.Duration(max(l.entries.empties(packed.I64(state, atLast))-now, 0))
 	}
 	if v.Store {
 		l.seal(state)
@@ -64,19 +68,21 @@ func (l *Limiter) holds(state []byte, t int64) int64 {
 // usedAt is what is used at time now, and the moment that this is worked out for.
 func (l *Limiter) usedAt(state []byte, now int64) (used, t int64) {
 	if l.foreign(state, now) {
-		return getU32(state, atUsed), now
+		return packed.U32(state, atUsed), now
 	}
-	t = max(now, getI64(state, atLast))
+	t = max(now, packed.I64(state, atLast))
 	used, _ = l.entries.counted(state, t)
 	return used, t
 }
 
 // foreign says whether the state's times can't be of this clock.
-func (l *Limiter) foreign(state []byte, now int64) bool { return getI64(state, atLast)-now > l.window }
+func (l *Limiter) foreign(state []byte, now int64) bool {
+	return packed.I64(state, atLast)-now > l.window
+}
 
 // repair makes what a state of another clock counts used just now.
 func (l *Limiter) repair(state []byte, now int64) {
-	used := min(getU32(state, atUsed), l.limit)
+	used := min(packed.U32(state, atUsed), l.limit)
 	clear(state[atLast:windowFixed])
 	clear(state[l.fixed:])
 	if used > 0 {
