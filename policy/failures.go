@@ -70,12 +70,10 @@ func (f *Failures) add(word string) (problem string) {
 		f.Statuses[status] = true
 		return ""
 	}
-	known := []string{"4xx", "5xx", "reset", "connect_failure", "timeout"}
-	if near, ok := hint(word, known); ok {
-		return "unknown failure " + quote(word) + ", did you mean `" + near + "`?"
+	known := []string{
+		"4xx", "5xx", "reset", "connect_failure", "timeout", `a status such as "429"`, `a gRPC code such as "grpc:unavailable"`,
 	}
-	return "unknown failure " + quote(word) + ", known are " + strings.Join(known, ", ") +
-		`, a status such as "429" and a gRPC code such as "grpc:unavailable"`
+	return "unknown failure " + quote(word) + ", " + suggestion(word, known)
 }
 
 // addGRPC puts a gRPC code, by name or number, into the set. OK is no failure.
@@ -85,7 +83,7 @@ func (f *Failures) addGRPC(code string) (problem string) {
 		i = n
 	}
 	if i < 1 || i >= len(f.GRPC) {
-		return "unknown gRPC code " + quote(code) + ", " + meant(code, grpcCodes[1:])
+		return "unknown gRPC code " + quote(code) + ", " + suggestion(code, grpcCodes[1:])
 	}
 	f.GRPC[i] = true
 	return ""

@@ -47,7 +47,7 @@ func decodeReasons(s *section) Reasons {
 	}
 	chosen := s.texts("on", strings.Join(words, ", "), words[:3], func(word string) (kept, problem string) {
 		if !slices.Contains(words, word) {
-			return "", "unknown value " + quote(word) + ", " + meant(word, words)
+			return "", "unknown value " + quote(word) + ", " + suggestion(word, words)
 		}
 		return word, ""
 	})

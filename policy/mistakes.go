@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/spelling"
 )
 
 // Mistake is one thing that is wrong in a document.
@@ -52,4 +54,15 @@ func asError(all []Mistake) error {
 		return cmp.Or(comparePaths(a.Path, b.Path), strings.Compare(a.Text, b.Text))
 	})
 	return &Mistakes{List: slices.Compact(all)}
+}
+
+// suggestion ends the mistake about an unknown word: the word that was probably meant, or all that are known.
+func suggestion(word string, known []string) string {
+	if near, ok := spelling.Suggest(word, known); ok {
+		return "did you mean `" + near + "`?"
+	}
+	if len(known) == 0 {
+		return "remove it"
+	}
+	return "known are " + strings.Join(known, ", ")
 }

@@ -127,7 +127,7 @@ func decodeKeyPart(d *decoder, it item) (KeyPart, bool) {
 			d.mistake(it.path, "%s needs a name: {%s: NAME}", v.text, v.text)
 			return KeyPart{}, false
 		}
-		d.mistake(it.path, "unknown value %s, %s", quote(v.text), meant(v.text, words))
+		d.mistake(it.path, "unknown value %s, %s", quote(v.text), suggestion(v.text, words))
 		return KeyPart{}, false
 	case object:
 		if len(v.members) != 1 {
@@ -146,7 +146,7 @@ func decodeNamedPart(d *decoder, path string, m *member, named []string) (KeyPar
 	i := slices.Index(named, m.name)
 	switch {
 	case i < 0:
-		d.mistake(path, "unknown key, %s", meant(m.name, named))
+		d.mistake(path, "unknown key, %s", suggestion(m.name, named))
 		return KeyPart{}, false
 	case m.value.broken:
 		return KeyPart{}, false

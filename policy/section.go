@@ -42,7 +42,7 @@ func (d *decoder) section(path string, v *value) *section {
 func (s *section) end() {
 	for i := range s.members {
 		if name := s.members[i].name; !slices.Contains(s.known, name) {
-			s.d.mistake(memberPath(s.path, name), "unknown key, %s", meant(name, s.known))
+			s.d.mistake(memberPath(s.path, name), "unknown key, %s", suggestion(name, s.known))
 		}
 	}
 }
@@ -155,7 +155,7 @@ func (s *section) choose(name string, v *value, words []string) int {
 	}
 	i := slices.Index(words, v.text)
 	if i < 0 {
-		s.mistake(name, "unknown value %s, %s", quote(v.text), meant(v.text, words))
+		s.mistake(name, "unknown value %s, %s", quote(v.text), suggestion(v.text, words))
 		return 0
 	}
 	return i
