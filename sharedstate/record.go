@@ -8,8 +8,8 @@ import (
 	"github.com/weir-mesh/weir/policy/packed"
 )
 
-// Record is all that the workers share of one cluster. The zero Record is a fresh one. Each algorithm packs its own state;
-// the record joins them.
+// Record is all that the workers share of one cluster. The zero Record is a fresh one. Each algorithm packs its own
+// state; the record joins them.
 type Record struct {
 	Breaker  breaker.State
 	Bulkhead bulkhead.State
@@ -42,9 +42,9 @@ const RecordVersion = 4
 //
 // A breaker alone takes 12 + 4 + 40 = 56 bytes.
 //
-// To add a section, add a kind. To hold a list of limits, write an entry of kind 4 for each and let unpack collect them;
-// limits are the last kind, so the other sections stay where they are. Both raise RecordVersion, because an older module
-// can't read such a record.
+// To add a section, add a kind. To hold a list of limits, write an entry of kind 4 for each and let unpack collect
+// them; limits are the last kind, so the other sections stay where they are. Both raise RecordVersion, because an older
+// module can't read such a record.
 const (
 	headerSize = 12
 	entrySize  = 4

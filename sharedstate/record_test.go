@@ -37,7 +37,7 @@ func anyRecord(t *rapid.T) Record {
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "owners") {
 		r.Bulkhead.Owners = append(r.Bulkhead.Owners, bulkhead.Owner{
-			ID: rapid.Uint32().Draw(t, "id"), Count: rapid.Uint32Range(1, 100).Draw(t, "count"), Beat: rapid.Int64().Draw(t, "beat"),
+			ID: rapid.Uint32().Draw(t, "id"), Count: rapid.Uint32Range(1, 100).Draw(t, "count"), Heartbeat: rapid.Int64().Draw(t, "beat"),
 		})
 	}
 	return r
@@ -158,7 +158,7 @@ func FuzzRecordUnpack(f *testing.F) {
 	f.Add((&Record{}).AppendTo(nil))
 	half := Record{
 		Breaker:  breaker.State{Status: breaker.HalfOpen, Cause: breaker.RecoveryTimeout, Probes: [breaker.MaxProbes]int64{1, 2, 3}, Slow: breaker.Window{Width: 1}},
-		Bulkhead: bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 2, Beat: 3}}},
+		Bulkhead: bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 2, Heartbeat: 3}}},
 		Budget:   []byte{4, 5},
 		Limit:    []byte{1, 2, 3},
 	}

@@ -180,7 +180,7 @@ func TestStatusAndReset(t *testing.T) {
 			v := r.Breaker.Admit(&c, o.now.Now)
 			r.Breaker.Settle(&c, v.Ticket, breaker.Call{Outcome: breaker.Failure}, o.now.Now)
 		}
-		r.Bulkhead.Beat(9, 4, o.now.Now)
+		r.Bulkhead.Heartbeat(9, 4, o.now.Now)
 	})
 	o.now = Moment{Now: o.now.Now + 12*second, Wall: o.now.Wall + 12*second}
 	o.beat(everything)

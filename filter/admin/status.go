@@ -130,7 +130,7 @@ func forcedName(f breaker.Forced) string { return [...]string{"auto", "open", "c
 
 // causeName is null for a breaker that never moved, and where a Weir before this one moved it last.
 func causeName(c breaker.Cause) *string {
-	if c == breaker.Unmoved {
+	if c == breaker.NoTransition {
 		return nil
 	}
 	name := c.String()

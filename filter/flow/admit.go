@@ -87,7 +87,7 @@ func (x *Exchange) admitShared(now int64) (reason fallback.Reason, wait time.Dur
 			case bulkhead.Full:
 				reason = fallback.BulkheadFull
 				return false
-			case bulkhead.NoRoom:
+			case bulkhead.TooManyOwners:
 				room = errTooManyWorkers
 				return false
 			}

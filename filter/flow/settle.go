@@ -56,7 +56,7 @@ func (x *Exchange) finishShared(outcome breaker.Outcome, release, toBreaker, toL
 	var from, to breaker.Status
 	var cause breaker.Cause
 	conflicts, err := plan.cell.Update(func() (store bool) {
-		from, cause = r.Breaker.Status, breaker.Unmoved
+		from, cause = r.Breaker.Status, breaker.NoTransition
 		if toBreaker {
 			store, cause = r.Breaker.Settle(plan.breaker, x.ticket, call, now)
 		}
@@ -78,7 +78,7 @@ func (x *Exchange) finishShared(outcome breaker.Outcome, release, toBreaker, toL
 		plan.observer.Fault(err)
 		return
 	}
-	if cause != breaker.Unmoved {
+	if cause != breaker.NoTransition {
 		plan.observer.Transition(from, to, cause.String()+", "+x.ending.cause(&plan.failures))
 	}
 }

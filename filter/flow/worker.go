@@ -78,7 +78,7 @@ func (w *Worker) gave(cluster string) {
 func (w *Worker) Beat(now int64) (err error) {
 	w.copies.expire(now)
 	for cluster, h := range w.holds {
-		_, failed := h.cell.Update(func() bool { return h.record.Bulkhead.Beat(w.id, h.count, now) })
+		_, failed := h.cell.Update(func() bool { return h.record.Bulkhead.Heartbeat(w.id, h.count, now) })
 		if failed != nil {
 			err = errors.Join(err, failed) // the other clusters have theirs all the same
 			continue

@@ -155,7 +155,7 @@ func TestWindowRoundTrip(t *testing.T) {
 		}
 		b := w.AppendTo([]byte{1, 2})[2:]
 		if len(b) != WindowSize || !got.Unpack(b) || got != w {
-			t.Fatalf("%x: got %+v, want %+v", b, got, w)
+			t.Fatalf("Unpack(%x): got %+v, want %+v", b, got, w)
 		}
 	})
 }
@@ -164,8 +164,8 @@ func TestImpossibleWindowIsFresh(t *testing.T) {
 	good := Window{Width: second, Start: 7 * second}
 	good.Buckets[7] = Bucket{Calls: 2, Bad: 2}
 	for _, tc := range []struct {
-		name string
-		bend func(*Window)
+		name   string
+		change func(*Window)
 	}{
 		{"more bad calls than calls", func(w *Window) { w.Buckets[7].Bad = 3 }},
 		{"a start between buckets", func(w *Window) { w.Start++ }},
@@ -174,16 +174,16 @@ func TestImpossibleWindowIsFresh(t *testing.T) {
 		{"calls without a width", func(w *Window) { w.Width = 0 }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			bent, got := good, good
-			tc.bend(&bent)
-			if got.Unpack(bent.AppendTo(nil)) || got != (Window{}) {
-				t.Fatalf("believed: %+v", got)
+			bad, got := good, good
+			tc.change(&bad)
+			if got.Unpack(bad.AppendTo(nil)) || got != (Window{}) {
+				t.Fatalf("Unpack left %+v, want a fresh window", got)
 			}
 		})
 	}
 	var got Window
 	if b := good.AppendTo(nil); !got.Unpack(b) || got.Unpack(b[1:]) || got.Unpack(append(b, 0)) || got != (Window{}) {
-		t.Fatalf("only whole windows are to be believed: %+v", got)
+		t.Fatalf("Unpack of a window with a byte more or less left %+v, want a fresh window", got)
 	}
 }
 
@@ -199,16 +199,16 @@ func FuzzWindowUnpack(f *testing.F) {
 		var w Window
 		if w.Unpack(b) {
 			if again := w.AppendTo(nil); !bytes.Equal(again, b) {
-				t.Fatalf("%x packs as %x", b, again)
+				t.Fatalf("Unpack(%x), packed again: got %x", b, again)
 			}
 		} else if w != (Window{}) {
-			t.Fatalf("refused bytes left %+v", w)
+			t.Fatalf("Unpack(%x) = false left %+v, want a fresh window", b, w)
 		}
-		// Whatever was believed can be counted on.
+		// A window that was read can count.
 		now = max(now, 0)
 		w.add(r, true, now)
 		if calls, bad := w.sum(); calls == 0 || bad > calls || !new(Window).Unpack(w.AppendTo(nil)) {
-			t.Fatalf("after a call at %d: %+v", now, w)
+			t.Fatalf("after a call at %d: got %+v, want a window with the call", now, w)
 		}
 	})
 }

@@ -35,14 +35,14 @@ func noOlderThan(calls []call, age, now int64) (young []call) {
 	return young
 }
 
-// noEarlierThan is what a window of whole buckets holds: all calls but those of eleven or more buckets ago.
-func noEarlierThan(calls []call, width, now int64) (held []call) {
+// noEarlierThan is what a window of whole buckets counts: all calls but those of eleven or more buckets ago.
+func noEarlierThan(calls []call, width, now int64) (kept []call) {
 	for _, c := range calls {
 		if c.at/width > now/width-Buckets {
-			held = append(held, c)
+			kept = append(kept, c)
 		}
 	}
-	return held
+	return kept
 }
 
 func anyRate(t *rapid.T) *Rate {
@@ -55,7 +55,7 @@ func anyRate(t *rapid.T) *Rate {
 	}
 }
 
-// TestWindowPromise holds a window to its promise by the times of all calls: each counts while it is no older than the
+// TestWindowPromise checks a window against the times of all calls: each counts while it is no older than the
 // window, none when it is eleven tenths old. So it reaches its rate when the share is high enough over each while of
 // that length, never when it is over none, and between, exactly when its buckets say so.
 func TestWindowPromise(t *testing.T) {
@@ -78,7 +78,7 @@ func TestWindowPromise(t *testing.T) {
 			got := w.reaches(r)
 
 			if want := r.reached(noEarlierThan(calls, r.width(), now)); got != want {
-				t.Fatalf("reached: %v, by the buckets' calls %v; %+v", got, want, w)
+				t.Fatalf("reaches = %v, want %v by the calls of the buckets: %+v", got, want, w)
 			}
 			all, none := r.reached(noOlderThan(calls, int64(r.Window), now)), true
 			if all {
@@ -94,7 +94,7 @@ func TestWindowPromise(t *testing.T) {
 				}
 			}
 			if (all && !got) || (none && got) {
-				t.Fatalf("reached: %v, over each while: %v, over none: %v", got, all, none)
+				t.Fatalf("reaches = %v, want true if in each time span (%v), false if in none (%v)", got, all, none)
 			}
 			if got {
 				reached++
@@ -105,7 +105,7 @@ func TestWindowPromise(t *testing.T) {
 		}
 	})
 	if reached == 0 || between == 0 {
-		t.Fatalf("the draws say nothing: reached %d times, %d times between", reached, between)
+		t.Fatalf("the draws are too weak: reached %d times, %d times in some but not all time spans, want both", reached, between)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestWindowClock(t *testing.T) {
 	type add struct {
 		rate *Rate
 		at   int64
-		want uint64 // calls held then
+		want uint64 // calls counted then
 	}
 	for _, tc := range []struct {
 		name string
@@ -133,7 +133,7 @@ func TestWindowClock(t *testing.T) {
 			for i, a := range tc.adds {
 				w.add(a.rate, false, a.at)
 				if calls, _ := w.sum(); calls != a.want {
-					t.Fatalf("add %d at %d: %d calls, want %d: %+v", i, a.at, calls, a.want, w)
+					t.Fatalf("add %d at %d: got %d calls, want %d: %+v", i, a.at, calls, a.want, w)
 				}
 			}
 		})
@@ -146,11 +146,11 @@ func TestShareIsExact(t *testing.T) {
 		r := &Rate{Threshold: float64(hundredths) / 100, Window: time.Second, MinCalls: 100}
 		w := Window{Buckets: [Buckets]Bucket{{Calls: 100, Bad: uint32(hundredths)}}}
 		if !w.reaches(r) {
-			t.Errorf("%d of 100 do not reach %g", hundredths, r.Threshold)
+			t.Errorf("%d of 100, threshold %g: got not reached, want reached", hundredths, r.Threshold)
 		}
 		w.Buckets[0].Bad--
 		if w.reaches(r) {
-			t.Errorf("%d of 100 reach %g", hundredths-1, r.Threshold)
+			t.Errorf("%d of 100, threshold %g: got reached, want not", hundredths-1, r.Threshold)
 		}
 	}
 }
@@ -162,6 +162,6 @@ func TestFullBucketStays(t *testing.T) {
 	w.Buckets[0] = full
 	w.add(r, true, 0)
 	if w.Buckets[0] != full {
-		t.Fatalf("got %+v", w.Buckets[0])
+		t.Fatalf("got %+v, want %+v", w.Buckets[0], full)
 	}
 }
