@@ -63,14 +63,14 @@ func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
 		t.Fatalf("SuccessRatio: %g", ratio)
 	}
 	for i := range int64(4) {
-		take(t, l, state, heldTime(now)+i*i*l.window/3, n)
+		take(t, l, state, clampTime(now)+i*i*l.window/3, n)
 		l.Outcome(state, i%2 == 0, now)
 		if !l.Usable(state) {
 			t.Fatalf("an outcome left %x", state)
 		}
 	}
 	// Whatever it held, it is over a window later, and a day later it is a fresh one.
-	last := heldTime(now)
+	last := clampTime(now)
 	if l.kind != kindBucket {
 		last = max(last, packed.I64(state, atLast), packed.I64(state, atLast)+l.window)
 		if last > longest-2*l.window {

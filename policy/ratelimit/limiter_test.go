@@ -230,7 +230,7 @@ func TestAdaptiveOfAnotherClock(t *testing.T) {
 	state = bytes.Clone(ahead)
 	take(t, l, state, hour, 1)
 	l.Outcome(state, true, hour)
-	if got := packed.I64(state, atHeard); got != hour {
+	if got := packed.I64(state, atLastOutcome); got != hour {
 		t.Errorf("last heard at %d, want %d", got, hour)
 	}
 }

@@ -350,8 +350,8 @@ func drive(t *rapid.T, l *Limiter, state []byte, now *int64, asks int) (admissio
 	return admissions
 }
 
-// TestIdleIsFresh: a state that is idle answers as a fresh one does, whatever comes; one that is not would be told from a
-// fresh one by a request for all of the limit (or, adaptive, by what it has learnt).
+// TestIdleIsFresh: a state that is idle answers as a fresh one does, whatever comes; one that is not would be told from
+// a fresh one by a request for all of the limit (or, adaptive, by what it has learnt).
 func TestIdleIsFresh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := limiters.Draw(t, "limit")
@@ -442,8 +442,8 @@ func TestAdoptBetweenWindows(t *testing.T) {
 	})
 }
 
-// TestAdoptGivesNoFreeBurst: right after a change of algorithm or to a longer window no greater share is left than was left before, and no more than the
-// new limit less what was used.
+// TestAdoptGivesNoFreeBurst: right after a change of algorithm or to a longer window no greater share is left than was
+// left before, and no more than the new limit less what was used.
 func TestAdoptGivesNoFreeBurst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before, after := limiters.Draw(t, "before"), limiters.Draw(t, "after")

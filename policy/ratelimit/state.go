@@ -5,8 +5,8 @@ import (
 	"github.com/weir-mesh/weir/policy/packed"
 )
 
-// A limit's state is a region of bytes that is changed in place. Its size is fixed for a Limiter, a multiple of 8, and it
-// says itself what it is. Little endian; times are nanoseconds of a monotonic clock, 0 is never.
+// A limit's state is a region of bytes that is changed in place. Its size is fixed for a Limiter, a multiple of 8, and
+// it describes itself. Little endian; times are nanoseconds of a monotonic clock, 0 is never.
 //
 //	 0  u8   version
 //	 1  u8   kind: 1 token bucket, 2 log, 3 sub-windows
@@ -24,7 +24,7 @@ import (
 //	                                 adaptive part
 //	                                 40  i64  current limit, milli-requests
 //	                                 48  i64  since: when the counting of outcomes began
-//	                                 56  i64  heard: time of the last outcome
+//	                                 56  i64  time of the last outcome
 //	                                 64  u32  outcomes counted
 //	                                 68  u32  … of them successes
 //	                                 72  u32  success rate of the last evaluation, millionths + 1; 0: none yet
@@ -34,7 +34,7 @@ import (
 //	                                 log          u32 x limit  ticks, see log
 //	                                 sub-windows  u32 x 65     counts, see subWindows
 //
-// The check leaves the entries out: whatever they hold, a limit only counts wrongly, for a window at most.
+// The check leaves the entries out: whatever they contain, a limit only counts wrongly, for a window at most.
 const (
 	stateVersion = 1
 
@@ -54,12 +54,12 @@ const (
 	atUsed   = 32
 	atOldest = 36
 
-	atCurrent   = 40
-	atSince     = 48
-	atHeard     = 56
-	atOutcomes  = 64
-	atSuccesses = 68
-	atRatio     = 72
+	atCurrent     = 40
+	atSince       = 48
+	atLastOutcome = 56
+	atOutcomes    = 64
+	atSuccesses   = 68
+	atRatio       = 72
 
 	bucketSize    = 40
 	windowFixed   = 40
@@ -88,9 +88,9 @@ func (l *Limiter) Reset(state []byte) {
 	l.seal(state)
 }
 
-// Usable says whether these bytes are a state of this limit: its size, version, kind and numbers, and whole. An older
-// version, a torn record or a stranger's bytes are not; they are treated as fresh (Reset). A state of other numbers is not
-// either: Adopt takes over what it knows.
+// Usable reports whether these bytes are a valid state of this limit, with its size, version, kind and numbers. An
+// older version, a torn record or other bytes are not; they are treated as fresh (Reset). A state of another limit is
+// not either: Adopt takes over its usage.
 func (l *Limiter) Usable(state []byte) bool {
 	if len(state) != l.size || state[0] != stateVersion || state[atKind] != l.kind || state[3] != 0 ||
 		(state[atAdaptive] == 1) != (l.adaptive != nil) || state[atAdaptive] > 1 ||
@@ -113,8 +113,8 @@ func (l *Limiter) Usable(state []byte) bool {
 // seal writes the check, after each change.
 func (l *Limiter) seal(state []byte) { packed.Seal(state[:l.fixed]) }
 
-// described reads from the bytes alone whose state they are: enough of a Limiter to read them, its factors left out.
-func described(state []byte) (l Limiter, ok bool) {
+// fromState returns the limit that a state is of, without the factors of an adaptive one: enough to read the state.
+func fromState(state []byte) (l Limiter, ok bool) {
 	if len(state) < bucketSize {
 		return Limiter{}, false
 	}

@@ -11,16 +11,16 @@ import (
 const subWindowCount = 65
 
 // subWindows counts admissions by sub-windows of window / 64, rounded up to whole nanoseconds (which it is for whole
-// milliseconds). Sub-window s is [s x width, (s+1) x width) and its count stands at place s mod 65.
+// milliseconds). Sub-window s is [s x width, (s+1) x width), its count is at place s mod 65.
 //
 //	    s     s+1                            s+64   s+65
 //	────┼──●───┼──────┼── … ──┼──────┼──────┼──────┼──
 //	       └─ counts until s+65 begins: for a window at least, for a window and a 64th at most
 //
-// used in a state is the sum at last. It is summed up anew whenever another sub-window has begun, so that counts that are
-// torn do no harm for longer than a window.
+// used in a state is the sum at last. It is computed anew when another sub-window has begun, so that torn counts have
+// no effect for longer than a window.
 type subWindows struct {
-	at    int // where the counts start in a state
+	at    int // offset of the counts in a state
 	width int64
 }
 
@@ -30,7 +30,7 @@ func newSubWindows(at int, window int64) *subWindows {
 
 func (w *subWindows) place(s int64) int { return w.at + int(uint64(s)%subWindowCount)*4 }
 
-// live is the oldest and the newest sub-window that count at t, and whether no other has begun since last.
+// live is the oldest and the newest sub-window that count at t, and whether t and last are in the same sub-window.
 func (w *subWindows) live(state []byte, t int64) (oldest, newest int64, same bool) {
 	s := t / w.width
 	newest = packed.I64(state, atLast) / w.width

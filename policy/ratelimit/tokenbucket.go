@@ -7,8 +7,8 @@ import (
 	"github.com/weir-mesh/weir/policy/fixedpoint"
 )
 
-// BucketConfig is a token bucket's policy, in the units that its arithmetic needs: a rate in micro-tokens a second, times
-// nanoseconds, divided by 1e6, is a number of nano-tokens.
+// BucketConfig is a token bucket's policy, in the units that its arithmetic needs: a rate in micro-tokens a second,
+// times nanoseconds, divided by 1e6, is a number of nano-tokens.
 type BucketConfig struct {
 	capacity int64 // nano-tokens
 	rate     int64 // micro-tokens a second: 1.67/s is 1670000
@@ -37,13 +37,13 @@ type Bucket struct {
 	At    int64 // nanoseconds; 0: never used
 }
 
-// Verdict is a limit's answer.
+// Verdict is the result of Take.
 type Verdict struct {
 	Admitted   bool
 	Store      bool          // the state changed and must be stored
 	Remaining  int64         // whole requests left
-	RetryAfter time.Duration // refused: when the cost will be there
-	Reset      time.Duration // until nothing is used any more
+	RetryAfter time.Duration // refused: until the cost is available
+	Reset      time.Duration // until nothing is used
 }
 
 // Take asks for n tokens at time now. A refusal takes nothing.
@@ -62,19 +62,19 @@ func (c *BucketConfig) Take(b Bucket, now, n int64) (Bucket, Verdict) {
 	return b, v
 }
 
-// refill brings the level to time now. It reports a repair: the state's time can't be of this clock (it is further
-// ahead than the bucket takes to fill) and was set to now, without a token for it.
+// refill brings the level to time now. It reports whether it repaired the state: its time can't be of this clock,
+// because it is further ahead than the bucket takes to fill, and was set to now without adding tokens.
 func (c *BucketConfig) refill(b Bucket, now int64) (Bucket, bool) {
 	if b.At == 0 {
 		return Bucket{Level: c.capacity, At: now}, false
 	}
-	// A policy with a smaller bucket may have been loaded since; a torn record may hold anything.
+	// The state may be of a policy with a larger bucket, or torn.
 	b.Level = min(max(b.Level, 0), c.capacity)
 	passed := now - b.At
 	switch {
 	case passed < -c.fill:
 		return Bucket{Level: b.Level, At: now}, true
-	case passed <= 0: // another worker's reading, a little ahead: nothing came in, and At stays
+	case passed <= 0: // another worker's reading, a little ahead: no refill, and At stays
 		return b, false
 	case passed >= c.fill:
 		b.Level = c.capacity
@@ -86,10 +86,10 @@ func (c *BucketConfig) refill(b Bucket, now int64) (Bucket, bool) {
 	return b, false
 }
 
-// longest is what stands for times beyond 146 years, so that sums of them do not overflow.
+// longest stands for all times beyond 146 years, so that sums of them do not overflow.
 const longest = math.MaxInt64 / 2
 
-// after is the time in which an amount of nano-tokens comes in, rounded up.
+// after is the time in which an amount of nano-tokens is refilled, rounded up.
 func (c *BucketConfig) after(amount int64) time.Duration {
 	if amount <= 0 {
 		return 0
