@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/spelling"
 )
 
 // Bounds of what a Client takes.
@@ -139,7 +141,7 @@ func (c *Client) explain(ctx context.Context, cluster string, err error) error {
 	for name := range all.Clusters {
 		names = append(names, name)
 	}
-	return &UnknownCluster{At: c.String(), Name: cluster, Near: nearest(cluster, names), All: len(names)}
+	return &UnknownCluster{At: c.String(), Name: cluster, Near: spelling.Nearest(cluster, names, nearMost), All: len(names)}
 }
 
 // whereItIs is the mend where an address is not that of the admin listener.

@@ -2,10 +2,7 @@ package status
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-
-	"github.com/weir-mesh/weir/policy"
 )
 
 // UnknownCluster is a name that Weir has no cluster of.
@@ -34,16 +31,3 @@ func (e *UnknownCluster) Error() string {
 
 // nearMost is how many names a message lists.
 const nearMost = 8
-
-// nearest are the known names by their distance to the one that was written; the same distance: by name.
-func nearest(name string, known []string) []string {
-	const longest = 128 // beyond, names are told apart by their begin
-	cut := func(s string) string { return strings.ToLower(s[:min(len(s), longest)]) }
-	slices.Sort(known)
-	distances := make(map[string]int, len(known))
-	for _, k := range known {
-		distances[k] = policy.Distance(cut(name), cut(k))
-	}
-	slices.SortStableFunc(known, func(a, b string) int { return distances[a] - distances[b] })
-	return known[:min(len(known), nearMost)]
-}

@@ -254,7 +254,7 @@ func TestCacheIsSharedByWorkersAndReloads(t *testing.T) {
 
 func TestCacheServesTheListedReasons(t *testing.T) {
 	const rules = `{"circuit_breaker":{"failure_threshold":1,"recovery_timeout":"10s"},"bulkhead":{"max_concurrent":1},
-		"rate_limit":{"algorithm":"token_bucket","burst_capacity":3,"refill_rate":0.001},"fallback":{"default_data":{"body":"default"},"continue":[%s]}}`
+		"rate_limit":{"algorithm":"token_bucket","burst_capacity":3,"refill_rate":0.001},"fallback":{"default_data":{"body":"default"},"on":[%s]}}`
 	p := requesttest.Start(t, fmt.Sprintf(rules, `"circuit_open","bulkhead_full","rate_limited"`))
 	run(p, exchange{path: "/a", status: 200, body: []string{"some"}})
 	holder, _ := p.Begin(request.Incoming{})
@@ -271,7 +271,7 @@ func TestCacheServesTheListedReasons(t *testing.T) {
 	if got := runFailing(p, "/b"); got != "200 default default" {
 		t.Errorf("breaker open, never kept: got %s, want 200 default default", got)
 	}
-	limited := requesttest.Start(t, `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":1,"refill_rate":0.001},"fallback":{"continue":["rate_limited"]}}`)
+	limited := requesttest.Start(t, `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":1,"refill_rate":0.001},"fallback":{"on":["rate_limited"]}}`)
 	run(limited, exchange{path: "/a", status: 200, body: []string{"some"}})
 	if got := summary(run(limited, exchange{path: "/a", status: 200})); got != "200 cache some" {
 		t.Errorf("limit reached: got %s, want 200 cache some", got)

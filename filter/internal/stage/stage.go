@@ -128,7 +128,7 @@ type Retries struct {
 // Transition is a change of a breaker's status.
 type Transition struct {
 	From, To breaker.Status
-	Cause    breaker.Cause // breaker.Unmoved: it did not change
+	Cause    breaker.Cause // breaker.NoTransition: it did not change
 }
 
 // Pending reports whether the call waits for a stage.

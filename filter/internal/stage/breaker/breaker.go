@@ -59,7 +59,7 @@ func (s *Stage) Settle(c *stage.Call, e *stage.Settlement, now int64) (changed b
 func (s *Stage) Done(c *stage.Call, e *stage.Settlement, stored bool) {
 	moved := c.Moved
 	c.Moved = stage.Transition{}
-	if moved.Cause == breaker.Unmoved || !stored {
+	if moved.Cause == breaker.NoTransition || !stored {
 		return
 	}
 	cause := moved.Cause.String()

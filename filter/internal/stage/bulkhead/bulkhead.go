@@ -34,7 +34,7 @@ func (s *Stage) Admit(c *stage.Call, now int64) stage.Verdict {
 	switch c.Record.Bulkhead.Acquire(*s.config, s.holds.worker, now) {
 	case bulkhead.Full:
 		return stage.Verdict{Reason: fallback.BulkheadFull}
-	case bulkhead.NoRoom:
+	case bulkhead.TooManyOwners:
 		s.reporter.Fault(errNoRoom)
 		return stage.Verdict{}
 	}

@@ -47,7 +47,7 @@ func (h *Holds) Remove(cluster string) {
 // stalled comes back, and one that a lost release left behind goes.
 func (h *Holds) Heartbeat(now int64) (err error) {
 	for cluster, held := range h.clusters {
-		_, failed := held.cell.Update(func() bool { return held.record.Bulkhead.Beat(h.worker, held.inFlight, now) })
+		_, failed := held.cell.Update(func() bool { return held.record.Bulkhead.Heartbeat(h.worker, held.inFlight, now) })
 		if failed != nil {
 			err = errors.Join(err, failed) // the other clusters have theirs all the same
 			continue
