@@ -1,6 +1,9 @@
 package redis
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+)
 
 // Kind says what is wrong with an answer.
 type Kind uint8
@@ -44,5 +47,7 @@ func IsNoScript(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == NoScript
 }
+
+func unavailable(status int) *Error { return &Error{Unavailable, "status " + strconv.Itoa(status)} }
 
 func malformed(detail string) *Error { return &Error{Malformed, detail} }

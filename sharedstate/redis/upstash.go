@@ -1,5 +1,10 @@
 package redis
 
+import (
+	"bytes"
+	"encoding/json"
+)
+
 // Upstash speaks the REST API of Upstash, https://upstash.com/docs/redis/features/restapi, which the command `weir
 // bridge` speaks too. A command is a JSON array of strings, a pipeline an array of commands:
 //
@@ -74,55 +79,50 @@ func appendText(b, word []byte) []byte {
 	return append(b, '"')
 }
 
-// Results reads one answer, or a pipeline's.
+// upstashAnswer is the answer to one command. It has one of the two.
+type upstashAnswer struct {
+	Result *Result `json:"result"`
+	Error  *string `json:"error"`
+}
+
+// Results reads the answer to one command, or to a pipeline. Where the pipeline as a whole fails, its answer is one error.
 func (*Upstash) Results(results []Result, status int, body []byte, commands []Command) ([]Result, error) {
 	if err := bodyError(status, body); err != nil {
 		return results, err
 	}
 	if status != 200 && status != 400 {
-		return results, &Error{Unavailable, "status " + itoa(status)}
+		return results, unavailable(status)
 	}
-	j := reader{b: body}
+	answers, err := upstashAnswers(body)
+	if err != nil {
+		return results, malformed("not an answer in Upstash's dialect")
+	}
 	before := len(results)
-	if len(commands) == 1 || j.peek() == '{' { // an error of the pipeline as a whole is not one of an array
-		results = append(results, j.outcome())
-	} else {
-		j.want('[')
-		for i := range commands {
-			if i > 0 {
-				j.want(',')
-			}
-			results = append(results, j.outcome())
+	for _, a := range answers {
+		switch {
+		case a.Error != nil:
+			results = append(results, Result{Err: redisError(*a.Error)})
+		case a.Result != nil:
+			results = append(results, *a.Result)
+		default:
+			return results[:before], malformed("an answer without result and error")
 		}
-		j.want(']')
 	}
-	j.end()
-	if j.bad {
-		return results[:before], malformed("not an answer in Upstash's dialect")
-	}
-	first := results[before].Err
-	if len(results)-before < len(commands) || (status == 400 && first == nil) {
-		if first == nil {
-			first = malformed("status 400 without an error")
-		}
-		return results[:before], first
+	switch {
+	case len(answers) == 1 && answers[0].Error != nil && (status == 400 || len(commands) > 1):
+		return results[:before], results[before].Err
+	case status == 400:
+		return results[:before], malformed("status 400 without an error")
+	case len(answers) != len(commands):
+		return results[:before], malformed("another number of answers than of commands")
 	}
 	return results, nil
 }
 
-// outcome reads {"result":…} or {"error":"…"}.
-func (j *reader) outcome() (r Result) {
-	j.want('{')
-	name := j.text()
-	j.want(':')
-	switch name {
-	case "result":
-		r = j.result(false)
-	case "error":
-		r.Err = redisError(j.text())
-	default:
-		j.bad = true
+func upstashAnswers(body []byte) (answers []upstashAnswer, err error) {
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {
+		return answers, json.Unmarshal(body, &answers)
 	}
-	j.want('}')
-	return r
+	answers = make([]upstashAnswer, 1)
+	return answers, json.Unmarshal(body, &answers[0])
 }

@@ -1,6 +1,9 @@
 package redis
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // Webdis speaks to Webdis (https://webd.is), as it is in Debian. A command is the path of a URL, here in the body of a
 // POST, and its name stands in the answer:
@@ -45,23 +48,47 @@ func appendEscaped(b, word []byte) []byte {
 	return b
 }
 
-// Results reads one answer.
+// Results reads the answer to one command.
 func (*Webdis) Results(results []Result, status int, body []byte, commands []Command) ([]Result, error) {
 	if err := bodyError(status, body); err != nil {
 		return results, err
 	}
 	if status != 200 {
-		return results, &Error{Unavailable, "status " + itoa(status)}
+		return results, unavailable(status)
 	}
-	j := reader{b: body}
-	j.want('{')
-	name := j.text()
-	j.want(':')
-	r := j.result(true)
-	j.want('}')
-	j.end()
-	if j.bad || !strings.EqualFold(name, string(commands[0].Word(0))) {
+	var answer map[string]webdisResult
+	if err := json.Unmarshal(body, &answer); err != nil || len(answer) != 1 {
 		return results, malformed("not an answer of Webdis")
 	}
-	return append(results, r), nil
+	for name, r := range answer {
+		if !strings.EqualFold(name, string(commands[0].Word(0))) {
+			return results, malformed("Webdis's answer to another command")
+		}
+		results = append(results, Result(r))
+	}
+	return results, nil
+}
+
+// webdisResult is a Result as Webdis writes it: a status is [true,"PONG"], an error [false,"ERR …"].
+type webdisResult Result
+
+func (r *webdisResult) UnmarshalJSON(b []byte) error {
+	if (*Result)(r).UnmarshalJSON(b) == nil {
+		return nil
+	}
+	var pair []any
+	if err := json.Unmarshal(b, &pair); err != nil || len(pair) != 2 {
+		return errNotAResult
+	}
+	good, marked := pair[0].(bool)
+	text, ok := pair[1].(string)
+	switch {
+	case !marked || !ok:
+		return errNotAResult
+	case good:
+		*r = webdisResult{Status: text}
+	default:
+		*r = webdisResult{Err: redisError(text)}
+	}
+	return nil
 }
