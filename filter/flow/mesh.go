@@ -104,7 +104,7 @@ type call struct {
 type part struct {
 	queue  *queue
 	number int64
-	ask    *redis.Ask // the holder's: that of this call as long as queue.out is its number
+	ask    *redis.LeaseRequest // the holder's: that of this call as long as queue.out is its number
 }
 
 // NewMesh joins the mesh. The holder's name is this worker's, and nobody's again: a reload's is another one.
@@ -164,7 +164,7 @@ func (m *Mesh) Calls(now int64) {
 	parts := make([]part, 0, len(due))
 	for _, q := range due {
 		q.due = false
-		ask, answer, ok := q.holder.Ask(now)
+		ask, answer, ok := q.holder.NextCall(now)
 		m.deliver(q, answer, now)
 		if ok {
 			q.out = ask.Number
@@ -174,7 +174,7 @@ func (m *Mesh) Calls(now int64) {
 		}
 	}
 	for len(parts) > 0 {
-		n := min(len(parts), m.dialect.Most())
+		n := min(len(parts), m.dialect.MaxCommands())
 		m.send(parts[:n:n], false, now)
 		parts = parts[n:]
 	}
@@ -249,7 +249,7 @@ func (m *Mesh) Answered(id uint32, status int, body []byte, now int64) {
 		}
 	}
 	for len(unknown) > 0 {
-		n := min(len(unknown), m.dialect.Most())
+		n := min(len(unknown), m.dialect.MaxCommands())
 		m.send(unknown[:n:n], true, now)
 		unknown = unknown[n:]
 	}
@@ -293,17 +293,17 @@ func (m *Mesh) lost(p *part, now int64) {
 }
 
 // deliver tells those who waited, the first first.
-func (m *Mesh) deliver(q *queue, a lease.Answer, now int64) {
+func (m *Mesh) deliver(q *queue, a lease.Decisions, now int64) {
 	for range a.Granted {
-		m.resume(q, lease.Verdict{Outcome: lease.Granted}, now)
+		m.resume(q, lease.Verdict{Decision: lease.Granted}, now)
 	}
 	for range a.Refused {
-		m.resume(q, lease.Verdict{Outcome: lease.Refused, RetryAfter: a.RetryAfter}, now)
+		m.resume(q, lease.Verdict{Decision: lease.Refused, RetryAfter: a.RetryAfter}, now)
 	}
 	for range a.Failed {
-		m.resume(q, lease.Verdict{Outcome: lease.Down}, now)
+		m.resume(q, lease.Verdict{Decision: lease.RedisDown}, now)
 	}
-	if a.Call {
+	if a.CallDue {
 		m.wants(q)
 	}
 }
@@ -360,7 +360,7 @@ func (q *queue) leave(x *Exchange) {
 	for i, other := range q.waiting {
 		if other == x {
 			q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
-			q.holder.Leave(1)
+			q.holder.CancelWaiting(1)
 			return
 		}
 	}

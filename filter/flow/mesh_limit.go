@@ -72,13 +72,13 @@ func (l *meshLimit) at(x *Exchange) (*lease.Holder, *redis.Place) {
 func (l *meshLimit) take(x *Exchange, now int64) (reason fallback.Reason, wait time.Duration) {
 	h, place := l.at(x)
 	v := h.Take(now)
-	if v.Call || v.Outcome == lease.Waiting {
+	if v.CallDue || v.Decision == lease.Waiting {
 		q := l.mesh.queue(h, place, l)
-		if v.Outcome == lease.Waiting {
+		if v.Decision == lease.Waiting {
 			q.waiting = append(q.waiting, x)
 			x.queue = q
 		}
-		if v.Call {
+		if v.CallDue {
 			l.mesh.wants(q)
 		}
 	}
@@ -87,11 +87,11 @@ func (l *meshLimit) take(x *Exchange, now int64) (reason fallback.Reason, wait t
 
 // decide makes a decision of a holder's verdict.
 func (l *meshLimit) decide(x *Exchange, h *lease.Holder, v lease.Verdict, now int64) (reason fallback.Reason, wait time.Duration) {
-	switch v.Outcome {
+	switch v.Decision {
 	case lease.Granted:
 		x.limit = ratelimit.Verdict{Admitted: true}
 		if l.plan.limitHeaders == policy.HeadersAll {
-			seen, _ := h.Seen()
+			seen, _ := h.LastReply()
 			x.limit.Remaining, x.limit.Reset = seen.Remaining+h.Held(now), l.limit.Window()
 		}
 		return fallback.None, 0
@@ -145,7 +145,7 @@ func (l *meshLimit) makeShare() {
 	live := l.mesh.worker.live(plan.cluster)
 	of := l.rules.Requests
 	if l.holder != nil && l.rules.Algorithm == policy.Adaptive {
-		if seen, known := l.holder.Seen(); known {
+		if seen, known := l.holder.LastReply(); known {
 			of = seen.Limit
 		}
 	}
@@ -178,11 +178,11 @@ func (l *meshLimit) tick(now int64) {
 		l.ticked(l.holder, l.place, l.holder.Tick(now), now)
 		return
 	}
-	l.set.Tick(now, keysPerTick, func(m *lease.Member, a lease.Answer) { l.ticked(&m.Holder, m.Place, a, now) })
+	l.set.Tick(now, keysPerTick, func(m *lease.Member, a lease.Decisions) { l.ticked(&m.Holder, m.Place, a, now) })
 }
 
-func (l *meshLimit) ticked(h *lease.Holder, place *redis.Place, a lease.Answer, now int64) {
-	if a == (lease.Answer{}) {
+func (l *meshLimit) ticked(h *lease.Holder, place *redis.Place, a lease.Decisions, now int64) {
+	if a == (lease.Decisions{}) {
 		return
 	}
 	q := l.mesh.queue(h, place, l)

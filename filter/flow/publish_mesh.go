@@ -43,7 +43,7 @@ func (l *meshLimit) publish(told *directory.Told, now int64) error {
 		return nil
 	}
 	store, cluster := l.mesh.worker.store, l.plan.cluster
-	if seen, known := l.holder.Seen(); known && seen.At != l.told {
+	if seen, known := l.holder.LastReply(); known && seen.At != l.told {
 		err := directory.Told{
 			At: now, Asked: seen.At, Limit: seen.Limit, Remaining: seen.Remaining, Ratio: seen.Ratio, RatioKnown: seen.RatioKnown,
 		}.Publish(store, cluster)

@@ -5,9 +5,9 @@ const MaxBody = 64 << 10
 
 // Dialect is the way in which an HTTP bridge to Redis is spoken to.
 type Dialect interface {
-	// Most is how many commands a request carries at most.
-	Most() int
-	// Request is the request that carries commands, 1 to Most. Its body is good until the next one.
+	// MaxCommands is how many commands a request carries at most.
+	MaxCommands() int
+	// Request is the request that carries commands, 1 to MaxCommands. Its body is good until the next one.
 	Request(commands []Command) Request
 	// Results reads the answer: one Result for each command, appended to results. Where the answer is none of Redis's, an
 	// error for all of them. It keeps nothing of body.

@@ -127,9 +127,9 @@ func equal(a, b Result) bool {
 
 func TestOnlyBelievableRepliesAreRead(t *testing.T) {
 	l := NewSlidingWindow(100, 60e9, 5e8)
-	ask := &Ask{Number: 17, Need: 2, Want: 5}
+	req := &LeaseRequest{Number: 17, Need: 2, Want: 5}
 	good := []int64{17, 1764000000000000, 5, 0, 95, 100, 3, 0}
-	if r, err := l.Read(Result{Ints: good}, ask); err != nil || r != (Reply{At: 1764000000000000, Granted: 5, Remaining: 95, Limit: 100, Live: 3}) {
+	if r, err := l.Read(Result{Ints: good}, req); err != nil || r != (Reply{At: 1764000000000000, Granted: 5, Remaining: 95, Limit: 100, Live: 3}) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for _, tc := range []struct {
@@ -154,7 +154,7 @@ func TestOnlyBelievableRepliesAreRead(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			bad := slices.Clone(good)
 			bad[tc.place] = tc.value
-			r, err := l.Read(Result{Ints: bad}, ask)
+			r, err := l.Read(Result{Ints: bad}, req)
 			var e *Error
 			if !errors.As(err, &e) || e.Kind != Malformed || r != (Reply{}) {
 				t.Errorf("got %+v, %v", r, err)
@@ -162,7 +162,7 @@ func TestOnlyBelievableRepliesAreRead(t *testing.T) {
 		})
 	}
 	for _, r := range []Result{{Ints: good[:7]}, {Ints: append(slices.Clone(good), 0)}, {Status: "OK"}, {}} {
-		if _, err := l.Read(r, ask); err == nil {
+		if _, err := l.Read(r, req); err == nil {
 			t.Errorf("%+v was believed", r)
 		}
 	}
@@ -176,18 +176,18 @@ func FuzzResults(f *testing.F) {
 		f.Add(200, []byte(body))
 		f.Add(400, []byte(body))
 	}
-	l, ask := NewSlidingWindow(100, 60e9, 5e8), &Ask{Number: 17, Need: 2, Want: 5}
+	l, req := NewSlidingWindow(100, 60e9, 5e8), &LeaseRequest{Number: 17, Need: 2, Want: 5}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		for _, d := range []Dialect{&Webdis{}, NewUpstash("")} {
-			for n := 1; n <= min(d.Most(), 2); n++ {
+			for n := 1; n <= min(d.MaxCommands(), 2); n++ {
 				commands := []Command{words("EVALSHA"), words("EVALSHA")}[:n]
 				got, err := d.Results(nil, status, body, commands)
 				if (err == nil) != (len(got) == n) {
 					t.Fatalf("%d results, %v", len(got), err)
 				}
 				for _, r := range got {
-					reply, err := l.Read(r, ask)
-					if err == nil && (reply.Granted < 0 || reply.Granted > ask.Want || reply.Remaining > reply.Limit || status != 200) {
+					reply, err := l.Read(r, req)
+					if err == nil && (reply.Granted < 0 || reply.Granted > req.Want || reply.Remaining > reply.Limit || status != 200) {
 						t.Fatalf("believed %+v", reply)
 					}
 					var e *Error

@@ -21,7 +21,7 @@ const (
 
 // Read makes a script's answer a Reply, or an Error of kind Malformed: it is believed only if it is one that the script
 // can give to this ask.
-func (l *Limit) Read(r Result, a *Ask) (Reply, error) {
+func (l *Limit) Read(r Result, a *LeaseRequest) (Reply, error) {
 	if r.Err != nil {
 		return Reply{}, r.Err
 	}

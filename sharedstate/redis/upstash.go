@@ -25,8 +25,8 @@ func NewUpstash(token string) *Upstash {
 	return u
 }
 
-// Most is how many commands go into a pipeline: their answers stay far below MaxBody.
-func (*Upstash) Most() int { return 64 }
+// MaxCommands is how many commands go into a pipeline: their answers stay far below MaxBody.
+func (*Upstash) MaxCommands() int { return 64 }
 
 // Request is a POST with one command, or with a pipeline.
 func (u *Upstash) Request(commands []Command) Request {

@@ -19,8 +19,8 @@ type Webdis struct {
 	body []byte
 }
 
-// Most is 1.
-func (*Webdis) Most() int { return 1 }
+// MaxCommands is 1.
+func (*Webdis) MaxCommands() int { return 1 }
 
 // Request is a POST with one command.
 func (w *Webdis) Request(commands []Command) Request {

@@ -1,7 +1,7 @@
 package redis
 
 // Ask is one call for one limit.
-type Ask struct {
+type LeaseRequest struct {
 	Holder string // the leaseholder: one worker, as long as its memory lives. No other ever has the name
 	Number int64  // of this call, never used before by the holder. The lease that it grants is known by both
 	Proxy  string // the proxy that the worker is of
@@ -41,7 +41,7 @@ func (s *Settlement) Used() (sum int64) {
 }
 
 // Command makes c the command that asks Redis: EVALSHA, or EVAL with the script's source after ErrNoScript.
-func (l *Limit) Command(c *Command, p *Place, a *Ask, source bool) {
+func (l *Limit) Command(c *Command, p *Place, a *LeaseRequest, source bool) {
 	c.script(l.script, source)
 	p.addKeys(c)
 	c.Text(a.Holder)
