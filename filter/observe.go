@@ -106,7 +106,7 @@ func (o *redisObserver) Called(err error, took time.Duration) {
 		kind = failed.Kind
 	}
 	o.failed[kind].Add(1)
-	if now := host.Now(); o.said == 0 || now-o.said >= quiet && sharedstate.Turn(sharedData{}, "redis", quiet, now) {
+	if now := host.Now(); o.said == 0 || now-o.said >= quiet && sharedstate.AllowLog(sharedData{}, "redis", quiet, now) {
 		o.said = now
 		host.Warn("weir: " + err.Error())
 	}
@@ -203,7 +203,7 @@ func (o *observer) fellBack(source fallback.Source, reason fallback.Reason) {
 		return
 	}
 	o.said = now
-	if !sharedstate.Turn(sharedData{}, "fallback/"+o.cluster, quiet, now) {
+	if !sharedstate.AllowLog(sharedData{}, "fallback/"+o.cluster, quiet, now) {
 		return
 	}
 	host.Warn("weir: " + o.cluster + ": answered from " + source.String() + " (" + reason.String() + "), " +

@@ -91,7 +91,7 @@ func (p *plugin) OnPluginStart(int) host.StartStatus {
 
 // greet says that the policy is in force: once, not once a worker.
 func (p *plugin) greet() {
-	if sharedstate.Turn(sharedData{}, "policy/"+strconv.FormatUint(p.published.ID(), 36), quiet, host.Now()) {
+	if sharedstate.AllowLog(sharedData{}, "policy/"+strconv.FormatUint(p.published.ID(), 36), quiet, host.Now()) {
 		host.Info("weir: a policy of " + strconv.Itoa(len(p.document.Clusters)) + " clusters and patterns is in force")
 	}
 }

@@ -30,7 +30,7 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 	s := c.segment(e.Key)
 	w := way{key: e.Key, stored: e.Stored, path: e.Path, size: uint32(len(entry))}
 	c.ownCell.Move(c.indexKeys[s])
-	for tries := 0; tries < sharedstate.Attempts; tries++ {
+	for tries := 0; tries < sharedstate.MaxSwaps; tries++ {
 		cas, err := c.ownCell.Load()
 		if err != nil {
 			return false, conflicts, err
@@ -80,7 +80,7 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 // mismatch says that somebody wrote to the slot meanwhile: one who came too late with an entry that is gone, or one who
 // emptied it. The way may be gone too; then the value must not be written, for nobody would ever empty the slot.
 func (c *Cache) fill(segment int, w *way, key string, cas uint32, entry []byte) (stored bool, conflicts int, err error) {
-	for ; conflicts < sharedstate.Attempts; conflicts++ {
+	for ; conflicts < sharedstate.MaxSwaps; conflicts++ {
 		err = c.store.Set(key, entry, cas)
 		if err == nil {
 			*c.recently(w.key) = recent{w.key, w.stored}
@@ -115,7 +115,7 @@ func (c *Cache) empty(cluster string, segment int, slots []uint16) (err error) {
 }
 
 func (c *Cache) emptySlot(indexKey, slotKey string, slot uint16) error {
-	for range sharedstate.Attempts {
+	for range sharedstate.MaxSwaps {
 		cas, err := c.casOf(slotKey)
 		if err != nil {
 			return err

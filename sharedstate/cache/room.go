@@ -27,7 +27,7 @@ func (c *Cache) makeRoom(segment int, w *way, now int64) (conflicts int, fits bo
 	if c.granules(uint64(w.size)) > c.budget {
 		return 0, false, nil
 	}
-	for tries := 0; tries < sharedstate.Attempts; tries++ {
+	for tries := 0; tries < sharedstate.MaxSwaps; tries++ {
 		cas, err := c.ledgerCell.Load()
 		if err != nil {
 			return conflicts, false, err
@@ -55,7 +55,7 @@ func (c *Cache) makeRoom(segment int, w *way, now int64) (conflicts int, fits bo
 // shareOut makes the ledger that was loaded say that the own segment has the room that its index needs. It takes some from
 // others so many times.
 func (c *Cache) shareOut(segment, keep uint16, now int64) (fits bool, takes, conflicts int, err error) {
-	for range sharedstate.Attempts {
+	for range sharedstate.MaxSwaps {
 		need := c.granules(c.own.bytes())
 		if need <= uint64(c.own.room) {
 			return true, takes, conflicts, nil
