@@ -1,35 +1,35 @@
 package redis
 
-// Ask is one call for one limit.
+// LeaseRequest is one call to Redis, for one limit: it requests tokens and settles leases.
 type LeaseRequest struct {
-	Holder string // the leaseholder: one worker, as long as its memory lives. No other ever has the name
-	Number int64  // of this call, never used before by the holder. The lease that it grants is known by both
-	Proxy  string // the proxy that the worker is of
+	Holder string // a worker, from its start to its end; its name is never used again
+	Number int64  // of this call, never used before by the holder; the lease is named by holder and number
+	Proxy  string // the worker's proxy
 
 	Need int64 // tokens that requests wait for
-	Want int64 // tokens wanted in all, at least Need. 0: it only settles
+	Want int64 // tokens wanted in all, at least Need; 0: the call only settles
 
 	Successes, Failures int64 // outcomes since the last call, for an adaptive limit
 
-	Settled []Settlement // leases that are done with
+	Settled []Settlement // leases that are not used any more
 }
 
-// MaxSettled is how many leases a call settles at most.
+// MaxSettled is how many leases a call can settle.
 const MaxSettled = 8
 
-// MaxUses is how many times of use are told apart in a lease.
+// MaxUses is how many different times of use a settlement can report.
 const MaxUses = 8
 
-// Settlement says what became of a lease. What is not in Uses was not used, and never will be.
+// Settlement reports a lease. Tokens that are not in Uses were not used, and never will be.
 type Settlement struct {
 	Number int64 // of the call that it was granted by
-	At     int64 // Reply.At of its grant; 0 where no reply came, and there are no uses then
+	At     int64 // Reply.At of its grant; 0: no reply came, so there are no uses
 	Uses   [MaxUses]Use
 	Len    int // of Uses
 }
 
-// Use is a number of tokens and the time that they were used at, by the holder's clock: microseconds since before it sent
-// the call, rounded up, at most the lease's ttl.
+// Use is a number of tokens and the time of their use, by the holder's clock: microseconds since before it sent the call,
+// rounded up, at most the lease's ttl.
 type Use struct{ Offset, Tokens int64 }
 
 // Used is the number of tokens that were used.
@@ -40,7 +40,7 @@ func (s *Settlement) Used() (sum int64) {
 	return sum
 }
 
-// Command makes c the command that asks Redis: EVALSHA, or EVAL with the script's source after ErrNoScript.
+// Command makes c the command for a request: EVALSHA, or EVAL with the script's source (see IsNoScript).
 func (l *Limit) Command(c *Command, p *Place, a *LeaseRequest, source bool) {
 	c.script(l.script, source)
 	p.addKeys(c)

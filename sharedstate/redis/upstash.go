@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// Upstash speaks the REST API of Upstash, https://upstash.com/docs/redis/features/restapi, which the command `weir
-// bridge` speaks too. A command is a JSON array of strings, a pipeline an array of commands:
+// Upstash is the dialect of Upstash's REST API, https://upstash.com/docs/redis/features/restapi, and of the command `weir
+// bridge`. A command is a JSON array of strings, a pipeline an array of commands:
 //
 //	POST /           ["EVALSHA","sha","4",…]    {"result":[17,1764000000000000,5,0,95,100,3,0]}
 //	                                            {"error":"NOSCRIPT No matching script."}           status 400
@@ -16,7 +16,7 @@ type Upstash struct {
 	body          []byte
 }
 
-// NewUpstash is the dialect with a bearer token, or with none.
+// NewUpstash is the dialect with a bearer token, or without one where token is empty.
 func NewUpstash(token string) *Upstash {
 	u := &Upstash{}
 	if token != "" {
@@ -25,7 +25,7 @@ func NewUpstash(token string) *Upstash {
 	return u
 }
 
-// MaxCommands is how many commands go into a pipeline: their answers stay far below MaxBody.
+// MaxCommands is 64: the replies stay far below MaxBody.
 func (*Upstash) MaxCommands() int { return 64 }
 
 // Request is a POST with one command, or with a pipeline.
@@ -60,7 +60,7 @@ func appendWords(b []byte, c *Command) []byte {
 	return append(b, ']')
 }
 
-// appendText appends a JSON string (RFC 8259, section 7). Bytes beyond ASCII are UTF-8 in all that the policy takes.
+// appendText appends a JSON string (RFC 8259, section 7). Bytes beyond ASCII are UTF-8: the policy takes no others.
 func appendText(b, word []byte) []byte {
 	const digits = "0123456789abcdef"
 	b = append(b, '"')
@@ -79,13 +79,13 @@ func appendText(b, word []byte) []byte {
 	return append(b, '"')
 }
 
-// upstashAnswer is the answer to one command. It has one of the two.
-type upstashAnswer struct {
+// upstashReply is the reply to one command: a result or an error.
+type upstashReply struct {
 	Result *Result `json:"result"`
 	Error  *string `json:"error"`
 }
 
-// Results reads the answer to one command, or to a pipeline. Where the pipeline as a whole fails, its answer is one error.
+// Results reads the reply to one command, or those to a pipeline. If the pipeline as a whole fails, its reply is one error.
 func (*Upstash) Results(results []Result, status int, body []byte, commands []Command) ([]Result, error) {
 	if err := bodyError(status, body); err != nil {
 		return results, err
@@ -93,36 +93,36 @@ func (*Upstash) Results(results []Result, status int, body []byte, commands []Co
 	if status != 200 && status != 400 {
 		return results, unavailable(status)
 	}
-	answers, err := upstashAnswers(body)
+	replies, err := upstashReplies(body)
 	if err != nil {
-		return results, malformed("not an answer in Upstash's dialect")
+		return results, malformed("the body is not a response of Upstash")
 	}
 	before := len(results)
-	for _, a := range answers {
+	for _, r := range replies {
 		switch {
-		case a.Error != nil:
-			results = append(results, Result{Err: redisError(*a.Error)})
-		case a.Result != nil:
-			results = append(results, *a.Result)
+		case r.Error != nil:
+			results = append(results, Result{Err: redisError(*r.Error)})
+		case r.Result != nil:
+			results = append(results, *r.Result)
 		default:
-			return results[:before], malformed("an answer without result and error")
+			return results[:before], malformed("a reply has neither result nor error")
 		}
 	}
 	switch {
-	case len(answers) == 1 && answers[0].Error != nil && (status == 400 || len(commands) > 1):
+	case len(replies) == 1 && replies[0].Error != nil && (status == 400 || len(commands) > 1):
 		return results[:before], results[before].Err
 	case status == 400:
-		return results[:before], malformed("status 400 without an error")
-	case len(answers) != len(commands):
-		return results[:before], malformed("another number of answers than of commands")
+		return results[:before], malformed("status 400, but no error")
+	case len(replies) != len(commands):
+		return results[:before], malformed("the number of replies is not that of the commands")
 	}
 	return results, nil
 }
 
-func upstashAnswers(body []byte) (answers []upstashAnswer, err error) {
+func upstashReplies(body []byte) (replies []upstashReply, err error) {
 	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {
-		return answers, json.Unmarshal(body, &answers)
+		return replies, json.Unmarshal(body, &replies)
 	}
-	answers = make([]upstashAnswer, 1)
-	return answers, json.Unmarshal(body, &answers[0])
+	replies = make([]upstashReply, 1)
+	return replies, json.Unmarshal(body, &replies[0])
 }

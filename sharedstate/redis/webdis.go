@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Webdis speaks to Webdis (https://webd.is), as it is in Debian. A command is the path of a URL, here in the body of a
-// POST, and its name stands in the answer:
+// Webdis is the dialect of Webdis (https://webd.is), as Debian packages it. A command is the path of a URL, here in the body
+// of a POST, and the response has its name:
 //
 //	POST /            {"EVALSHA":[17,1764000000000000,5,0,95,100,3,0]}
 //	EVALSHA/sha/4/…   {"EVALSHA":[false,"NOSCRIPT No matching script. Please use EVAL."]}
 //	                  {"PING":[true,"PONG"]}
 //
-// Words are percent-encoded. The last one loses an ending such as .json, wherever its dot came from, so it must have
-// none: the commands of this package end with a number. A request carries one command: Webdis takes a whole body for one, and
-// its arrays can't be nested ([[1],[2]] is answered by [null,null]). Without Redis it answers with 503.
+// Words are percent-encoded. Webdis strips an extension such as .json from the last one, even if its dot was encoded: the
+// commands of this package end with a number. A request carries one command, since Webdis takes a whole body for one, and
+// can't nest arrays (it writes [[1],[2]] as [null,null]). Without Redis its status is 503.
 type Webdis struct {
 	body []byte
 }
@@ -48,7 +48,7 @@ func appendEscaped(b, word []byte) []byte {
 	return b
 }
 
-// Results reads the answer to one command.
+// Results reads the reply to one command.
 func (*Webdis) Results(results []Result, status int, body []byte, commands []Command) ([]Result, error) {
 	if err := bodyError(status, body); err != nil {
 		return results, err
@@ -56,13 +56,13 @@ func (*Webdis) Results(results []Result, status int, body []byte, commands []Com
 	if status != 200 {
 		return results, unavailable(status)
 	}
-	var answer map[string]webdisResult
-	if err := json.Unmarshal(body, &answer); err != nil || len(answer) != 1 {
-		return results, malformed("not an answer of Webdis")
+	var reply map[string]webdisResult
+	if err := json.Unmarshal(body, &reply); err != nil || len(reply) != 1 {
+		return results, malformed("the body is not a response of Webdis")
 	}
-	for name, r := range answer {
+	for name, r := range reply {
 		if !strings.EqualFold(name, string(commands[0].Word(0))) {
-			return results, malformed("Webdis's answer to another command")
+			return results, malformed("Webdis's reply is to another command")
 		}
 		results = append(results, Result(r))
 	}
