@@ -88,7 +88,7 @@ func (e *engine) do(c *Command) Result {
 
 // command is the call of a limit's script that EVALSHA makes, but for the time, which is to be added. The script is the one of
 // production, with another clock.
-func command(l *Limit, p *Place, a *Ask) *Command {
+func command(l *Limit, p *Place, a *LeaseRequest) *Command {
 	var plain, c Command
 	l.Command(&plain, p, a, false)
 	c.Text("EVALSHA")
@@ -112,8 +112,8 @@ func (e *engine) run(l *Limit, c *Command, now int64) Result {
 	return r
 }
 
-// ask calls a limit's script at a time in microseconds.
-func (e *engine) ask(t testing.TB, l *Limit, p *Place, a *Ask, now int64) Reply {
+// call calls a limit's script at a time in microseconds.
+func (e *engine) call(t testing.TB, l *Limit, p *Place, a *LeaseRequest, now int64) Reply {
 	t.Helper()
 	r, err := l.Read(e.run(l, command(l, p, a), now), a)
 	if err != nil {

@@ -74,18 +74,18 @@ func TestWebdis(t *testing.T) {
 		NewTokenBucket(5, 0.001, time.Second),
 		NewAdaptive(5, time.Minute, time.Second, ratelimit.AdaptiveConfig{Threshold: 0.5, Backoff: 0.5, Recovery: 2, Interval: time.Second, MinSamples: 1}),
 	} {
-		ask := &Ask{Holder: "a.b-1/2", Number: 1, Proxy: "é p", Need: 2, Want: 2, Successes: 1}
-		l.Command(&c, place, ask, false)
+		req := &LeaseRequest{Holder: "a.b-1/2", Number: 1, Proxy: "é p", Need: 2, Want: 2, Successes: 1}
+		l.Command(&c, place, req, false)
 		if got := one(&c); !IsNoScript(got.Err) {
 			t.Fatalf("%s: %+v, want a missing script", l.script.name, got)
 		}
-		l.Command(&c, place, ask, true)
-		if r, err := l.Read(one(&c), ask); err != nil || r.Granted != 2 || r.Remaining < 2 {
+		l.Command(&c, place, req, true)
+		if r, err := l.Read(one(&c), req); err != nil || r.Granted != 2 || r.Remaining < 2 {
 			t.Fatalf("%s: %+v, %v", l.script.name, r, err)
 		}
-		ask = &Ask{Holder: "a.b-1/2", Number: 2, Proxy: "é p", Settled: []Settlement{{Number: 1}}}
-		l.Command(&c, place, ask, false)
-		if r, err := l.Read(one(&c), ask); err != nil || r.Remaining < 4 {
+		req = &LeaseRequest{Holder: "a.b-1/2", Number: 2, Proxy: "é p", Settled: []Settlement{{Number: 1}}}
+		l.Command(&c, place, req, false)
+		if r, err := l.Read(one(&c), req); err != nil || r.Remaining < 4 {
 			t.Fatalf("%s: %+v, %v", l.script.name, r, err)
 		}
 		place.Reset(&c, true)

@@ -8,70 +8,79 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestCopies checks that whatever comes when, a copy has the bytes that were added, the bound holds, and in the end nothing
-// is held.
-func TestCopies(t *testing.T) {
+// TestCaptures checks that whatever comes when, a capture has the bytes that were added, the bounds hold, and what is
+// lent is what the captures hold.
+func TestCaptures(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		type made struct {
-			*answerCopy
+		type running struct {
+			*Capture
 			want []byte
 		}
-		var pool copies
-		var live []made
+		captures := NewCaptures()
+		var all []running
 		now := int64(1)
 		t.Repeat(map[string]func(*rapid.T){
 			"start": func(t *rapid.T) {
 				head := bytes.Repeat([]byte{'h'}, rapid.IntRange(1, 9000).Draw(t, "head"))
 				limit := rapid.IntRange(1, 1<<20).Draw(t, "limit")
 				declared := rapid.Int64Range(-1, 2<<20).Draw(t, "declared")
-				c := pool.start(head, limit, declared, now)
+				c := captures.start(head, limit, declared, now)
 				if c == nil {
-					if declared <= int64(limit) && pool.bytes+2*(len(head)+limit) <= maxCopying {
-						t.Fatalf("no copy of %d + %d bytes with %d in use", len(head), declared, pool.bytes)
+					if lent := captures.pool.Lent(); declared <= int64(limit) && lent+2*(len(head)+limit) <= maxCapturing {
+						t.Fatalf("start(%d, %d, %d) with %d bytes lent: got nil, want a capture", len(head), limit, declared, lent)
 					}
 					return
 				}
-				live = append(live, made{c, head})
+				all = append(all, running{c, head})
 			},
 			"add": func(t *rapid.T) {
-				if len(live) == 0 {
+				if len(all) == 0 {
 					t.Skip()
 				}
-				c := &live[rapid.IntRange(0, len(live)-1).Draw(t, "which")]
+				c := &all[rapid.IntRange(0, len(all)-1).Draw(t, "which")]
 				piece := bytes.Repeat([]byte{byte(len(c.want))}, rapid.IntRange(0, 300<<10).Draw(t, "piece"))
-				pool.add(c.answerCopy, piece)
+				goesOn := c.Add(piece)
 				c.want = append(bytes.Clone(c.want), piece...)
+				if goesOn != (c.buf != nil) {
+					t.Fatalf("Add(%d bytes) = %v, want %v", len(piece), goesOn, c.buf != nil)
+				}
 				if c.buf != nil && len(c.want)-c.head > c.limit {
-					t.Fatal("a copy is longer than its limit")
+					t.Fatalf("got a body of %d bytes captured, want at most %d", len(c.want)-c.head, c.limit)
 				}
 			},
 			"drop": func(t *rapid.T) {
-				if len(live) == 0 {
+				if len(all) == 0 {
 					t.Skip()
 				}
-				i := rapid.IntRange(0, len(live)-1).Draw(t, "which")
-				pool.drop(live[i].answerCopy)
-				pool.drop(live[i].answerCopy)
-				live = append(live[:i], live[i+1:]...)
+				i := rapid.IntRange(0, len(all)-1).Draw(t, "which")
+				all[i].Drop()
+				all[i].Drop()
+				all = append(all[:i], all[i+1:]...)
 			},
 			"time": func(t *rapid.T) {
 				now += int64(rapid.IntRange(0, 40).Draw(t, "seconds")) * int64(time.Second)
-				pool.expire(now)
+				captures.Expire(now)
 			},
 			"": func(t *rapid.T) {
-				held := 0
-				for _, c := range live {
-					if c.buf != nil && !bytes.Equal(c.buf, c.want) {
-						t.Fatal("a copy has other bytes than it was given")
+				held, live := 0, 0
+				for _, c := range all {
+					if c.buf == nil {
+						continue
 					}
-					if c.buf != nil && now-c.began > int64(copyExpiry) {
-						t.Fatal("a copy outlives its expiry")
+					live++
+					if !bytes.Equal(c.buf, c.want) {
+						t.Fatalf("got %d captured bytes, want the %d that were added", len(c.buf), len(c.want))
+					}
+					if age := now - c.began; age > int64(captureExpiry) {
+						t.Fatalf("got a capture of %v, want at most %v", time.Duration(age), captureExpiry)
 					}
 					held += cap(c.buf)
 				}
-				if held != pool.bytes || held > maxCopying || pool.kept > maxSpare {
-					t.Fatalf("%d bytes held, %d counted, %d spare", held, pool.bytes, pool.kept)
+				lent := captures.pool.Lent()
+				if held != lent || held > maxCapturing || len(captures.running) != live {
+					t.Fatalf("got %d bytes held in %d captures, %d lent and %d captures running; want the same and at most %d bytes",
+						held, live, lent, len(captures.running), maxCapturing)
 				}
 			},
 		})

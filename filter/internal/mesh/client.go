@@ -101,7 +101,7 @@ type call struct {
 type part struct {
 	queue  *queue
 	number int64
-	ask    *redis.Ask // the holder's: that of this call as long as queue.out is its number
+	ask    *redis.LeaseRequest // the holder's: that of this call as long as queue.out is its number
 }
 
 // NewClient is a client for the worker's plugin. Its name as a leaseholder is never used again: a reload has another one.
@@ -140,7 +140,7 @@ func (c *Client) Call(now int64) {
 	parts := make([]part, 0, len(due))
 	for _, q := range due {
 		q.due = false
-		ask, answer, ok := q.holder.Ask(now)
+		ask, answer, ok := q.holder.NextCall(now)
 		c.deliver(q, answer, now)
 		if ok {
 			q.out = ask.Number
@@ -155,7 +155,7 @@ func (c *Client) Call(now int64) {
 // sendAll makes calls of as many parts as the dialect takes at a time.
 func (c *Client) sendAll(parts []part, source bool, now int64) {
 	for len(parts) > 0 {
-		n := min(len(parts), c.dialect.Most())
+		n := min(len(parts), c.dialect.MaxCommands())
 		c.send(parts[:n:n], source, now)
 		parts = parts[n:]
 	}

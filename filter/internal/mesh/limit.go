@@ -83,13 +83,13 @@ func (l *Limit) at(c *stage.Call) (*lease.Holder, *redis.Place) {
 func (l *Limit) Admit(c *stage.Call, now int64) stage.Verdict {
 	h, place := l.at(c)
 	v := h.Take(now)
-	if v.Call || v.Outcome == lease.Waiting {
+	if v.CallDue || v.Decision == lease.Waiting {
 		q := l.client.queue(h, place, l)
-		if v.Outcome == lease.Waiting {
+		if v.Decision == lease.Waiting {
 			q.waiting = append(q.waiting, c)
 			c.Wait(q)
 		}
-		if v.Call {
+		if v.CallDue {
 			l.client.want(q)
 		}
 	}
@@ -98,11 +98,11 @@ func (l *Limit) Admit(c *stage.Call, now int64) stage.Verdict {
 
 // decide makes a decision of a holder's verdict.
 func (l *Limit) decide(c *stage.Call, h *lease.Holder, v lease.Verdict, now int64) stage.Verdict {
-	switch v.Outcome {
+	switch v.Decision {
 	case lease.Granted:
 		verdict := ratelimit.Verdict{Admitted: true}
 		if l.rules.Headers == policy.HeadersAll {
-			seen, _ := h.Seen()
+			seen, _ := h.LastReply()
 			verdict.Remaining, verdict.Reset = seen.Remaining+h.Held(now), l.limit.Window()
 		}
 		c.Limits[l.index].Verdict = verdict
@@ -140,11 +140,11 @@ func (l *Limit) tick(now int64) {
 		l.ticked(l.holder, l.place, l.holder.Tick(now), now)
 		return
 	}
-	l.set.Tick(now, keysPerTick, func(m *lease.Member, a lease.Answer) { l.ticked(&m.Holder, m.Place, a, now) })
+	l.set.Tick(now, keysPerTick, func(m *lease.Member, a lease.Decisions) { l.ticked(&m.Holder, m.Place, a, now) })
 }
 
-func (l *Limit) ticked(h *lease.Holder, place *redis.Place, a lease.Answer, now int64) {
-	if a == (lease.Answer{}) {
+func (l *Limit) ticked(h *lease.Holder, place *redis.Place, a lease.Decisions, now int64) {
+	if a == (lease.Decisions{}) {
 		return
 	}
 	q := l.client.queue(h, place, l)

@@ -37,7 +37,7 @@ func (l *Limit) share() stage.Stage {
 	live := l.client.live(l.cluster)
 	of := l.rules.Requests
 	if l.holder != nil && l.rules.Algorithm == policy.Adaptive {
-		if seen, known := l.holder.Seen(); known {
+		if seen, known := l.holder.LastReply(); known {
 			of = seen.Limit
 		}
 	}

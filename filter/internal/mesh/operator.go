@@ -30,7 +30,7 @@ func (l *Limit) Publish(now int64) (registry.RedisView, error) {
 		return registry.RedisView{}, nil
 	}
 	store := l.client.worker.Store
-	if seen, known := l.holder.Seen(); known && seen.At != l.published {
+	if seen, known := l.holder.LastReply(); known && seen.At != l.published {
 		view := registry.RedisView{
 			PublishedAt: now, RedisTime: seen.At, Limit: seen.Limit, Remaining: seen.Remaining,
 			SuccessRatio: seen.Ratio, SuccessRatioKnown: seen.RatioKnown,

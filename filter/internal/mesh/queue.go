@@ -62,7 +62,7 @@ func (q *queue) Leave(call *stage.Call) {
 	for i, other := range q.waiting {
 		if other == call {
 			q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
-			q.holder.Leave(1)
+			q.holder.CancelWaiting(1)
 			return
 		}
 	}

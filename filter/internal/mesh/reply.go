@@ -103,17 +103,17 @@ func (c *Client) lost(p *part, now int64) {
 }
 
 // deliver decides about those who waited, the first first.
-func (c *Client) deliver(q *queue, a lease.Answer, now int64) {
+func (c *Client) deliver(q *queue, a lease.Decisions, now int64) {
 	for range a.Granted {
-		q.decide(lease.Verdict{Outcome: lease.Granted}, now)
+		q.decide(lease.Verdict{Decision: lease.Granted}, now)
 	}
 	for range a.Refused {
-		q.decide(lease.Verdict{Outcome: lease.Refused, RetryAfter: a.RetryAfter}, now)
+		q.decide(lease.Verdict{Decision: lease.Refused, RetryAfter: a.RetryAfter}, now)
 	}
 	for range a.Failed {
-		q.decide(lease.Verdict{Outcome: lease.Down}, now)
+		q.decide(lease.Verdict{Decision: lease.RedisDown}, now)
 	}
-	if a.Call {
+	if a.CallDue {
 		c.want(q)
 	}
 }

@@ -77,5 +77,5 @@ func (t *throttle) pass(now int64) bool {
 
 // passForAll limits the lines that all workers log together: what names the kind of line.
 func passForAll(store sharedstate.Store, what string, now int64) bool {
-	return sharedstate.Turn(store, what, logInterval, now)
+	return sharedstate.AllowLog(store, what, logInterval, now)
 }

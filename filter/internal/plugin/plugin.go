@@ -114,7 +114,7 @@ func (p *Plugin) start(raw []byte) (err error) {
 func (p *Plugin) logStart() {
 	const interval = time.Second
 	what := "policy/" + strconv.FormatUint(p.publisher.ID(), 36)
-	if sharedstate.Turn(shareddata.Store{}, what, interval, host.Now()) {
+	if sharedstate.AllowLog(shareddata.Store{}, what, interval, host.Now()) {
 		host.Info("weir: version " + version.Version + ": a policy of " + strconv.Itoa(len(p.document.Clusters)) +
 			" clusters and patterns is in force")
 	}

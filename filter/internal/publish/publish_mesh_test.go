@@ -8,30 +8,32 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/filter/internal/publish"
 	"github.com/weir-mesh/weir/filter/internal/requesttest"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
+const meshLimit = `{"rate_limit":{"requests":%d,"window_size":"1s","scope":"mesh"}%s}`
+
 // TestMeshResetReachesRedisOnce, whatever the number of workers, and is tried again where it failed.
 func TestMeshResetReachesRedisOnce(t *testing.T) {
 	server, store := miniredis.RunT(t), sharedstate.NewMemory()
-	rules := fmt.Sprintf(meshed, 4, "")
+	rules := fmt.Sprintf(meshLimit, 4, "")
 	raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
-	document := decoded(t, raw)
+	document := requesttest.Decode(t, raw)
 	a, b := requesttest.JoinMeshOn(t, server, rules, "", store), requesttest.JoinMeshOn(t, server, rules, "", store)
-	var publications []*publish.Publisher
+	var publishers []*publish.Publisher
 	for _, m := range []*requesttest.MeshProxy{a, b} {
 		p := publish.New(m.Worker, []byte(raw), document, m.Client)
-		p.Add(m.Cluster, document.For("aws"), &dials{})
-		publications = append(publications, p)
+		p.Add(m.Cluster, document.For("aws"), &gauges{})
+		publishers = append(publishers, p)
 	}
-	beat := func() {
+	heartbeat := func() {
 		t.Helper()
 		for i, m := range []*requesttest.MeshProxy{a, b} {
 			m.Now += int64(sharedstate.HeartbeatEvery) / 100 // the window is 1 s
-			if _, err := publications[i].Beat(m.Now); err != nil {
+			if _, err := publishers[i].Heartbeat(m.Now); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -48,41 +50,41 @@ func TestMeshResetReachesRedisOnce(t *testing.T) {
 		return got
 	}
 	if got := fill(a); strings.Count(got, "continue") != 4 {
-		t.Fatalf("before: %s", got)
+		t.Fatalf("before: got %s, want 4 to continue", got)
 	}
-	beat()
-	if _, err := a.Worker.Reset("aws", document.For("aws"), a.Now); err != nil {
+	heartbeat()
+	if _, err := registry.ResetCluster(store, "aws", document.For("aws"), a.Now); err != nil {
 		t.Fatal(err)
 	}
 	a.SendError = errors.New("no such cluster")
-	beat()
+	heartbeat()
 	if len(a.Calls)+len(b.Calls) != 0 || a.Counts["failed"] != 1 {
-		t.Fatalf("%d and %d calls, %v", len(a.Calls), len(b.Calls), a.Counts)
+		t.Fatalf("no call can be made: got %d and %d calls, counts %v; want none, 1 failed", len(a.Calls), len(b.Calls), a.Counts)
 	}
 	a.SendError = nil
-	beat()
-	beat() // while it is out, it is not sent again
+	heartbeat()
+	heartbeat() // while the call is out, no other is made
 	if len(a.Calls) != 1 || len(b.Calls) != 0 {
-		t.Fatalf("%d and %d calls", len(a.Calls), len(b.Calls))
+		t.Fatalf("got %d and %d calls out, want 1 of the first worker", len(a.Calls), len(b.Calls))
 	}
 	a.Lose()
-	beat()
+	heartbeat()
 	a.Answer()
-	beat()
+	heartbeat()
 	if len(a.Calls)+len(b.Calls) != 0 || a.Counts["reset done"] != 1 || b.Counts["reset done"] != 0 {
-		t.Fatalf("%v and %v", a.Counts, b.Counts)
+		t.Fatalf("got counts %v and %v, want reset done by the first worker", a.Counts, b.Counts)
 	}
 	if got := fill(b); strings.Count(got, "continue") != 4 {
-		t.Errorf("after: %s", got)
+		t.Errorf("after: got %s, want 4 to continue", got)
 	}
 	if got := fill(a); strings.Count(got, "continue") != 0 {
-		t.Errorf("one limit for both: %s", got)
+		t.Errorf("the other worker, limit used up: got %s, want none to continue", got)
 	}
 }
 
-// TestMeshResetThatNeverReachesRedis is said once, when it is given up: after 30 tries.
+// TestMeshResetThatNeverReachesRedis is reported once, when it is given up: after 30 tries.
 func TestMeshResetThatNeverReachesRedis(t *testing.T) {
-	for name, beaten := range map[string]func(*requesttest.MeshProxy){
+	for name, fail := range map[string]func(*requesttest.MeshProxy){
 		"no call is made":     func(m *requesttest.MeshProxy) { m.SendError = errors.New("no such cluster") },
 		"no call is answered": func(m *requesttest.MeshProxy) { m.Lose() },
 		"no call has an end":  func(m *requesttest.MeshProxy) { clear(m.Calls) },
@@ -94,90 +96,91 @@ func TestMeshResetThatNeverReachesRedis(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rules := fmt.Sprintf(meshed, 4, "")
+			store := sharedstate.NewMemory()
+			rules := fmt.Sprintf(meshLimit, 4, "")
 			raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
-			document := decoded(t, raw)
-			m := requesttest.JoinMeshOn(t, nil, rules, "", sharedstate.NewMemory())
+			document := requesttest.Decode(t, raw)
+			m := requesttest.JoinMeshOn(t, nil, rules, "", store)
 			p := publish.New(m.Worker, []byte(raw), document, m.Client)
-			p.Add(m.Cluster, document.For("aws"), &dials{})
-			if _, err := p.Beat(m.Now); err != nil {
+			p.Add(m.Cluster, document.For("aws"), &gauges{})
+			if _, err := p.Heartbeat(m.Now); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := m.Worker.Reset("aws", document.For("aws"), m.Now); err != nil {
+			if _, err := registry.ResetCluster(store, "aws", document.For("aws"), m.Now); err != nil {
 				t.Fatal(err)
 			}
-			beaten(m)
-			for beat := range 200 {
+			fail(m)
+			for i := range 200 {
 				m.Now += int64(sharedstate.HeartbeatEvery)
 				m.Client.Call(m.Now)
-				if _, err := p.Beat(m.Now); err != nil {
+				if _, err := p.Heartbeat(m.Now); err != nil {
 					t.Fatal(err)
 				}
-				beaten(m)
-				if beat < 28 && m.Counts["reset failed"] != 0 {
-					t.Fatalf("beat %d: %v", beat, m.Counts)
+				fail(m)
+				if i < 28 && m.Counts["reset failed"] != 0 {
+					t.Fatalf("heartbeat %d: got counts %v, want the reset still tried", i, m.Counts)
 				}
 			}
 			if m.Counts["reset failed"] != 1 || m.Counts["reset done"] != 0 {
-				t.Error(m.Counts)
+				t.Errorf("got counts %v, want 1 reset failed", m.Counts)
 			}
 		})
 	}
 }
 
-// TestToldOfAMesh: what Redis told one worker is in the status that any can read.
-func TestToldOfAMesh(t *testing.T) {
+// TestRedisViewIsPublished: what Redis replied to one worker is in the registry, which any can read.
+func TestRedisViewIsPublished(t *testing.T) {
 	store := sharedstate.NewMemory()
-	rules := fmt.Sprintf(meshed, 10, "")
+	rules := fmt.Sprintf(meshLimit, 10, "")
 	raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
-	document := decoded(t, raw)
+	document := requesttest.Decode(t, raw)
 	m := requesttest.JoinMeshOn(t, miniredis.RunT(t), rules, "", store)
-	p, d := publish.New(m.Worker, []byte(raw), document, m.Client), &dials{}
-	p.Add(m.Cluster, document.For("aws"), d)
+	p, g := publish.New(m.Worker, []byte(raw), document, m.Client), &gauges{}
+	p.Add(m.Cluster, document.For("aws"), g)
 	for stream := range uint32(4) {
 		m.BeginStream(stream)
 	}
 	m.Client.Call(m.Now)
 	m.Answer()
-	if _, err := p.Beat(m.Now); err != nil {
+	if _, err := p.Heartbeat(m.Now); err != nil {
 		t.Fatal(err)
 	}
-	var told registry.RedisView
-	if _, err := sharedstate.NewCell(store, directory.ToldKey("aws"), &told).Load(); err != nil || told.Limit != 10 || told.Remaining != 6 || d.limit != 600 {
-		t.Fatalf("%+v, gauge %v (%v)", told, d.limit, err)
+	redis, err := registry.ReadRedisView(store, "aws")
+	if err != nil || redis.Limit != 10 || redis.Remaining != 6 || g.limit != 600 {
+		t.Fatalf("got %+v (%v), gauge %v; want limit 10, remaining 6, gauge 600", redis, err, g.limit)
 	}
-	reading := registry.NewView(document.For("aws"))
+	view := registry.NewView(document.For("aws"))
 	for _, tc := range []struct{ later, remaining int64 }{{0, 6}, {999 * ms, 6}, {1000 * ms, 10}} {
-		if n := reading.Limit(&sharedstate.Record{}, &told, m.Now+tc.later); n.Remaining != tc.remaining || !n.RemainingKnown {
-			t.Errorf("%d ms later: %+v", tc.later/ms, n)
+		if n := view.Limit(&sharedstate.Record{}, &redis, m.Now+tc.later); n.Remaining != tc.remaining || !n.RemainingKnown {
+			t.Errorf("%d ms later: got %+v, want %d remaining", tc.later/ms, n, tc.remaining)
 		}
 	}
-	var calls directory.Calls
-	if _, err := sharedstate.NewCell(store, directory.CallsKey, &calls).Load(); err != nil || calls.OK != m.Now || calls.Trouble() {
-		t.Errorf("%+v (%v)", calls, err)
+	calls, err := registry.ReadRedisCalls(store)
+	if err != nil || calls.LastOK != m.Now || calls.Failing() {
+		t.Errorf("got %+v (%v), want the last success at %d and not failing", calls, err, m.Now)
 	}
 }
 
-// TestToldByAnotherRedis: a server whose clock is an hour behind takes over. The worker that has not asked it yet does not
-// bring back what the first one told.
-func TestToldByAnotherRedis(t *testing.T) {
+// TestRedisViewOfAnotherServer: a server whose clock is an hour behind takes over. The worker that has not called it yet
+// does not publish the first server's reply again.
+func TestRedisViewOfAnotherServer(t *testing.T) {
 	store := sharedstate.NewMemory()
-	rules := fmt.Sprintf(meshed, 10, "")
+	rules := fmt.Sprintf(meshLimit, 10, "")
 	raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
-	document := decoded(t, raw)
+	document := requesttest.Decode(t, raw)
 	a, b := requesttest.JoinMeshOn(t, miniredis.RunT(t), rules, "", store), requesttest.JoinMeshOn(t, miniredis.RunT(t), rules, "", store)
 	b.ClockLag = 3_600_000 * ms
 	publish := func(m *requesttest.MeshProxy) func() {
 		p := publish.New(m.Worker, []byte(raw), document, m.Client)
-		p.Add(m.Cluster, document.For("aws"), &dials{})
+		p.Add(m.Cluster, document.For("aws"), &gauges{})
 		return func() {
 			t.Helper()
-			if _, err := p.Beat(m.Now); err != nil {
+			if _, err := p.Heartbeat(m.Now); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	beatA, beatB := publish(a), publish(b)
+	heartbeatA, heartbeatB := publish(a), publish(b)
 	ask := func(m *requesttest.MeshProxy, n uint32) {
 		for stream := range n {
 			m.BeginStream(stream)
@@ -186,17 +189,16 @@ func TestToldByAnotherRedis(t *testing.T) {
 		m.Answer()
 	}
 	ask(a, 4)
-	beatA()
+	heartbeatA()
 	a.Now += 120_000 * ms
 	b.Now = a.Now
 	ask(b, 1)
-	beatB()
-	for range 2 { // it hears of it, and could speak against it
+	heartbeatB()
+	for range 2 { // it has read the new view, and could replace it
 		a.Now += 1000 * ms
-		beatA()
+		heartbeatA()
 	}
-	var told registry.RedisView
-	if _, err := sharedstate.NewCell(store, directory.ToldKey("aws"), &told).Load(); err != nil || told.Remaining != 9 {
-		t.Errorf("%+v (%v), want what the new server told", told, err)
+	if view, err := registry.ReadRedisView(store, "aws"); err != nil || view.Remaining != 9 {
+		t.Errorf("got %+v (%v), want 9 remaining, the new server's reply", view, err)
 	}
 }

@@ -3,7 +3,9 @@ package publish_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/weir-mesh/weir/filter/internal/publish"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/requesttest"
 	"github.com/weir-mesh/weir/policy"
@@ -12,73 +14,64 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
-// dials are the gauges of a cluster, which all workers share.
-type dials struct {
+const ms = int64(time.Millisecond)
+
+// gauges implements publish.Gauges. All workers share one.
+type gauges struct {
 	breaker  breaker.Status
 	inFlight uint32
 	limit    float64
 	ratio    float64
 	noHost   bool
-	sets     int // of noHost
+	hostSets int // how often noHost was set
 }
 
-func (d *dials) Breaker(s breaker.Status)   { d.breaker = s }
-func (d *dials) InFlight(n uint32)          { d.inFlight = n }
-func (d *dials) Limit(perMinute float64)    { d.limit = perMinute }
-func (d *dials) SuccessRatio(ratio float64) { d.ratio = ratio }
-func (d *dials) NoHealthyHost(none bool)    { d.noHost, d.sets = none, d.sets+1 }
-func (d *dials) HasNoHealthyHost() bool     { return d.noHost }
+func (g *gauges) Breaker(s breaker.Status)   { g.breaker = s }
+func (g *gauges) InFlight(n uint32)          { g.inFlight = n }
+func (g *gauges) Limit(perMinute float64)    { g.limit = perMinute }
+func (g *gauges) SuccessRatio(ratio float64) { g.ratio = ratio }
+func (g *gauges) NoHealthyHost(none bool)    { g.noHost, g.hostSets = none, g.hostSets+1 }
+func (g *gauges) HasNoHealthyHost() bool     { return g.noHost }
 
-func decoded(t *testing.T, document string) *policy.Document {
-	t.Helper()
-	d, err := policy.Decode([]byte(document), func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// published is a worker with a publication of `aws`.
-type published struct {
+// worker is a proxy's worker that publishes its one cluster.
+type worker struct {
 	*requesttest.Proxy
-	store       sharedstate.Store
-	rules       *policy.Policy
-	publication *publish.Publisher
+	store     sharedstate.Store
+	rules     *policy.Policy
+	publisher *publish.Publisher
 }
 
-func publish(t *testing.T, rules string, store sharedstate.Store, d *dials) *published {
+func start(t *testing.T, rules string, store sharedstate.Store, g *gauges) *worker {
 	t.Helper()
 	raw := `{"clusters":{"aws":` + rules + `}}`
-	document := decoded(t, raw)
-	p := &published{proxy: requesttest.StartOn(t, rules, store), store: store, rules: document.For("aws")}
-	p.publication = publish.New(p.Worker, []byte(raw), document, nil)
-	p.publication.Add(p.Cluster, p.rules, d)
-	return p
+	document := requesttest.Decode(t, raw)
+	w := &worker{Proxy: requesttest.StartOn(t, rules, store), store: store, rules: document.For("aws")}
+	w.publisher = publish.New(w.Worker, []byte(raw), document, nil)
+	w.publisher.Add(w.Cluster, w.rules, g)
+	return w
 }
 
-func (p *published) beat() {
-	p.Helper()
-	p.Now += int64(sharedstate.HeartbeatEvery)
-	if err := p.Worker.Heartbeat(p.Now); err != nil {
-		p.Fatal(err)
+// heartbeat gives the next heartbeat, a second later.
+func (w *worker) heartbeat() {
+	w.Helper()
+	w.Now += int64(sharedstate.HeartbeatEvery)
+	if err := w.Worker.Heartbeat(w.Now); err != nil {
+		w.Fatal(err)
 	}
-	if _, err := p.publication.Beat(p.Now); err != nil {
-		p.Fatal(err)
+	if _, err := w.publisher.Heartbeat(w.Now); err != nil {
+		w.Fatal(err)
 	}
 }
 
-func TestPublicationNamesItsClusters(t *testing.T) {
+func TestRegistryListsTheClusters(t *testing.T) {
 	store := sharedstate.NewMemory()
-	worker, err := worker.New(store, [16]byte{1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := requesttest.NewWorker(t, store)
 	raw := `{"clusters":{"a":{"bulkhead":{}},"b*":{},"off":{"mode":"off","bulkhead":{}}},"default":{}}`
-	document := decoded(t, raw)
-	p := publish.New(worker, []byte(raw), document, nil)
+	document := requesttest.Decode(t, raw)
+	p := publish.New(w, []byte(raw), document, nil)
 	listed := func(now int64) (names string) {
 		t.Helper()
-		if _, err := p.Beat(now); err != nil {
+		if _, err := p.Heartbeat(now); err != nil {
 			t.Fatal(err)
 		}
 		l, err := registry.Read(store, now)
@@ -90,85 +83,85 @@ func TestPublicationNamesItsClusters(t *testing.T) {
 		}
 		return names
 	}
-	if got := listed(1000); got != "a:0:true off:2:false " {
-		t.Errorf("before any traffic: %s", got)
+	if got, want := listed(1000), "a:0:true off:2:false "; got != want {
+		t.Errorf("before any request: got %s, want %s", got, want)
 	}
-	plan := flow.NewPlan("b1", document.For("b1"), worker, nil, requesttest.Discard{})
-	p.Add(plan, document.For("b1"), &dials{})
+	c := request.NewCluster("b1", document.For("b1"), w, nil, nil, requesttest.Discard{})
+	p.Add(c, document.For("b1"), &gauges{})
 	p.Forget()
-	if got := listed(2000); got != "a:0:true off:2:false b1:0:false " {
-		t.Errorf("after its first request: %s", got)
+	if got, want := listed(2000), "a:0:true off:2:false b1:0:false "; got != want {
+		t.Errorf("after the first request to b1: got %s, want %s", got, want)
 	}
 }
 
 func TestGauges(t *testing.T) {
-	d := &dials{ratio: -1}
-	p := publish(t, `{"circuit_breaker":{"failure_threshold":2},"bulkhead":{"max_concurrent":5},
-		"rate_limit":{"algorithm":"adaptive","requests":100,"window_size":"10s","adaptive_interval":"1s","adaptive_min_samples":2,"backoff_factor":0.5}}`, sharedstate.NewMemory(), d)
-	p.beat()
-	if d.breaker != breaker.Closed || d.inFlight != 0 || d.limit != 600 || d.ratio != -1 {
-		t.Fatalf("at first: %+v", d)
+	g := &gauges{ratio: -1}
+	p := start(t, `{"circuit_breaker":{"failure_threshold":2},"bulkhead":{"max_concurrent":5},
+		"rate_limit":{"algorithm":"adaptive","requests":100,"window_size":"10s","adaptive_interval":"1s","adaptive_min_samples":2,"backoff_factor":0.5}}`, sharedstate.NewMemory(), g)
+	p.heartbeat()
+	if g.breaker != breaker.Closed || g.inFlight != 0 || g.limit != 600 || g.ratio != -1 {
+		t.Fatalf("at first: got %+v, want closed, 0 in flight, a limit of 600 and no ratio", g)
 	}
 	held, _ := p.Begin(request.Incoming{})
-	p.RoundTrip(up, 500)
+	p.RoundTrip(requesttest.Upstream, 500)
 	p.Now += 1000 * ms
-	p.RoundTrip(up, 500)
-	p.beat()
-	if d.breaker != breaker.Open || d.inFlight != 1 || d.limit != 300 || d.ratio != 0 {
-		t.Fatalf("after failures: %+v", d)
+	p.RoundTrip(requesttest.Upstream, 500)
+	p.heartbeat()
+	if g.breaker != breaker.Open || g.inFlight != 1 || g.limit != 300 || g.ratio != 0 {
+		t.Fatalf("after failures: got %+v, want open, 1 in flight, a limit of 300 and ratio 0", g)
 	}
 	held.Gone(requesttest.ClientLeft, 0, p.Now)
-	p.beat()
-	if d.inFlight != 0 {
-		t.Fatalf("in the end: %+v", d)
+	p.heartbeat()
+	if g.inFlight != 0 {
+		t.Fatalf("after its client left: got %+v, want 0 in flight", g)
 	}
 }
 
 func TestNoHealthyHost(t *testing.T) {
-	store, d := sharedstate.NewMemory(), &dials{}
-	a, b := publish(t, `{}`, store, d), publish(t, `{}`, store, d)
+	store, g := sharedstate.NewMemory(), &gauges{}
+	a, b := start(t, `{}`, store, g), start(t, `{}`, store, g)
 	for _, tc := range []struct {
-		who     *published
+		worker  *worker
 		details string
 		status  int
-		beat    bool
+		after   bool // a heartbeat
 		want    bool
 		sets    int
 	}{
-		{who: a, details: up, status: 200},
-		{who: a, details: "no_healthy_upstream", status: 503, want: true, sets: 1},
-		{who: a, details: "no_healthy_upstream", status: 503, want: true, sets: 1},
-		{who: a, details: "upstream_reset_before_response_started{remote_connection_failure}", status: 503, want: true, sets: 1},
-		{who: a, details: "direct_response", status: 200, want: true, sets: 1},
-		{who: b, details: up, status: 200, want: true, sets: 1}, // it does not know yet what another worker has seen
-		{who: b, details: up, status: 500, beat: true, sets: 2}, // an answer of a host, whatever it is
-		{who: a, details: up, status: 200, sets: 3},
-		{who: a, details: "no_healthy_upstream", status: 503, beat: true, want: true, sets: 4},
+		{worker: a, details: requesttest.Upstream, status: 200},
+		{worker: a, details: "no_healthy_upstream", status: 503, want: true, sets: 1},
+		{worker: a, details: "no_healthy_upstream", status: 503, want: true, sets: 1},
+		{worker: a, details: "upstream_reset_before_response_started{remote_connection_failure}", status: 503, want: true, sets: 1},
+		{worker: a, details: "direct_response", status: 200, want: true, sets: 1},
+		{worker: b, details: requesttest.Upstream, status: 200, want: true, sets: 1},  // it has not read yet what another worker found
+		{worker: b, details: requesttest.Upstream, status: 500, after: true, sets: 2}, // a host answered
+		{worker: a, details: requesttest.Upstream, status: 200, sets: 3},
+		{worker: a, details: "no_healthy_upstream", status: 503, after: true, want: true, sets: 4},
 	} {
-		if tc.beat {
-			tc.who.beat()
+		if tc.after {
+			tc.worker.heartbeat()
 		}
-		tc.who.RoundTrip(tc.details, tc.status)
-		if d.noHost != tc.want || d.sets != tc.sets {
-			t.Fatalf("after %s: %v, set %d times; want %v, %d", tc.details, d.noHost, d.sets, tc.want, tc.sets)
+		tc.worker.RoundTrip(tc.details, tc.status)
+		if g.noHost != tc.want || g.hostSets != tc.sets {
+			t.Fatalf("after %s: got %v, set %d times; want %v, %d", tc.details, g.noHost, g.hostSets, tc.want, tc.sets)
 		}
 	}
 }
 
-// TestOperatorReset: breaker, limit, keys and budget are as fresh, what runs runs on.
+// TestOperatorReset: breaker, limits and budget are as new, and requests that run stay in the bulkhead.
 func TestOperatorReset(t *testing.T) {
 	for _, tc := range []struct{ name, rules string }{
 		{"one limit", `{"rate_limit":{"requests":2,"window_size":"60s"}}`},
-		{"a bucket", `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":2,"refill_rate":0.001}}`},
+		{"token bucket", `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":2,"refill_rate":0.001}}`},
 		{"by key", `{"rate_limit":{"requests":2,"window_size":"60s","key":["path"]}}`},
-		{"by key, with room for one", `{"rate_limit":{"requests":2,"window_size":"60s","key":["path"],"max_keys":1}}`},
+		{"by key, max_keys 1", `{"rate_limit":{"requests":2,"window_size":"60s","key":["path"],"max_keys":1}}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p := publish(t, tc.rules, sharedstate.NewMemory(), &dials{})
+			p := start(t, tc.rules, sharedstate.NewMemory(), &gauges{})
 			admitted := func() (n int) {
 				for range 5 {
 					for _, key := range []uint64{1, 2} {
-						if _, step := p.Begin(request.Incoming{Key: keyOf(key)}); step.Kind == request.Continue {
+						if _, step := p.Begin(request.Incoming{Key: fingerprint(key)}); step.Kind == request.Continue {
 							n++
 						}
 					}
@@ -177,80 +170,82 @@ func TestOperatorReset(t *testing.T) {
 			}
 			first := admitted()
 			if again := admitted(); first < 2 || again != 0 {
-				t.Fatalf("%d, then %d", first, again)
+				t.Fatalf("before the reset: got %d admitted, then %d; want at least 2, then 0", first, again)
 			}
-			if _, err := p.Worker.Reset("aws", p.rules, p.Now); err != nil {
+			if _, err := registry.ResetCluster(p.store, "aws", p.rules, p.Now); err != nil {
 				t.Fatal(err)
 			}
 			if again := admitted(); again != first {
-				t.Errorf("%d before, %d after a reset", first, again)
+				t.Errorf("after the reset: got %d admitted, want %d", again, first)
 			}
 		})
 	}
-	p := publish(t, `{"circuit_breaker":{"failure_threshold":1},"bulkhead":{"max_concurrent":2},"retry":{"budget":{"percent":0,"min_per_second":1}}}`, sharedstate.NewMemory(), &dials{})
+	p := start(t, `{"circuit_breaker":{"failure_threshold":1},"bulkhead":{"max_concurrent":2},"retry":{"budget":{"percent":0,"min_per_second":1}}}`, sharedstate.NewMemory(), &gauges{})
 	held, _ := p.Begin(request.Incoming{})
-	x, _ := p.Begin(request.Incoming{Retry: true})
-	x.Respond(&request.Response{Status: 500, Details: up, GRPC: -1, Ended: true, Attempts: 3}, p.Now)
-	x.Gone(up, 3, p.Now)
+	req, _ := p.Begin(request.Incoming{Retry: true})
+	req.Respond(&request.Response{Status: 500, Details: requesttest.Upstream, GRPC: -1, Ended: true, Attempts: 3}, p.Now)
+	req.Gone(requesttest.Upstream, 3, p.Now)
 	var r sharedstate.Record
-	reading := registry.NewView(p.rules)
+	view := registry.NewView(p.rules)
 	load := func() {
 		t.Helper()
 		if _, err := sharedstate.NewCell(p.store, sharedstate.ClusterKey("aws"), &r).Load(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if load(); r.Breaker.Status != breaker.Open || reading.Budget(&r, p.Now) != 8 || reading.InFlight(&r, p.Now) != 1 {
-		t.Fatalf("before: %v, budget %d, in flight %d", r.Breaker.Status, reading.Budget(&r, p.Now), reading.InFlight(&r, p.Now))
+	if load(); r.Breaker.Status != breaker.Open || view.RetryBudget(&r, p.Now) != 8 || view.InFlight(&r, p.Now) != 1 {
+		t.Fatalf("before: got %v, budget %d, %d in flight; want open, 8, 1", r.Breaker.Status, view.RetryBudget(&r, p.Now), view.InFlight(&r, p.Now))
 	}
-	moved, err := p.Worker.Reset("aws", p.rules, p.Now)
-	if err != nil || moved != (flow.Moved{From: breaker.Open, To: breaker.Closed}) {
-		t.Fatalf("%+v (%v)", moved, err)
+	moved, err := registry.ResetCluster(p.store, "aws", p.rules, p.Now)
+	if err != nil || moved != (registry.Transition{From: breaker.Open, To: breaker.Closed}) {
+		t.Fatalf("got %+v (%v), want open to closed", moved, err)
 	}
-	if load(); r.Breaker.Status != breaker.Closed || r.Resets != 1 || reading.Budget(&r, p.Now) != 10 || reading.InFlight(&r, p.Now) != 1 {
-		t.Fatalf("after: %+v, budget %d, in flight %d", r, reading.Budget(&r, p.Now), reading.InFlight(&r, p.Now))
+	if load(); r.Breaker.Status != breaker.Closed || r.Resets != 1 || view.RetryBudget(&r, p.Now) != 10 || view.InFlight(&r, p.Now) != 1 {
+		t.Fatalf("after: got %+v, budget %d, %d in flight; want closed, 1 reset, budget 10, 1 in flight", r, view.RetryBudget(&r, p.Now), view.InFlight(&r, p.Now))
 	}
-	held.Respond(&request.Response{Status: 500, Details: up, GRPC: -1, Ended: true}, p.Now) // admitted before the reset: it says nothing now
-	held.Gone(up, 0, p.Now)
-	if load(); r.Breaker.Failures != 0 || r.Breaker.Status != breaker.Closed || reading.InFlight(&r, p.Now) != 0 {
-		t.Fatalf("after the end of what ran: %+v", r)
+	held.Respond(&request.Response{Status: 500, Details: requesttest.Upstream, GRPC: -1, Ended: true}, p.Now) // admitted before the reset: it counts nowhere
+	held.Gone(requesttest.Upstream, 0, p.Now)
+	if load(); r.Breaker.Failures != 0 || r.Breaker.Status != breaker.Closed || view.InFlight(&r, p.Now) != 0 {
+		t.Fatalf("after the last request: got %+v, want closed, no failures and 0 in flight", r)
 	}
 }
 
-// reads counts how often each key is read.
-type reads struct {
+// fingerprint is that of a numbered key.
+func fingerprint(n uint64) sharedstate.Fingerprint {
+	return sharedstate.Fingerprint{Hi: n + 1, Lo: n*0x9E3779B185EBCA87 + 1}
+}
+
+// countingStore counts how often each key is read.
+type countingStore struct {
 	*sharedstate.Memory
 	keys map[string]int
 }
 
-func (r *reads) Get(key string) ([]byte, uint32, error) {
+func (r *countingStore) Get(key string) ([]byte, uint32, error) {
 	r.keys[key]++
 	return r.Memory.Get(key)
 }
 
-// TestManyClustersTakeTurns: what a beat costs is bounded by the requests, and no cluster is forgotten.
-func TestManyClustersTakeTurns(t *testing.T) {
+// TestHeartbeatLooksAtClustersInTurn: its cost is bounded by the requests, and each cluster has its turn.
+func TestHeartbeatLooksAtClustersInTurn(t *testing.T) {
 	const clusters = 200
-	store := &reads{sharedstate.NewMemory(), map[string]int{}}
-	worker, err := worker.New(store, [16]byte{1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := &countingStore{sharedstate.NewMemory(), map[string]int{}}
+	w := requesttest.NewWorker(t, store)
 	raw := `{"clusters":{"*":{"circuit_breaker":{},"bulkhead":{}}}}`
-	document := decoded(t, raw)
-	p := publish.New(worker, []byte(raw), document, nil)
-	var plans []*request.Cluster
+	document := requesttest.Decode(t, raw)
+	p := publish.New(w, []byte(raw), document, nil)
+	var all []*request.Cluster
 	for i := range clusters {
 		name := fmt.Sprintf("c%d", i)
-		plan := flow.NewPlan(name, document.For(name), worker, nil, requesttest.Discard{})
-		p.Add(plan, document.For(name), &dials{})
-		plans = append(plans, plan)
+		c := request.NewCluster(name, document.For(name), w, nil, nil, requesttest.Discard{})
+		p.Add(c, document.For(name), &gauges{})
+		all = append(all, c)
 	}
 	now := int64(sharedstate.HeartbeatEvery)
-	beat := func() (looked int) {
+	heartbeat := func() (looked int) {
 		t.Helper()
 		clear(store.keys)
-		if _, err := p.Beat(now); err != nil {
+		if _, err := p.Heartbeat(now); err != nil {
 			t.Fatal(err)
 		}
 		now += int64(sharedstate.HeartbeatEvery)
@@ -261,8 +256,8 @@ func TestManyClustersTakeTurns(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for range 7 { // 32 of 200 each
-		if n := beat(); n != 32 {
-			t.Errorf("a beat without requests looked at %d", n)
+		if n := heartbeat(); n != 32 {
+			t.Errorf("without requests: got %d clusters looked at, want 32", n)
 		}
 		for key := range store.keys {
 			seen[key] = true
@@ -270,55 +265,55 @@ func TestManyClustersTakeTurns(t *testing.T) {
 	}
 	for i := range clusters {
 		if key := sharedstate.ClusterKey(fmt.Sprintf("c%d", i)); !seen[key] {
-			t.Errorf("%s was not looked at", key)
+			t.Errorf("got %s never read, want each read in its turn", key)
 		}
 	}
 	var held request.Request
-	last := plans[clusters-1] // not one that has its turn
+	last := all[clusters-1] // it is not its turn
 	for range 160 {
 		held.Begin(last, &request.Incoming{}, now)
 		held.Gone(requesttest.ClientLeft, 0, now)
 	}
 	for _, want := range []int{33, 32} {
-		if n := beat(); n != want {
-			t.Errorf("after 160 requests it looked at %d, want %d", n, want)
+		if n := heartbeat(); n != want {
+			t.Errorf("after 160 requests to one cluster: got %d clusters looked at, want %d", n, want)
 		}
 	}
-	if _, err := worker.Force("c7", breaker.ForcedOpen, now); err != nil {
+	if _, err := registry.ForceBreaker(store, "c7", breaker.ForcedOpen, now); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []int{clusters, 32} {
-		if n := beat(); n != want {
-			t.Errorf("after an operator's act it looked at %d, want %d", n, want)
+		if n := heartbeat(); n != want {
+			t.Errorf("after an operator's change: got %d clusters looked at, want %d", n, want)
 		}
 	}
 }
 
-// TestRestingGaugesAreLeftAlone until the record changes, whoever changed it.
-func TestRestingGaugesAreLeftAlone(t *testing.T) {
+// TestGaugesOfAnIdleCluster are not set again until its record changes, whatever worker changed it.
+func TestGaugesOfAnIdleCluster(t *testing.T) {
 	store := sharedstate.NewMemory()
-	mine, theirs := &dials{}, &dials{}
-	a := publish(t, `{"circuit_breaker":{"failure_threshold":2},"bulkhead":{"max_concurrent":5}}`, store, mine)
-	b := publish(t, `{"circuit_breaker":{"failure_threshold":2},"bulkhead":{"max_concurrent":5}}`, store, theirs)
-	a.beat()
-	mine.inFlight = 99 // what nobody shows stays
-	a.beat()
+	mine, theirs := &gauges{}, &gauges{}
+	a := start(t, `{"circuit_breaker":{"failure_threshold":2},"bulkhead":{"max_concurrent":5}}`, store, mine)
+	b := start(t, `{"circuit_breaker":{"failure_threshold":2},"bulkhead":{"max_concurrent":5}}`, store, theirs)
+	a.heartbeat()
+	mine.inFlight = 99 // it stays unless it is set again
+	a.heartbeat()
 	if mine.inFlight != 99 {
-		t.Fatal("a cluster at rest was shown again")
+		t.Fatalf("idle: got the gauge set to %d, want it left at 99", mine.inFlight)
 	}
 	held, _ := b.Begin(request.Incoming{})
-	a.beat()
+	a.heartbeat()
 	if mine.inFlight != 1 {
-		t.Fatalf("in flight: %d, want what another worker holds", mine.inFlight)
+		t.Fatalf("a request of another worker: got %d in flight, want 1", mine.inFlight)
 	}
 	mine.inFlight = 99
-	a.beat()
+	a.heartbeat()
 	if mine.inFlight != 1 {
-		t.Fatal("while something is in flight it is shown at each beat: its worker may be gone")
+		t.Fatalf("at the next heartbeat: got %d in flight, want 1: while requests run the gauge is always set, for their worker may be gone", mine.inFlight)
 	}
 	held.Gone(requesttest.ClientLeft, 0, b.Now)
-	a.beat()
+	a.heartbeat()
 	if mine.inFlight != 0 {
-		t.Fatalf("in flight: %d in the end", mine.inFlight)
+		t.Fatalf("after the request: got %d in flight, want 0", mine.inFlight)
 	}
 }

@@ -2,15 +2,15 @@ package lease
 
 import "github.com/weir-mesh/weir/sharedstate/redis"
 
-// lease is tokens that Redis granted. Nothing of it is used from sent + ttl on.
+// lease is tokens that Redis granted. They are used before sent + ttl only.
 type lease struct {
 	sent int64 // before the call for it was sent, ns
 	left int64
-	out  redis.Settlement // what is reported once it is done with
+	out  redis.Settlement // is reported when the lease is closed
 }
 
-// use takes n tokens at a time of elapsed µs after sent, at most ttl. Times are told apart in steps, and there are at
-// most redis.MaxUses of them: where one more comes, the two neighbours are merged that cost least.
+// use takes n tokens at a time of elapsed µs after sent, at most ttl. Times are rounded up to a multiple of step. At
+// most redis.MaxUses of them are kept: for one more, the two neighbours are merged for which that costs least.
 func (l *lease) use(elapsed, step, ttl, n int64) {
 	l.left -= n
 	s := &l.out
@@ -26,8 +26,8 @@ func (l *lease) use(elapsed, step, ttl, n int64) {
 	s.Len++
 }
 
-// merge lets one time of use count as the next: no token counts from before it was used. It costs the tokens of the one,
-// for the time between the two.
+// merge adds one time of use to the next one, as a token must not count from before it was used. The cost is the tokens
+// of the first, multiplied by the time between the two.
 func merge(s *redis.Settlement) {
 	best, least := 0, int64(-1)
 	for i := range s.Len - 1 {

@@ -105,7 +105,7 @@ func (m *mesh) request(p *place) {
 	w := p.workers[m.dice.IntN(len(p.workers))]
 	m.log.offered(p.id, m.clock.now)
 	v := w.holder.Take(w.now())
-	switch v.Outcome {
+	switch v.Decision {
 	case lease.Granted:
 		w.admitted(m.clock.now)
 	case lease.Waiting:
@@ -114,12 +114,12 @@ func (m *mesh) request(p *place) {
 		if v.RetryAfter <= 0 {
 			m.fault("refused with %v to wait", v.RetryAfter)
 		}
-	case lease.Full, lease.Down:
+	case lease.QueueFull, lease.RedisDown:
 		m.log.failed(1, m.clock.now)
 	default:
-		m.fault("outcome %v", v.Outcome)
+		m.fault("outcome %v", v.Decision)
 	}
-	if v.Call {
+	if v.CallDue {
 		w.wake()
 	}
 }
@@ -143,7 +143,7 @@ func (w *worker) admitted(came int64) {
 }
 
 // deliver tells those who waited, the first first.
-func (w *worker) deliver(a lease.Answer) {
+func (w *worker) deliver(a lease.Decisions) {
 	if a.Granted+a.Refused+a.Failed > len(w.waiting) {
 		w.mesh.fault("%s: %+v, and %d wait", w.name, a, len(w.waiting))
 		return
@@ -156,7 +156,7 @@ func (w *worker) deliver(a lease.Answer) {
 	}
 	w.mesh.log.failed(a.Failed, w.mesh.clock.now)
 	w.waiting = slices.Delete(w.waiting, 0, a.Granted+a.Refused+a.Failed)
-	if a.Call {
+	if a.CallDue {
 		w.wake()
 	}
 }
@@ -174,20 +174,20 @@ func (w *worker) call() {
 	if w.crashed {
 		return
 	}
-	ask, a, ok := w.holder.Ask(w.now())
+	req, a, ok := w.holder.NextCall(w.now())
 	w.deliver(a)
 	if ok {
-		w.send(ask, false)
+		w.send(req, false)
 	}
 }
 
 // send makes a call; with the script's source if Redis does not know it.
-func (w *worker) send(ask *redis.Ask, source bool) {
+func (w *worker) send(req *redis.LeaseRequest, source bool) {
 	m := w.mesh
-	sent := *ask // an answer may come when the holder has made the next one
+	sent := *req // an answer may come when the holder has made the next one
 	sent.Settled = nil
 	command := &redis.Command{}
-	m.limit.Command(command, m.keys, ask, source)
+	m.limit.Command(command, m.keys, req, source)
 	answered := false
 	m.send(func() func() {
 		r := m.redis.do(command, epoch+m.clock.now/1000)
@@ -207,7 +207,7 @@ func (w *worker) send(ask *redis.Ask, source bool) {
 				w.deliver(a)
 			case redis.IsNoScript(err) && !source:
 				answered = true
-				w.send(ask, true)
+				w.send(req, true)
 			default:
 				m.fault("%s: %+v is answered by %v: %v", w.name, sent, r.Ints, err)
 			}

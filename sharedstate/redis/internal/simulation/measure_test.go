@@ -73,7 +73,7 @@ func (l *log) failed(n int, now int64) {
 	}
 }
 
-func (l *log) called(w *worker, a *redis.Ask, r redis.Result, now int64) {
+func (l *log) called(w *worker, a *redis.LeaseRequest, r redis.Result, now int64) {
 	if now >= l.from {
 		l.calls++
 	}
