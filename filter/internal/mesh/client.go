@@ -101,7 +101,7 @@ type call struct {
 type part struct {
 	queue  *queue
 	number int64
-	ask    *redis.LeaseRequest // the holder's: that of this call as long as queue.out is its number
+	request *redis.LeaseRequest // the holder's: that of this call as long as queue.out is its number
 }
 
 // NewClient is a client for the worker's plugin. Its name as a leaseholder is never used again: a reload has another one.
@@ -140,11 +140,11 @@ func (c *Client) Call(now int64) {
 	parts := make([]part, 0, len(due))
 	for _, q := range due {
 		q.due = false
-		ask, answer, ok := q.holder.NextCall(now)
-		c.deliver(q, answer, now)
+		request, decisions, ok := q.holder.NextCall(now)
+		c.deliver(q, decisions, now)
 		if ok {
-			q.out = ask.Number
-			parts = append(parts, part{q, ask.Number, ask})
+			q.out = request.Number
+			parts = append(parts, part{q, request.Number, request})
 		} else {
 			c.release(q)
 		}
@@ -167,7 +167,7 @@ func (c *Client) send(parts []part, source bool, now int64) {
 	}
 	for i := range parts {
 		q := parts[i].queue
-		q.limit.limit.Command(&c.commands[i], q.place, parts[i].ask, source)
+		q.limit.limit.Command(&c.commands[i], q.place, parts[i].request, source)
 	}
 	request := c.dialect.Request(c.commands[:len(parts)])
 	id, err := c.bridge.Send(&request)

@@ -102,8 +102,8 @@ func (l *Limit) decide(c *stage.Call, h *lease.Holder, v lease.Verdict, now int6
 	case lease.Granted:
 		verdict := ratelimit.Verdict{Admitted: true}
 		if l.rules.Headers == policy.HeadersAll {
-			seen, _ := h.LastReply()
-			verdict.Remaining, verdict.Reset = seen.Remaining+h.Held(now), l.limit.Window()
+			last, _ := h.LastReply()
+			verdict.Remaining, verdict.Reset = last.Remaining+h.Held(now), l.limit.Window()
 		}
 		c.Limits[l.index].Verdict = verdict
 		return stage.Verdict{}
@@ -140,14 +140,14 @@ func (l *Limit) tick(now int64) {
 		l.ticked(l.holder, l.place, l.holder.Tick(now), now)
 		return
 	}
-	l.set.Tick(now, keysPerTick, func(m *lease.Member, a lease.Decisions) { l.ticked(&m.Holder, m.Place, a, now) })
+	l.set.Tick(now, keysPerTick, func(m *lease.Member, d lease.Decisions) { l.ticked(&m.Holder, m.Place, d, now) })
 }
 
-func (l *Limit) ticked(h *lease.Holder, place *redis.Place, a lease.Decisions, now int64) {
-	if a == (lease.Decisions{}) {
+func (l *Limit) ticked(h *lease.Holder, place *redis.Place, d lease.Decisions, now int64) {
+	if d == (lease.Decisions{}) {
 		return
 	}
 	q := l.client.queue(h, place, l)
-	l.client.deliver(q, a, now)
+	l.client.deliver(q, d, now)
 	l.client.release(q)
 }

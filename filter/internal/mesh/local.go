@@ -37,8 +37,8 @@ func (l *Limit) share() stage.Stage {
 	live := l.client.live(l.cluster)
 	of := l.rules.Requests
 	if l.holder != nil && l.rules.Algorithm == policy.Adaptive {
-		if seen, known := l.holder.LastReply(); known {
-			of = seen.Limit
+		if last, known := l.holder.LastReply(); known {
+			of = last.Limit
 		}
 	}
 	if l.local.stage == nil || live != l.local.live || of != l.local.of {

@@ -30,15 +30,15 @@ func (l *Limit) Publish(now int64) (registry.RedisView, error) {
 		return registry.RedisView{}, nil
 	}
 	store := l.client.worker.Store
-	if seen, known := l.holder.LastReply(); known && seen.At != l.published {
+	if last, known := l.holder.LastReply(); known && last.At != l.published {
 		view := registry.RedisView{
-			PublishedAt: now, RedisTime: seen.At, Limit: seen.Limit, Remaining: seen.Remaining,
-			SuccessRatio: seen.Ratio, SuccessRatioKnown: seen.RatioKnown,
+			PublishedAt: now, RedisTime: last.At, Limit: last.Limit, Remaining: last.Remaining,
+			SuccessRatio: last.Ratio, SuccessRatioKnown: last.RatioKnown,
 		}
 		if err := view.Publish(store, l.cluster); err != nil {
 			return registry.RedisView{}, err
 		}
-		l.published = seen.At
+		l.published = last.At
 	}
 	return registry.ReadRedisView(store, l.cluster)
 }

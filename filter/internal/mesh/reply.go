@@ -34,7 +34,7 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 		failed := err
 		var reply redis.Reply
 		if failed == nil {
-			reply, failed = p.queue.limit.limit.Read(c.results[i], p.ask)
+			reply, failed = p.queue.limit.limit.Read(c.results[i], p.request)
 		}
 		switch {
 		case failed == nil:
@@ -78,10 +78,10 @@ func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 	q := p.queue
 	q.out = 0
 	c.setLive(q.limit.cluster, reply.Live)
-	wanted := p.ask.Want
-	answer := q.holder.Reply(p.number, reply, now)
+	wanted := p.request.Want
+	decisions := q.holder.Reply(p.number, reply, now)
 	switch {
-	case answer.Late:
+	case decisions.Late:
 		c.observer.Leased(LeaseLate)
 	case reply.Granted > 0:
 		c.observer.Leased(LeaseGranted)
@@ -90,7 +90,7 @@ func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 	default:
 		c.observer.Leased(LeaseSettled)
 	}
-	c.deliver(q, answer, now)
+	c.deliver(q, decisions, now)
 	c.release(q)
 }
 
@@ -103,17 +103,17 @@ func (c *Client) lost(p *part, now int64) {
 }
 
 // deliver decides about those who waited, the first first.
-func (c *Client) deliver(q *queue, a lease.Decisions, now int64) {
-	for range a.Granted {
+func (c *Client) deliver(q *queue, d lease.Decisions, now int64) {
+	for range d.Granted {
 		q.decide(lease.Verdict{Decision: lease.Granted}, now)
 	}
-	for range a.Refused {
-		q.decide(lease.Verdict{Decision: lease.Refused, RetryAfter: a.RetryAfter}, now)
+	for range d.Refused {
+		q.decide(lease.Verdict{Decision: lease.Refused, RetryAfter: d.RetryAfter}, now)
 	}
-	for range a.Failed {
+	for range d.Failed {
 		q.decide(lease.Verdict{Decision: lease.RedisDown}, now)
 	}
-	if a.CallDue {
+	if d.CallDue {
 		c.want(q)
 	}
 }
