@@ -99,8 +99,8 @@ type call struct {
 
 // part is what a call asks for one holder.
 type part struct {
-	queue  *queue
-	number int64
+	queue   *queue
+	number  int64
 	request *redis.LeaseRequest // the holder's: that of this call as long as queue.out is its number
 }
 

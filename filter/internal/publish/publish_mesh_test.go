@@ -170,7 +170,7 @@ func TestRedisViewOfAnotherServer(t *testing.T) {
 	document := requesttest.Decode(t, raw)
 	a, b := requesttest.JoinMeshOn(t, miniredis.RunT(t), rules, "", store), requesttest.JoinMeshOn(t, miniredis.RunT(t), rules, "", store)
 	b.ClockLag = 3_600_000 * ms
-	publish := func(m *requesttest.MeshProxy) func() {
+	add := func(m *requesttest.MeshProxy) (heartbeat func()) {
 		p := publish.New(m.Worker, []byte(raw), document, m.Client)
 		p.Add(m.Cluster, document.For("aws"), &gauges{})
 		return func() {
@@ -180,7 +180,7 @@ func TestRedisViewOfAnotherServer(t *testing.T) {
 			}
 		}
 	}
-	heartbeatA, heartbeatB := publish(a), publish(b)
+	heartbeatA, heartbeatB := add(a), add(b)
 	ask := func(m *requesttest.MeshProxy, n uint32) {
 		for stream := range n {
 			m.BeginStream(stream)

@@ -268,11 +268,11 @@ func TestHeartbeatLooksAtClustersInTurn(t *testing.T) {
 			t.Errorf("got %s never read, want each read in its turn", key)
 		}
 	}
-	var held request.Request
 	last := all[clusters-1] // it is not its turn
 	for range 160 {
-		held.Begin(last, &request.Incoming{}, now)
-		held.Gone(requesttest.ClientLeft, 0, now)
+		var req request.Request
+		req.Begin(last, &request.Incoming{}, now)
+		req.Gone(requesttest.ClientLeft, 0, now)
 	}
 	for _, want := range []int{33, 32} {
 		if n := heartbeat(); n != want {

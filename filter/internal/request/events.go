@@ -32,6 +32,9 @@ func (r *Request) Begin(c *Cluster, in *Incoming, now int64) Step {
 
 // Decided implements stage.Waiter.
 func (r *Request) Decided(v stage.Verdict, now int64) {
+	if !r.call.Pending() {
+		return // it was decided already
+	}
 	held := !r.cluster.shadow // in shadow the request went on, and nothing waits for the step
 	step := r.on(&event{kind: decided, verdict: v, now: now})
 	if held {

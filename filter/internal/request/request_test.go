@@ -261,37 +261,86 @@ func TestCallbacksInAnyOrder(t *testing.T) {
 	}
 }
 
-// failingStore is a store that fails once broken is set.
+// failingStore is a store that fails to read or to write.
 type failingStore struct {
 	*sharedstate.Memory
-	broken bool
+	unreadable, readOnly bool
 }
 
+var errBroken = errors.New("shared data broken")
+
 func (s *failingStore) Get(key string) ([]byte, uint32, error) {
-	if s.broken {
-		return nil, 0, errors.New("shared data broken")
+	if s.unreadable {
+		return nil, 0, errBroken
 	}
 	return s.Memory.Get(key)
 }
 
+func (s *failingStore) Set(key string, value []byte, cas uint32) error {
+	if s.readOnly {
+		return errBroken
+	}
+	return s.Memory.Set(key, value, cas)
+}
+
 func TestRequestsPassWhenTheStoreFails(t *testing.T) {
 	for name, rules := range map[string]string{
-		"one record": `{"circuit_breaker":{},"bulkhead":{"max_concurrent":1},"rate_limit":{"algorithm":"token_bucket","headers":"all"}}`,
+		"one record": `{"circuit_breaker":{},"bulkhead":{"max_concurrent":1},"retry":{},"rate_limit":{"algorithm":"token_bucket","headers":"all"}}`,
 		"by key":     `{"rate_limit":{"requests":1,"key":["path"],"headers":"all"}}`,
 	} {
-		store := &failingStore{Memory: sharedstate.NewMemory()}
-		p := requesttest.StartOn(t, rules, store)
-		store.broken = true
-		for range 3 {
-			step := p.RoundTrip(up, 500)
-			if limit := requesttest.Header(step.Set, "ratelimit"); step.Kind != request.Continue || limit != "" {
-				t.Errorf("%s: got step %v with ratelimit %q, want Continue without", name, step.Kind, limit)
-			}
+		for _, readOnly := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, read only %v", name, readOnly), func(t *testing.T) {
+				store := &failingStore{Memory: sharedstate.NewMemory()}
+				p := requesttest.StartOn(t, rules, store)
+				store.readOnly, store.unreadable = readOnly, !readOnly
+				for range 3 {
+					r, step := p.Begin(incoming(p, "GET"))
+					if got := granted(step); step.Kind != request.Continue || got != "" && got != "0" {
+						t.Errorf("request: got step %v with %s retries granted, want Continue with none", step.Kind, got)
+					}
+					step = respond(p, r, 500, 1)
+					if limit := requesttest.Header(step.Set, "ratelimit"); step.Kind != request.Continue || limit != "" {
+						t.Errorf("response: got step %v with ratelimit %q, want Continue without", step.Kind, limit)
+					}
+				}
+				for _, want := range []string{"fault: shared data broken", "decided allowed"} {
+					if got := p.Observer.Events; !slices.Contains(got, want) {
+						t.Errorf("got events %q, want %q among them", got, want)
+					}
+				}
+			})
 		}
-		for _, want := range []string{"fault: shared data broken", "decided allowed"} {
-			if got := p.Observer.Events; !slices.Contains(got, want) {
-				t.Errorf("%s: got events %q, want %q among them", name, got, want)
-			}
+	}
+}
+
+// breakingStore fails to write a record from the second time on while it is armed.
+type breakingStore struct {
+	*sharedstate.Memory
+	armed  bool
+	writes int
+}
+
+func (s *breakingStore) Set(key string, value []byte, cas uint32) error {
+	if s.armed && key == sharedstate.ClusterKey("aws") {
+		if s.writes++; s.writes > 1 {
+			return errBroken
 		}
+	}
+	return s.Memory.Set(key, value, cas)
+}
+
+// TestALaterFaultKeepsNoPlace: where the budget can't be stored, the place that was taken before is still returned.
+func TestALaterFaultKeepsNoPlace(t *testing.T) {
+	store := &breakingStore{Memory: sharedstate.NewMemory()}
+	p := requesttest.StartOn(t, `{"bulkhead":{"max_concurrent":1},"retry":{},"rate_limit":{"requests":100,"key":["path"]}}`, store)
+	store.armed = true
+	r, step := p.Begin(incoming(p, "GET"))
+	if got := p.Observer.Matching("fault"); step.Kind != request.Continue || len(got) != 1 {
+		t.Fatalf("got step %v and faults %q, want Continue and one", step.Kind, got)
+	}
+	store.armed = false
+	respond(p, r, 200, 1)
+	if _, step := p.Begin(incoming(p, "GET")); step.Kind != request.Continue {
+		t.Errorf("the next request: got step %v, want Continue", step.Kind)
 	}
 }

@@ -96,6 +96,9 @@ func (r *Request) end(e *event) {
 
 // gone settles what is open when the stream is gone.
 func (r *Request) gone(e *event) {
+	if r.ended {
+		return // nothing but a stage in shadow is open: decidedInShadow counts the request once Redis replies
+	}
 	r.countRouterRetries(e.attempts)
 	r.dropCapture()
 	r.ending.Event = outcome.Classify(e.details)
