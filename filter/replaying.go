@@ -158,7 +158,7 @@ func (p *plugin) replayed(s *stream, size int, sent int64, timeout time.Duration
 	a := p.vm.recorder.Answer(&replay.Ended{
 		Headers: headers, Body: body, BodySize: size, Took: time.Duration(now - sent), Timeout: timeout,
 	})
-	asked, _ := retry.After(a.RetryAfter, host.Wall()) // what says nothing asks for nothing
+	asked, _ := retry.ParseRetryAfter(a.RetryAfter, host.Wall()) // what says nothing asks for nothing
 	s.ended(&flow.Attempt{
 		Details: a.Details, Status: a.Status, RetryAfter: asked, Headers: a.Headers, Body: a.Body, Unfit: a.Reason != replay.None,
 	}, now)

@@ -213,7 +213,7 @@ func (s *stream) retryAfter() time.Duration {
 	if err != nil {
 		return 0
 	}
-	wait, _ := retry.After(value, host.Wall()) // what says nothing asks for nothing
+	wait, _ := retry.ParseRetryAfter(value, host.Wall()) // what says nothing asks for nothing
 	return wait
 }
 

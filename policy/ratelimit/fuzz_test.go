@@ -49,7 +49,7 @@ func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
 		adopted := make([]byte, other.Size())
 		other.Adopt(adopted, state, now)
 		if !other.Usable(adopted) {
-			t.Fatalf("adopted %x: not usable: %x", state, adopted)
+			t.Fatalf("Adopt(%x): got %x, want a usable state", state, adopted)
 		}
 	}
 	if !l.Usable(state) {
@@ -57,16 +57,16 @@ func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
 	}
 	l.Idle(state, now)
 	if limit, used := l.Current(state, now); limit < 1 || used < 0 {
-		t.Fatalf("Current: %d of %d", used, limit)
+		t.Fatalf("Current = %d, %d used, want a limit of 1 or more and 0 or more used", limit, used)
 	}
 	if ratio, known := l.SuccessRatio(state); known && (ratio < 0 || ratio > 1) {
-		t.Fatalf("SuccessRatio: %g", ratio)
+		t.Fatalf("SuccessRatio = %g, want 0 to 1", ratio)
 	}
 	for i := range int64(4) {
 		take(t, l, state, clampTime(now)+i*i*l.window/3, n)
 		l.Outcome(state, i%2 == 0, now)
 		if !l.Usable(state) {
-			t.Fatalf("an outcome left %x", state)
+			t.Fatalf("Outcome left %x, want a usable state", state)
 		}
 	}
 	// Whatever it held, it is over a window later, and a day later it is a fresh one.
@@ -78,7 +78,7 @@ func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
 		}
 		last += 2 * l.window
 		if limit, used := l.Current(state, last); used != 0 || !l.Take(append([]byte(nil), state...), last, limit).Admitted {
-			t.Fatalf("two windows later %d of %d are used", used, limit)
+			t.Fatalf("two windows later: got %d of %d used, want 0", used, limit)
 		}
 	}
 }
