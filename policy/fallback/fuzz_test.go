@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzCacheControl reads any bytes as a cache-control. Whoever splits it at its commas, as simple caches do, and finds a
-// word there that forbids, must not be let down: without quotes both readings are one.
+// FuzzCacheControl reads any bytes as a cache-control. Whoever splits it at its commas, as simple caches do, and finds
+// a word there that forbids, must not be let down: without quotes both readings are one.
 func FuzzCacheControl(f *testing.F) {
 	for _, s := range []string{
 		"", "public, max-age=60", `private="set-cookie, etag"`, ` No-Store ,,`, `ext="\", private`, "max-age = 5", "s-maxage=5,max-age=x", "a;b", "private\x00",

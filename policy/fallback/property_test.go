@@ -14,7 +14,7 @@ import (
 func keyOf(names []string, h pairs) string {
 	of := map[string][]string{}
 	for _, p := range h {
-		if inEveryKey(p[0]) || slices.Contains(names, p[0]) {
+		if alwaysInKey(p[0]) || slices.Contains(names, p[0]) {
 			of[p[0]] = append(of[p[0]], p[1])
 		}
 	}
