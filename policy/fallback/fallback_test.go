@@ -40,7 +40,7 @@ func TestALookIntoTheCacheIsOnlyForItsReasons(t *testing.T) {
 		{Config{Cache: true, On: [UpstreamFailure + 1]bool{CircuitOpen: true}}, None, false},
 	} {
 		if got := tc.config.WantsCache(tc.reason); got != tc.want {
-			t.Errorf("%+v: %v: got %v", tc.config, tc.reason, got)
+			t.Errorf("%+v: WantsCache(%v) = %v, want %v", tc.config, tc.reason, got, !got)
 		}
 	}
 }

@@ -11,7 +11,7 @@ func TestKeep(t *testing.T) {
 		"date", "expires", "cache-control", "vary", "access-control-allow-origin", "link", "x-custom", "via", "server", "request-identity",
 	} {
 		if !Keep(name) {
-			t.Errorf("%s is not kept", name)
+			t.Errorf("Keep(%q) = false, want true", name)
 		}
 	}
 	for _, name := range []string{
@@ -21,7 +21,7 @@ func TestKeep(t *testing.T) {
 		"ratelimit", "ratelimit-policy", "x-ratelimit-remaining", "x-rate-limit-reset", "retry-after", "alt-svc",
 	} {
 		if Keep(name) {
-			t.Errorf("%s is kept", name)
+			t.Errorf("Keep(%q) = true, want false", name)
 		}
 	}
 	var got []string
@@ -40,7 +40,7 @@ func TestKeepNotModified(t *testing.T) {
 		"content-type": false, "content-encoding": false, "content-length": false, "x-custom": false,
 	} {
 		if got := KeepNotModified(name); got != want {
-			t.Errorf("%s: got %v", name, got)
+			t.Errorf("KeepNotModified(%q) = %v, want %v", name, got, !got)
 		}
 	}
 }
