@@ -19,7 +19,7 @@ func TestChoose(t *testing.T) {
 		{"then degraded mode", Config{On: on, Degraded: true}, UpstreamFailure, FromError, FromDegraded, true},
 		{"then nothing", Config{On: on, Cache: true}, CircuitOpen, FromError, FromError, true},
 		{"not asked for this reason", Config{On: on, Cache: true, Default: true}, RateLimited, FromCache, FromError, false},
-		{"what is no find", Config{On: on, Cache: true}, CircuitOpen, FromUpstream, FromError, true},
+		{"a source that is not of the cache", Config{On: on, Cache: true}, CircuitOpen, FromUpstream, FromError, true},
 	} {
 		got, tried := Choose(&tc.config, tc.reason, tc.found)
 		if got != tc.want || tried != tc.tried {

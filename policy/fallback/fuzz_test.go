@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzCacheControl reads any bytes as a cache-control. Whoever splits it at its commas, as simple caches do, and finds
-// a word there that forbids, must not be let down: without quotes both readings are one.
+// FuzzCacheControl reads any bytes as a cache-control. If a simple cache that splits it at
+// its commas finds a directive that forbids storing, this one must not store: without quotes both parsers must agree.
 func FuzzCacheControl(f *testing.F) {
 	for _, s := range []string{
 		"", "public, max-age=60", `private="set-cookie, etag"`, ` No-Store ,,`, `ext="\", private`, "max-age = 5", "s-maxage=5,max-age=x", "a;b", "private\x00",
@@ -79,7 +79,7 @@ func FuzzETags(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, ifNoneMatch, etag string) {
 		if NotModified(ifNoneMatch, etag) && trim(ifNoneMatch) != "*" {
-			// Then the tag stands in both, quotes and all.
+			// Then both contain the tag with its quotes.
 			opaque := strings.TrimPrefix(trim(etag), "W/")
 			if len(opaque) < 2 || opaque[0] != '"' || opaque[len(opaque)-1] != '"' || !strings.Contains(ifNoneMatch, opaque) {
 				t.Fatalf("NotModified(%q, %q) = true, want false", ifNoneMatch, etag)

@@ -27,7 +27,7 @@ func TestKeep(t *testing.T) {
 	var got []string
 	Kept(answer("age", "7", "etag", `"a"`, "x-request-id", "1", "link", "<a>", "link", "<b>")).All(func(name, value string) bool {
 		got = append(got, name+": "+value)
-		return value != "<a>" // the walk ends where it is told to
+		return value != "<a>" // All must stop here
 	})
 	if want := []string{"content-type: application/json", "server: nginx", `etag: "a"`, "link: <a>"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -17,8 +17,8 @@ func fuzzed() []*Limiter {
 	}
 }
 
-// FuzzState takes any bytes as a state. First as they come: Usable decides, and what it lets through must be bearable.
-// Then with the check made right, which gets all that the check can't tell past it: torn entries above all.
+// FuzzState takes any bytes as a state. First as they come: Usable decides, and what it accepts must be safe to use.
+// Then with a valid check, so that damage that it does not cover gets through, above all torn entries.
 func FuzzState(f *testing.F) {
 	for i, l := range fuzzed() {
 		state := fresh(l)
@@ -30,7 +30,7 @@ func FuzzState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which byte, data []byte, now, n int64) {
 		all := fuzzed()
 		l := all[int(which)%len(all)]
-		bear(t, l, data, now, n)
+		checkUse(t, l, data, now, n)
 		sealed := make([]byte, l.Size())
 		copy(sealed, data)
 		sealed[0], sealed[atKind], sealed[atAdaptive], sealed[3] = stateVersion, l.kind, 0, 0
@@ -40,11 +40,11 @@ func FuzzState(f *testing.F) {
 		packed.PutI64(sealed, atLimit, l.limit)
 		packed.PutI64(sealed, atWindow, l.window)
 		l.seal(sealed)
-		bear(t, l, sealed, now, n)
+		checkUse(t, l, sealed, now, n)
 	})
 }
 
-func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
+func checkUse(t *testing.T, l *Limiter, state []byte, now, n int64) {
 	for _, other := range fuzzed() {
 		adopted := make([]byte, other.Size())
 		other.Adopt(adopted, state, now)
@@ -69,7 +69,7 @@ func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
 			t.Fatalf("Outcome left %x, want a usable state", state)
 		}
 	}
-	// Whatever it held, it is over a window later, and a day later it is a fresh one.
+	// Whatever it contained has expired a window later, and a day later the state is idle.
 	last := clampTime(now)
 	if l.kind != kindBucket {
 		last = max(last, packed.I64(state, atLast), packed.I64(state, atLast)+l.window)

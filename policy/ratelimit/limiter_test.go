@@ -57,7 +57,7 @@ type moment struct {
 func TestWindowMoments(t *testing.T) {
 	const tick = 56 // of a minute
 	up := func(at int64) time.Duration { return time.Duration(ceilDiv(at, tick)*tick - at) }
-	// hour is no whole number of ticks, so that rounding up can be seen; of a second, a tick is a nanosecond.
+	// hour is not a whole number of ticks, so that rounding up has an effect; for a second, a tick is a nanosecond.
 	if up(hour) == 0 {
 		t.Fatal("choose another hour")
 	}
@@ -458,7 +458,7 @@ func TestUsable(t *testing.T) {
 		"a last admission before it":       {NewSlidingWindow(20, time.Second), atLast, -1},
 		"used, and never an admission":     {NewSlidingWindow(20, time.Second), atUsed, 1},
 		"an oldest entry outside the ring": {NewSlidingWindow(20, time.Second), atUsed, 20 << 32},
-		"a place where there is no ring":   {NewSlidingWindow(600, time.Second), atUsed, 1 << 32},
+		"a place without a ring":           {NewSlidingWindow(600, time.Second), atUsed, 1 << 32},
 		"a current limit above the limit":  {NewAdaptive(20, time.Second, c), atCurrent, 20_001},
 		"a current limit below a tenth":    {NewAdaptive(20, time.Second, c), atCurrent, 1_999},
 		"more successes than outcomes":     {NewAdaptive(20, time.Second, c), atOutcomes, 1 << 32},

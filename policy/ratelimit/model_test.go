@@ -350,8 +350,8 @@ func drive(t *rapid.T, l *Limiter, state []byte, now *int64, asks int) (admissio
 	return admissions
 }
 
-// TestIdleIsFresh: a state that is idle answers as a fresh one does, whatever comes; one that is not would be told from
-// a fresh one by a request for all of the limit (or, adaptive, by what it has learnt).
+// TestIdleIsFresh: an idle state gives the same verdicts as a fresh one. One that is not idle differs, for a request of all
+// of the limit or by the current limit of an adaptive one.
 func TestIdleIsFresh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := limiters.Draw(t, "limit")

@@ -56,7 +56,7 @@ func TestDelays(t *testing.T) {
 			[...]time.Duration{300 * ms, 900 * ms, 2500 * ms, 2500 * ms, 2500 * ms, 2500 * ms, 2500 * ms, 2500 * ms, 2500 * ms},
 		},
 		{
-			"no number is no growth",
+			"NaN does not grow",
 			BackoffConfig{Base: ms, Max: second, Exponential: math.NaN()},
 			[...]time.Duration{ms, ms, ms, ms, ms, ms, ms, ms, ms},
 		},
