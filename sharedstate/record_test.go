@@ -57,8 +57,8 @@ func TestRecordRoundTrip(t *testing.T) {
 	})
 }
 
-// TestTornRecordIsFresh changes one byte of a packed record, or cuts it: it must be read as a fresh one. (The budget's and
-// the limit's bytes check themselves.)
+// TestTornRecordIsFresh changes one byte of a packed record, or cuts it: it must be read as a fresh one. (The budget's
+// and the limit's bytes check themselves.)
 func TestTornRecordIsFresh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := anyRecord(t)
@@ -87,7 +87,7 @@ func TestRecordOfAnotherVersionIsFresh(t *testing.T) {
 	}
 }
 
-// TestRecordSize holds the documented sizes.
+// TestRecordSize checks the documented sizes.
 func TestRecordSize(t *testing.T) {
 	one := bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 1}}}
 	for _, tc := range []struct {

@@ -2,7 +2,7 @@ package breaker
 
 import "fmt"
 
-// model is a breaker that keeps all calls of its generation, and counts them anew each time.
+// model is a breaker that keeps all calls of its generation, and counts them again each time.
 type model struct {
 	c          *Config
 	status     Status

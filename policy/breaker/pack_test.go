@@ -59,7 +59,7 @@ func TestStateRoundTrip(t *testing.T) {
 	})
 }
 
-// TestStateSize holds the documented sizes.
+// TestStateSize checks the documented sizes.
 func TestStateSize(t *testing.T) {
 	window := Window{Width: 1}
 	halfOpen := State{Status: HalfOpen, Failed: window, Slow: window}

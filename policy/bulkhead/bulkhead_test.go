@@ -30,7 +30,7 @@ func TestMoments(t *testing.T) {
 		same    bool // release, heartbeat: nothing changed
 		running uint32
 	}
-	fill := []moment{ // owner 1 holds two and owner 2 one, at 100 s
+	fill := []moment{ // owner 1 has two running requests and owner 2 one, at 100 s
 		{at: 100_000, owner: 1, do: acquire, running: 1},
 		{at: 100_000, owner: 2, do: acquire, running: 2},
 		{at: 100_000, owner: 1, do: acquire, running: 3},

@@ -35,7 +35,7 @@ func TestImpossibleStateIsFresh(t *testing.T) {
 		bytes []byte
 	}{
 		{"cut", good[1:]},
-		{"an owner that holds nothing", slices.Concat(good, (&State{Owners: []Owner{{ID: 2}}}).AppendTo(nil))},
+		{"an owner with no running request", slices.Concat(good, (&State{Owners: []Owner{{ID: 2}}}).AppendTo(nil))},
 		{"too many owners", bytes.Repeat(good, MaxOwners+1)},
 	} {
 		got := State{Owners: []Owner{{ID: 7, Count: 7}}}

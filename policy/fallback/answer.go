@@ -7,16 +7,16 @@ import (
 	"github.com/weir-mesh/weir/policy/httpdate"
 )
 
-// Answer is what the cache keeps of an answer beside its headers and its body. Times are in seconds; NoSeconds where
-// nothing was stated.
+// Answer is what the cache keeps of an upstream's answer besides its headers and its body. Times are in seconds;
+// NoSeconds if not stated.
 type Answer struct {
-	Age          uint32  // when it came (RFC 9111, section 4.2.3)
-	Lifetime     uint32  // of freshness, as it stated it (section 4.2.1)
-	StaleIfError uint32  // beyond that (RFC 5861, section 4); 0 where s-maxage forbids what is stale
-	Coding       Codings // one; Identity where it has none
-	Length       int64   // content-length, -1 where there is none. To HEAD it is that of the answer to a GET
-	// Delimited says that the headers tell where the body ends: content-length or chunked. An HTTP/1 body without both ends
-	// where the connection does, and a proxy can't tell one that is whole from one that was cut off (RFC 9112, section 8).
+	Age          uint32  // on arrival (RFC 9111, section 4.2.3)
+	Lifetime     uint32  // of freshness, as stated (section 4.2.1)
+	StaleIfError uint32  // beyond that (RFC 5861, section 4); 0 if s-maxage forbids stale answers
+	Coding       Codings // exactly one; Identity if it has none
+	Length       int64   // content-length, -1 if absent. For HEAD it is that of the answer to a GET
+	// Delimited: the headers say where the body ends, by content-length or chunked. An HTTP/1 body without either ends
+	// with the connection, and a proxy can't distinguish a complete one from a truncated one (RFC 9112, section 8).
 	Delimited bool
 }
 
@@ -30,10 +30,10 @@ type answerWalk struct {
 	control bool // there is a cache-control
 	public  bool
 	coded   bool // there is a content-encoding
-	// How often a lifetime is stated, and the last: what is stated twice, or can't be read, is stale at once
-	// (RFC 9111, section 4.2.1).
+	// How often each lifetime is stated, and its last value. An answer with one that is stated twice or malformed is
+	// stale at once (RFC 9111, section 4.2.1).
 	sMaxAge, maxAge, expires stated
-	understands              bool // must-understand
+	mustUnderstand           bool // must-understand
 }
 
 // stated is a number that an answer should state once.
@@ -44,16 +44,16 @@ type stated struct {
 
 func (s *stated) add(value int64, ok bool) {
 	if !ok {
-		s.times++ // as if it were there twice
+		s.times++ // as if it were stated twice
 	}
 	s.times++
 	s.value = value
 }
 
-// Answer says whether an answer may be stored, and what is kept of it. Wall is the time in seconds since 1970 by this
-// machine's clock, took the nanoseconds between the request and the answer's headers.
+// Answer decides whether an answer may be stored, and returns what is kept of it. wall is the time in seconds since
+// 1970 by this machine's clock, took the nanoseconds between the request and the answer's headers.
 func (r *CacheRules) Answer(h Headers, status int, wall, took int64) (a Answer, storable bool) {
-	if status < 200 || status > 299 || status == 206 || status == 226 { // a part (RFC 9110, 15.3.7), a difference (RFC 3229)
+	if status < 200 || status > 299 || status == 206 || status == 226 { // partial (RFC 9110, section 15.3.7), a delta (RFC 3229)
 		return Answer{}, false
 	}
 	w := &r.answer
@@ -64,9 +64,9 @@ func (r *CacheRules) Answer(h Headers, status int, wall, took int64) (a Answer, 
 	}
 	switch status {
 	case 200, 203, 204:
-	default: // such an answer is stored only where it says that it may be (RFC 9111, section 3)
+	default: // stored only if the answer allows it explicitly (RFC 9111, section 3)
 		explicit := w.public || w.sMaxAge.times+w.maxAge.times+w.expires.times > 0
-		if !explicit || w.understands {
+		if !explicit || w.mustUnderstand {
 			return Answer{}, false
 		}
 	}
@@ -76,7 +76,7 @@ func (r *CacheRules) Answer(h Headers, status int, wall, took int64) (a Answer, 
 	}
 	w.Age = w.initialAge(wall, took)
 	if r.Serve(int64(w.Age)*1e9, w.Lifetime, w.StaleIfError).Source == FromError {
-		return Answer{}, false // too old already
+		return Answer{}, false // already too old
 	}
 	return w.Answer, true
 }
@@ -105,7 +105,7 @@ func (w *answerWalk) lifetime(wall int64) uint32 {
 	return 0
 }
 
-// initialAge is corrected_initial_age of RFC 9111, section 4.2.3. A Date in the future, or none, makes nothing older.
+// initialAge is corrected_initial_age of RFC 9111, section 4.2.3. A Date in the future, or none, adds no age.
 func (w *answerWalk) initialAge(wall, took int64) uint32 {
 	age := int64(w.age) + max(took, 0)/1e9
 	if w.dated {
@@ -122,16 +122,16 @@ func (r *CacheRules) stepAnswer(name, value string) bool {
 	return !w.refused
 }
 
-// allows reads one header, and says whether it is one that an answer may be stored with.
+// allows reads one header and reports whether an answer with it may be stored.
 func (r *CacheRules) allows(name, value string) bool {
 	w := &r.answer
 	switch name {
 	case "cache-control":
 		w.control = true
 		return w.readControl(value)
-	case "cdn-cache-control", "surrogate-control": // meant for other caches, but what is private is private
+	case "cdn-cache-control", "surrogate-control": // for other caches, but private answers must not be stored here either
 		return new(answerWalk).readControl(value)
-	case "pragma": // means nothing beside a cache-control (RFC 9111, section 5.4)
+	case "pragma": // ignored if there is a cache-control (RFC 9111, section 5.4)
 		w.pragma = w.pragma || strings.Contains(strings.ToLower(value), "no-cache")
 	case "expires":
 		w.expires.add(httpdate.Parse(trim(value)))
@@ -154,7 +154,7 @@ func (r *CacheRules) allows(name, value string) bool {
 	case "content-length":
 		return w.readLength(value)
 	case "content-type":
-		return !isPiecemeal(value)
+		return !isPartial(value)
 	case "transfer-encoding":
 		w.Delimited = true
 		return strings.EqualFold(trim(value), "chunked")
@@ -172,7 +172,7 @@ func (r *CacheRules) allows(name, value string) bool {
 	return true
 }
 
-// readControl reads one cache-control header, and says whether it lets the answer be stored.
+// readControl reads one cache-control header and reports whether it allows the answer to be stored.
 func (w *answerWalk) readControl(value string) bool {
 	for {
 		d, rest, ok := nextDirective(value)
@@ -187,7 +187,7 @@ func (w *answerWalk) readControl(value string) bool {
 		case d.is("public"):
 			w.public = true
 		case d.is("must-understand"):
-			w.understands = true
+			w.mustUnderstand = true
 		case d.is("s-maxage"):
 			n, ok := d.seconds()
 			w.sMaxAge.add(int64(n), ok)
@@ -195,24 +195,25 @@ func (w *answerWalk) readControl(value string) bool {
 			n, ok := d.seconds()
 			w.maxAge.add(int64(n), ok)
 		case d.is("stale-if-error"):
-			n, _ := d.seconds() // what can't be read is 0; of several the least
+			n, _ := d.seconds() // malformed: 0; of several the smallest
 			w.StaleIfError = min(w.StaleIfError, n)
 		}
 		value = rest
 	}
 }
 
-// varies says whether an answer may differ by a request header, for it is in the key, or told apart by its coding.
+// varies reports whether an answer may depend on a request header: it is in the key, or is accept-encoding, for which
+// there are variants.
 func (r *CacheRules) varies(by string) bool {
 	if strings.EqualFold(by, "accept-encoding") {
 		return true
 	}
 	by = strings.ToLower(by)
-	return r.keyed(by) || inEveryKey(by)
+	return r.keyed(by) || alwaysInKey(by)
 }
 
-// isConnectionOption knows what may stand in `connection` without a meaning for what is stored. An answer that makes
-// another of its headers one of the connection is not stored.
+// isConnectionOption reports whether an option of the header connection does not affect what is stored. An answer that
+// names another of its headers there is not stored.
 func isConnectionOption(option string) bool {
 	switch strings.ToLower(option) {
 	case "close", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
@@ -221,15 +222,15 @@ func isConnectionOption(option string) bool {
 	return false
 }
 
-// isPiecemeal knows the content types of what is no whole representation, or never ends; and gRPC, whose outcome comes
-// in trailers.
-func isPiecemeal(contentType string) bool {
+// isPartial reports whether a content type is of a partial representation or an endless one; or of gRPC, whose status
+// is in the trailers.
+func isPartial(contentType string) bool {
 	contentType = trim(contentType)
 	return isGRPC(contentType) || hasPrefixFold(contentType, "multipart/byteranges") ||
 		hasPrefixFold(contentType, "multipart/x-mixed-replace") || hasPrefixFold(contentType, "text/event-stream")
 }
 
-// readLength takes a content-length. Two that differ are refused (RFC 9112, section 6.3).
+// readLength reads a content-length. Two that differ are refused (RFC 9112, section 6.3).
 func (w *answerWalk) readLength(value string) bool {
 	n, err := strconv.ParseUint(trim(value), 10, 63)
 	if err != nil || w.Length >= 0 && w.Length != int64(n) {
@@ -239,7 +240,7 @@ func (w *answerWalk) readLength(value string) bool {
 	return true
 }
 
-// all says whether all members of a list pass. Empty ones are none.
+// all reports whether all members of a list pass. Empty ones are skipped.
 func all(list string, pass func(member string) bool) bool {
 	for list != "" {
 		var member string

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// noon is when the tests' answers come: Sun, 06 Nov 1994 12:00:00 GMT.
+// noon is when the tests' answers arrive: Sun, 06 Nov 1994 12:00:00 GMT.
 var noon = time.Date(1994, 11, 6, 12, 0, 0, 0, time.UTC).Unix()
 
 const (
@@ -16,7 +16,7 @@ const (
 	afterNoon  = "Sun, 06 Nov 1994 12:01:00 GMT" // by a minute
 )
 
-// answer is a 200 as Envoy hands it over, with more headers.
+// answer is a 200 as Envoy passes it on, with more headers.
 func answer(more ...string) pairs {
 	p := pairs{
 		{":status", "200"},
@@ -147,7 +147,7 @@ func TestAnswersThatAreStored(t *testing.T) {
 	}
 }
 
-// Each spelling of what forbids, and each that can't be read.
+// Each spelling of a directive that forbids storing, and each malformed one.
 func TestPrivateInAnySpelling(t *testing.T) {
 	for _, directive := range []string{"no-store", "private", "no-cache", "must-revalidate", "proxy-revalidate"} {
 		for _, spelling := range []string{
@@ -165,7 +165,7 @@ func TestPrivateInAnySpelling(t *testing.T) {
 				answer("cache-control", value, "cache-control", "public, max-age=60"),
 			} {
 				if _, stored := rules("authorization").Answer(h, 200, noon, 0); stored {
-					t.Errorf("stored: %q", h)
+					t.Errorf("%q: got stored, want not stored", h)
 				}
 			}
 		}
@@ -241,30 +241,30 @@ func TestCodingAndLengthOfAnAnswer(t *testing.T) {
 	r := rules()
 	got, _ := r.Answer(answer("content-encoding", "X-GZIP", "content-length", "12"), 200, noon, 0)
 	if got.Coding != Gzip || got.Length != 12 {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want coding gzip and length 12", got)
 	}
-	// What one answer left behind is not there for the next one.
+	// Nothing of one answer is left for the next one.
 	r.Answer(answer("cache-control", "s-maxage=9, private", "age", "7", "pragma", "no-cache"), 200, noon, 0)
 	want := Answer{Lifetime: NoSeconds, StaleIfError: NoSeconds, Coding: Identity, Length: -1}
 	if got, stored := r.Answer(answer(), 200, noon, 0); !stored || got != want {
-		t.Errorf("got %+v, %v", got, stored)
+		t.Errorf("Answer = %+v, %v, want %+v, true", got, stored, want)
 	}
 }
 
-// A clock that was never set, or an upstream's that is beyond reason, makes nothing wrong but old.
+// A clock that was never set, or an absurd clock of upstream, makes answers only old.
 func TestClocksBeyondReason(t *testing.T) {
 	for _, wall := range []int64{0, -1, math.MinInt64 / 4, math.MaxInt64 / 4} {
 		for _, date := range []string{atNoon, "Thu, 01 Jan 1970 00:00:00 GMT", "Sat, 01 Jan 0000 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"} {
 			got, _ := rules().Answer(answer("date", date, "expires", date), 200, wall, math.MaxInt64)
 			if got.Age > maxSeconds || got.Lifetime > maxSeconds && got.Lifetime != NoSeconds {
-				t.Errorf("%d %s: got %+v", wall, date, got)
+				t.Errorf("wall %d, date %s: got %+v, want it within its bounds", wall, date, got)
 			}
 		}
 	}
 	if got, _ := rules().Answer(answer("expires", "0"), 200, -5, 0); got.Lifetime != 0 {
-		t.Errorf("an Expires that is none, before 1970: got %+v", got)
+		t.Errorf("a malformed Expires, before 1970: got %+v, want lifetime 0", got)
 	}
 	if _, stored := rules().Answer(answer("date", "Thu, 01 Jan 1970 00:00:00 GMT"), 200, noon, 0); stored {
-		t.Error("an answer of 1970 is stored")
+		t.Error("an answer of 1970: got stored, want not stored")
 	}
 }

@@ -17,8 +17,7 @@ const (
 	allCodings = Compress<<1 - 1
 )
 
-// CodingOf reads a content-encoding of one coding, in whatever case. Several, one after the other, are none that is
-// known.
+// CodingOf reads a content-encoding of one coding, in any case. Several codings are not known.
 func CodingOf(name string) (c Codings, known bool) {
 	name = trim(name)
 	for i := range codingNames {
@@ -43,14 +42,14 @@ var codingNames = [...]struct {
 	{"x-compress", Compress},
 }
 
-// acceptance is what a request's accept-encoding headers say (RFC 9110, section 12.5.3), one element after the other.
-// What is refused in one place is not accepted by another.
+// acceptance collects the elements of a request's accept-encoding headers (RFC 9110, section 12.5.3). A coding that one
+// element refuses is not accepted by another.
 type acceptance struct {
 	accepted, refused Codings
 	any, none         bool // *, and *;q=0
 }
 
-// add takes one header's value. An element that is malformed, or a coding that is not known, says nothing.
+// add reads one header's value. Malformed elements and unknown codings are ignored.
 func (a *acceptance) add(value string) {
 	for value != "" {
 		var element string
@@ -77,8 +76,8 @@ func (a *acceptance) add(value string) {
 	}
 }
 
-// codings is the sum. Without a header a client takes anything by the RFC; here it gets no coding, for many that send
-// none can't decode one. No coding at all is accepted unless that is refused, by name or by *;q=0.
+// codings is the result. By the RFC a client without the header accepts any coding; here it gets none, because many
+// such clients can't decode any. Identity is accepted unless it is refused, by name or by *;q=0.
 func (a *acceptance) codings() Codings {
 	c := a.accepted
 	switch {
@@ -91,8 +90,8 @@ func (a *acceptance) codings() Codings {
 	return c &^ a.refused
 }
 
-// readWeight reads q=0.5 (RFC 9110, section 12.4.2) and says whether it is more than 0. More than three digits are
-// borne with.
+// readWeight reads q=0.5 (RFC 9110, section 12.4.2) and reports whether it is more than 0. More than three digits are
+// tolerated.
 func readWeight(s string) (wanted, ok bool) {
 	s = trim(s)
 	if len(s) < 3 || s[0]|0x20 != 'q' || s[1] != '=' || (s[2] != '0' && s[2] != '1') {
@@ -116,7 +115,7 @@ func readWeight(s string) (wanted, ok bool) {
 	return wanted, true
 }
 
-// trim takes blanks and tabs off both ends: what RFC 9110 calls OWS. strings.Trim was a fifth of a request's cost.
+// trim removes spaces and tabs (OWS in RFC 9110) from both ends. strings.Trim was a fifth of a request's cost.
 func trim(s string) string {
 	for s != "" && isBlank(s[0]) {
 		s = s[1:]

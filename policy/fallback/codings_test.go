@@ -79,12 +79,12 @@ func TestVariants(t *testing.T) {
 			v := q.Variant(&Answer{Coding: coding})
 			seen[v] = true
 			if !slices.Contains(q.Variants(), v) {
-				t.Errorf("what is stored as %v is not found again: %v", v, q.Variants())
+				t.Errorf("stored as %v: got variants %v, want it among them", v, q.Variants())
 			}
 		}
 	}
 	if len(seen) != 4 {
-		t.Errorf("%d of 4 variants", len(seen))
+		t.Errorf("got %d variants, want 4", len(seen))
 	}
 }
 
@@ -105,7 +105,7 @@ func TestAccepts(t *testing.T) {
 	} {
 		q := Request{Codings: tc.codings}
 		if got := q.Accepts(tc.headers); got != tc.want {
-			t.Errorf("%06b %v: got %v", tc.codings, tc.headers, got)
+			t.Errorf("Accepts by %06b of %v = %v, want %v", tc.codings, tc.headers, got, !got)
 		}
 	}
 }

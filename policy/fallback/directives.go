@@ -13,9 +13,9 @@ func (d *directive) is(want string) bool { return strings.EqualFold(d.name, want
 // seconds reads the argument as delta-seconds (RFC 9111, section 1.2.2).
 func (d *directive) seconds() (n uint32, ok bool) { return readSeconds(d.argument) }
 
-// nextDirective takes the first directive off a cache-control value (RFC 9111, section 5.2): a token, or a token, "="
-// and a token or a quoted string. Empty members are passed over; at the end there is one without a name. Blanks around
-// "=" are borne with. Anything else is not ok: who reads it otherwise may read a `private` that we don't see.
+// nextDirective splits the first directive off a cache-control value (RFC 9111, section 5.2): a token, or a token, "="
+// and a token or a quoted string. Empty members are skipped; at the end it returns one without a name. Spaces around
+// "=" are tolerated. Anything else is not ok: another parser might find a `private` in it that this one misses.
 func nextDirective(s string) (d directive, rest string, ok bool) {
 	s = strings.TrimLeft(s, " \t,")
 	if s == "" {
@@ -46,7 +46,7 @@ func nextDirective(s string) (d directive, rest string, ok bool) {
 	return d, s, true
 }
 
-// tokenLength is how many bytes of s are a token (RFC 9110, section 5.6.2).
+// tokenLength is the length of the token at the start of s (RFC 9110, section 5.6.2).
 func tokenLength(s string) (n int) {
 	for n < len(s) && isTokenByte(s[n]) {
 		n++
@@ -58,8 +58,8 @@ func isTokenByte(c byte) bool {
 	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c > ' ' && strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
-// quotedLength is how many bytes the quoted string at the start of s has, quotes included (RFC 9110, section 5.6.4); 0
-// where it does not end.
+// quotedLength is the length of the quoted string at the start of s, quotes included (RFC 9110, section 5.6.4); 0 if it
+// does not end.
 func quotedLength(s string) int {
 	for i := 1; i < len(s); i++ {
 		switch c := s[i]; {
@@ -74,7 +74,7 @@ func quotedLength(s string) int {
 	return 0
 }
 
-// readSeconds reads a whole number of seconds; more than 2^31 is read as that.
+// readSeconds reads a whole number of seconds, at most 2^31.
 func readSeconds(s string) (n uint32, ok bool) {
 	if s == "" {
 		return 0, false

@@ -1,5 +1,5 @@
-// Package fallback says which answer stands in for upstream's, and which of upstream's answers may be stored for that, as
-// pure functions. Time is an argument.
+// Package fallback chooses the answer that replaces upstream's, and decides which of upstream's answers may be stored
+// for that, as pure functions. Time is an argument.
 //
 //	reason ──► on? ──no──► none: the refusal, or upstream's own answer
 //	            │
@@ -7,7 +7,7 @@
 //	            ▼
 //	        cache ──► stale cache ──► default data ──► degraded mode ──► none
 //
-// The first that has something answers: WantsCache, Serve, Choose.
+// The first step that has an answer is used: WantsCache, Serve, Choose.
 //
 // # What is stored
 //
@@ -16,29 +16,30 @@
 //	              ▼                                      ▼
 //	          neither stored nor served              not stored
 //
-// The rules are those of a shared cache (RFC 9111), and where that trusts upstream to say what is private, stricter: this
-// one is on by default, in front of upstreams that never heard of it. So a request has no part in the cache when
+// The rules are those of a shared cache (RFC 9111), but stricter where that relies on upstream to mark private answers:
+// this cache is on by default, in front of upstreams that do not expect one. So a request is neither answered from the
+// cache nor stored if
 //
-//   - it is none of GET and HEAD, has a body, is gRPC or asks for an upgrade,
-//   - a header tells who asks, or steers upstream elsewhere: see names.go; save those that cache_key_headers lists.
+//   - it is not GET or HEAD, has a body, is gRPC or asks for an upgrade,
+//   - a header identifies the client or reroutes the request (see names.go) and is not in cache_key_headers.
 //
-// And an answer is not stored when
+// And an answer is not stored if
 //
-//   - it is none of 2xx, or 206, or 226; or, beside 200, 203 and 204, without a word that it may be,
-//   - cache-control has no-store, private, no-cache, must-revalidate or proxy-revalidate in any form, or can't be read;
-//     or pragma has no-cache, without a cache-control,
-//   - it sets a cookie, asks who is there, or has a header named like a secret; or allows one origin of CORS, while
+//   - its status is not 2xx, or is 206 or 226; or is not 200, 203 or 204 and the answer does not allow it explicitly,
+//   - cache-control has no-store, private, no-cache, must-revalidate or proxy-revalidate in any form, or is malformed; or
+//     pragma has no-cache, without a cache-control,
+//   - it sets a cookie, asks for authentication, or has a header named like a secret; or allows a single CORS origin, while
 //     origin is not in cache_key_headers,
-//   - vary names anything but accept-encoding and what is in the key,
-//   - its content coding is none of those in codings.go, or is several; or it is a piece, a stream of events, or gRPC,
+//   - vary names anything but accept-encoding and headers in the key,
+//   - its content coding is not in codings.go, or there are several; or it is partial, an event stream, or gRPC,
 //   - it would be too old at once.
 //
 // # What it is stored under
 //
-// The key has the target as it was sent, what proxies tell of it (x-forwarded-proto, -host, …) and cache_key_headers:
-// see key.go. Under it there is room for four variants: the answer to GET, and to HEAD, each coded and not. HEAD is
-// answered from a GET's where there is one. A client's address (x-forwarded-for) is in no key: an upstream that answers
-// by it has to say private.
+// The key consists of the target as it was sent, what proxies report of it (x-forwarded-proto, -host, …) and
+// cache_key_headers: see key.go. Each key has four variants: the answers to GET and to HEAD, each with a content coding
+// and without. HEAD is answered from a GET's answer if there is one. A client's address (x-forwarded-for) is in no key:
+// an upstream whose answers depend on it must mark them private.
 //
 // # For how long
 //

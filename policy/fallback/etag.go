@@ -2,8 +2,8 @@ package fallback
 
 import "strings"
 
-// NotModified says whether a client that sent this if-none-match has the answer with this etag: by weak comparison (RFC
-// 9110, sections 8.8.3.2 and 13.1.2). "*" stands for any answer. What is no entity tag is equal to none.
+// NotModified reports whether a client that sent this if-none-match has the answer with this etag, by weak comparison
+// (RFC 9110, sections 8.8.3.2 and 13.1.2). "*" matches any answer. A malformed entity tag matches none.
 func NotModified(ifNoneMatch, etag string) bool {
 	list := trim(ifNoneMatch)
 	if list == "*" {
@@ -29,8 +29,8 @@ func NotModified(ifNoneMatch, etag string) bool {
 	}
 }
 
-// nextETag takes an entity tag off a list: what stands between its quotes. A comma may stand there too, and a backslash is
-// one.
+// nextETag splits the first entity tag off a list and returns what is between its quotes, which may contain commas and
+// backslashes.
 func nextETag(s string) (tag, rest string, ok bool) {
 	s = strings.TrimPrefix(s, "W/")
 	if s == "" || s[0] != '"' {

@@ -40,7 +40,7 @@ func TestNotModified(t *testing.T) {
 		{`"b"; "a"`, `"a"`, false},
 	} {
 		if got := NotModified(tc.ifNoneMatch, tc.etag); got != tc.want {
-			t.Errorf("%s against %s: got %v", tc.ifNoneMatch, tc.etag, got)
+			t.Errorf("NotModified(%s, %s) = %v, want %v", tc.ifNoneMatch, tc.etag, got, !got)
 		}
 	}
 }

@@ -1,9 +1,9 @@
 package fallback
 
-// Reason is why a request did not get upstream's answer. The names are those of x-weir-reason.
+// Reason is why a request does not get upstream's answer. The names are those of x-weir-reason.
 type Reason uint8
 
-// The reasons, None where a request was allowed.
+// The reasons; None if the request was allowed.
 const (
 	None Reason = iota
 	RateLimited
@@ -17,15 +17,15 @@ func (r Reason) String() string {
 	return [...]string{"allowed", "rate_limited", "circuit_open", "bulkhead_full", "upstream_failure"}[r]
 }
 
-// Source is where an answer came from. The names are those of x-weir-source.
+// Source is where an answer comes from. The names are those of x-weir-source.
 type Source uint8
 
 // The sources of an answer; those of a fallback in the order in which they are tried.
 const (
 	FromUpstream   Source = iota
-	FromError             // no fallback had one
+	FromError             // no fallback applies
 	FromCache             // a stored answer
-	FromStaleCache        // a stored answer that is past its time
+	FromStaleCache        // a stored answer that is no longer fresh
 	FromDefault
 	FromDegraded
 )
@@ -35,7 +35,7 @@ func (s Source) String() string {
 	return [...]string{"upstream", "error", "cache", "stale_cache", "default", "degraded"}[s]
 }
 
-// Config is what the chain is told by its policy.
+// Config is what the policy says of the fallback chain.
 type Config struct {
 	On       [UpstreamFailure + 1]bool // by reason
 	Cache    bool                      // stored answers may be used
@@ -43,14 +43,13 @@ type Config struct {
 	Degraded bool                      // degraded mode may be used
 }
 
-// WantsCache says whether a look into the cache is worth its price: the chain is asked for this reason, and begins
-// there.
+// WantsCache reports whether to look into the cache: the chain applies to this reason and has a cache.
 func (c *Config) WantsCache(reason Reason) bool { return c.Cache && c.On[reason] }
 
-// Choose takes the first step of the chain that has an answer, after a look into the cache, which found what Serve calls
-// FromCache or FromStaleCache; anything else is nothing found. FromError means that no step has: the refusal is told, or
-// upstream's own answer passes. Tried says whether the chain was asked at all. Where WantsCache says no, what was found is
-// passed over.
+// Choose returns the first step of the chain that has an answer. found is the source that Serve returned for a stored
+// answer, FromCache or FromStaleCache; anything else means that there is none. It is ignored unless WantsCache.
+// FromError means that no step has an answer: the client gets the refusal, or upstream's own answer. tried reports
+// whether the chain applies to this reason.
 func Choose(c *Config, reason Reason, found Source) (s Source, tried bool) {
 	switch {
 	case !c.On[reason]:

@@ -19,7 +19,7 @@ func TestChoose(t *testing.T) {
 		{"then degraded mode", Config{On: on, Degraded: true}, UpstreamFailure, FromError, FromDegraded, true},
 		{"then nothing", Config{On: on, Cache: true}, CircuitOpen, FromError, FromError, true},
 		{"not asked for this reason", Config{On: on, Cache: true, Default: true}, RateLimited, FromCache, FromError, false},
-		{"what is no find", Config{On: on, Cache: true}, CircuitOpen, FromUpstream, FromError, true},
+		{"a source that is not of the cache", Config{On: on, Cache: true}, CircuitOpen, FromUpstream, FromError, true},
 	} {
 		got, tried := Choose(&tc.config, tc.reason, tc.found)
 		if got != tc.want || tried != tc.tried {
@@ -40,7 +40,7 @@ func TestALookIntoTheCacheIsOnlyForItsReasons(t *testing.T) {
 		{Config{Cache: true, On: [UpstreamFailure + 1]bool{CircuitOpen: true}}, None, false},
 	} {
 		if got := tc.config.WantsCache(tc.reason); got != tc.want {
-			t.Errorf("%+v: %v: got %v", tc.config, tc.reason, got)
+			t.Errorf("%+v: WantsCache(%v) = %v, want %v", tc.config, tc.reason, got, !got)
 		}
 	}
 }

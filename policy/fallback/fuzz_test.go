@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzCacheControl reads any bytes as a cache-control. Whoever splits it at its commas, as simple caches do, and finds a
-// word there that forbids, must not be let down: without quotes both readings are one.
+// FuzzCacheControl reads any bytes as a cache-control. If a simple cache that splits it at
+// its commas finds a directive that forbids storing, this one must not store: without quotes both parsers must agree.
 func FuzzCacheControl(f *testing.F) {
 	for _, s := range []string{
 		"", "public, max-age=60", `private="set-cookie, etag"`, ` No-Store ,,`, `ext="\", private`, "max-age = 5", "s-maxage=5,max-age=x", "a;b", "private\x00",
@@ -21,25 +21,25 @@ func FuzzCacheControl(f *testing.F) {
 				break
 			}
 			if len(rest) >= len(s) || tokenLength(d.name) != len(d.name) {
-				t.Fatalf("%q: %q, and then %q", s, d, rest)
+				t.Fatalf("nextDirective(%q) = %q, rest %q, want a shorter rest", s, d, rest)
 			}
 			s = rest
 		}
 		a, stored := rules().Answer(answer("cache-control", value), 200, noon, 0)
 		if stored && (a.Age != 0 || a.Lifetime > maxSeconds && a.Lifetime != NoSeconds || a.StaleIfError > maxSeconds && a.StaleIfError != NoSeconds) {
-			t.Fatalf("%q: %+v", value, a)
+			t.Fatalf("%q: got %+v, want it within its bounds", value, a)
 		}
 		if stored && !strings.Contains(value, `"`) {
 			for _, member := range strings.Split(strings.ToLower(value), ",") {
 				name, _, _ := strings.Cut(member, "=")
 				switch strings.TrimSpace(name) {
 				case "private", "no-store", "no-cache", "must-revalidate", "proxy-revalidate":
-					t.Fatalf("stored: %q", value)
+					t.Fatalf("%q: got stored, want not stored", value)
 				}
 			}
 		}
 		if q := rules().Request(get("cache-control", value), true); !q.Lookup {
-			t.Fatalf("%q: not looked up", value)
+			t.Fatalf("%q: got no Lookup, want it", value)
 		}
 	})
 }
@@ -56,18 +56,18 @@ func FuzzAcceptEncoding(f *testing.F) {
 			// Neither named nor included by *: it is not accepted, save Identity.
 			if c.coding != Identity && q.Codings&c.coding != 0 && !strings.Contains(lower, "*") &&
 				!strings.Contains(lower, c.name) && !strings.Contains(lower, strings.TrimPrefix(c.name, "x-")) {
-				t.Fatalf("%q accepts %s", value, c.name)
+				t.Fatalf("%q: got %s accepted, want refused", value, c.name)
 			}
 		}
 		if q.Codings&Identity == 0 && !strings.Contains(lower, "q=0") {
-			t.Fatalf("%q refuses what has no coding", value)
+			t.Fatalf("%q: got identity refused, want accepted", value)
 		}
 		if q.Codings > allCodings || len(q.Variants()) == 0 && q.Codings != 0 {
-			t.Fatalf("%q: %06b, variants %v", value, q.Codings, q.Variants())
+			t.Fatalf("%q: got codings %06b, variants %v, want known codings, and variants if there are any", value, q.Codings, q.Variants())
 		}
 		with := rules().Request(get("accept-encoding", value, "accept-encoding", "identity;q=0, gzip;q=0"), true)
 		if with.Codings&(Identity|Gzip) != 0 {
-			t.Fatalf("%q takes back what is refused: %06b", value, with.Codings)
+			t.Fatalf("%q: got %06b with a refused coding accepted, want it refused", value, with.Codings)
 		}
 	})
 }
@@ -79,15 +79,15 @@ func FuzzETags(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, ifNoneMatch, etag string) {
 		if NotModified(ifNoneMatch, etag) && trim(ifNoneMatch) != "*" {
-			// Then the tag stands in both, quotes and all.
+			// Then both contain the tag with its quotes.
 			opaque := strings.TrimPrefix(trim(etag), "W/")
 			if len(opaque) < 2 || opaque[0] != '"' || opaque[len(opaque)-1] != '"' || !strings.Contains(ifNoneMatch, opaque) {
-				t.Fatalf("%q has %q", ifNoneMatch, etag)
+				t.Fatalf("NotModified(%q, %q) = true, want false", ifNoneMatch, etag)
 			}
 		}
 		if tag, rest, ok := nextETag(etag); ok && rest == "" {
 			if !NotModified(etag, etag) || !NotModified(`"another one", W/"`+tag+`"`, etag) || strings.Contains(tag, `"`) {
-				t.Fatalf("%q is not equal to itself", etag)
+				t.Fatalf("NotModified(%q) of itself = false, want true", etag)
 			}
 		}
 	})
@@ -108,16 +108,16 @@ func FuzzAnswer(f *testing.F) {
 		a, stored := r.Answer(h, 200, noon, 1e9)
 		if !stored {
 			if a != (Answer{}) {
-				t.Fatalf("%q: refused, with %+v", text, a)
+				t.Fatalf("%q: got %+v for an answer that is not stored, want none", text, a)
 			}
 			return
 		}
 		if a.Age < 1 || a.Age > 3600 || a.Coding == 0 || a.Coding&(a.Coding-1) != 0 || a.Length < -1 {
-			t.Fatalf("%q: %+v", text, a)
+			t.Fatalf("%q: got %+v, want it within its bounds", text, a)
 		}
 		for _, p := range h {
 			if p[0] == "set-cookie" || p[0] == "content-range" {
-				t.Fatalf("%q is stored", text)
+				t.Fatalf("%q: got stored, want not stored", text)
 			}
 		}
 	})

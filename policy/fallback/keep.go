@@ -2,8 +2,8 @@ package fallback
 
 import "strings"
 
-// Keep says whether a header of an answer is stored with it. What belongs to one connection (RFC 9110, section 7.6.1),
-// one request or one moment is not, nor what is written anew when the answer is served.
+// Keep reports whether a header of an answer is stored with it. Headers of one connection (RFC 9110, section 7.6.1),
+// one request or one point in time are not, nor those that are set when the answer is served.
 func Keep(name string) bool {
 	switch name {
 	case "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings",
@@ -24,7 +24,7 @@ func Keep(name string) bool {
 	return !strings.HasSuffix(name, "request-id") // x-request-id, x-amz-request-id, x-ms-request-id
 }
 
-// Kept are those of an answer's headers that are stored.
+// Kept are the headers of an answer that are stored.
 func Kept(h Headers) Headers { return kept{h} }
 
 type kept struct{ headers Headers }
@@ -34,7 +34,7 @@ func (k kept) All(yield func(name, value string) bool) {
 	k.headers.All(func(name, value string) bool { return !Keep(name) || yield(name, value) })
 }
 
-// KeepNotModified says which of the stored headers a 304 has as well (RFC 9110, section 15.4.5).
+// KeepNotModified reports whether a stored header is also sent with a 304 (RFC 9110, section 15.4.5).
 func KeepNotModified(name string) bool {
 	switch name {
 	case "cache-control", "content-location", "date", "etag", "expires", "vary", "access-control-allow-origin":

@@ -11,7 +11,7 @@ func TestKeep(t *testing.T) {
 		"date", "expires", "cache-control", "vary", "access-control-allow-origin", "link", "x-custom", "via", "server", "request-identity",
 	} {
 		if !Keep(name) {
-			t.Errorf("%s is not kept", name)
+			t.Errorf("Keep(%q) = false, want true", name)
 		}
 	}
 	for _, name := range []string{
@@ -21,13 +21,13 @@ func TestKeep(t *testing.T) {
 		"ratelimit", "ratelimit-policy", "x-ratelimit-remaining", "x-rate-limit-reset", "retry-after", "alt-svc",
 	} {
 		if Keep(name) {
-			t.Errorf("%s is kept", name)
+			t.Errorf("Keep(%q) = true, want false", name)
 		}
 	}
 	var got []string
 	Kept(answer("age", "7", "etag", `"a"`, "x-request-id", "1", "link", "<a>", "link", "<b>")).All(func(name, value string) bool {
 		got = append(got, name+": "+value)
-		return value != "<a>" // the walk ends where it is told to
+		return value != "<a>" // All must stop here
 	})
 	if want := []string{"content-type: application/json", "server: nginx", `etag: "a"`, "link: <a>"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -40,7 +40,7 @@ func TestKeepNotModified(t *testing.T) {
 		"content-type": false, "content-encoding": false, "content-length": false, "x-custom": false,
 	} {
 		if got := KeepNotModified(name); got != want {
-			t.Errorf("%s: got %v", name, got)
+			t.Errorf("KeepNotModified(%q) = %v, want %v", name, got, !got)
 		}
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// A key is parts, each with a mark and a length before it, so that no two requests that differ in a part have the same
-// bytes, whatever separators they smuggle in:
+// A key consists of parts, each preceded by a mark and a length, so that two requests that differ in a part never have
+// the same bytes, whatever separators their values contain:
 //
-//	'c' u32 name       for each of cache_key_headers, sorted: a reload that changes them shares no key with before
+//	'c' u32 name       for each of cache_key_headers, sorted: a reload that changes them changes all keys
 //	'n' u32 name       for each header of a key that the request has, sorted by name, and after it
 //	'v' u32 value      each of its values, in order, as it was sent
 //
-// Lengths are little endian. A header that is empty has a value of no bytes, one that is absent has no part.
+// Lengths are little endian. An empty header has a value of no bytes, an absent one has no part.
 const (
 	markConfigured = 'c'
 	markName       = 'n'
@@ -26,11 +26,11 @@ func appendPart(b []byte, mark byte, s string) []byte {
 	return append(b, s...)
 }
 
-// inEveryKey says which headers a key always has: the target as it was sent, and where proxies before this one say that
-// the client saw it. An upstream builds links and redirects from those, so that an answer made for one value must
-// not reach a request with another ("Practical Web Cache Poisoning", Kettle 2018); and balancers set them on each
-// request, so that refusing to cache those would be to have no cache behind one.
-func inEveryKey(name string) bool {
+// alwaysInKey reports whether a header is part of every key: the target as it was sent, and the client's view of it as
+// other proxies report it. Upstreams build links and redirects from those, so an answer for one value must not be
+// served for another ("Practical Web Cache Poisoning", Kettle 2018). Load balancers set them on each request, so they
+// can't be a reason not to cache.
+func alwaysInKey(name string) bool {
 	switch name {
 	case ":scheme", ":authority", ":path", "host",
 		"x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-scheme", "x-forwarded-prefix",
@@ -41,12 +41,12 @@ func inEveryKey(name string) bool {
 	return false
 }
 
-// keyWalk is the parts of a key as a walk finds them.
+// keyWalk collects the parts of a key from the headers.
 type keyWalk struct{ found []part }
 
 type part struct{ name, value string }
 
-// AppendKey appends the bytes that the caller makes a request's key of. GET and HEAD have the same.
+// AppendKey appends the bytes of a request's key. GET and HEAD have the same.
 func (r *CacheRules) AppendKey(b []byte, h Headers) []byte {
 	w := &r.key
 	h.All(r.seeKey)
@@ -64,7 +64,7 @@ func (r *CacheRules) AppendKey(b []byte, h Headers) []byte {
 }
 
 func (r *CacheRules) stepKey(name, value string) bool {
-	if inEveryKey(name) || r.keyed(name) {
+	if alwaysInKey(name) || r.keyed(name) {
 		r.key.found = append(r.key.found, part{name, value})
 	}
 	return true

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// aliased are headers with one whose value lies in bytes that change later, as the host's do.
+// aliased are headers with one whose value is in memory that changes later, as the host's does.
 type aliased struct {
 	pairs
 	name  string
@@ -70,7 +70,7 @@ func TestKeysThatAreOneAndKeysThatAreTwo(t *testing.T) {
 		a := rules(tc.keyA...).AppendKey(nil, tc.a)
 		b := rules(tc.keyB...).AppendKey(nil, tc.b)
 		if got := bytes.Equal(a, b); got != tc.same {
-			t.Errorf("%s: same %v, want %v\n%q\n%q", tc.name, got, tc.same, a, b)
+			t.Errorf("%s: got same key %v, want %v\n%q\n%q", tc.name, got, tc.same, a, b)
 		}
 	}
 }
@@ -80,18 +80,18 @@ func TestAKeyIsAppendedAndHoldsNothing(t *testing.T) {
 	value := []byte("red")
 	key := r.AppendKey([]byte("before"), aliased{get(), "x-team", value})
 	if !bytes.HasPrefix(key, []byte("before")) {
-		t.Errorf("what was there is gone: %q", key)
+		t.Errorf("got %q, want the bytes before the key kept", key)
 	}
 	copy(value, "xxx")
 	if !bytes.Contains(key, []byte("red")) {
-		t.Errorf("the value is no copy: %q", key)
+		t.Errorf("got %q, want a copy of the value", key)
 	}
 	for _, p := range r.key.found[:cap(r.key.found)] {
 		if p != (part{}) {
-			t.Errorf("the rules hold on to %q", p)
+			t.Errorf("the rules still refer to %q, want nothing", p)
 		}
 	}
 	if again := r.AppendKey(nil, get()); !bytes.Equal(again, rules("x-team").AppendKey(nil, get())) {
-		t.Errorf("the next key has parts of the one before: %q", again)
+		t.Errorf("got %q, want no parts of the key before", again)
 	}
 }

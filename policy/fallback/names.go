@@ -2,10 +2,10 @@ package fallback
 
 import "strings"
 
-// steers says which request headers, beside those in every key, an upstream may take another method, host or path
-// from ("Practical Web Cache Poisoning", Kettle 2018; "Web Cache Entanglement", Kettle 2020). Balancers don't set them on
-// each request, save `forwarded`, which has the client's address and is another one for each.
-func steers(name string) bool {
+// reroutes reports whether an upstream may take another method, host or path from this request header, which is not in
+// every key ("Practical Web Cache Poisoning", Kettle 2018; "Web Cache Entanglement", Kettle 2020). Load balancers don't
+// set them on each request, except `forwarded`, which has the client's address and differs for each client.
+func reroutes(name string) bool {
 	switch name {
 	case "forwarded",
 		"x-host", "x-original-host", "x-http-host-override", "x-forwarded-path", "x-forwarded-uri",
@@ -17,36 +17,36 @@ func steers(name string) bool {
 	return false
 }
 
-// tellsWho says which request headers tell an upstream who asks, so that the answer may be for that one only:
-// authorization, cookie, and what is named like a credential or an identity. There is no end to those names (x-api-key,
-// x-auth-token, x-amz-security-token, x-forwarded-client-cert, x-goog-iap-jwt-assertion, x-ms-client-principal,
-// x-tenant-id, x-forwarded-user, …), so that the words in them decide.
-func tellsWho(name string) bool {
+// identifiesClient reports whether a request header identifies the client, so that the answer may be only for that
+// client: authorization, cookie, and names like those of a credential or an identity. There are too many such names to
+// list (x-api-key, x-auth-token, x-amz-security-token, x-forwarded-client-cert, x-goog-iap-jwt-assertion,
+// x-ms-client-principal, x-tenant-id, x-forwarded-user, …), so the words in them decide.
+func identifiesClient(name string) bool {
 	switch name {
 	case "user-agent", "x-user-agent", "x-request-id", "x-forwarded-for", "x-forwarded-proto":
 		return false
 	}
 	if strings.HasPrefix(name, ":") || strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "x-envoy-") {
-		return false // sec-fetch-user: ?1 is every browser's
+		return false // every browser sends sec-fetch-user: ?1
 	}
 	return anyWord(name, isSecret) || anyWord(name, isIdentity)
 }
 
-// anyWord asks about each of a name's words.
-func anyWord(name string, about func(word string) bool) bool {
+// anyWord reports whether any word of a name matches.
+func anyWord(name string, matches func(word string) bool) bool {
 	start := 0
 	for i := range len(name) {
 		if name[i] == '-' || name[i] == '_' {
-			if about(name[start:i]) {
+			if matches(name[start:i]) {
 				return true
 			}
 			start = i + 1
 		}
 	}
-	return about(name[start:])
+	return matches(name[start:])
 }
 
-// isSecret knows the words of what only one client has, or is told.
+// isSecret reports whether a word names a secret of one client.
 func isSecret(word string) bool {
 	switch word {
 	case "jwt", "oauth", "oidc", "saml", "csrf", "xsrf", "secret", "password", "passwd", "dpop", "sid":
@@ -58,7 +58,7 @@ func isSecret(word string) bool {
 		strings.HasPrefix(word, "session") || strings.HasPrefix(word, "user")
 }
 
-// isIdentity knows the words by which a request tells who sends it.
+// isIdentity reports whether a word names the identity of a client.
 func isIdentity(word string) bool {
 	switch word {
 	case "account", "assertion", "bearer", "cert", "certificate", "clientcert", "consumer", "credential", "credentials", "customer", "dn",

@@ -10,11 +10,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// keyOf is what a key stands for: the list of key headers, and the values of each that the request has.
+// keyOf is what a key represents: the list of key headers, and the values of each that the request has.
 func keyOf(names []string, h pairs) string {
 	of := map[string][]string{}
 	for _, p := range h {
-		if inEveryKey(p[0]) || slices.Contains(names, p[0]) {
+		if alwaysInKey(p[0]) || slices.Contains(names, p[0]) {
 			of[p[0]] = append(of[p[0]], p[1])
 		}
 	}
@@ -54,12 +54,12 @@ func TestKeysAreOneWhereWhatTheyStandForIs(t *testing.T) {
 		}
 		same := bytes.Equal(rules(namesA...).AppendKey(nil, a), rules(namesB...).AppendKey(nil, b))
 		if want := keyOf(namesA, a) == keyOf(namesB, b); same != want {
-			t.Fatalf("same %v, want %v:\n%q %q\n%q %q", same, want, namesA, a, namesB, b)
+			t.Fatalf("got same key %v, want %v:\n%q %q\n%q %q", same, want, namesA, a, namesB, b)
 		}
 	})
 }
 
-// randomCase is word in some mix of cases.
+// randomCase is word in a random mix of cases.
 func randomCase(t *rapid.T, word string) string {
 	b := []byte(word)
 	for i := range b {
@@ -95,12 +95,12 @@ func TestWhatIsPrivateIsNeverStored(t *testing.T) {
 		h = rapid.Permutation(h).Draw(t, "order")
 		keyed := rapid.SampledFrom([][]string{nil, {"authorization", "cookie"}}).Draw(t, "cache_key_headers")
 		if a, stored := rules(keyed...).Answer(h, 200, noon, 0); stored {
-			t.Fatalf("stored as %+v: %q", a, h)
+			t.Fatalf("%q: got stored as %+v, want not stored", h, a)
 		}
 	})
 }
 
-// Who carries a credential is neither answered from the cache nor stored, in whatever place the header stands.
+// A request with a credential is neither answered from the cache nor stored, wherever the header is.
 func TestWhoAsksIsNeverServed(t *testing.T) {
 	words := []string{
 		"authorization", "cookie", "x-api-key", "x-auth-token", "x-amz-security-token", "x-forwarded-client-cert",
@@ -112,15 +112,15 @@ func TestWhoAsksIsNeverServed(t *testing.T) {
 		h = rapid.Permutation(h).Draw(t, "order")
 		others := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == name })
 		if q := rules(others...).Request(h, true); q.Lookup || q.Store {
-			t.Fatalf("%+v: %q", q, h)
+			t.Fatalf("%q: got %+v, want no part in the cache", h, q)
 		}
 		if q := rules(name).Request(h, true); !q.Lookup || !q.Store {
-			t.Fatalf("keyed, and still %+v: %q", q, h)
+			t.Fatalf("%q: got %+v with the header in the key, want Lookup and Store", h, q)
 		}
 	})
 }
 
-// The older an answer, the worse its source, and its bound is that of the policy.
+// The older an answer, the worse its source, within the bound of the policy.
 func TestServingNeverGetsBetterWithAge(t *testing.T) {
 	rank := map[Source]int{FromCache: 0, FromStaleCache: 1, FromError: 2}
 	rapid.Check(t, func(t *rapid.T) {
@@ -131,13 +131,13 @@ func TestServingNeverGetsBetterWithAge(t *testing.T) {
 		old := young + rapid.Int64Range(0, 5000e9).Draw(t, "later")
 		a, b := r.Serve(young, lifetime, staleIf), r.Serve(old, lifetime, staleIf)
 		if rank[a.Source] > rank[b.Source] {
-			t.Fatalf("%v at %d, %v at %d", a.Source, young, b.Source, old)
+			t.Fatalf("got %v at %d and %v at %d, want the older no better", a.Source, young, b.Source, old)
 		}
 		if b.Source != FromError && old > r.staleness || b.Source == FromCache && (old > r.ttl || b.TTL < 0) {
-			t.Fatalf("%+v at %d", b, old)
+			t.Fatalf("got %+v at %d, want nothing beyond the bound", b, old)
 		}
 		if b.Source == FromStaleCache && b.TTL > 0 {
-			t.Fatalf("stale, and fresh for %d s more", b.TTL)
+			t.Fatalf("stale: got TTL %d, want at most 0", b.TTL)
 		}
 	})
 }
@@ -154,11 +154,11 @@ func TestCodingsOfAListInAnyOrder(t *testing.T) {
 		}
 		got := whole.codings()
 		if got != apart.codings() {
-			t.Fatalf("%q: %06b, and %06b as %q", list, got, apart.codings(), shuffled)
+			t.Fatalf("%q: got %06b, but %06b for %q, want the same", list, got, apart.codings(), shuffled)
 		}
 		for _, c := range codingNames {
 			if slices.Contains(list, c.name+";q=0") && got&c.coding != 0 {
-				t.Fatalf("%q: %s is refused, and accepted", list, c.name)
+				t.Fatalf("%q: got the refused %s accepted, want refused", list, c.name)
 			}
 		}
 	})

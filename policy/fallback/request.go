@@ -2,13 +2,13 @@ package fallback
 
 import "strings"
 
-// Request is what the cache wants to know of a request while it runs.
+// Request is what the cache keeps of a running request.
 type Request struct {
 	Lookup      bool // it may be answered from the cache
 	Store       bool // its answer may be stored
 	Head        bool
-	Codings     Codings // those that it accepts
-	IfNoneMatch string  // all of them, with commas between; "" also where they are longer than anyone needs
+	Codings     Codings // the accepted ones
+	IfNoneMatch string  // all of them, joined by commas; "" also if they are longer than maxIfNoneMatch
 }
 
 // maxIfNoneMatch is how much of if-none-match is kept while a request runs.
@@ -20,14 +20,14 @@ type requestWalk struct {
 	accepts acceptance
 }
 
-// Request looks at a request's headers. Ended: no body follows. Where neither Lookup nor Store is said, the rest of it
-// means nothing.
+// Request reads a request's headers; ended means that no body follows. If neither Lookup nor Store is set, the other
+// fields have no meaning.
 //
-// What no-cache, max-age and the like say on a request is a preference (RFC 9111, section 5.2.1), and an answer from
-// the cache is better than none. Range may be ignored (RFC 9110, section 14.2).
+// no-cache, max-age and the like in a request are preferences (RFC 9111, section 5.2.1), and an answer from the cache
+// is better than none. Range may be ignored (RFC 9110, section 14.2).
 func (r *CacheRules) Request(h Headers, ended bool) Request {
 	if !ended {
-		return Request{} // what stands in the body is in no key
+		return Request{} // the body is not part of the key
 	}
 	w := &r.request
 	*w = requestWalk{Request: Request{Lookup: true, Store: true}}
@@ -53,7 +53,7 @@ func (r *CacheRules) stepRequest(name, value string) bool {
 	case "if-none-match":
 		w.addIfNoneMatch(value)
 	case "if-match", "if-unmodified-since":
-		// Only upstream knows what is there now (RFC 9110, section 13.1.1).
+		// Only upstream has the current state (RFC 9110, section 13.1.1).
 		w.Lookup = false
 	case "upgrade", ":protocol":
 		return w.refuse()
@@ -62,7 +62,7 @@ func (r *CacheRules) stepRequest(name, value string) bool {
 			return w.refuse()
 		}
 	default:
-		if (steers(name) || tellsWho(name)) && !r.keyed(name) {
+		if (reroutes(name) || identifiesClient(name)) && !r.keyed(name) {
 			return w.refuse()
 		}
 	}
@@ -86,7 +86,7 @@ func (w *requestWalk) addIfNoneMatch(value string) {
 	}
 }
 
-// mayStoreRequest reads a request's cache-control: no-store forbids, and so does what can't be read.
+// mayStoreRequest reads a request's cache-control. It is false for no-store and for a malformed value.
 func mayStoreRequest(value string) bool {
 	for {
 		d, rest, ok := nextDirective(value)
@@ -100,7 +100,7 @@ func mayStoreRequest(value string) bool {
 	}
 }
 
-// isGRPC knows application/grpc and what is derived from it, application/grpc-web too.
+// isGRPC reports whether a content type is application/grpc or derived from it, application/grpc-web included.
 func isGRPC(contentType string) bool { return hasPrefixFold(trim(contentType), "application/grpc") }
 
 func hasPrefixFold(s, prefix string) bool {

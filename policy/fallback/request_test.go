@@ -148,15 +148,15 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	if q := rules().Request(get(), false); q.Lookup || q.Store {
-		t.Errorf("a GET with a body: got %+v", q)
+		t.Errorf("a GET with a body: got %+v, want neither Lookup nor Store", q)
 	}
 	if !rules().Request(method("HEAD"), true).Head || rules().Request(get(), true).Head {
-		t.Error("Head is not that of a HEAD")
+		t.Error("got the wrong Head, want true for HEAD and false for GET")
 	}
 }
 
-// What one request left behind is not there for the next one.
-func TestRequestsAreApart(t *testing.T) {
+// TestRequestsAreIndependent: nothing of one request is left for the next one.
+func TestRequestsAreIndependent(t *testing.T) {
 	r := rules()
 	r.Request(get("if-none-match", `"a"`, "accept-encoding", "gzip", "cache-control", "no-store", "if-match", "*"), true)
 	q := r.Request(get(), true)
@@ -164,24 +164,24 @@ func TestRequestsAreApart(t *testing.T) {
 		t.Errorf("got %+v, want %+v", q, want)
 	}
 	if q := r.Request(get("if-none-match", `"a"`, "cookie", "a=b"), true); q != (Request{}) {
-		t.Errorf("a refused request leaves %+v", q)
+		t.Errorf("a refused request: got %+v, want the zero Request", q)
 	}
 }
 
-func TestIfNoneMatchIsACopyAndBounded(t *testing.T) {
+func TestIfNoneMatchIsCopiedAndBounded(t *testing.T) {
 	value := []byte(`"a"`)
 	r := rules()
 	q := r.Request(aliased{get(), "if-none-match", value}, true)
 	value[1] = 'x'
 	if q.IfNoneMatch != `"a"` {
-		t.Errorf("got %s: it is no copy", q.IfNoneMatch)
+		t.Errorf("got %s, want a copy", q.IfNoneMatch)
 	}
 	if q := r.Request(get("if-none-match", `"a"`, "if-none-match", `W/"b"`), true); q.IfNoneMatch != `"a", W/"b"` {
-		t.Errorf("two headers: got %s", q.IfNoneMatch)
+		t.Errorf("two headers: got %s, want both", q.IfNoneMatch)
 	}
 	long := `"` + strings.Repeat("a", maxIfNoneMatch) + `"`
 	if q := r.Request(get("if-none-match", long), true); q.IfNoneMatch != "" || !q.Lookup {
-		t.Errorf("a long one: got %d bytes, lookup %v", len(q.IfNoneMatch), q.Lookup)
+		t.Errorf("a long one: got %d bytes, lookup %v, want 0, true", len(q.IfNoneMatch), q.Lookup)
 	}
 }
 
@@ -192,11 +192,11 @@ func TestAnOrdinaryRequestAllocatesNothing(t *testing.T) {
 	buf = r.AppendKey(buf, headers)
 	if n := testing.AllocsPerRun(100, func() {
 		if q := r.Request(headers, true); !q.Lookup {
-			t.Fatal("it is not to be looked up")
+			t.Fatal("got no Lookup, want it")
 		}
 		buf = r.AppendKey(buf[:0], headers)
 	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want 0", n)
 	}
 }
 

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// Headers are a message's, in order, names in lower case, pseudo headers included. The texts are good only while All
-// runs: what is kept of them is copied.
+// Headers are those of a message in order, with names in lower case and pseudo headers included. The strings are valid
+// only while All runs: copy what is kept.
 type Headers interface {
 	All(yield func(name, value string) bool)
 }
 
-// CacheRules are one cluster's rules of what may be stored and served. They belong to one worker, and look at one
-// message at a time: what a walk over the headers collects lies in them, so that none costs an allocation.
+// CacheRules are one cluster's rules for what may be stored and served. They belong to one worker and read one message
+// at a time: what they collect from its headers is kept in them, so that reading allocates nothing.
 type CacheRules struct {
 	ttl, staleness int64    // nanoseconds
 	names          []string // cache_key_headers, sorted, each once
-	head           []byte   // of each key: those names
+	head           []byte   // start of each key: those names
 
 	request requestWalk
 	answer  answerWalk
 	key     keyWalk
-	// The walks' steps, made once: a method's value is an allocation.
+	// The callbacks for Headers.All, created once: each method value is an allocation.
 	seeRequest, seeAnswer, seeKey func(name, value string) bool
 }
 
@@ -38,11 +38,11 @@ func NewCacheRules(ttl, staleness time.Duration, keyHeaders []string) *CacheRule
 	return r
 }
 
-// keyed says whether a header is in cache_key_headers.
+// keyed reports whether a header is in cache_key_headers.
 func (r *CacheRules) keyed(name string) bool { return slices.Contains(r.names, name) }
 
-// NoSeconds stands for a number of seconds that an answer did not state.
+// NoSeconds means that an answer does not state a number of seconds.
 const NoSeconds = math.MaxUint32
 
-// maxSeconds is what a larger number of seconds is read as (RFC 9111, section 1.2.2): 68 years.
+// maxSeconds is what larger numbers of seconds are clamped to (RFC 9111, section 1.2.2): 68 years.
 const maxSeconds = 1 << 31

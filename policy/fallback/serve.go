@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Served is how a stored answer may be used now.
+// Served is how a stored answer may be used.
 type Served struct {
-	Source Source // FromCache or FromStaleCache; FromError: it may not
+	Source Source // FromCache or FromStaleCache; FromError: it must not be used
 	Age    int64  // seconds, of the Age header
-	TTL    int64  // seconds of freshness that are left, below 0 where it is stale
+	TTL    int64  // remaining seconds of freshness, below 0 if it is stale
 }
 
-// Serve says what a stored answer is good for at an age, in nanoseconds: Answer.Age, as nanoseconds, and the time since.
-// Lifetime and staleIfError are the Answer's. All comparisons are in nanoseconds, and a limit itself is still within:
+// Serve decides about a stored answer by its age in nanoseconds: Answer.Age, and the time since it was stored. lifetime
+// and staleIfError are the Answer's. All comparisons are in nanoseconds and inclusive:
 //
 //	0 ───────────────── fresh ─────────────── bound ────────►  age
 //	│  cache, age <= fresh │ stale_cache, <= bound │ never
@@ -22,7 +22,7 @@ type Served struct {
 //	bound = cache_staleness_threshold; with stale-if-error=N (RFC 5861, section 4) not more than
 //	        N + lifetime, N + fallback_data_ttl where no lifetime is stated
 //
-// A limit of 0 is no time at all: max-age=0 is stale at once.
+// A time of 0 is never reached: max-age=0 is stale at once.
 func (r *CacheRules) Serve(age int64, lifetime, staleIfError uint32) Served {
 	age = max(age, 0)
 	stated := r.ttl
@@ -44,7 +44,7 @@ func (r *CacheRules) Serve(age int64, lifetime, staleIfError uint32) Served {
 	return s
 }
 
-// floorSeconds rounds down, so that what is stale by any part of a second is stale by the number, too.
+// floorSeconds rounds down: an answer that is stale by a fraction of a second has a negative number.
 func floorSeconds(d int64) int64 {
 	seconds := d / int64(time.Second)
 	if d%int64(time.Second) < 0 {
@@ -53,11 +53,11 @@ func floorSeconds(d int64) int64 {
 	return seconds
 }
 
-// CacheStatus is the cache-status header (RFC 9211, section 2) of an answer that came from the cache:
+// CacheStatus is the cache-status header (RFC 9211, section 2) of an answer from the cache:
 // `weir; hit; ttl=-12`.
 func (s *Served) CacheStatus() string {
 	return "weir; hit; ttl=" + strconv.FormatInt(s.TTL, 10)
 }
 
-// Warning is the warning header (RFC 7234, section 5.5.1) of a stale one.
+// Warning is the warning header (RFC 7234, section 5.5.1) of a stale answer.
 const Warning = `110 weir "Response is Stale"`

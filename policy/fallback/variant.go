@@ -1,12 +1,12 @@
 package fallback
 
-// Variant tells the answers apart that may be stored under one key: those to GET and those to HEAD, each coded and not.
-// It is a few bits for the caller to change the key by.
+// Variant distinguishes the answers that can be stored under one key: those to GET and to HEAD, each with a content
+// coding and without. It is a few bits that the caller adds to the key.
 type Variant uint8
 
 const (
 	coded  Variant = 1 << iota // with a content-encoding
-	toHead                     // without a body, which the answer to a GET has
+	toHead                     // without the body that the answer to a GET has
 )
 
 // The orders in which a request's variants are looked up, by what it accepts.
@@ -19,8 +19,8 @@ var (
 	}
 )
 
-// Variants are those that may answer a request, in the order in which they are preferred: what is coded first, and to
-// HEAD the headers of a GET's answer first. A coded one has still to be asked for its coding, by Accepts.
+// Variants are those that may answer a request, the preferred first: coded ones, and for HEAD the headers of a GET's
+// answer. Whether the coding of a coded one is accepted is checked by Accepts.
 func (q *Request) Variants() []Variant {
 	which := 0
 	if q.Codings&Identity != 0 {
@@ -35,7 +35,7 @@ func (q *Request) Variants() []Variant {
 	return variantsOfGet[which]
 }
 
-// Variant is the one that a request's answer is stored as.
+// Variant is that of the answer to a request.
 func (q *Request) Variant(a *Answer) (v Variant) {
 	if a.Coding != Identity {
 		v |= coded
@@ -46,7 +46,7 @@ func (q *Request) Variant(a *Answer) (v Variant) {
 	return v
 }
 
-// Accepts says whether a request accepts the coding that these headers of an answer tell.
+// Accepts reports whether a request accepts the content coding in these headers of an answer.
 func (q *Request) Accepts(answer Headers) bool {
 	coding := Identity
 	answer.All(func(name, value string) bool {

@@ -1,5 +1,6 @@
-// Package fixedpoint has the units and the arithmetic of fractions that are kept as whole numbers. All workers come to
-// the same result, and rounding has a known direction: a share of 0.2 is 200,000 millionths, and of 7 it is 1 or 2.
+// Package fixedpoint has the units and the arithmetic of fractions that are kept as whole numbers, so that all workers
+// get the same result and rounding has a known direction: 0.2 is 200,000 millionths, and 0.2 x 7 is 1 or, rounded up,
+// 2.
 package fixedpoint
 
 import (

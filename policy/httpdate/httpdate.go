@@ -1,10 +1,10 @@
-// Package httpdate reads the dates of HTTP, without the size of net/http.
+// Package httpdate parses the dates of HTTP headers, without the code size of net/http.
 package httpdate
 
 import "time"
 
-// The forms of an HTTP-date (RFC 9110, section 5.6.7). IMF-fixdate is what is sent; the others are obsolete, and still to
-// be read.
+// The forms of an HTTP-date (RFC 9110, section 5.6.7). Senders use IMF-fixdate; the others are obsolete, but
+// recipients must accept them.
 var forms = [...]string{"Mon, 02 Jan 2006 15:04:05 GMT", "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC}
 
 // Parse reads an HTTP-date, without white space around it, as seconds since 1970.

@@ -19,7 +19,7 @@ func TestParse(t *testing.T) {
 		{"", 0, false},
 	} {
 		if got, ok := Parse(tc.text); got != tc.want || ok != tc.ok {
-			t.Errorf("%q: %d %v, want %d %v", tc.text, got, ok, tc.want, tc.ok)
+			t.Errorf("Parse(%q) = %d, %v, want %d, %v", tc.text, got, ok, tc.want, tc.ok)
 		}
 	}
 }

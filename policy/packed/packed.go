@@ -36,8 +36,8 @@ func Sealed(b []byte) bool {
 	return len(b) >= minSealed && binary.LittleEndian.Uint32(b[CheckAt:]) == fold(b)
 }
 
-// fold computes the check of b: all but the check itself, word by word, by steps that are each one-to-one. A change of any
-// one word changes the 64 bits, and is missed once in 2^32. Zeros have the check zero, so a zeroed state is sealed.
+// fold computes the check of b: all but the check itself, word by word, by steps that are each one-to-one. A change of
+// any one word changes the 64 bits, and is missed once in 2^32. Zeros have the check zero, so a zeroed state is sealed.
 //
 // It finds a torn value, not an attacker: whoever can write shared data runs inside this Envoy. A CRC would do the same
 // with a table of 8 KB in every worker's cache.

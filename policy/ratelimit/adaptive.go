@@ -14,7 +14,7 @@ import (
 //
 // The limit is evaluated at the first outcome after Interval and MinSamples outcomes, both counted from the last
 // evaluation (or the first outcome): if there are too few outcomes at the end of the interval, counting goes on until
-// there are enough. After an evaluation counting starts anew.
+// there are enough. After an evaluation counting starts again.
 //
 // A limit without a request or an outcome for as long as it takes to recover from the lowest to the highest limit (and
 // a window, at most a day in all) is reset to a fresh one.

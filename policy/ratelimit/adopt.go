@@ -90,8 +90,8 @@ func (l *Limiter) usesIn(from *Limiter, old []byte, now int64) []use {
 		return known
 	}
 	// The rest of the share are requests that old has dropped: they are at least a window of its own old.
-	gone := max(t-from.window, 1)
-	i := slices.IndexFunc(known, func(u use) bool { return u.at > gone })
+	expired := max(t-from.window, 1)
+	i := slices.IndexFunc(known, func(u use) bool { return u.at > expired })
 	if i < 0 {
 		i = len(known)
 	}
@@ -100,7 +100,7 @@ func (l *Limiter) usesIn(from *Limiter, old []byte, now int64) []use {
 			shared -= u.n
 		}
 	}
-	return slices.Insert(known, i, use{at: gone, n: shared - used})
+	return slices.Insert(known, i, use{at: expired, n: shared - used})
 }
 
 // usedShare is the used part of the current limit, as a fraction.

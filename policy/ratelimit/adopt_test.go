@@ -65,11 +65,11 @@ func TestAdopt(t *testing.T) {
 			kept := bytes.Clone(old)
 			tc.after.Adopt(state, old, hour)
 			if !bytes.Equal(old, kept) || !tc.after.Usable(state) {
-				t.Fatalf("old changed %v, usable %v", !bytes.Equal(old, kept), tc.after.Usable(state))
+				t.Fatalf("got old changed %v, state usable %v, want false, true", !bytes.Equal(old, kept), tc.after.Usable(state))
 			}
 			limit, used := tc.after.Current(state, hour)
 			if limit != tc.limit || used != tc.used {
-				t.Fatalf("%d of %d used, want %d of %d", used, limit, tc.used, tc.limit)
+				t.Fatalf("got %d of %d used, want %d of %d", used, limit, tc.used, tc.limit)
 			}
 			slack := minute / 64 // the sub-window in which it happened
 			if tc.used > 0 && tc.before.kind != kindSubWindows && tc.after.kind != kindSubWindows {
@@ -77,10 +77,10 @@ func TestAdopt(t *testing.T) {
 			}
 			end := hour + int64(tc.whole)
 			if _, rest := tc.after.Current(state, end+int64(slack)); rest != 0 {
-				t.Errorf("after %v %d are used", tc.whole+slack, rest)
+				t.Errorf("after %v: got %d used, want 0", tc.whole+slack, rest)
 			}
 			if _, rest := tc.after.Current(state, end-int64(slack)); tc.used > 0 && rest == 0 {
-				t.Errorf("after %v nothing is used", tc.whole-slack)
+				t.Errorf("after %v: got nothing used, want some", tc.whole-slack)
 			}
 		})
 	}
@@ -98,14 +98,14 @@ func TestAdoptOfNothing(t *testing.T) {
 		state := make([]byte, l.Size())
 		l.Adopt(state, old, hour)
 		if !bytes.Equal(state, fresh(l)) {
-			t.Errorf("%s: not fresh: %x", name, state)
+			t.Errorf("%s: got %x, want a fresh state", name, state)
 		}
 	}
 }
 
-// TestAdoptForgetsWhatBothWindowsLetGoOf: an admission that is over in the longer new window as well stands for nothing
-// of what the old one had used: 5 of 6 become 6 of 7, not 5.
-func TestAdoptForgetsWhatBothWindowsLetGoOf(t *testing.T) {
+// TestAdoptIgnoresWhatBothWindowsDropped: an admission that has expired in the longer new window as well is no part of
+// the share that the old one had used: 5 of 6 become 6 of 7, not 5.
+func TestAdoptIgnoresWhatBothWindowsDropped(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	before, after := NewSlidingWindow(6, 100*time.Millisecond), NewSlidingWindow(7, 101*time.Millisecond)
 	old, state := make([]byte, before.Size()), make([]byte, after.Size())
@@ -116,6 +116,6 @@ func TestAdoptForgetsWhatBothWindowsLetGoOf(t *testing.T) {
 	now := start + 120*ms
 	after.Adopt(state, old, now)
 	if limit, used := after.Current(state, now); limit != 7 || used != 6 {
-		t.Errorf("%d of %d used, want 6 of 7", used, limit)
+		t.Errorf("got %d of %d used, want 6 of 7", used, limit)
 	}
 }

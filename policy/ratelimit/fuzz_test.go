@@ -17,8 +17,8 @@ func fuzzed() []*Limiter {
 	}
 }
 
-// FuzzState takes any bytes as a state. First as they come: Usable decides, and what it lets through must be bearable.
-// Then with the check made right, which gets all that the check can't tell past it: torn entries above all.
+// FuzzState takes any bytes as a state. First as they come: Usable decides, and what it accepts must be safe to use.
+// Then with a valid check, so that damage that it does not cover gets through, above all torn entries.
 func FuzzState(f *testing.F) {
 	for i, l := range fuzzed() {
 		state := fresh(l)
@@ -30,7 +30,7 @@ func FuzzState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which byte, data []byte, now, n int64) {
 		all := fuzzed()
 		l := all[int(which)%len(all)]
-		bear(t, l, data, now, n)
+		checkUse(t, l, data, now, n)
 		sealed := make([]byte, l.Size())
 		copy(sealed, data)
 		sealed[0], sealed[atKind], sealed[atAdaptive], sealed[3] = stateVersion, l.kind, 0, 0
@@ -40,16 +40,16 @@ func FuzzState(f *testing.F) {
 		packed.PutI64(sealed, atLimit, l.limit)
 		packed.PutI64(sealed, atWindow, l.window)
 		l.seal(sealed)
-		bear(t, l, sealed, now, n)
+		checkUse(t, l, sealed, now, n)
 	})
 }
 
-func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
+func checkUse(t *testing.T, l *Limiter, state []byte, now, n int64) {
 	for _, other := range fuzzed() {
 		adopted := make([]byte, other.Size())
 		other.Adopt(adopted, state, now)
 		if !other.Usable(adopted) {
-			t.Fatalf("adopted %x: not usable: %x", state, adopted)
+			t.Fatalf("Adopt(%x): got %x, want a usable state", state, adopted)
 		}
 	}
 	if !l.Usable(state) {
@@ -57,19 +57,19 @@ func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
 	}
 	l.Idle(state, now)
 	if limit, used := l.Current(state, now); limit < 1 || used < 0 {
-		t.Fatalf("Current: %d of %d", used, limit)
+		t.Fatalf("Current = %d, %d used, want a limit of 1 or more and 0 or more used", limit, used)
 	}
 	if ratio, known := l.SuccessRatio(state); known && (ratio < 0 || ratio > 1) {
-		t.Fatalf("SuccessRatio: %g", ratio)
+		t.Fatalf("SuccessRatio = %g, want 0 to 1", ratio)
 	}
 	for i := range int64(4) {
 		take(t, l, state, clampTime(now)+i*i*l.window/3, n)
 		l.Outcome(state, i%2 == 0, now)
 		if !l.Usable(state) {
-			t.Fatalf("an outcome left %x", state)
+			t.Fatalf("Outcome left %x, want a usable state", state)
 		}
 	}
-	// Whatever it held, it is over a window later, and a day later it is a fresh one.
+	// Whatever it contained has expired a window later, and a day later the state is idle.
 	last := clampTime(now)
 	if l.kind != kindBucket {
 		last = max(last, packed.I64(state, atLast), packed.I64(state, atLast)+l.window)
@@ -78,7 +78,7 @@ func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
 		}
 		last += 2 * l.window
 		if limit, used := l.Current(state, last); used != 0 || !l.Take(append([]byte(nil), state...), last, limit).Admitted {
-			t.Fatalf("two windows later %d of %d are used", used, limit)
+			t.Fatalf("two windows later: got %d of %d used, want 0", used, limit)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func fresh(l *Limiter) []byte {
 	return state
 }
 
-// take is Take with what holds of every Take: the state is changed only where the verdict says so, and stays usable.
+// take is Take with checks for every Take: the state changes only if the verdict says Store, and stays usable.
 func take(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -32,16 +32,16 @@ func take(t interface {
 	before := bytes.Clone(state)
 	v := l.Take(state, now, n)
 	if !v.Store && !bytes.Equal(before, state) {
-		t.Fatalf("Take(%d, %d): %+v, but the state changed", now, n, v)
+		t.Fatalf("Take(%d, %d) = %+v, want the state unchanged", now, n, v)
 	}
 	if v.Admitted && !v.Store {
-		t.Fatalf("Take(%d, %d): %+v: admitted without a trace", now, n, v)
+		t.Fatalf("Take(%d, %d) = %+v, want the state changed", now, n, v)
 	}
 	if !l.Usable(state) {
-		t.Fatalf("Take(%d, %d): %+v: left a state that is not usable: %x", now, n, v, state)
+		t.Fatalf("Take(%d, %d) = %+v, left %x, want a usable state", now, n, v, state)
 	}
 	if v.Remaining < 0 || v.RetryAfter < 0 || v.Reset < 0 || (v.Admitted && v.RetryAfter != 0) {
-		t.Fatalf("Take(%d, %d): %+v", now, n, v)
+		t.Fatalf("Take(%d, %d) = %+v, want no negative number and a RetryAfter for refusals only", now, n, v)
 	}
 	return v
 }
@@ -57,7 +57,7 @@ type moment struct {
 func TestWindowMoments(t *testing.T) {
 	const tick = 56 // of a minute
 	up := func(at int64) time.Duration { return time.Duration(ceilDiv(at, tick)*tick - at) }
-	// hour is no whole number of ticks, so that rounding up can be seen; of a second, a tick is a nanosecond.
+	// hour is not a whole number of ticks, so that rounding up has an effect; for a second, a tick is a nanosecond.
 	if up(hour) == 0 {
 		t.Fatal("choose another hour")
 	}
@@ -157,7 +157,7 @@ func TestTicksWrapAround(t *testing.T) {
 				{turn<<1 + 3*tick, false},
 			} {
 				if v := take(t, l, state, m.at, 1); v.Admitted != m.admitted {
-					t.Fatalf("%v, wrap %d, at %d: got %+v", window, wraps, m.at-turn, v)
+					t.Fatalf("%v, wrap %d, at %d: got %+v, want %+v", window, wraps, m.at-turn, v, m)
 				}
 			}
 		}
@@ -175,7 +175,7 @@ func TestWindowOfAnotherClockIsRepairedAtOnce(t *testing.T) {
 				future += second
 			}
 			if _, used := l.Current(state, now); used != limit || l.Idle(state, now) {
-				t.Fatalf("limit %d: used %d before the repair", limit, used)
+				t.Fatalf("limit %d: got %d used before the repair, want all", limit, used)
 			}
 			v := take(t, l, state, now, 1)
 			if v.Admitted || !v.Store {
@@ -183,18 +183,18 @@ func TestWindowOfAnotherClockIsRepairedAtOnce(t *testing.T) {
 			}
 			again := take(t, l, state, now, 1)
 			if again.Admitted || again.Store {
-				t.Fatalf("limit %d: got %+v, want a refusal without a trace", limit, again)
+				t.Fatalf("limit %d: got %+v, want a refusal that stores nothing", limit, again)
 			}
 			later := now + 20*second
 			if _, used := l.Current(state, later); used != limit {
-				t.Fatalf("limit %d: used %d after the repair", limit, used)
+				t.Fatalf("limit %d: got %d used after the repair, want all", limit, used)
 			}
 			longest := time.Minute + time.Minute/64 + time.Microsecond
 			if v.RetryAfter > longest {
-				t.Fatalf("limit %d: locked for %v", limit, v.RetryAfter)
+				t.Fatalf("limit %d: got RetryAfter %v, want a window at most", limit, v.RetryAfter)
 			}
 			if v = take(t, l, state, now+int64(v.RetryAfter), limit); !v.Admitted {
-				t.Fatalf("limit %d: after RetryAfter: %+v", limit, v)
+				t.Fatalf("limit %d: after RetryAfter: got %+v, want admitted", limit, v)
 			}
 		}
 	}
@@ -209,29 +209,29 @@ func TestAdaptiveOfAnotherClock(t *testing.T) {
 		l.Outcome(ahead, false, 1000*hour+i*second)
 	}
 	if limit, _ := l.Current(ahead, hour); limit != 50 {
-		t.Fatalf("limit %d before", limit)
+		t.Fatalf("before: got limit %d, want 50", limit)
 	}
 	state := bytes.Clone(ahead)
 	for i := range int64(2) {
 		l.Outcome(state, false, hour+i*second)
 	}
 	if limit, _ := l.Current(state, hour+second); limit != 25 {
-		t.Errorf("an interval later the limit is %d, want 25", limit)
+		t.Errorf("an interval later: got limit %d, want 25", limit)
 	}
 	// Without another outcome, a Take repairs what it needs and the rest is forgotten in time.
 	state = bytes.Clone(ahead)
 	if v := take(t, l, state, hour, 1); !v.Admitted || v.Remaining != 50-3-1 {
-		t.Errorf("the repairing request: %+v", v)
+		t.Errorf("the repairing Take: got %+v, want admitted with 46 remaining", v)
 	}
 	if !l.Idle(state, hour+oneDay) {
-		t.Error("a day later it is not as a fresh one")
+		t.Error("a day later: got Idle false, want true")
 	}
 	// And the other way round: the outcome was of this clock, the next one is not far from it.
 	state = bytes.Clone(ahead)
 	take(t, l, state, hour, 1)
 	l.Outcome(state, true, hour)
 	if got := packed.I64(state, atLastOutcome); got != hour {
-		t.Errorf("last heard at %d, want %d", got, hour)
+		t.Errorf("got last outcome at %d, want %d", got, hour)
 	}
 }
 
@@ -245,7 +245,7 @@ func TestOutcomesNeverOverflow(t *testing.T) {
 	for range 3 {
 		l.Outcome(state, true, hour)
 		if ratio, known := l.SuccessRatio(state); !l.Usable(state) || !known || math.Abs(ratio-0.25) > 1e-6 {
-			t.Fatalf("usable %v, ratio %g", l.Usable(state), ratio)
+			t.Fatalf("got usable %v, ratio %g, want true, 0.25", l.Usable(state), ratio)
 		}
 	}
 }
@@ -258,7 +258,7 @@ func TestAdaptiveMoments(t *testing.T) {
 	outcomes := func(n, good int) {
 		for i := range n {
 			if !l.Outcome(state, i < good, now) {
-				t.Fatal("an outcome must change the state")
+				t.Fatal("Outcome = false, want true")
 			}
 		}
 	}
@@ -302,13 +302,13 @@ func TestAdaptiveMoments(t *testing.T) {
 		now += m.after * second
 		outcomes(m.n, m.good)
 		if got := packed.I64(state, atCurrent); got != m.thousands {
-			t.Fatalf("step %d: current limit %d/1000, want %d/1000", i, got, m.thousands)
+			t.Fatalf("step %d: got current limit %d/1000, want %d/1000", i, got, m.thousands)
 		}
 		if limit, used := l.Current(state, now); limit != m.thousands/1000 || used != 0 {
-			t.Fatalf("step %d: Current %d, %d, want %d, 0", i, limit, used, m.thousands/1000)
+			t.Fatalf("step %d: Current = %d, %d, want %d, 0", i, limit, used, m.thousands/1000)
 		}
 		if ratio, known := l.SuccessRatio(state); i >= 2 && i < 29 && (!known || ratio != m.ratio) {
-			t.Fatalf("step %d: ratio %g %v, want %g", i, ratio, known, m.ratio)
+			t.Fatalf("step %d: SuccessRatio = %g, %v, want %g", i, ratio, known, m.ratio)
 		}
 	}
 }
@@ -320,33 +320,33 @@ func TestAdaptiveEnforcesWhatHolds(t *testing.T) {
 		state := fresh(l)
 		now := hour
 		if v := take(t, l, state, now, limit); !v.Admitted || v.Remaining != 0 {
-			t.Fatalf("all of a fresh limit: %+v", v)
+			t.Fatalf("all of a fresh limit: got %+v, want admitted", v)
 		}
 		l.Outcome(state, false, now)
 		now += second
 		l.Outcome(state, false, now)
 		if got, used := l.Current(state, now); got != limit/2 || used != limit {
-			t.Fatalf("Current %d, %d, want %d, %d", got, used, limit/2, limit)
+			t.Fatalf("Current = %d, %d, want %d, %d", got, used, limit/2, limit)
 		}
 		now += 30 * second
 		v := take(t, l, state, now, 1)
 		if v.Admitted || v.Remaining != 0 || v.RetryAfter < 29*time.Second || v.RetryAfter > 30*time.Second {
-			t.Fatalf("over the lowered limit: %+v", v)
+			t.Fatalf("with more used than the lowered limit: got %+v, want refused", v)
 		}
 		now += int64(v.RetryAfter)
 		if v = take(t, l, state, now, limit/2+1); v.Admitted {
-			t.Fatalf("more than the lowered limit: %+v", v)
+			t.Fatalf("more than the lowered limit: got %+v, want refused", v)
 		}
 		if v = take(t, l, state, now, limit/2); !v.Admitted || v.Remaining != 0 {
-			t.Fatalf("all of the lowered limit: %+v", v)
+			t.Fatalf("all of the lowered limit: got %+v, want admitted", v)
 		}
 		if v = take(t, l, state, now, 1); v.Admitted {
-			t.Fatalf("one more: %+v", v)
+			t.Fatalf("one more: got %+v, want refused", v)
 		}
 	}
 }
 
-// TestThresholdIsExact looks for rates at which floating point errs: 14 of 25 is not below 0.56.
+// TestThresholdIsExact tests ratios at which floating point is wrong: 14 of 25 is not below 0.56.
 func TestThresholdIsExact(t *testing.T) {
 	for n := 1; n <= 1000; n++ {
 		for _, hundredth := range []int{7, 56, 57, 58, 70, 80, 95} {
@@ -375,10 +375,10 @@ func TestOnlyAdaptiveLearns(t *testing.T) {
 		state := fresh(l)
 		before := bytes.Clone(state)
 		if l.Outcome(state, false, hour) || !bytes.Equal(before, state) {
-			t.Errorf("%s: an outcome changed the state", name)
+			t.Errorf("%s: Outcome changed the state, want it unchanged", name)
 		}
 		if _, known := l.SuccessRatio(state); known {
-			t.Errorf("%s: knows a success ratio", name)
+			t.Errorf("%s: got a success ratio, want none", name)
 		}
 	}
 }
@@ -401,21 +401,21 @@ func TestQuotaSizeAndCurrent(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if q, w := tc.l.Quota(); q != tc.quota || w != tc.per || tc.l.Size() != tc.size {
-				t.Errorf("quota %d in %v, size %d, want %d in %v, %d", q, w, tc.l.Size(), tc.quota, tc.per, tc.size)
+				t.Errorf("got quota %d in %v, size %d, want %d in %v, %d", q, w, tc.l.Size(), tc.quota, tc.per, tc.size)
 			}
 			state := fresh(tc.l)
 			if limit, used := tc.l.Current(state, hour); limit != tc.quota || used != 0 || !tc.l.Idle(state, hour) {
-				t.Errorf("fresh: %d of %d used, idle %v", used, limit, tc.l.Idle(state, hour))
+				t.Errorf("fresh: got %d of %d used, idle %v, want 0, true", used, limit, tc.l.Idle(state, hour))
 			}
 			take(t, tc.l, state, hour, 1)
 			if limit, used := tc.l.Current(state, hour); limit != tc.quota || used != 1 || tc.l.Idle(state, hour) {
-				t.Errorf("after one: %d of %d used, idle %v", used, limit, tc.l.Idle(state, hour))
+				t.Errorf("after one: got %d of %d used, idle %v, want 1, false", used, limit, tc.l.Idle(state, hour))
 			}
 		})
 	}
 }
 
-// TestUsable shows a limit what is not its own.
+// TestUsable tests states of other limits and damaged ones.
 func TestUsable(t *testing.T) {
 	c := AdaptiveConfig{Threshold: 0.8, Backoff: 0.7, Recovery: 1.2, Interval: time.Second, MinSamples: 1}
 	limiters := []*Limiter{
@@ -430,23 +430,23 @@ func TestUsable(t *testing.T) {
 		l.Outcome(state, true, hour)
 		for j, other := range limiters {
 			if other.Usable(state) != (i == j) {
-				t.Errorf("state of %d: usable for %d: %v", i, j, i != j)
+				t.Errorf("state of %d: Usable by %d = %v, want %v", i, j, i != j, i == j)
 			}
 		}
 		for at := range l.fixed { // a flipped bit in what the check covers
 			for bit := range 8 {
 				state[at] ^= 1 << bit
 				if l.Usable(state) {
-					t.Errorf("limiter %d: usable with byte %d torn", i, at)
+					t.Errorf("limiter %d: Usable with byte %d changed = true, want false", i, at)
 				}
 				state[at] ^= 1 << bit
 			}
 		}
 		if l.Usable(nil) || l.Usable(state[:len(state)-1]) || l.Usable(append(state, 0)) || l.Usable(make([]byte, l.Size())) {
-			t.Errorf("limiter %d: a wrong length or zeros are usable", i)
+			t.Errorf("limiter %d: Usable with a wrong length or of zeros = true, want false", i)
 		}
 	}
-	// Whole, but saying what can't be.
+	// Sealed, but with impossible numbers.
 	for name, lie := range map[string]struct {
 		l  *Limiter
 		at int
@@ -458,7 +458,7 @@ func TestUsable(t *testing.T) {
 		"a last admission before it":       {NewSlidingWindow(20, time.Second), atLast, -1},
 		"used, and never an admission":     {NewSlidingWindow(20, time.Second), atUsed, 1},
 		"an oldest entry outside the ring": {NewSlidingWindow(20, time.Second), atUsed, 20 << 32},
-		"a place where there is no ring":   {NewSlidingWindow(600, time.Second), atUsed, 1 << 32},
+		"a place without a ring":           {NewSlidingWindow(600, time.Second), atUsed, 1 << 32},
 		"a current limit above the limit":  {NewAdaptive(20, time.Second, c), atCurrent, 20_001},
 		"a current limit below a tenth":    {NewAdaptive(20, time.Second, c), atCurrent, 1_999},
 		"more successes than outcomes":     {NewAdaptive(20, time.Second, c), atOutcomes, 1 << 32},
@@ -469,13 +469,13 @@ func TestUsable(t *testing.T) {
 		packed.PutI64(state, lie.at, lie.v)
 		lie.l.seal(state)
 		if lie.l.Usable(state) {
-			t.Errorf("%s: usable", name)
+			t.Errorf("%s: Usable = true, want false", name)
 		}
 	}
-	// Other factors do not make what was counted worthless.
+	// A change of the factors keeps what was counted.
 	l, other := NewAdaptive(20, time.Second, c), NewAdaptive(20, time.Second, AdaptiveConfig{Threshold: 0.5, Backoff: 0.1, Recovery: 3, Interval: 1, MinSamples: 5})
 	if !other.Usable(fresh(l)) {
-		t.Error("a limit with other factors must take the state over")
+		t.Error("Usable by a limit with other factors = false, want true")
 	}
 }
 
@@ -491,12 +491,12 @@ func TestNumbersAreHeld(t *testing.T) {
 				l.Outcome(state, n > 0, now)
 				l.Idle(state, now)
 				if limit, used := l.Current(state, now); limit < 1 || used < 0 {
-					t.Fatalf("Current: %d, %d", limit, used)
+					t.Fatalf("Current = %d, %d, want them within the limit", limit, used)
 				}
 			}
 		}
 		if q, w := l.Quota(); q < 1 || w < 1 {
-			t.Fatalf("Quota: %d in %v", q, w)
+			t.Fatalf("Quota = %d in %v, want both above 0", q, w)
 		}
 	}
 }
@@ -514,7 +514,7 @@ func TestNoAllocations(t *testing.T) {
 			b.l.Idle(state, now)
 			b.l.Current(state, now)
 		}); n != 0 {
-			t.Errorf("%s: %g allocations", b.name, n)
+			t.Errorf("%s: got %g allocations, want 0", b.name, n)
 		}
 	}
 }
@@ -543,7 +543,7 @@ func benched() (all []bench) {
 	return all
 }
 
-// BenchmarkTake is a request's share: looking whether the state is usable, and taking one.
+// BenchmarkTake is the cost of a request: Usable and Take.
 func BenchmarkTake(b *testing.B) {
 	for _, tc := range benched() {
 		b.Run(tc.name, func(b *testing.B) {
@@ -552,7 +552,7 @@ func BenchmarkTake(b *testing.B) {
 			for b.Loop() {
 				now += tc.step
 				if !tc.l.Usable(state) {
-					b.Fatal("not usable")
+					b.Fatal("Usable = false, want true")
 				}
 				tc.l.Take(state, now, 1)
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/weir-mesh/weir/policy/packed"
 )
 
-// model is a sliding window that is plainly right: all admissions with their times, added up each time.
+// model is an obviously correct sliding window: all admissions with their times, added up each time.
 type model struct {
 	limit, window int64
 	over          func(at int64) int64 // when a request that is admitted at `at` counts no more
@@ -56,7 +56,7 @@ func (m *model) take(now, n, limit int64) bool {
 	return true
 }
 
-// promised fails when some interval of length window holds more than limit. The times are in order.
+// promised fails if some interval of length window has more than limit admissions. The times are in order.
 func promised(t *rapid.T, admissions []use, window, limit int64) {
 	sum, first := int64(0), 0
 	for _, a := range admissions {
@@ -65,7 +65,7 @@ func promised(t *rapid.T, admissions []use, window, limit int64) {
 			sum -= admissions[first].n
 		}
 		if sum > limit {
-			t.Fatalf("%d admitted in %d ns up to %d, promised %d", sum, a.at-admissions[first].at, a.at, limit)
+			t.Fatalf("got %d admitted in %d ns up to %d, want at most %d", sum, a.at-admissions[first].at, a.at, limit)
 		}
 	}
 }
@@ -126,22 +126,22 @@ func TestWindowsEqualTheirModels(t *testing.T) {
 					now = max(now+steps.Draw(t, "step"), 1)
 					n := costs.Draw(t, "cost")
 					if l.Idle(state, now) != (m.usedAt(now) == 0) {
-						t.Fatalf("at %d: idle %v, the model uses %d", now, l.Idle(state, now), m.usedAt(now))
+						t.Fatalf("at %d: Idle = %v, the model has %d used", now, l.Idle(state, now), m.usedAt(now))
 					}
 					v := take(t, l, state, now, n)
 					if want := m.take(now, n, limit); v.Admitted != want {
-						t.Fatalf("at %d, ask %d: %+v, the model says %v", now, n, v, want)
+						t.Fatalf("Take(%d, %d) = %+v, want admitted %v by the model", now, n, v, want)
 					}
 					at := max(now, m.last())
 					used := m.used(at)
 					if _, got := l.Current(state, now); got != used || v.Remaining != limit-used {
-						t.Fatalf("at %d: used %d, remaining %d, the model uses %d of %d", now, got, v.Remaining, used, limit)
+						t.Fatalf("at %d: got %d used, %d remaining, want %d of %d used", now, got, v.Remaining, used, limit)
 					}
 					if e := (&model{over: exact, admissions: m.admissions}).used(at); v.Admitted && e > limit {
-						t.Fatalf("at %d: %d in a window", now, e)
+						t.Fatalf("at %d: got %d in a window, want at most the limit", now, e)
 					}
 					if s := (&model{over: slow, admissions: m.admissions}).used(at); !v.Admitted && s+n <= limit {
-						t.Fatalf("at %d, ask %d: refused, though only %d can count", now, n, s)
+						t.Fatalf("Take(%d, %d): got refused, want admitted with at most %d counted", now, n, s)
 					}
 					checkWaits(t, l, state, now, n, v)
 				}
@@ -157,24 +157,24 @@ func (m *model) usedAt(now int64) int64 {
 	return other.used(other.moment(now))
 }
 
-// checkWaits holds a verdict of a window whose limit does not move to its RetryAfter and Reset, to the nanosecond.
+// checkWaits checks the RetryAfter and Reset of a verdict of a window with a fixed limit, to the nanosecond.
 func checkWaits(t *rapid.T, l *Limiter, state []byte, now, n int64, v Verdict) {
 	at := now + int64(v.RetryAfter)
 	limit, used := l.Current(state, now)
 	if !v.Admitted && n <= limit {
 		if w := l.Take(bytes.Clone(state), at-1, n); w.Admitted {
-			t.Fatalf("at %d, ask %d: %+v, but admitted a nanosecond earlier", now, n, v)
+			t.Fatalf("Take(%d, %d) = %+v; a nanosecond before RetryAfter: got admitted, want refused", now, n, v)
 		}
 		if w := l.Take(bytes.Clone(state), at, n); !w.Admitted {
-			t.Fatalf("at %d, ask %d: %+v, but refused again: %+v", now, n, v, w)
+			t.Fatalf("Take(%d, %d) = %+v; after RetryAfter: got %+v, want admitted", now, n, v, w)
 		}
 	}
 	if end := now + int64(v.Reset); !l.Idle(state, end) || (used > 0 && l.Idle(state, end-1)) {
-		t.Fatalf("at %d: %+v: Reset is not when it is idle", now, v)
+		t.Fatalf("at %d: got %+v, want Reset to be when the limit becomes idle", now, v)
 	}
 }
 
-// TestBucketBytesEqualBucket holds the bytes to the Bucket whose promise is tested with it.
+// TestBucketBytesEqualBucket compares the limit of bytes with the Bucket, whose promise has a test of its own.
 func TestBucketBytesEqualBucket(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		burst := rapid.Int64Range(1, 50).Draw(t, "burst")
@@ -195,7 +195,7 @@ func TestBucketBytesEqualBucket(t *testing.T) {
 			level, _ := c.refill(b, now)
 			limit, used := l.Current(state, now)
 			if limit != burst || used != burst-level.Level/fixedpoint.Nano || l.Idle(state, now) != (level == Bucket{c.capacity, now}) {
-				t.Fatalf("at %d: %d of %d used, idle %v, the bucket holds %+v", now, used, limit, l.Idle(state, now), level)
+				t.Fatalf("at %d: got %d of %d used, idle %v, want by the bucket %+v", now, used, limit, l.Idle(state, now), level)
 			}
 		}
 	})
@@ -238,7 +238,7 @@ func (m *adaptiveModel) outcome(success bool, now int64) {
 	m.outcomes, m.since = nil, now
 }
 
-// rat is the decimal fraction that was written, to a millionth.
+// rat is the decimal fraction of f, to a millionth.
 func rat(f float64) *big.Rat { return new(big.Rat).SetFrac64(int64(f*1e6+0.5), 1e6) }
 
 // TestAdaptiveEqualsItsModel feeds admissions and outcomes. The current limit is never further than a hundredth of a
@@ -272,28 +272,28 @@ func TestAdaptiveEqualsItsModel(t *testing.T) {
 				l.Outcome(state, success, now)
 				m.outcome(success, now)
 				if !l.Usable(state) {
-					t.Fatalf("an outcome left a state that is not usable: %x", state)
+					t.Fatalf("Outcome left %x, want a usable state", state)
 				}
 			}
-			holds, used := l.Current(state, now)
-			if holds < m.lowest || holds > limit || used != w.used(now) {
-				t.Fatalf("%d of %d used, configured %d; the model uses %d", used, holds, limit, w.used(now))
+			current, used := l.Current(state, now)
+			if current < m.lowest || current > limit || used != w.used(now) {
+				t.Fatalf("got %d of %d used, configured %d, want %d used by the model", used, current, limit, w.used(now))
 			}
 			// Each rounding is a thousandth; factors carry it on, and the bounds stop it.
 			got := new(big.Rat).SetFrac64(packed.I64(state, atCurrent), fixedpoint.Milli)
 			if off := new(big.Rat).Sub(got, m.current); off.Abs(off).Cmp(new(big.Rat).SetFrac64(1, 100)) > 0 {
-				t.Fatalf("current limit %s, exactly %s", got.FloatString(4), m.current.FloatString(4))
+				t.Fatalf("got current limit %s, want %s to a hundredth", got.FloatString(4), m.current.FloatString(4))
 			}
 			m.current = got
 			n := rapid.Int64Range(1, max(limit/4, 1)).Draw(t, "cost")
 			v := take(t, l, state, now, n)
-			if want := w.take(now, n, holds); v.Admitted != want {
-				t.Fatalf("at %d, ask %d of %d: %+v, the model says %v", now, n, holds, v, want)
+			if want := w.take(now, n, current); v.Admitted != want {
+				t.Fatalf("Take(%d, %d) with limit %d = %+v, want admitted %v by the model", now, n, current, v, want)
 			}
-			if v.Remaining != max(holds-w.used(now), 0) {
-				t.Fatalf("at %d: %+v, the model uses %d of %d", now, v, w.used(now), holds)
+			if v.Remaining != max(current-w.used(now), 0) {
+				t.Fatalf("at %d: got %+v, want %d of %d used by the model", now, v, w.used(now), current)
 			}
-			if n <= holds {
+			if n <= current {
 				checkWaitsOfAdaptive(t, l, state, now, n, v)
 			}
 		}
@@ -301,17 +301,17 @@ func TestAdaptiveEqualsItsModel(t *testing.T) {
 	})
 }
 
-// checkWaitsOfAdaptive is checkWaits for a limit that forgets when it waits for very long.
+// checkWaitsOfAdaptive is checkWaits for a limit that is reset after a very long wait.
 func checkWaitsOfAdaptive(t *rapid.T, l *Limiter, state []byte, now, n int64, v Verdict) {
 	at := now + int64(v.RetryAfter)
 	if v.Admitted || l.adaptive.forgotten(state, at) {
 		return
 	}
 	if w := l.Take(bytes.Clone(state), at-1, n); w.Admitted {
-		t.Fatalf("at %d, ask %d: %+v, but admitted a nanosecond earlier", now, n, v)
+		t.Fatalf("Take(%d, %d) = %+v; a nanosecond before RetryAfter: got admitted, want refused", now, n, v)
 	}
 	if w := l.Take(bytes.Clone(state), at, n); !w.Admitted {
-		t.Fatalf("at %d, ask %d: %+v, but refused again: %+v", now, n, v, w)
+		t.Fatalf("Take(%d, %d) = %+v; after RetryAfter: got %+v, want admitted", now, n, v, w)
 	}
 }
 
@@ -332,7 +332,7 @@ var limiters = rapid.Custom(func(t *rapid.T) *Limiter {
 	}
 })
 
-// drive gives a limit a random time of life and returns what it admitted.
+// drive uses a limit at random and returns what it admitted.
 func drive(t *rapid.T, l *Limiter, state []byte, now *int64, asks int) (admissions []use) {
 	limit, _ := l.Current(state, *now)
 	_, window := l.Quota()
@@ -350,8 +350,8 @@ func drive(t *rapid.T, l *Limiter, state []byte, now *int64, asks int) (admissio
 	return admissions
 }
 
-// TestIdleIsFresh: a state that is idle answers as a fresh one does, whatever comes; one that is not would be told from
-// a fresh one by a request for all of the limit (or, adaptive, by what it has learnt).
+// TestIdleIsFresh: an idle state gives the same verdicts as a fresh one. One that is not idle differs, for a request of all
+// of the limit or by the current limit of an adaptive one.
 func TestIdleIsFresh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := limiters.Draw(t, "limit")
@@ -365,7 +365,7 @@ func TestIdleIsFresh(t *testing.T) {
 		all, _ := l.Quota()
 		if !l.Idle(state, now) {
 			if w := l.Take(bytes.Clone(state), now, all); w.Admitted && l.adaptive == nil {
-				t.Fatalf("not idle, but has all to give: %+v", w)
+				t.Fatalf("not idle: got all of the limit admitted, %+v, want refused", w)
 			}
 			return
 		}
@@ -373,7 +373,7 @@ func TestIdleIsFresh(t *testing.T) {
 		for range rapid.IntRange(1, 20).Draw(t, "asks") {
 			n := rapid.Int64Range(1, all).Draw(t, "cost")
 			if got, want := l.Take(state, now, n), l.Take(other, now, n); got != want {
-				t.Fatalf("idle, but answers %+v, a fresh one %+v", got, want)
+				t.Fatalf("idle: Take = %+v, want %+v as from a fresh state", got, want)
 			}
 			success := rapid.Bool().Draw(t, "success")
 			l.Outcome(state, success, now)
@@ -381,14 +381,14 @@ func TestIdleIsFresh(t *testing.T) {
 			gotLimit, gotUsed := l.Current(state, now)
 			wantLimit, wantUsed := l.Current(other, now)
 			if gotLimit != wantLimit || gotUsed != wantUsed {
-				t.Fatalf("idle, but %d of %d used, of a fresh one %d of %d", gotUsed, gotLimit, wantUsed, wantLimit)
+				t.Fatalf("idle: got %d of %d used, want %d of %d as from a fresh state", gotUsed, gotLimit, wantUsed, wantLimit)
 			}
 			now += rapid.Int64Range(0, int64(window)).Draw(t, "step")
 		}
 	})
 }
 
-// TestIdleAfterAPause: whatever a limit went through, it becomes idle, and an idle one admits.
+// TestIdleAfterAPause: every limit becomes idle after a pause, and an idle one admits.
 func TestIdleAfterAPause(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := limiters.Draw(t, "limit")
@@ -400,12 +400,12 @@ func TestIdleAfterAPause(t *testing.T) {
 			now += l.window + ceilDiv(l.window, 64)
 		}
 		if limit, used := l.Current(state, now); used != 0 || !l.Take(bytes.Clone(state), now, limit).Admitted {
-			t.Fatalf("after a pause %d of %d are used", used, limit)
+			t.Fatalf("after a pause: got %d of %d used, want 0", used, limit)
 		}
 		now += oneDay
 		all, _ := l.Quota()
 		if !l.Idle(state, now) || !take(t, l, state, now, all).Admitted {
-			t.Fatal("a day later it is not as a fresh one")
+			t.Fatal("a day later: got Idle false, want true")
 		}
 	})
 }
@@ -425,7 +425,7 @@ func TestAdoptBetweenWindows(t *testing.T) {
 		state := make([]byte, after.Size())
 		after.Adopt(state, old, now)
 		if !after.Usable(state) {
-			t.Fatalf("not usable: %x", state)
+			t.Fatalf("Adopt made %x, want a usable state", state)
 		}
 		for _, a := range drive(t, after, state, &now, rapid.IntRange(1, 60).Draw(t, "asks after")) {
 			known = append(known, a)
@@ -436,7 +436,7 @@ func TestAdoptBetweenWindows(t *testing.T) {
 				}
 			}
 			if sum > after.limit {
-				t.Fatalf("admitted at %d: %d in the window that ends there, limit %d", a.at, sum, after.limit)
+				t.Fatalf("admitted at %d: got %d in the window that ends there, want at most %d", a.at, sum, after.limit)
 			}
 		}
 	})
@@ -455,7 +455,7 @@ func TestAdoptGivesNoFreeBurst(t *testing.T) {
 		state := make([]byte, after.Size())
 		after.Adopt(state, old, now)
 		if !after.Usable(state) {
-			t.Fatalf("not usable: %x", state)
+			t.Fatalf("Adopt made %x, want a usable state", state)
 		}
 		newLimit, newUsed := after.Current(state, now)
 		left := max(newLimit-newUsed, 0)
@@ -468,21 +468,21 @@ func TestAdoptGivesNoFreeBurst(t *testing.T) {
 		// A bucket was not used after its last use: a window that is shorter than that is empty.
 		same = same || before.kind == kindBucket && after.kind != kindBucket && now-packed.I64(old, atLevelAt) >= after.window
 		if left > max(after.configured()-used, 0) && !same {
-			t.Fatalf("%d left of %d after %d were used", left, newLimit, used)
+			t.Fatalf("got %d left of %d after %d were used, want fewer", left, newLimit, used)
 		}
 		if oldLeft := max(limit-used, 0); !same && left*limit > oldLeft*after.configured() {
-			t.Fatalf("%d left of %d, before %d of %d", left, newLimit, oldLeft, limit)
+			t.Fatalf("got %d left of %d, want at most the share of before, %d of %d", left, newLimit, oldLeft, limit)
 		}
 		// A longer window looks back to uses that the old limit has done with but still knows.
 		_, span := after.Quota()
 		if before.Idle(old, now) && now-last > int64(span+span/32) && left != newLimit {
-			t.Fatalf("nothing was used, but %d of %d are left", left, newLimit)
+			t.Fatalf("nothing was used: got %d of %d left, want all", left, newLimit)
 		}
 		if left > 0 && !after.Take(bytes.Clone(state), now, left).Admitted {
-			t.Fatalf("%d left, but refused", left)
+			t.Fatalf("Take of all %d left: got refused, want admitted", left)
 		}
 		if after.Take(bytes.Clone(state), now, left+1).Admitted {
-			t.Fatalf("%d left, but admits one more", left)
+			t.Fatalf("Take of one more than the %d left: got admitted, want refused", left)
 		}
 	})
 }
@@ -514,7 +514,7 @@ func TestAdoptBetweenBuckets(t *testing.T) {
 			for _, to := range admissions[i:] {
 				sum += to.n
 				if allowed := float64(burst) + refill*float64(to.at-from.at)/1e9; float64(sum) > allowed+1e-6 {
-					t.Fatalf("%d admitted in %d ns, allowed %g", sum, to.at-from.at, allowed)
+					t.Fatalf("got %d admitted in %d ns, want at most %g", sum, to.at-from.at, allowed)
 				}
 			}
 		}

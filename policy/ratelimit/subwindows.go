@@ -74,10 +74,10 @@ func (w *subWindows) drop(state []byte, t, used, oldest, k int64) (int64, int64)
 	_, newest, _ := w.live(state, t)
 	for s := oldest; s <= newest && k > 0; s++ {
 		count := packed.U32(state, w.place(s))
-		gone := min(count, k)
-		packed.PutU32(state, w.place(s), count-gone)
-		used -= gone
-		k -= gone
+		dropped := min(count, k)
+		packed.PutU32(state, w.place(s), count-dropped)
+		used -= dropped
+		k -= dropped
 	}
 	return used, oldest
 }

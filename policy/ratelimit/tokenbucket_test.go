@@ -70,7 +70,7 @@ func TestBucketMoments(t *testing.T) {
 					t.Fatalf("moment %d (at %d, ask %d): got %+v, want %+v", i, m.at, m.ask, v, m)
 				}
 				if !v.Admitted && v.Store {
-					t.Fatalf("moment %d: a refusal must cost no write", i)
+					t.Fatalf("moment %d: got a refusal with Store, want without", i)
 				}
 				if v.Store {
 					b = next
@@ -101,12 +101,12 @@ func TestBucketOfAnotherPolicyGivesNoFreeBurst(t *testing.T) {
 	}
 	larger := NewBucketConfig(100, 1)
 	if _, v := larger.Take(b, now, 1); v.Admitted {
-		t.Fatal("a larger burst must not fill the bucket that was empty")
+		t.Fatal("an empty bucket with a larger burst: got admitted, want refused")
 	}
 	smaller := NewBucketConfig(2, 1)
 	_, v := smaller.Take(Bucket{Level: 5 * fixedpoint.Nano, At: now}, now, 1)
 	if !v.Admitted || v.Remaining != 1 {
-		t.Fatalf("a level above the new burst counts as the burst: got %+v", v)
+		t.Fatalf("a level above the new burst: got %+v, want admitted with 1 remaining", v)
 	}
 }
 
@@ -125,13 +125,13 @@ func TestNewBucketConfigRounding(t *testing.T) {
 	} {
 		c := NewBucketConfig(tc.burst, tc.refill)
 		if c.rate != tc.rate || c.Fill() != tc.fill {
-			t.Errorf("burst %d refill %g: rate %d fill %d, want %d %d", tc.burst, tc.refill, c.rate, c.fill, tc.rate, tc.fill)
+			t.Errorf("burst %d, refill %g: got rate %d, fill %d, want %d, %d", tc.burst, tc.refill, c.rate, c.fill, tc.rate, tc.fill)
 		}
 	}
 }
 
-// TestBucketPromise asks at random moments and checks every interval between two admissions against the promise
-// burst + rate x T, by an account of its own that knows nothing of levels.
+// TestBucketPromise takes at random times and checks every interval between two admissions against the promise burst +
+// rate x T, from a list of the admissions.
 func TestBucketPromise(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		burst := rapid.Int64Range(1, 50).Draw(t, "burst")
@@ -154,7 +154,7 @@ func TestBucketPromise(t *testing.T) {
 			if v.Admitted {
 				log = append(log, admission{now, cost})
 			} else if next, w := c.Take(b, now+int64(v.RetryAfter), cost); cost <= burst && !w.Admitted {
-				t.Fatalf("refused again after RetryAfter %v: %+v %+v", v.RetryAfter, next, w)
+				t.Fatalf("after RetryAfter %v: got %+v from %+v, want admitted", v.RetryAfter, w, next)
 			}
 			if v.Store {
 				b = next
@@ -167,14 +167,14 @@ func TestBucketPromise(t *testing.T) {
 				last = max(last, a.at)
 				allowed := float64(burst) + refill*float64(last-log[i].at+2000)/1e9
 				if float64(sum) > allowed+1e-6 {
-					t.Fatalf("%d admitted in %v, allowed %g", sum, time.Duration(last-log[i].at), allowed)
+					t.Fatalf("got %d admitted in %v, want at most %g", sum, time.Duration(last-log[i].at), allowed)
 				}
 			}
 		}
 	})
 }
 
-// TestBucketNeverPanics feeds states that no policy made.
+// TestBucketNeverPanics takes from impossible states.
 func TestBucketNeverPanics(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := NewBucketConfig(rapid.Int64Range(1, 1e6).Draw(t, "burst"), rapid.Float64Range(1e-6, 1e6).Draw(t, "refill"))
@@ -182,7 +182,7 @@ func TestBucketNeverPanics(t *testing.T) {
 		now := rapid.Int64Range(1, math.MaxInt64/2).Draw(t, "now")
 		next, v := c.Take(b, now, 1)
 		if next.Level < 0 || next.Level > c.capacity || v.Remaining < 0 || v.RetryAfter < 0 || v.Reset < 0 {
-			t.Fatalf("from %+v at %d: %+v %+v", b, now, next, v)
+			t.Fatalf("Take from %+v at %d: got %+v, %+v, want all within their bounds", b, now, next, v)
 		}
 	})
 }

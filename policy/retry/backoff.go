@@ -9,7 +9,7 @@ import (
 // MaxRetries is the largest number of retries of one request.
 const MaxRetries = 9
 
-// longestDelay is what delays are held to, nine years; the policy allows a day.
+// longestDelay is what delays are clamped to, nine years; the policy allows a day.
 const longestDelay = 1 << 58
 
 // BackoffConfig is what a policy says of the delays.
@@ -20,16 +20,16 @@ type BackoffConfig struct {
 	Jitter      bool          // full jitter
 }
 
-// Backoff is the delays of a policy, worked out once.
+// Backoff is the delays of a policy, computed once.
 type Backoff struct {
 	delays [MaxRetries]time.Duration
 	most   time.Duration
 	jitter bool
 }
 
-// NewBackoff works out the delays. Each is Base x Exponential^n, the exact product rounded to the nearest nanosecond,
-// halves up; the only other error is that of Exponential itself, which as a float64 is the nearest one to what was
-// written. Up to delays of a day that is 0.1 ns at most, so what is whole comes out whole: 1s x 1.1^8 is 2.14358881s.
+// NewBackoff computes the delays. Each is Base x Exponential^n, the exact product rounded to the nearest nanosecond,
+// halves up; the only other error is that of Exponential, the float64 nearest to the written number. Up to delays of a
+// day that is at most 0.1 ns, so whole results stay whole: 1s x 1.1^8 is 2.14358881s.
 func NewBackoff(c BackoffConfig) Backoff {
 	base := min(max(int64(c.Base), 1), longestDelay)
 	most := min(max(int64(c.Max), base), longestDelay)
@@ -45,7 +45,7 @@ func NewBackoff(c BackoffConfig) Backoff {
 	for n := range b.delays {
 		delay := p.shift(n * scale)
 		if delay >= uint64(most) {
-			// A power of what is at least 1 never comes down again.
+			// The powers of a factor of at least 1 never decrease.
 			for ; n < MaxRetries; n++ {
 				b.delays[n] = b.most
 			}
@@ -57,11 +57,11 @@ func NewBackoff(c BackoffConfig) Backoff {
 	return b
 }
 
-// Delay is the n-th delay, n from 0 to MaxRetries-1, without jitter. Beyond, it is the last one.
+// Delay is the n-th delay without jitter, n from 0 to MaxRetries-1. For a larger n it is the last one.
 func (b *Backoff) Delay(n int) time.Duration { return b.delays[min(max(n, 0), MaxRetries-1)] }
 
-// Wait is how long the n-th retry waits, n from 0. retryAfter is what upstream asked for, 0 where it did not. Of random all
-// 64 bits are used, without jitter none; each nanosecond of the range, both ends included, is as likely as any other to
+// Wait is how long the n-th retry waits, n from 0. retryAfter is upstream's Retry-After, 0 if there was none. random
+// are 64 random bits, unused without jitter; all nanoseconds of the range, both ends included, are equally likely to
 // one part in 2^64 / range (2^17 for a day).
 func (b *Backoff) Wait(n int, retryAfter time.Duration, random uint64) time.Duration {
 	delay, earliest := b.Delay(n), min(max(retryAfter, 0), b.most)

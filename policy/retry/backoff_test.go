@@ -56,7 +56,7 @@ func TestDelays(t *testing.T) {
 			[...]time.Duration{300 * ms, 900 * ms, 2500 * ms, 2500 * ms, 2500 * ms, 2500 * ms, 2500 * ms, 2500 * ms, 2500 * ms},
 		},
 		{
-			"no number is no growth",
+			"NaN does not grow",
 			BackoffConfig{Base: ms, Max: second, Exponential: math.NaN()},
 			[...]time.Duration{ms, ms, ms, ms, ms, ms, ms, ms, ms},
 		},
@@ -65,21 +65,21 @@ func TestDelays(t *testing.T) {
 			b := NewBackoff(tc.BackoffConfig)
 			for n, want := range tc.want {
 				if got := b.Delay(n); got != want {
-					t.Errorf("delay %d: %v, want %v", n, got, want)
+					t.Errorf("Delay(%d) = %v, want %v", n, got, want)
 				}
 				if got := b.Wait(n, 0, math.MaxUint64); got != want {
-					t.Errorf("wait %d: %v, want %v", n, got, want)
+					t.Errorf("Wait(%d) = %v, want %v", n, got, want)
 				}
 			}
 			if first, last := b.Delay(-1), b.Delay(MaxRetries); first != tc.want[0] || last != tc.want[MaxRetries-1] {
-				t.Errorf("before the first %v, after the last %v", first, last)
+				t.Errorf("got %v before the first delay and %v after the last, want the first and the last", first, last)
 			}
 		})
 	}
 }
 
-// TestDelaysAreExact holds each delay to rational arithmetic: exactly with the float64 that is the factor, and to within
-// 0.6 ns with the decimal that was written.
+// TestDelaysAreExact compares each delay with rational arithmetic: exactly for the float64 factor, and to within 0.6 ns
+// for the written decimal.
 func TestDelaysAreExact(t *testing.T) {
 	held, free := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -97,7 +97,7 @@ func TestDelaysAreExact(t *testing.T) {
 		for n := range MaxRetries {
 			want := new(big.Rat).SetInt64(min(most, nearest(exact)))
 			if got := new(big.Rat).SetInt64(int64(b.Delay(n))); got.Cmp(want) != 0 {
-				t.Fatalf("%d x %v^%d: %v, want %v", base, factor, n, b.Delay(n), want)
+				t.Fatalf("%d x %v^%d: got %v, want %v", base, factor, n, b.Delay(n), want)
 			}
 			if b.Delay(n) == time.Duration(most) {
 				held++
@@ -105,7 +105,7 @@ func TestDelaysAreExact(t *testing.T) {
 				free++
 				off, _ := new(big.Rat).Sub(meant, new(big.Rat).SetInt64(int64(b.Delay(n)))).Float64()
 				if b.Delay(n) <= 24*time.Hour && math.Abs(off) > 0.6 {
-					t.Fatalf("%d x %v^%d: %v is %g ns off", base, written, n, b.Delay(n), off)
+					t.Fatalf("%d x %v^%d: got %v, %g ns off, want at most 0.6", base, written, n, b.Delay(n), off)
 				}
 			}
 			exact.Mul(exact, new(big.Rat).SetFloat64(factor))
@@ -113,11 +113,11 @@ func TestDelaysAreExact(t *testing.T) {
 		}
 	})
 	if held == 0 || free == 0 {
-		t.Errorf("the draws say nothing: %d delays at max_delay, %d below", held, free)
+		t.Errorf("the draws are too weak: got %d delays at max_delay and %d below, want both", held, free)
 	}
 }
 
-// nearest is r rounded to the nearest whole number, halves up; the largest where it is more than an int64.
+// nearest is r rounded to the nearest whole number, halves up; at most the largest int64.
 func nearest(r *big.Rat) int64 {
 	twice := new(big.Rat).Add(r, big.NewRat(1, 2))
 	whole := new(big.Int).Div(twice.Num(), twice.Denom())
@@ -150,21 +150,21 @@ func TestWait(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := plain.Wait(tc.n, tc.retryAfter, 12345); got != tc.plain {
-				t.Errorf("no jitter: %v, want %v", got, tc.plain)
+				t.Errorf("no jitter: got %v, want %v", got, tc.plain)
 			}
 			least, most := jittered.Wait(tc.n, tc.retryAfter, 0), jittered.Wait(tc.n, tc.retryAfter, math.MaxUint64)
 			if least != tc.least || most != tc.most {
-				t.Errorf("full jitter: %v to %v, want %v to %v", least, most, tc.least, tc.most)
+				t.Errorf("full jitter: got %v to %v, want %v to %v", least, most, tc.least, tc.most)
 			}
 			if middle := jittered.Wait(tc.n, tc.retryAfter, 1<<63); middle != (tc.least+tc.most+1)/2 {
-				t.Errorf("full jitter, half way: %v", middle)
+				t.Errorf("full jitter, half way: got %v, want the middle of %v to %v", middle, tc.least, tc.most)
 			}
 		})
 	}
 }
 
-// distance is the statistic of Kolmogorov and Smirnov times the root of the samples' number: how far the samples are
-// from uniform in [least, most]. Where they are uniform, it exceeds 2.7 once in a million times.
+// distance is the Kolmogorov-Smirnov statistic times the square root of the number of samples: how far the samples are
+// from uniform in [least, most]. For uniform samples it exceeds 2.7 once in a million times.
 func distance(samples []time.Duration, least, most time.Duration) float64 {
 	sorted := slices.Sorted(slices.Values(samples))
 	size, worst := float64(len(sorted)), 0.0
@@ -193,11 +193,11 @@ func TestJitterIsUniform(t *testing.T) {
 		least, most := b.Wait(tc.n, tc.retryAfter, 0), b.Wait(tc.n, tc.retryAfter, math.MaxUint64)
 		samples := draw(tc.n, tc.retryAfter)
 		if d := distance(samples, least, most); d > enough {
-			t.Errorf("seed %d, retry %d, Retry-After %v: %g from uniform", seed, tc.n, tc.retryAfter, d)
+			t.Errorf("seed %d, retry %d, Retry-After %v: got %g from uniform, want at most 2.7", seed, tc.n, tc.retryAfter, d)
 		}
 		// The test tells uniform from a tenth more.
 		if d := distance(samples, least, most+(most-least)/10); d <= enough {
-			t.Errorf("seed %d, retry %d: a wrong range is %g from uniform", seed, tc.n, d)
+			t.Errorf("seed %d, retry %d: got %g from uniform for a wrong range, want more than 2.7", seed, tc.n, d)
 		}
 	}
 }

@@ -2,7 +2,7 @@ package retry
 
 import "testing"
 
-// atWork is a state all of whose buckets count, and a moment in the newest.
+// atWork is a state in which all buckets count, and a time in the newest.
 func atWork(b *Budget) (state []byte, now int64) {
 	state = fresh()
 	for now = int64(1000 * second); now <= int64(1011*second); now += int64(100 * ms) {
@@ -29,16 +29,16 @@ func TestNothingIsAllocated(t *testing.T) {
 		b.Remaining(state, now)
 		b.Usable(state)
 		for _, value := range [...]string{"5", "Sun, 06 Nov 1994 08:49:37 GMT"} {
-			after, _ := After(value, 784111770)
+			after, _ := ParseRetryAfter(value, 784111770)
 			if backoff.Wait(1, after, uint64(now)) > 0 {
 				waited++
 			}
 		}
 	}); n != 0 {
-		t.Errorf("%g allocations", n)
+		t.Errorf("got %g allocations, want 0", n)
 	}
 	if granted == 0 || waited == 0 {
-		t.Errorf("nothing was done: %d granted, %d waited", granted, waited)
+		t.Errorf("got %d granted, %d waited, want some of both", granted, waited)
 	}
 }
 

@@ -90,18 +90,18 @@ func TestMoments(t *testing.T) {
 			{at: 100_000, do: reserve, ask: 3, want: 3, remaining: 2},
 			{at: 100_499, do: settle, ask: 3, remaining: 2},
 		}},
-		{"a reservation that nobody settles is over", 0, 0.5, []moment{
+		{"a reservation that is never settled expires", 0, 0.5, []moment{
 			{at: 100_000, do: reserve, ask: 5, want: 5},
 			{at: 110_499, do: look},
 			{at: 110_500, do: look, remaining: 5},
 		}},
-		{"settled when it was over: what was used counts, and nothing is given back", 0, 0.5, []moment{
+		{"settled after it expired: what was used counts, and nothing is given back", 0, 0.5, []moment{
 			{at: 100_000, do: reserve, ask: 2, want: 2, remaining: 3},
 			{at: 105_000, do: withdraw, ask: 3, want: 3},
 			{at: 110_500, do: settle, ask: 0, remaining: 2},
 			{at: 110_500, do: settle, ask: 1, want: 1, remaining: 1},
 		}},
-		{"more used than there were: they count, and the debt is borne", 0, 0.1, []moment{
+		{"more used than reserved: they count", 0, 0.1, []moment{
 			{at: 100_000, do: reserve, ask: 1, want: 1},
 			{at: 100_000, do: settle, ask: 3, want: 1},
 			{at: 110_499, do: look},
@@ -113,29 +113,29 @@ func TestMoments(t *testing.T) {
 			{at: 100_000, do: settle, ask: 0, remaining: 10},
 			{at: 100_000, do: settle, ask: -1, remaining: 10},
 		}},
-		{"another worker's reading is of a bit earlier: it counts as of the newest half second", 50, 0, []moment{
+		{"a time a little earlier is another worker's: it counts in the newest half second", 50, 0, []moment{
 			{at: 100_500, do: request, ask: 2, remaining: 1},
 			{at: 100_400, do: withdraw, ask: 2, want: 1},
 			{at: 110_999, do: request, ask: 100, remaining: 49},
 			{at: 111_000, do: look, remaining: 50},
 		}},
-		{"the clock jumps back: retries are just made, requests are forgotten", 50, 0.1, []moment{
+		{"the clock jumps back: retries count as just made, requests are dropped", 50, 0.1, []moment{
 			{at: 100_000, do: request, ask: 10, remaining: 6},
 			{at: 100_000, do: withdraw, ask: 4, want: 4, remaining: 2},
-			{at: 90_000, do: look, remaining: 2}, // 10 s: another worker's, for all we know
+			{at: 90_000, do: look, remaining: 2}, // 10 s back: possibly another worker's
 			{at: 89_400, do: look},
 			{at: 89_400, do: request, ask: 2},
 			{at: 89_400, do: request, ask: 6, remaining: 1},
 			{at: 89_400, do: withdraw, ask: 2, want: 1},
 			{at: 99_500, do: look, remaining: 1}, // the requests are over, the retries are too
 		}},
-		{"a reservation of before the jump is not given back", 0, 0.5, []moment{
+		{"a reservation from before the jump is not given back", 0, 0.5, []moment{
 			{at: 100_000, do: reserve, ask: 4, want: 4, remaining: 1},
 			{at: 50_000, do: withdraw, ask: 1, want: 1},
 			{at: 50_000, do: settle, ask: 0},
 			{at: 60_500, do: look, remaining: 5},
 		}},
-		{"… not even when that time comes again", 0, 0.5, []moment{
+		{"… not even when that time is reached again", 0, 0.5, []moment{
 			{at: 100_000, do: reserve, ask: 4, want: 4, remaining: 1},
 			{at: 89_000, do: withdraw, ask: 1, want: 1},
 			{at: 100_000, do: reserve, ask: 5, want: 5},
@@ -146,7 +146,7 @@ func TestMoments(t *testing.T) {
 			{at: 0, do: request, ask: 2, remaining: 1},
 			{at: 0, do: withdraw, ask: 2, want: 1},
 		}},
-		{"a clock below zero is at zero", 50, 0, []moment{
+		{"a time below zero counts as zero", 50, 0, []moment{
 			{at: -5000, do: request, ask: 2, remaining: 1},
 			{at: 9999, do: look, remaining: 1},
 			{at: 10_000, do: look},
@@ -176,7 +176,7 @@ func TestMoments(t *testing.T) {
 						got++
 					}
 					if got < m.ask && !bytes.Equal(state, before) {
-						t.Fatalf("moment %d: a refusal changed the state", i)
+						t.Fatalf("moment %d: got a refusal that changed the state, want it unchanged", i)
 					}
 				case reserve:
 					reserved = append(reserved, b.Reserve(state, now, m.ask))
@@ -186,24 +186,24 @@ func TestMoments(t *testing.T) {
 						got = 1
 					}
 					if (got == 1) == bytes.Equal(state, before) {
-						t.Fatalf("moment %d: changed: %v, by the bytes: %v", i, got == 1, got != 1)
+						t.Fatalf("moment %d: Settle = %v, want %v by the bytes", i, got == 1, got != 1)
 					}
 				}
 				if got != m.want {
 					t.Fatalf("moment %d: got %d, want %d", i, got, m.want)
 				}
 				if got := b.Remaining(state, now); got != m.remaining {
-					t.Fatalf("moment %d: %d remain, want %d", i, got, m.remaining)
+					t.Fatalf("moment %d: Remaining = %d, want %d", i, got, m.remaining)
 				}
 				if !b.Usable(state) {
-					t.Fatalf("moment %d: not usable: %x", i, state)
+					t.Fatalf("moment %d: got %x, want a usable state", i, state)
 				}
 			}
 		})
 	}
 }
 
-func TestNumbersAreHeld(t *testing.T) {
+func TestNumbersAreClamped(t *testing.T) {
 	for _, tc := range []struct {
 		percent, minPerSecond float64
 		requests, want        int64
@@ -224,27 +224,27 @@ func TestNumbersAreHeld(t *testing.T) {
 	} {
 		b := NewBudget(tc.percent, tc.minPerSecond)
 		if got := b.allowed(tc.requests); got != tc.want {
-			t.Errorf("%g %% of %d and %g a second: %d, want %d", tc.percent, tc.requests, tc.minPerSecond, got, tc.want)
+			t.Errorf("%g %% of %d and %g a second: got %d, want %d", tc.percent, tc.requests, tc.minPerSecond, got, tc.want)
 		}
 	}
 }
 
-// TestPolicyChanges gives a state to a budget of other numbers: what was counted counts for it.
+// TestPolicyChanges uses a state with a budget of other numbers: the counts apply to it.
 func TestPolicyChanges(t *testing.T) {
 	small, large := NewBudget(0, 1), NewBudget(0, 2)
 	state, now := fresh(), int64(100*second)
 	for range 10 {
 		if !small.Withdraw(state, now) {
-			t.Fatal("refused")
+			t.Fatal("got refused, want granted")
 		}
 	}
 	if !large.Usable(state) || large.Remaining(state, now) != 10 || small.Remaining(state, now) != 0 {
-		t.Errorf("the larger has %d, the smaller %d", large.Remaining(state, now), small.Remaining(state, now))
+		t.Errorf("got %d remaining for the larger, %d for the smaller budget", large.Remaining(state, now), small.Remaining(state, now))
 	}
 }
 
-// TestResetMeanwhile settles a reservation of which the state knows nothing any more. Where the clock is behind, its place
-// in the ring is that of a half second of now: what others took in it is not given back.
+// TestResetMeanwhile settles a reservation of before a reset. If the clock is behind, its place in the ring is that of
+// a current half second: what others took in it is not given back.
 func TestResetMeanwhile(t *testing.T) {
 	b := NewBudget(0, 3)
 	state, now := fresh(), int64(100*second)
@@ -253,11 +253,11 @@ func TestResetMeanwhile(t *testing.T) {
 	now -= width
 	for k := int64(-20); k <= 0; k++ {
 		if !b.Withdraw(state, now+k*width) {
-			t.Fatal("refused")
+			t.Fatal("got refused, want granted")
 		}
 	}
 	if changed := b.Settle(state, now, r, 0); changed || b.Remaining(state, now) != 9 {
-		t.Errorf("changed: %v, %d remain of 30 - 21", changed, b.Remaining(state, now))
+		t.Errorf("Settle = %v, Remaining = %d, want false and 30 - 21", changed, b.Remaining(state, now))
 	}
 }
 
@@ -287,11 +287,11 @@ func TestUnusableStates(t *testing.T) {
 		{"a torn bucket counts wrongly", flip(good, atBuckets), true},
 	} {
 		if got := b.Usable(tc.state); got != tc.usable {
-			t.Errorf("%s: usable: %v", tc.name, got)
+			t.Errorf("%s: Usable = %v, want %v", tc.name, got, tc.usable)
 		}
 	}
 	if b.Reset(good); !bytes.Equal(good, fresh()) || b.Size() != len(good) {
-		t.Errorf("reset: %x, size %d", good, b.Size())
+		t.Errorf("Reset left %x, Size = %d, want zeros and %d", good, b.Size(), len(good))
 	}
 }
 
@@ -301,7 +301,7 @@ func flip(state []byte, at int) []byte {
 	return flipped
 }
 
-// TestCountsDoNotOverflow fills buckets to the brim.
+// TestCountsDoNotOverflow fills the buckets to their maximum.
 func TestCountsDoNotOverflow(t *testing.T) {
 	b := NewBudget(100, 1e6)
 	state, now := fresh(), int64(100*second)
@@ -311,13 +311,13 @@ func TestCountsDoNotOverflow(t *testing.T) {
 	setNewest(state, bucketAt(now), 0)
 	b.Request(state, now)
 	if got, want := b.Remaining(state, now), int64(requestsCount*math.MaxUint32+1e7); got != want {
-		t.Fatalf("%d remain, want %d", got, want)
+		t.Fatalf("Remaining = %d, want %d", got, want)
 	}
 	b.Withdraw(state, now)
 	if r := b.Reserve(state, now, 7); r.Granted != 7 || !b.Settle(state, now, r, math.MaxInt) {
-		t.Errorf("granted %d", r.Granted)
+		t.Errorf("got %d granted, want 7 and settled", r.Granted)
 	}
 	if got, want := retriesIn(bucket(state, bucketAt(now))), int64(min(uint64(math.MaxInt)+1, math.MaxUint32)); got != want {
-		t.Errorf("%d retries, want %d", got, want)
+		t.Errorf("got %d retries, want %d", got, want)
 	}
 }

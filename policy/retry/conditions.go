@@ -2,13 +2,13 @@ package retry
 
 import "slices"
 
-// Conditions says what is tried again.
+// Conditions says what is retried.
 type Conditions struct {
 	On      On
-	Methods []string // the request methods that may be, as they are written: methods are case-sensitive
+	Methods []string // the request methods that may be retried; methods are case-sensitive
 }
 
-// On is a set of outcomes. Its fields are those of policy.Failures, so that the one converts to the other.
+// On is a set of outcomes. It has the fields of policy.Failures, so that one converts to the other.
 type On struct {
 	Statuses       [600]bool // by status code
 	GRPC           [17]bool  // by gRPC code
@@ -20,27 +20,27 @@ type On struct {
 // Event is how an attempt ended.
 type Event uint8
 
-// How an attempt ends.
+// The ends of an attempt.
 const (
-	Other          Event = iota // upstream had no part in it: the client left, this proxy answered, its own limits
-	Answered                    // upstream did, its status tells
-	Reset                       // upstream broke off
-	ConnectFailure              // there was no connection
-	Timeout                     // upstream took too long
+	Other          Event = iota // not caused by upstream: the client left, or this proxy answered or refused
+	Answered                    // upstream responded, see Status and GRPC
+	Reset                       // upstream reset the stream
+	ConnectFailure              // no connection could be made
+	Timeout                     // upstream did not respond in time
 )
 
-// Outcome is what an attempt came to.
+// Outcome is the result of an attempt.
 type Outcome struct {
 	Event  Event
-	Status int // of an answer
-	GRPC   int // the gRPC status of a gRPC answer, else -1
+	Status int // of a response
+	GRPC   int // the gRPC status of a gRPC response, else -1
 }
 
-// Method says whether requests of this method may be tried again.
+// Method reports whether requests of this method may be retried.
 func (c *Conditions) Method(method string) bool { return slices.Contains(c.Methods, method) }
 
-// Retryable says whether an attempt that ended so is tried again. The caller knows whether it still can be: that no byte
-// of the answer went to the client, and that the request's body is at hand.
+// Retryable reports whether an attempt with this outcome is retried. The caller checks that it still can be: that no
+// byte of the response went to the client, and that the request's body is available.
 func (c *Conditions) Retryable(o Outcome) bool {
 	on := &c.On
 	switch o.Event {

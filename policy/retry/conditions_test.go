@@ -44,13 +44,13 @@ func TestConditions(t *testing.T) {
 			want bool
 		}{{"none", none, false}, {"some", some, tc.some}, {"all", all, tc.all}} {
 			if got := who.c.Retryable(tc.Outcome); got != who.want {
-				t.Errorf("%s, of %s: %v", tc.name, who.name, got)
+				t.Errorf("%s, of %s: got %v, want %v", tc.name, who.name, got, !got)
 			}
 		}
 	}
 	for method, want := range map[string]bool{"GET": true, "PUT": true, "POST": false, "get": false, "": false} {
 		if got := some.Method(method); got != want {
-			t.Errorf("%q: %v", method, got)
+			t.Errorf("Method(%q) = %v, want %v", method, got, !got)
 		}
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzState takes any bytes as a state. First as they come: Usable decides, and what it lets through must be bearable.
-// Then with the check made right, which gets all that the check can't tell past it: torn buckets above all.
+// FuzzState takes any bytes as a state. First unchanged: what Usable accepts must be safe to use. Then with a valid
+// check, so that damage that it does not cover gets through, above all torn buckets.
 func FuzzState(f *testing.F) {
 	b := NewBudget(20, 3)
 	f.Add([]byte{}, int64(100*second), 2)
@@ -17,15 +17,15 @@ func FuzzState(f *testing.F) {
 	f.Add(slices.Clone(state), int64(102*second), 2)
 	f.Add(slices.Clone(state), int64(50*second), 9)
 	f.Fuzz(func(t *testing.T, data []byte, now int64, n int) {
-		bear(t, data, now, n)
+		checkUse(t, data, now, n)
 		sealed := fresh()
 		copy(sealed, data)
 		setNewest(sealed, newest(sealed)&(1<<62-1)/width, era(sealed))
-		bear(t, sealed, now, n)
+		checkUse(t, sealed, now, n)
 	})
 }
 
-func bear(t *testing.T, state []byte, now int64, n int) {
+func checkUse(t *testing.T, state []byte, now int64, n int) {
 	b := NewBudget(20, 3)
 	if !b.Usable(state) {
 		return
@@ -33,20 +33,20 @@ func bear(t *testing.T, state []byte, now int64, n int) {
 	remaining := b.Remaining(state, now)
 	r := b.Reserve(state, now, n)
 	if int64(r.Granted) != min(max(int64(n), 0), remaining) {
-		t.Fatalf("%d of %d granted, %d remained", r.Granted, n, remaining)
+		t.Fatalf("got %d of %d granted, want at most the %d that remained", r.Granted, n, remaining)
 	}
 	b.Request(state, now)
 	b.Settle(state, now, r, n)
 	b.Withdraw(state, now)
 	if !b.Usable(state) || b.Remaining(state, now) < 0 {
-		t.Fatalf("left %x", state)
+		t.Fatalf("got %x, want a usable state", state)
 	}
-	// Whatever it held, it is over 10.5 s later.
+	// Whatever it contained no longer counts 10.5 s later.
 	later := max(now, 0, newest(state)*width) + retriesCount*width
 	if later > longestTime {
 		return
 	}
 	if got := b.Remaining(state, later); got != 30 {
-		t.Fatalf("10.5 s later %d remain: %x", got, state)
+		t.Fatalf("10.5 s later: Remaining = %d, want 30: %x", got, state)
 	}
 }

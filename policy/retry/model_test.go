@@ -41,7 +41,7 @@ type event struct {
 	live bool // settle may still take it back
 }
 
-// model is a budget that is plainly right about what it says to count: lists of all that happened.
+// model is an obviously correct budget: lists of all events.
 type model struct {
 	*numbers
 	newest   int64
@@ -49,7 +49,7 @@ type model struct {
 	retries  []*event
 }
 
-// moment is the half second that now counts as, and what is allowed in it.
+// moment is the half second in which now counts, and what is allowed in it.
 func (m *model) moment(now int64) (k, remaining int64, foreign bool) {
 	k = now / width
 	foreign = m.newest-k > 20
@@ -70,7 +70,7 @@ func (m *model) moment(now int64) (k, remaining int64, foreign bool) {
 	return k, max(whole(m.bound(requests, 1))-retries, 0), foreign
 }
 
-// move takes the model to a half second.
+// move advances the model to a half second.
 func (m *model) move(k int64, foreign bool) {
 	if foreign {
 		m.requests = nil
@@ -84,7 +84,7 @@ func (m *model) move(k int64, foreign bool) {
 	m.newest = k
 }
 
-// TestBudgetEqualsItsModel asks both the same, on a clock that jumps.
+// TestBudgetEqualsItsModel compares both, on a clock that jumps.
 func TestBudgetEqualsItsModel(t *testing.T) {
 	refused, jumped, late := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -108,7 +108,7 @@ func TestBudgetEqualsItsModel(t *testing.T) {
 				jumped++
 			}
 			if got := b.Remaining(state, now); got != remaining {
-				t.Fatalf("at %d: %d remain, the model says %d", now, got, remaining)
+				t.Fatalf("at %d: Remaining = %d, want %d by the model", now, got, remaining)
 			}
 			switch rapid.SampledFrom([]string{"request", "request", "withdraw", "reserve", "settle"}).Draw(t, "do") {
 			case "request":
@@ -121,7 +121,7 @@ func TestBudgetEqualsItsModel(t *testing.T) {
 			case "withdraw":
 				ok := b.Withdraw(state, now)
 				if ok != (remaining > 0) {
-					t.Fatalf("at %d: withdrawn: %v, the model has %d", now, ok, remaining)
+					t.Fatalf("at %d: Withdraw = %v, the model has %d remaining", now, ok, remaining)
 				}
 				if ok {
 					m.move(k, foreign)
@@ -133,7 +133,7 @@ func TestBudgetEqualsItsModel(t *testing.T) {
 				n := rapid.IntRange(0, 9).Draw(t, "retries")
 				r := b.Reserve(state, now, n)
 				if want := min(int64(n), remaining); int64(r.Granted) != want {
-					t.Fatalf("at %d: %d of %d reserved, the model says %d", now, r.Granted, n, want)
+					t.Fatalf("at %d: got %d of %d reserved, want %d by the model", now, r.Granted, n, want)
 				}
 				e := &event{k: k, n: int64(r.Granted), live: r.Granted > 0}
 				if r.Granted > 0 {
@@ -152,7 +152,7 @@ func TestBudgetEqualsItsModel(t *testing.T) {
 					late++
 				}
 				if want := back && (e.k != k || e.n != int64(used)) || !back && used > 0; want != b.Settle(state, now, reserved[i], used) {
-					t.Fatalf("at %d: changed: %v, want %v", now, !want, want)
+					t.Fatalf("at %d: Settle = %v, want %v", now, !want, want)
 				} else if want {
 					m.move(k, foreign)
 					if back {
@@ -168,7 +168,7 @@ func TestBudgetEqualsItsModel(t *testing.T) {
 		}
 	})
 	if refused == 0 || jumped == 0 || late == 0 {
-		t.Errorf("the draws say nothing: %d refused, %d jumps, %d settled late", refused, jumped, late)
+		t.Errorf("the draws are too weak: got %d refused, %d jumps, %d settled late, want some of each", refused, jumped, late)
 	}
 }
 
@@ -191,7 +191,7 @@ const tenSeconds = int64(10 * second)
 // chunks is how often the minimum may have been granted in all from the first to the last of these times.
 func chunks(first, last int64) int64 { return (last/width-first/width)/retriesCount + 1 }
 
-// pass draws how much time goes by between two events: little enough to fill the budget, at times enough to empty it.
+// pass draws the time between two events: little enough to use the budget up, sometimes enough for all to expire.
 var pass = rapid.OneOf(
 	rapid.Just[int64](0),
 	rapid.Int64Range(0, int64(100*ms)),
@@ -200,8 +200,8 @@ var pass = rapid.OneOf(
 	rapid.SampledFrom([]int64{width - 1, width, width + 1, tenSeconds - 1, tenSeconds, tenSeconds + 1, 21 * width, 3 * tenSeconds}),
 )
 
-// TestPromise holds the budget to its promises by the times of all requests and retries, to the nanosecond: at each retry
-// those of the 10 s up to it, and all since the beginning; and at each refusal, that it had to be.
+// TestPromise checks the budget's promises with the times of all requests and retries, to the nanosecond: at each retry
+// for the 10 s up to it and for all time; and at each refusal, that it was necessary.
 func TestPromise(t *testing.T) {
 	taken, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -225,33 +225,33 @@ func TestPromise(t *testing.T) {
 					taken++
 					retries = append(retries, now)
 					if r, q := between(retries, now-tenSeconds, now), between(requests, now-tenSeconds, now); !retriesFit(r, n.bound(q, 1)) {
-						t.Fatalf("at %d: %d retries to %d requests in the 10 s before", now, r, q)
+						t.Fatalf("at %d: got %d retries for %d requests in the 10 s before, want fewer", now, r, q)
 					}
 					continue
 				}
 				refused++
 				if r, q := between(retries, now-21*width, now), between(requests, now-19*width, now); retriesFit(r+1, n.bound(q, 1)) {
-					t.Fatalf("at %d: refused, with %d retries to %d requests", now, r, q)
+					t.Fatalf("at %d: got refused with %d retries for %d requests, want granted", now, r, q)
 				}
 			}
 		}
 		if !retriesFit(len(retries), n.bound(len(requests), chunks(begin, now))) {
-			t.Fatalf("%d retries to %d requests in %d ns", len(retries), len(requests), now-begin)
+			t.Fatalf("got %d retries for %d requests in %d ns, want fewer", len(retries), len(requests), now-begin)
 		}
 	})
 	if taken == 0 || refused == 0 {
-		t.Errorf("the draws say nothing: %d taken, %d refused", taken, refused)
+		t.Errorf("the draws are too weak: got %d taken, %d refused, want both", taken, refused)
 	}
 }
 
-// inFlight is a request whose retries are made by somebody else.
+// inFlight is a request whose retries are made by Envoy's router.
 type inFlight struct {
 	Reservation
 	since int64
 	used  int
 }
 
-// router is a budget that is used by reservations, and all that came of it.
+// router is a budget that is used by reservations, with the times of all requests and retries.
 type router struct {
 	*numbers
 	b        Budget
@@ -279,7 +279,7 @@ func (r *router) retry(f *inFlight) (ok bool) {
 	return true
 }
 
-// end takes a request out of flight; one whose worker crashed settles nothing.
+// end ends a request; one whose worker crashed does not settle.
 func (r *router) end(i int, crashed bool) {
 	f := r.flights[i]
 	r.flights = append(r.flights[:i:i], r.flights[i+1:]...)
@@ -289,7 +289,7 @@ func (r *router) end(i int, crashed bool) {
 	}
 }
 
-// pass lets time go by. Where requests settle within 10 s, those that are due do so in time, the oldest first.
+// pass advances the clock. If requests must settle within 10 s, those that are due do, the oldest first.
 func (r *router) pass(by int64, within bool) {
 	now := r.now + by
 	for within && len(r.flights) > 0 && r.flights[0].since+tenSeconds <= now {
@@ -299,9 +299,9 @@ func (r *router) pass(by int64, within bool) {
 	r.now = now
 }
 
-// TestReservationsPromise holds retries that were granted up front to the same promises, by the time at which each was
-// truly sent. That of any 10 s, by the requests before the last grant, is for requests that settle within 10 s; that
-// over all time is for any, those that settle a minute later and those that never do included.
+// TestReservationsPromise checks the same promises for reserved retries, with the times at which they were sent. That
+// for any 10 s, by the requests before the last grant, holds for requests that settle within 10 s; that for all time
+// holds for all, also for those that settle a minute later or never.
 func TestReservationsPromise(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -343,17 +343,17 @@ func TestReservationsPromise(t *testing.T) {
 				}
 				given += r.given
 				if !retriesFit(len(r.retries), n.bound(len(r.requests), chunks(begin, r.now))) {
-					t.Fatalf("%d retries to %d requests in %d ns", len(r.retries), len(r.requests), r.now-begin)
+					t.Fatalf("got %d retries for %d requests in %d ns, want fewer", len(r.retries), len(r.requests), r.now-begin)
 				}
 			})
 			if sent == 0 || none == 0 || given == 0 {
-				t.Errorf("the draws say nothing: %d sent, %d granted none, %d given back", sent, none, given)
+				t.Errorf("the draws are too weak: got %d sent, %d granted none, %d given back, want some of each", sent, none, given)
 			}
 		})
 	}
 }
 
-// check holds the 10 s up to now to the requests of the 10 s before the last grant of a retry in them.
+// check compares the retries of the 10 s up to now with the requests of the 10 s before the last grant of one of them.
 func (r *router) check(t *rapid.T) {
 	last, sent := int64(-1), 0
 	for i, at := range r.retries {
@@ -363,11 +363,11 @@ func (r *router) check(t *rapid.T) {
 		}
 	}
 	if requests := between(r.requests, last-tenSeconds, last); sent > 0 && !retriesFit(sent, r.bound(requests, 1)) {
-		t.Fatalf("at %d: %d retries, %d requests in the 10 s before the last grant", r.now, sent, requests)
+		t.Fatalf("at %d: got %d retries for %d requests in the 10 s before the last grant, want fewer", r.now, sent, requests)
 	}
 }
 
-// TestStorm fails all of a steady load, tries each request again as often as it may, and prints the share.
+// TestStorm fails all requests of a steady load, retries each as often as allowed, and prints the share.
 func TestStorm(t *testing.T) {
 	n := &numbers{big.NewRat(20, 1), big.NewRat(3, 1)}
 	for _, tc := range []struct {
@@ -399,10 +399,10 @@ func TestStorm(t *testing.T) {
 		t.Logf("%s: %d requests, %d retries: %.1f %%", tc.name, requests, retries, 100*float64(retries)/float64(requests))
 		// At most the share and the minimum; and a steady storm gets at least 20/21 of the share.
 		if most := n.bound(requests, chunks(begin, end-1)); !retriesFit(retries, most) {
-			t.Errorf("%s: %d retries, at most %v", tc.name, retries, most)
+			t.Errorf("%s: got %d retries, want at most %v", tc.name, retries, most)
 		}
 		if least := requests / 5 * requestsCount / retriesCount; retries < least {
-			t.Errorf("%s: %d retries, at least %d", tc.name, retries, least)
+			t.Errorf("%s: got %d retries, want at least %d", tc.name, retries, least)
 		}
 	}
 }

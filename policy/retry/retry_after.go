@@ -7,12 +7,12 @@ import (
 	"github.com/weir-mesh/weir/policy/httpdate"
 )
 
-// longestAfter is what a Retry-After is held to, in seconds: 68 years, as RFC 9111 does with delta-seconds.
+// longestAfter is what a Retry-After is clamped to, in seconds: 68 years, as delta-seconds in RFC 9111.
 const longestAfter = 1 << 31
 
-// After reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or a date. Wall is the time in seconds since
-// 1970. A date that is over asks for no wait, which is ok. Anything else is not: a fraction, a sign, two values.
-func After(value string, wall int64) (wait time.Duration, ok bool) {
+// ParseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds or a date. wall is the time in seconds
+// since 1970. A date in the past is a wait of 0. Anything else is not ok: a fraction, a sign, two values.
+func ParseRetryAfter(value string, wall int64) (wait time.Duration, ok bool) {
 	value = strings.Trim(value, " \t")
 	seconds, ok := deltaSeconds(value)
 	if !ok {

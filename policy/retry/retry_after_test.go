@@ -38,21 +38,21 @@ func TestRetryAfter(t *testing.T) {
 		{"Sun, 32 Nov 1994 08:49:37 GMT", 0, false},
 		{"1994-11-06T08:49:37Z", 0, false},
 	} {
-		if got, ok := After(tc.value, wall); got != tc.want || ok != tc.ok {
-			t.Errorf("%q: %v, %v; want %v, %v", tc.value, got, ok, tc.want, tc.ok)
+		if got, ok := ParseRetryAfter(tc.value, wall); got != tc.want || ok != tc.ok {
+			t.Errorf("ParseRetryAfter(%q) = %v, %v, want %v, %v", tc.value, got, ok, tc.want, tc.ok)
 		}
 	}
 }
 
-// TestRetryAfterDate reads each date that an upstream may write.
+// TestRetryAfterDate reads random dates.
 func TestRetryAfterDate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		wall := rapid.Int64Range(0, 4e9).Draw(t, "wall")
 		ahead := rapid.Int64Range(-1e6, 1e6).Draw(t, "ahead")
 		value := time.Unix(wall+ahead, 0).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
-		got, ok := After(value, wall)
+		got, ok := ParseRetryAfter(value, wall)
 		if want := time.Duration(max(ahead, 0)) * second; got != want || !ok {
-			t.Fatalf("%s at %d: %v, %v; want %v", value, wall, got, ok, want)
+			t.Fatalf("ParseRetryAfter(%q, %d) = %v, %v, want %v", value, wall, got, ok, want)
 		}
 	})
 }
@@ -63,12 +63,12 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	b := NewBackoff(BackoffConfig{Base: second, Max: time.Minute, Exponential: 2, Jitter: true})
 	f.Fuzz(func(t *testing.T, value string, wall int64) {
-		wait, ok := After(value, wall%1e12)
+		wait, ok := ParseRetryAfter(value, wall%1e12)
 		if wait < 0 || wait > longestAfter*second || (!ok && wait != 0) {
-			t.Fatalf("%q: %v, %v", value, wait, ok)
+			t.Fatalf("ParseRetryAfter(%q) = %v, %v, want it within its bounds", value, wait, ok)
 		}
 		if got := b.Wait(0, wait, uint64(wall)); got < min(wait, time.Minute) || got > time.Minute {
-			t.Fatalf("%q: waits %v", value, got)
+			t.Fatalf("Wait after %q = %v, want it between Retry-After and Max", value, got)
 		}
 	})
 }

@@ -13,8 +13,9 @@ const (
 	longestTime   = 1 << 62     // keeps differences of times within 63 bits
 )
 
-// A budget's state is a region of bytes that is changed in place, a part of a record: it has no version of its own. Bucket
-// k is the time from k x 0.5 s up to (k+1) x 0.5 s of a monotonic clock, and is kept at place k mod 21. Little endian:
+// A budget's state is a region of bytes that is changed in place, a part of a record: it has no version of its own.
+// Bucket k is the time from k x 0.5 s up to (k+1) x 0.5 s of a monotonic clock, and is kept at place k mod 21. Little
+// endian:
 //
 //	  0  u32  era: how often the times of the state turned out to be of another clock
 //	  4  u32  check over bytes 0 to 15, see package packed
@@ -22,8 +23,8 @@ const (
 //	 16  21 x { u32 requests, u32 retries }
 //	184
 //
-// All zeros are a fresh state. The check leaves the buckets out: whatever they contain, a budget only counts wrongly, for
-// 10.5 s at most.
+// All zeros are a fresh state. The check leaves the buckets out: whatever they contain, a budget only counts wrongly,
+// for 10.5 s at most.
 const (
 	atEra     = 0
 	atNewest  = 8
@@ -37,8 +38,8 @@ func (b *Budget) Size() int { return stateSize }
 // Reset makes the state a fresh one. len(state) is Size.
 func (b *Budget) Reset(state []byte) { clear(state) }
 
-// Usable reports whether these bytes are a budget's state, of whatever percentage and minimum: those are not part of it,
-// and a changed policy applies from the next call on. Other bytes are treated as fresh (Reset).
+// Usable reports whether these bytes are a budget's state, of whatever percentage and minimum: those are not part of
+// it, and a changed policy applies from the next call on. Other bytes are treated as fresh (Reset).
 func (b *Budget) Usable(state []byte) bool {
 	if len(state) != stateSize {
 		return false
@@ -75,8 +76,8 @@ func setRetries(bucket []byte, n int64)  { packed.PutU32(bucket, 4, clampCount(n
 // clampCount keeps a count within 32 bits: it stays at its largest and does not wrap around.
 func clampCount(n int64) int64 { return min(max(n, 0), math.MaxUint32) }
 
-// current is the bucket that a call at this time counts in. A reading from before the newest bucket is another worker's,
-// who read the clock earlier. One that is more than 10 s before it is of another clock.
+// current is the bucket in which a call at this time counts. A time before the newest bucket is of a worker that read
+// the clock earlier. A time more than 10 s before it is of another clock: the state is foreign.
 func current(state []byte, now int64) (k int64, foreign bool) {
 	k, last := bucketAt(now), newest(state)
 	if last-k >= retriesCount {
@@ -85,8 +86,8 @@ func current(state []byte, now int64) (k int64, foreign bool) {
 	return max(k, last), false
 }
 
-// counted is what counts in bucket k. Of another clock's time, retries count and requests don't: that neither opens
-// the budget nor locks it for longer than 10.5 s.
+// counted is what counts in bucket k. Of a foreign state, retries count and requests don't: that neither opens the
+// budget nor locks it for longer than 10.5 s.
 func counted(state []byte, k int64, foreign bool) (requests, retries int64) {
 	last := newest(state)
 	if foreign {
@@ -110,8 +111,8 @@ func counted(state []byte, k int64, foreign bool) (requests, retries int64) {
 	return requests, retries
 }
 
-// advance makes bucket k the newest, as current answered it, and lets go of what counts no more. Retries of another
-// clock's time become just made.
+// advance makes bucket k the newest, as returned by current, and clears what no longer counts. The retries of a foreign
+// state count as just made.
 func advance(state []byte, k int64, foreign bool) {
 	if foreign {
 		_, retries := counted(state, k, true)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// maxWord is how many bytes of a word are compared: the work grows with the product of the lengths, and an unknown word may
-// come from anywhere.
+// maxWord is how many bytes of a word are compared: the work grows with the product of the lengths, and an unknown word
+// may come from anywhere.
 const maxWord = 128
 
 // Suggest finds the known word that was probably meant: one that differs in case, - and _ only, or in at most two

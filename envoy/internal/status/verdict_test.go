@@ -80,7 +80,7 @@ func TestVerdict(t *testing.T) {
 func TestCauses(t *testing.T) {
 	n := func(v float64) *float64 { return &v }
 	for cause, want := range map[breaker.Cause][2]string{ // with the policy's thresholds, and without
-		breaker.NoTransition:             {"", ""},
+		breaker.NoTransition:        {"", ""},
 		breaker.ConsecutiveFailures: {"5 failures in a row", "a failure"},
 		breaker.FailureRate:         {"a failure rate of 50% or more", "its failure rate"},
 		breaker.SlowCalls:           {"a share of slow calls of 80% or more", "its share of slow calls"},

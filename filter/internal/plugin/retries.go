@@ -164,7 +164,7 @@ func (p *Plugin) attemptEnded(s *stream, size int, sent int64, timeout time.Dura
 	a := p.vm.recorder.Answer(&replay.Ended{
 		Headers: headers, Body: body, BodySize: size, Took: time.Duration(now - sent), Timeout: timeout,
 	})
-	asked, _ := retry.After(a.RetryAfter, host.Wall()) // what can't be read asks for nothing
+	asked, _ := retry.ParseRetryAfter(a.RetryAfter, host.Wall()) // what can't be read asks for nothing
 	s.attemptEnded(&request.AttemptResult{
 		Details: a.Details, Status: a.Status, RetryAfter: asked, Headers: a.Headers, Body: a.Body, Unfit: a.Reason != replay.None,
 	}, now)

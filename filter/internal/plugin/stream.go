@@ -269,6 +269,6 @@ func retryAfter() time.Duration {
 	if err != nil {
 		return 0
 	}
-	wait, _ := retry.After(value, host.Wall()) // what can't be read asks for nothing
+	wait, _ := retry.ParseRetryAfter(value, host.Wall()) // what can't be read asks for nothing
 	return wait
 }

@@ -65,8 +65,16 @@ func (ch *Chain) Settle(c *Call, s Settlement, now int64) {
 	if !c.owes(&s, ch.learns) {
 		return
 	}
-	for _, stage := range ch.stages[:c.admitted] {
-		stage.Settle(c, &c.settlement, now)
+	for i, stage := range ch.stages[:c.admitted] {
+		if c.faulted&(1<<i) == 0 {
+			stage.Settle(c, &c.settlement, now)
+		}
+	}
+	if s.Known {
+		c.Held &^= HeldProbe | HeldRetries
+	}
+	if s.Over {
+		c.Held &^= HeldPlace
 	}
 }
 

@@ -23,7 +23,7 @@ func NewShared(cell *sharedstate.Cell, record *sharedstate.Record, learns bool, 
 
 // Admit implements Stage. A record that can't be changed refuses nothing.
 func (s *Shared) Admit(c *Call, now int64) (v Verdict) {
-	held, refused := c.Held, -1
+	held, limits, retries, refused := c.Held, c.Limits, c.Retries, -1
 	c.Record = s.record
 	conflicts, err := s.cell.Update(func() (store bool) {
 		c.Held, refused = held, -1
@@ -39,7 +39,8 @@ func (s *Shared) Admit(c *Call, now int64) (v Verdict) {
 	s.reporter.Conflicts(conflicts)
 	switch {
 	case err != nil:
-		c.Held, c.faulted = held, true
+		c.Held, c.Limits, c.Retries, c.Moved = held, limits, retries, Transition{} // nothing of it is stored
+		c.faulted |= 1 << c.admitted
 		s.reporter.Fault(err)
 		return Verdict{}
 	case refused >= 0:
@@ -70,16 +71,10 @@ func (s *Shared) repair(c *Call, m Member, now int64) {
 
 // Settle implements Stage.
 func (s *Shared) Settle(c *Call, e *Settlement, now int64) bool {
-	if c.faulted || !c.owes(e, s.learns) {
+	if !c.owes(e, s.learns) {
 		return false
 	}
 	c.Record = s.record
-	if e.Known {
-		c.Held &^= HeldProbe | HeldRetries
-	}
-	if e.Over {
-		c.Held &^= HeldPlace
-	}
 	conflicts, err := s.cell.Update(func() (store bool) {
 		for _, m := range s.members {
 			if m.Settle(c, e, now) {

@@ -95,7 +95,7 @@ type Call struct {
 	queue      Queue
 	admitted   int  // how many stages, from the first
 	settled    bool // the outcome was told
-	faulted    bool // the cluster's record could not be changed: nothing is held there
+	faulted    uint // a bit for each stage, from the first, whose record could not be changed: nothing is held there
 	settlement Settlement
 }
 
