@@ -15,8 +15,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
 
-// mesh is a few workers with one limit, a Redis, and a network that loses, delays and doubles, in simulated time: what it
-// runs is the script and the holders, and time is what happens next.
+// mesh is a few workers with one limit, a Redis, and a network that loses, delays and doubles, in simulated time: what
+// it runs is the script and the holders, and time is what happens next.
 type mesh struct {
 	t       testing.TB
 	redis   *redis.Engine
@@ -319,8 +319,9 @@ func (q *quick) lost() bool    { return false }
 func (q *quick) doubled() bool { return false }
 func (q *quick) delay() int64  { return 200_000 + int64(q.next(300_000)) }
 
-// TestNotTooFew holds load above the limit to 97 % of what the pure limit lets through of the same requests. (Which is not all of
-// the limit where they come at random and are not many more: of 60 a second 47.7 pass a window of 50, by Erlang's loss formula.)
+// TestNotTooFew holds load above the limit to 97 % of what the pure limit lets through of the same requests. (Which is
+// not all of the limit where they come at random and are not many more: of 60 a second 47.7 pass a window of 50, by
+// Erlang's loss formula.)
 func TestNotTooFew(t *testing.T) {
 	for _, tc := range []struct {
 		name    string

@@ -25,7 +25,8 @@ func TestDigestsAreThoseOfTheSources(t *testing.T) {
 	}
 }
 
-// TestScriptsAsTheyAre runs what production runs: by digest, by source where Redis forgot the script, with Redis's own clock.
+// TestScriptsAsTheyAre runs what production runs: by digest, by source where Redis forgot the script, with Redis's own
+// clock.
 func TestScriptsAsTheyAre(t *testing.T) {
 	limits := []*Limit{
 		NewSlidingWindow(3, time.Minute, 500*time.Millisecond),

@@ -41,8 +41,8 @@ var Races = []Race{
 // creates is how many keys a step of "one caller creates a key" tries to create.
 const creates = 64
 
-// createAtOnce goes on where the keys end, and tries to create the next ones. Since the others do so too, all meet at the
-// same key again and again.
+// createAtOnce goes on where the keys end, and tries to create the next ones. Since the others do so too, all meet at
+// the same key again and again.
 func createAtOnce(s sharedstate.Store, prefix, caller string) (score Score, err error) {
 	first, err := keysSoFar(s, prefix)
 	if err != nil {

@@ -1,10 +1,10 @@
 -- token_bucket: a level, and leases whose unused tokens may be given back.
 -- ARGV  11 capacity in nano-tokens  12 refill in micro-tokens a second
 --
--- state: l level in nano-tokens, a the time of that level, r tokens given back so far, each time rounded up
--- counts: lease -> "tokens, level after the grant, tokens given back before it, time of the grant"; entries: lease -> when
--- it is forgotten. Fewer tokens are given back than were not used, where the bucket might have overflowed if they had never
--- been granted: see the comment of package redis.
+-- state: l level in nano-tokens, a the time of that level, r tokens given back so far, each time rounded up counts:
+-- lease -> "tokens, level after the grant, tokens given back before it, time of the grant"; entries: lease -> when it
+-- is forgotten. Fewer tokens are given back than were not used, where the bucket might have overflowed if they had
+-- never been granted: see the comment of package redis.
 local capacity, rate = tonumber(ARGV[11]), tonumber(ARGV[12])
 local nano = 1000000000
 local fill = math.ceil(capacity / rate) * 1000

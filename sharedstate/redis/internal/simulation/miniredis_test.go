@@ -98,8 +98,8 @@ func (b *both) compare() {
 	}
 }
 
-// TestRedisIsMiniredis lets small meshes with all kinds of trouble ask both: each answer is the same, and in the end so is
-// what they keep.
+// TestRedisIsMiniredis lets small meshes with all kinds of trouble ask both: each answer is the same, and in the end so
+// is what they keep.
 func TestRedisIsMiniredis(t *testing.T) {
 	trouble := conditions[len(conditions)-1]
 	trouble.pause = false // it would make the runs longer

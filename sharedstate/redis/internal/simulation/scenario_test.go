@@ -49,7 +49,8 @@ func adaptive(name string, limit int64) rule {
 	}
 }
 
-// rules are the limits of the table; the ttl of leases is the default, 500 ms, and never more than a tenth of the window.
+// rules are the limits of the table; the ttl of leases is the default, 500 ms, and never more than a tenth of the
+// window.
 var rules = []rule{
 	window("50/s", 50, time.Second, 4*second, 20*second, 5*second),
 	window("1,000/s", 1000, time.Second, 3*second, 10*second, second),

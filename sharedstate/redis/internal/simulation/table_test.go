@@ -31,7 +31,8 @@ func row(s *scenario, r *results) string {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// TestTable runs each limit, in an ordinary test a few of them under each condition but the first and the last: never a token too many, whatever happens, and nearly all of the limit used where nothing bad does.
+// TestTable runs each limit, in an ordinary test a few of them under each condition but the first and the last: never a
+// token too many, whatever happens, and nearly all of the limit used where nothing bad does.
 func TestTable(t *testing.T) {
 	sizes := []int{10}
 	if *full {
