@@ -121,7 +121,8 @@ func Decode(b []byte) (e Entry, ok bool) {
 		return Entry{}, false
 	}
 	n := le.Uint32(b[4:])
-	if n < headFixed || n > MaxHeadBytes || int(n) > len(b) || int(le.Uint32(b[8:])) != len(b) || le.Uint32(b[60:]) != 0 {
+	if n < headFixed || n > MaxHeadBytes || int(n) > len(b) ||
+		int(le.Uint32(b[8:])) != len(b) || le.Uint32(b[60:]) != 0 {
 		return Entry{}, false
 	}
 	head := b[:n]

@@ -110,7 +110,8 @@ func unpackWay(b []byte) (w way, ok bool) {
 		size:   le.Uint32(b[32:]),
 		slot:   le.Uint16(b[36:]),
 	}
-	ok = w.stored >= 0 && w.size >= headFixed && w.size <= MaxEntryBytes && w.slot < SegmentWays && le.Uint16(b[38:]) == 0
+	ok = w.stored >= 0 && w.size >= headFixed && w.size <= MaxEntryBytes &&
+		w.slot < SegmentWays && le.Uint16(b[38:]) == 0
 	return w, ok
 }
 

@@ -36,19 +36,8 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 		if err != nil {
 			return false, conflicts, err
 		}
-		if ahead(c.own.notBefore, now) { // of another clock: it would refuse for ever
-			c.own.refuse(now)
-			if err := c.ownCell.Swap(cas); err != nil && !errors.Is(err, sharedstate.ErrMismatch) {
-				return false, conflicts, err
-			}
-			return false, conflicts, nil
-		}
-		if begun <= c.own.notBefore {
-			return false, conflicts, nil
-		}
-		if had := c.own.find(w.key); had != nil && !ahead(had.stored, now) && w.stored-had.stored < RefreshEvery {
-			*c.recently(w.key) = recent{w.key, had.stored}
-			return false, conflicts, nil
+		if refused, err := c.refuses(&w, cas, begun, now); refused || err != nil {
+			return false, conflicts, err
 		}
 		w.slot, c.ownFreed = c.own.put(w, c.capacity(s), c.ownFreed[:0])
 		more, fits, err := c.makeRoom(s, &w, now)
@@ -74,10 +63,31 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 	return false, conflicts, sharedstate.ErrContended
 }
 
+// refuses says whether the own index, loaded with cas, takes no entry w of a request that began at begun.
+func (c *Cache) refuses(w *way, cas uint32, begun, now int64) (refused bool, err error) {
+	if ahead(c.own.notBefore, now) { // of another clock: it would refuse for ever
+		c.own.refuse(now)
+		if err := c.ownCell.Swap(cas); err != nil && !errors.Is(err, sharedstate.ErrMismatch) {
+			return true, err
+		}
+		return true, nil
+	}
+	if begun <= c.own.notBefore {
+		return true, nil
+	}
+	if had := c.own.find(w.key); had != nil && !ahead(had.stored, now) && w.stored-had.stored < RefreshEvery {
+		*c.recently(w.key) = recent{w.key, had.stored}
+		return true, nil
+	}
+	return false, nil
+}
+
 // fill writes the value of a way that the index lists since the swap. The slot's cas is from before the swap. So a
 // mismatch means that another worker wrote to the slot meanwhile: it was late with an entry that is gone, or it emptied
 // the slot. The way may be gone too; then the value must not be written, since no worker would ever empty the slot.
-func (c *Cache) fill(segment int, w *way, key string, cas uint32, entry []byte) (stored bool, conflicts int, err error) {
+func (c *Cache) fill(
+	segment int, w *way, key string, cas uint32, entry []byte,
+) (stored bool, conflicts int, err error) {
 	for ; conflicts < sharedstate.MaxSwaps; conflicts++ {
 		err = c.store.Set(key, entry, cas)
 		if err == nil {

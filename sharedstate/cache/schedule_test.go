@@ -12,9 +12,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Workers run between two calls of the store at any speed. These tests hold each worker before each of its calls, and
-// let one of them make its next call, as a schedule says: every schedule with few changes from one worker to another is
-// tried.
+// Workers run at any speed between two calls of the store. These tests stop each worker before each of its calls, and a
+// schedule says which one makes its next call. Every schedule with few changes from one worker to another is tried.
 
 // Two find every bug that was ever found here. More take hours.
 var preemptions = flag.Int("preemptions", 2, "preemptions in a schedule, at most")

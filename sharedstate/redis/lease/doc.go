@@ -9,7 +9,7 @@
 //	                   RedisDown: no token, and Redis is not called now
 //
 //	CallDue is true, a call can be made   NextCall ─► what to send
-//	Redis has replied                     Reply    ─► Decisions{Granted, Refused, Failed} on waiting requests, in order
+//	Redis has replied                     Reply    ─► Decisions{Granted, Refused, Failed} on waiting requests
 //	no reply, or a malformed one          Fail     ─► Decisions{Failed}
 //	every 10 to 50 ms                     Tick     ─► Decisions
 //

@@ -248,7 +248,8 @@ func TestMaxTokensOne(t *testing.T) {
 	}
 }
 
-// TestUses compares the reported uses with the real ones: each token at its time or later, at most the lease's lifetime.
+// TestUses compares the reported uses with the real ones: each token at its time or later, at most the lease's
+// lifetime.
 func TestUses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ttl, step := int64(100_000), rapid.SampledFrom([]int64{1, 1562}).Draw(t, "step")

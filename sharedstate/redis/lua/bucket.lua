@@ -26,7 +26,8 @@ end
 
 local function load(r)
   local got = redis.call('HMGET', r.state, 'l', 'a', 'r')
-  local b = {level = math.min(tonumber(got[1] or capacity), capacity), at = tonumber(got[2] or now), back = tonumber(got[3] or 0)}
+  local level, at, back = tonumber(got[1] or capacity), tonumber(got[2] or now), tonumber(got[3] or 0)
+  local b = {level = math.min(level, capacity), at = at, back = back}
   local passed = now - b.at
   if passed > 0 then
     b.level = math.min(b.level + inflow(passed), capacity)
