@@ -2,13 +2,13 @@ package sharedstate
 
 import "encoding/binary"
 
-// Fingerprint stands for a key: 128 bits of SipHash under a seed that only this process knows, so that nobody outside can
-// choose keys that collide.
+// Fingerprint stands for a key: 128 bits of SipHash under a seed that only this process knows, so that nobody outside
+// can choose keys that collide.
 type Fingerprint struct{ Hi, Lo uint64 }
 
-// KeySet is the states of a few keys in one record: a set of a set-associative table (as in a CPU's cache). A key belongs
-// to one set, by its fingerprint, and takes any way of it. A set is changed as a whole, by one compare-and-swap, so that a
-// key never gets two states when several workers look for it at the same time.
+// KeySet is the states of a few keys in one record: a set of a set-associative table (as in a CPU's cache). A key
+// belongs to one set, by its fingerprint, and takes any way of it. A set is changed as a whole, by one
+// compare-and-swap, so that a key never gets two states when several workers look for it at the same time.
 type KeySet struct {
 	Ways []Way
 	size int // bytes of each state
@@ -43,8 +43,8 @@ const keySetHeader, wayHeader = 8, 16
 // KeySetSize is the size of a packed set in bytes.
 func KeySetSize(ways, size int) int { return keySetHeader + ways*(wayHeader+size) }
 
-// Unpack reads a packed set; the states are slices of b. Bytes of another version, or of a set with another number of ways
-// or another size, are read as an empty set, and ok is false.
+// Unpack reads a packed set; the states are slices of b. Bytes of another version, or of a set with another number of
+// ways or another size, are read as an empty set, and ok is false.
 func (s *KeySet) Unpack(b []byte) (ok bool) {
 	le := binary.LittleEndian
 	ok = len(b) == KeySetSize(s.n, s.size) && b[0] == KeySetVersion &&
@@ -77,8 +77,8 @@ func (s *KeySet) AppendTo(b []byte) []byte {
 	return b
 }
 
-// Find returns the way that key has (had is true), or one that it may take: the first whose state is idle, which is as good
-// as a fresh one. It returns nil where other keys use all ways.
+// Find returns the way that key has (had is true), or one that it may take: the first whose state is idle, which is as
+// good as a fresh one. It returns nil where other keys use all ways.
 func (s *KeySet) Find(key Fingerprint, idle func(state []byte) bool) (way *Way, had bool) {
 	for i := range s.Ways {
 		if s.Ways[i].Key == key {

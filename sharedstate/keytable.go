@@ -1,16 +1,16 @@
 package sharedstate
 
 // A set has up to 32 ways, fewer where a state is large, so that a set stays below some 8 KB: it is copied for each
-// request of a limit by key. A key overflows when its set is full. With 32 ways that happens in 1 of 10,000 sets while half
-// of the table is in use, and in 1 of 10 at four fifths (Poisson).
+// request of a limit by key. A key overflows when its set is full. With 32 ways that happens in 1 of 10,000 sets while
+// half of the table is in use, and in 1 of 10 at four fifths (Poisson).
 const (
 	maxWays     = 32
 	maxSetBytes = 8 << 10
 )
 
-// KeyTable keeps one state for each key of a cluster, in a set-associative table (as in a CPU's cache): a key belongs to
-// one set, by its fingerprint, and a set is one record in the store. Keys whose set is full share one more state, the
-// overflow.
+// KeyTable keeps one state for each key of a cluster, in a set-associative table (as in a CPU's cache): a key belongs
+// to one set, by its fingerprint, and a set is one record in the store. Keys whose set is full share one more state,
+// the overflow.
 //
 //	fingerprint ── Lo mod sets ──► set 3: │ key a │ key b │ free │ … │ 32 ways
 //	                                       full: the overflow state, shared by all keys that find no way
@@ -31,8 +31,8 @@ type Slot struct {
 	Overflow bool // in the state that overflowing keys share
 }
 
-// NewKeyTable is the table of a cluster with room for at least maxKeys keys, whose states have size bytes each. The room
-// is a multiple of the ways of a set.
+// NewKeyTable is the table of a cluster with room for at least maxKeys keys, whose states have size bytes each. The
+// room is a multiple of the ways of a set.
 func NewKeyTable(store Store, cluster string, maxKeys, size int) *KeyTable {
 	ways := max(min(maxWays, maxKeys, maxSetBytes/size), 1)
 	t := &KeyTable{
@@ -47,8 +47,9 @@ func NewKeyTable(store Store, cluster string, maxKeys, size int) *KeyTable {
 	return t
 }
 
-// Update changes the state of a key. A key without a way gets one whose state is idle: then fresh is true, and the state
-// is to be initialised. Change returns whether the state is to be stored, and may run several times, as in Cell.Update.
+// Update changes the state of a key. A key without a way gets one whose state is idle: then fresh is true, and the
+// state is to be initialised. Change returns whether the state is to be stored, and may run several times, as in
+// Cell.Update.
 func (t *KeyTable) Update(
 	key Fingerprint, idle func(state []byte) bool, change func(state []byte, fresh bool) (store bool),
 ) (at Slot, conflicts int, err error) {

@@ -294,7 +294,8 @@ func TestKeyTableWorkersLoseNothing(t *testing.T) {
 	}
 }
 
-// tableModel is what a KeyTable must do: a key has a count of its own, unless it has none while all ways of its set have one.
+// tableModel is what a KeyTable must do: a key has a count of its own, unless it has none while all ways of its set
+// have one.
 type tableModel struct {
 	ways, sets int
 	counts     map[int]uint64 // of the keys whose count is not 0

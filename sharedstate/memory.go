@@ -31,8 +31,8 @@ func (m *Memory) Get(key string) ([]byte, uint32, error) {
 	return bytes.Clone(e.value), e.cas, nil
 }
 
-// Set implements Store. As in Envoy, cas numbers come from one counter for all keys, and are never 0 (proxy-wasm-cpp-host,
-// SharedData::nextCas).
+// Set implements Store. As in Envoy, cas numbers come from one counter for all keys, and are never 0
+// (proxy-wasm-cpp-host, SharedData::nextCas).
 func (m *Memory) Set(key string, value []byte, cas uint32) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

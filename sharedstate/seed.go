@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// Seed returns the two words that fingerprints are made with, the same in all workers of a process: random of the worker
-// that called first. random is 16 bytes that nobody outside can guess.
+// Seed returns the two words that fingerprints are made with, the same in all workers of a process: random of the
+// worker that called first. random is 16 bytes that nobody outside can guess.
 func Seed(s Store, random [16]byte) (k0, k1 uint64, err error) {
 	err = s.Set(SeedKey, random[:], CreateCAS)
 	if err != nil && !errors.Is(err, ErrMismatch) {

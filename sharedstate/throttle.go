@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// AllowLog says whether a worker may log on a topic at time now: all workers together do so once in each interval. It is
-// false where the store fails, since silence costs less than a flood. The state is the time of the last log line, i64
-// nanoseconds of the machine's monotonic clock. A time later than now comes from another clock, and is overwritten.
+// AllowLog says whether a worker may log on a topic at time now: all workers together do so once in each interval. It
+// is false where the store fails, since silence costs less than a flood. The state is the time of the last log line,
+// i64 nanoseconds of the machine's monotonic clock. A time later than now comes from another clock, and is overwritten.
 func AllowLog(store Store, topic string, interval time.Duration, now int64) bool {
 	key := prefix + "log/" + topic
 	value, cas, err := store.Get(key)

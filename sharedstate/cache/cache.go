@@ -20,8 +20,8 @@ const RefreshEvery int64 = 1e9
 // maxReads is how often a reader tries to read an entry that another worker is about to write.
 const maxReads = 3
 
-// Cache is one worker's access to a cluster's cache. The entries are in the store, which all workers share. It keeps its
-// buffers, so one goroutine uses it at a time.
+// Cache is one worker's access to a cluster's cache. The entries are in the store, which all workers share. It keeps
+// its buffers, so one goroutine uses it at a time.
 type Cache struct {
 	store    sharedstate.Store
 	cluster  string
@@ -76,8 +76,8 @@ func New(store sharedstate.Store, cluster string, maxEntries int) *Cache {
 	return c
 }
 
-// Get finds a key's entry; its parts are slices of the bytes that the store returned. An entry that differs from its way in
-// the index, because another worker is about to write it or crashed before, is not found.
+// Get finds a key's entry; its parts are slices of the bytes that the store returned. An entry that differs from its
+// way in the index, because another worker is about to write it or crashed before, is not found.
 func (c *Cache) Get(key sharedstate.Fingerprint) (e Entry, found bool, err error) {
 	s := c.segment(key)
 	for range maxReads {
@@ -126,8 +126,8 @@ func (c *Cache) Due(key sharedstate.Fingerprint, now int64) (due bool, err error
 // young says whether a time of storing is within RefreshEvery before now.
 func young(stored, now int64) bool { return now-stored < RefreshEvery && !ahead(stored, now) }
 
-// ahead says whether a stored time is of another clock, that of the machine before it restarted. Times that are less than
-// ten minutes ahead are of a worker that stalled after it read the clock.
+// ahead says whether a stored time is of another clock, that of the machine before it restarted. Times that are less
+// than ten minutes ahead are of a worker that stalled after it read the clock.
 func ahead(stored, now int64) bool { return stored-now > 600*RefreshEvery }
 
 // recently is the place in recent for a key.

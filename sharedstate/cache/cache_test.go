@@ -8,8 +8,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// TestMoments has one worker for each letter, all with the same cluster of two entries.
-func TestMoments(t *testing.T) {
+// TestSteps has one worker for each letter, all with the same cluster of two entries.
+func TestSteps(t *testing.T) {
 	const s = second
 	type what int
 	const (
@@ -19,7 +19,7 @@ func TestMoments(t *testing.T) {
 		invalidate
 		invalidatePath
 	)
-	type moment struct {
+	type step struct {
 		at            int64
 		worker        byte
 		do            what
@@ -29,10 +29,10 @@ func TestMoments(t *testing.T) {
 		found         int64 // get: the time it was stored, -1: a miss
 	}
 	for _, tc := range []struct {
-		name    string
-		moments []moment
+		name  string
+		steps []step
 	}{
-		{"stored by one, found by the other", []moment{
+		{"stored by one, found by the other", []step{
 			{worker: 'a', do: get, key: 1, found: -1},
 			{at: 10 * s, worker: 'a', do: due, key: 1},
 			{at: 11 * s, worker: 'a', do: store, key: 1, began: 9 * s, stored: 10 * s},
@@ -40,7 +40,7 @@ func TestMoments(t *testing.T) {
 			{worker: 'b', do: get, key: 1, found: 10 * s},
 			{worker: 'b', do: get, key: 2, found: -1},
 		}},
-		{"once a second, over all workers", []moment{
+		{"once a second, over all workers", []step{
 			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 10 * s},
 			{at: 10 * s, worker: 'a', do: due, key: 1, no: true},
 			{at: 10 * s, worker: 'b', do: due, key: 1, no: true},
@@ -54,19 +54,19 @@ func TestMoments(t *testing.T) {
 			{worker: 'a', do: get, key: 1, found: 11 * s},
 			{at: 11 * s, worker: 'a', do: due, key: 1, no: true},
 		}},
-		{"a body that took long is as old as its headers", []moment{
+		{"a body that took long is as old as its headers", []step{
 			{at: 20 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 11 * s},
 			{at: 20 * s, worker: 'b', do: store, key: 1, began: 11 * s, stored: 12*s - 1, no: true},
 			{at: 20 * s, worker: 'b', do: store, key: 1, began: 11 * s, stored: 12 * s},
 			{worker: 'a', do: get, key: 1, found: 12 * s},
 		}},
-		{"an older answer never replaces a newer one", []moment{
+		{"an older answer never replaces a newer one", []step{
 			{at: 20 * s, worker: 'a', do: store, key: 1, began: 20 * s, stored: 20 * s},
 			{at: 30 * s, worker: 'b', do: store, key: 1, began: 5 * s, stored: 10 * s, no: true},
 			{at: 30 * s, worker: 'b', do: store, key: 1, began: 5 * s, stored: 20 * s, no: true},
 			{worker: 'b', do: get, key: 1, found: 20 * s},
 		}},
-		{"the least recently stored goes", []moment{
+		{"the least recently stored goes", []step{
 			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 10 * s},
 			{at: 11 * s, worker: 'b', do: store, key: 2, began: 11 * s, stored: 11 * s},
 			{at: 12 * s, worker: 'a', do: store, key: 1, began: 12 * s, stored: 12 * s},
@@ -75,7 +75,7 @@ func TestMoments(t *testing.T) {
 			{worker: 'a', do: get, key: 2, found: -1},
 			{worker: 'a', do: get, key: 3, found: 13 * s},
 		}},
-		{"invalidated, and what was under way is not stored", []moment{
+		{"invalidated, and what was under way is not stored", []step{
 			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 10 * s},
 			{at: 20 * s, worker: 'b', do: invalidate},
 			{worker: 'a', do: get, key: 1, found: -1},
@@ -85,12 +85,12 @@ func TestMoments(t *testing.T) {
 			{at: 21 * s, worker: 'a', do: store, key: 1, began: 20*s + 1, stored: 21 * s},
 			{worker: 'b', do: get, key: 1, found: 21 * s},
 		}},
-		{"invalidated before anything was stored", []moment{
+		{"invalidated before anything was stored", []step{
 			{at: 20 * s, worker: 'a', do: invalidate},
 			{at: 21 * s, worker: 'b', do: store, key: 1, began: 20 * s, stored: 21 * s, no: true},
 			{at: 22 * s, worker: 'b', do: store, key: 1, began: 21 * s, stored: 22 * s},
 		}},
-		{"invalidated by path", []moment{ // a key's path is its number modulo 4
+		{"invalidated by path", []step{ // a key's path is its number modulo 4
 			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 10 * s},
 			{at: 10 * s, worker: 'a', do: store, key: 2, began: 10 * s, stored: 10 * s},
 			{at: 20 * s, worker: 'b', do: invalidatePath, key: 5},
@@ -100,13 +100,13 @@ func TestMoments(t *testing.T) {
 			{at: 21 * s, worker: 'a', do: store, key: 2, began: 20 * s, stored: 21 * s, no: true},
 			{at: 21 * s, worker: 'a', do: store, key: 1, began: 21 * s, stored: 21 * s},
 		}},
-		{"invalidated by an earlier worker's clock: the later moment holds", []moment{
+		{"invalidated by an earlier worker's clock: the later time counts", []step{
 			{at: 20 * s, worker: 'a', do: invalidate},
 			{at: 20*s - 5, worker: 'b', do: invalidate},
 			{at: 21 * s, worker: 'a', do: store, key: 1, began: 20 * s, stored: 21 * s, no: true},
 			{at: 21 * s, worker: 'a', do: store, key: 1, began: 20*s + 1, stored: 21 * s},
 		}},
-		{"a worker that stalled since it looked at the clock moves nothing back", []moment{
+		{"a worker that stalled since it looked at the clock moves nothing back", []step{
 			{at: 20 * s, worker: 'a', do: invalidate},
 			{at: 15 * s, worker: 'b', do: store, key: 1, began: 14 * s, stored: 15 * s, no: true},
 			{at: 15 * s, worker: 'b', do: invalidate},
@@ -116,12 +116,12 @@ func TestMoments(t *testing.T) {
 			{at: 20 * s, worker: 'b', do: due, key: 2, no: true},
 			{worker: 'b', do: get, key: 2, found: 22 * s},
 		}},
-		{"times in no order", []moment{
+		{"times in no order", []step{
 			{at: 10 * s, worker: 'a', do: store, key: 1, began: 11 * s, stored: 10 * s, no: true},
 			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 11 * s, no: true},
 			{worker: 'a', do: get, key: 1, found: -1},
 		}},
-		{"a clock that went back: nothing is refused for ever", []moment{
+		{"a clock that went back: nothing is refused for ever", []step{
 			{at: 1000 * s, worker: 'a', do: store, key: 1, began: 1000 * s, stored: 1000 * s},
 			{at: 1000 * s, worker: 'a', do: invalidatePath, key: 2},
 			{at: 10 * s, worker: 'b', do: due, key: 1},
@@ -132,7 +132,7 @@ func TestMoments(t *testing.T) {
 			{at: 11 * s, worker: 'b', do: invalidate},
 			{at: 11 * s, worker: 'b', do: store, key: 1, began: 11 * s, stored: 11 * s, no: true},
 		}},
-		{"a clock that went back after an invalidation", []moment{
+		{"a clock that went back after an invalidation", []step{
 			{at: 1000 * s, worker: 'a', do: invalidate},
 			{at: 10 * s, worker: 'a', do: invalidate},
 			{at: 11 * s, worker: 'b', do: store, key: 1, began: 10 * s, stored: 11 * s, no: true},
@@ -142,33 +142,33 @@ func TestMoments(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := sharedstate.NewMemory()
 			workers := map[byte]*Cache{'a': New(m, "aws", 2), 'b': New(m, "aws", 2)}
-			for i, moment := range tc.moments {
-				c := workers[moment.worker]
+			for i, step := range tc.steps {
+				c := workers[step.worker]
 				var err error
-				switch moment.do {
+				switch step.do {
 				case store:
 					var stored bool
-					stored, _, err = c.Put(answer(moment.key, moment.stored, 100), moment.began, moment.at)
-					if stored == moment.no {
-						t.Errorf("moment %d: stored: %v", i, stored)
+					stored, _, err = c.Put(answer(step.key, step.stored, 100), step.began, step.at)
+					if stored == step.no {
+						t.Errorf("step %d: got stored %v, want %v", i, stored, !step.no)
 					}
 				case due:
 					var due bool
-					due, err = c.Due(keyOf(moment.key), moment.at)
-					if due == moment.no {
-						t.Errorf("moment %d: due: %v", i, due)
+					due, err = c.Due(keyOf(step.key), step.at)
+					if due == step.no {
+						t.Errorf("step %d: got due %v, want %v", i, due, !step.no)
 					}
 				case get:
-					if found := holds(t, c, moment.key); found != moment.found {
-						t.Errorf("moment %d: stored at %d, want %d", i, found, moment.found)
+					if found := holds(t, c, step.key); found != step.found {
+						t.Errorf("step %d: got an entry stored at %d, want %d (-1: none)", i, found, step.found)
 					}
 				case invalidate:
-					err = c.Invalidate(moment.at)
+					err = c.Invalidate(step.at)
 				case invalidatePath:
-					err = c.InvalidatePath(uint64(moment.key%4), moment.at)
+					err = c.InvalidatePath(uint64(step.key%4), step.at)
 				}
 				if err != nil {
-					t.Errorf("moment %d: %v", i, err)
+					t.Errorf("step %d: %v", i, err)
 				}
 			}
 			audit(t, m, MaxBytes, MaxSegments, 4, true, "aws")
@@ -176,7 +176,7 @@ func TestMoments(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoEntryIsNotStored(t *testing.T) {
+func TestInvalidEntriesAreNotStored(t *testing.T) {
 	m := sharedstate.NewMemory()
 	c := New(m, "aws", 2)
 	torn := answer(1, second, 10)
@@ -188,24 +188,27 @@ func TestWhatIsNoEntryIsNotStored(t *testing.T) {
 		"too large": answer(1, second, MaxEntryBytes-headFixed+1),
 	} {
 		if stored, _, err := c.Put(b, second, second); stored || err != nil {
-			t.Errorf("%s: stored %v (%v)", name, stored, err)
+			t.Errorf("%s: got stored %v, %v, want false, no error", name, stored, err)
 		}
 	}
 	if m.Len() != 0 {
-		t.Errorf("%d keys", m.Len())
+		t.Errorf("got %d keys, want 0", m.Len())
 	}
 	if !put(t, c, 1, second, MaxEntryBytes-headFixed) || holds(t, c, 1) != second {
-		t.Error("the largest entry was not stored")
+		t.Error("the largest entry: got none stored, want it")
 	}
 }
 
 // TestClusterNames has names that could be read as parts of another one's keys.
 func TestClusterNames(t *testing.T) {
 	m := sharedstate.NewMemory()
-	names := []string{"", "a", "a/0", "a/0/0", "0/a", "0/0/a", "1/a", "index/0/a", "slot/0/0/a", "ledger", "a\x00b", "ä|é", "outbound|80||a.b.svc"}
+	names := []string{
+		"", "a", "a/0", "a/0/0", "0/a", "0/0/a", "1/a", "index/0/a", "slot/0/0/a", "ledger", "a\x00b", "ä|é",
+		"outbound|80||a.b.svc",
+	}
 	for i, name := range names {
 		if !put(t, New(m, name, 600), i, second, 100+i) {
-			t.Fatalf("%q: not stored", name)
+			t.Fatalf("%q: got not stored, want stored", name)
 		}
 	}
 	for i, name := range names {
@@ -215,11 +218,11 @@ func TestClusterNames(t *testing.T) {
 				want = second
 			}
 			if got := holds(t, New(m, name, 600), j); got != want {
-				t.Errorf("%q holds %d of %q", name, got, names[j])
+				t.Errorf("%q: got an entry of %q stored at %d, want %d (-1: none)", name, names[j], got, want)
 			}
 		}
 		if s, err := ReadStats(m, name); err != nil || s != (Stats{1, int64(headFixed + 100 + i), granule}) {
-			t.Errorf("%q: %+v (%v)", name, s, err)
+			t.Errorf("%q: got %+v, %v, want 1 entry of %d bytes", name, s, err, headFixed+100+i)
 		}
 	}
 	if err := New(m, "a", 1).Invalidate(2 * second); err != nil {
@@ -227,7 +230,7 @@ func TestClusterNames(t *testing.T) {
 	}
 	for i, name := range names {
 		if got := holds(t, New(m, name, 600), i); (got == -1) != (name == "a") {
-			t.Errorf("%q holds %d after an invalidation of \"a\"", name, got)
+			t.Errorf("%q after an invalidation of \"a\": got an entry stored at %d, want none of \"a\" only", name, got)
 		}
 	}
 	audit(t, m, MaxBytes, MaxSegments, 8, true, names...)
@@ -249,8 +252,10 @@ func TestSegments(t *testing.T) {
 		for s := range c.segments {
 			sum += c.capacity(s)
 		}
-		if c.segments != tc.segments || c.capacity(0) != tc.first || c.capacity(c.segments-1) != tc.last || sum != min(max(tc.entries, 1), MaxEntries) {
-			t.Errorf("%d entries: %d segments, %d to %d, %d in all", tc.entries, c.segments, c.capacity(0), c.capacity(c.segments-1), sum)
+		first, last, total := c.capacity(0), c.capacity(c.segments-1), min(max(tc.entries, 1), MaxEntries)
+		if c.segments != tc.segments || first != tc.first || last != tc.last || sum != total {
+			t.Errorf("%d entries: got %d segments of %d to %d, %d in all, want %d of %d to %d, %d",
+				tc.entries, c.segments, first, last, sum, tc.segments, tc.first, tc.last, total)
 		}
 	}
 }
@@ -266,21 +271,22 @@ func TestPolicyChanges(t *testing.T) {
 				for n := from; n < from+600; n++ {
 					clock++
 					if !put(t, c, n, clock, 100) {
-						t.Fatalf("%d was not stored", n)
+						t.Fatalf("entry %d: got not stored, want stored", n)
 					}
 				}
 			}
 			fill(old, 0)
 			if s, err := ReadStats(m, "aws"); err != nil || s.Entries > tc.before || s.Entries < min(tc.before, 600)*9/10 {
-				t.Fatalf("before: %+v (%v)", s, err)
+				t.Fatalf("before: got %+v, %v, want almost %d entries", s, err, min(tc.before, 600))
 			}
 			fill(now, 600)
 			s, err := ReadStats(m, "aws")
-			if err != nil || s.Entries > tc.after || s.Entries < min(tc.after, 600)*9/10 || s.Bytes != int64(s.Entries)*(headFixed+100) {
-				t.Fatalf("after: %+v (%v)", s, err)
+			if err != nil || s.Entries > tc.after || s.Entries < min(tc.after, 600)*9/10 ||
+				s.Bytes != int64(s.Entries)*(headFixed+100) {
+				t.Fatalf("after: got %+v, %v, want almost %d entries of %d bytes", s, err, min(tc.after, 600), headFixed+100)
 			}
 			if holds(t, now, 1199) != clock {
-				t.Error("the newest is not there")
+				t.Error("the newest entry: got none, want it")
 			}
 			audit(t, m, MaxBytes, MaxSegments, SegmentWays, true, "aws")
 			// A worker that still has the old policy, or gets it again, finds nothing that was invalidated meanwhile.
@@ -289,23 +295,23 @@ func TestPolicyChanges(t *testing.T) {
 			}
 			late, _, err := old.Put(answer(5, clock, 100), clock, clock)
 			if err != nil || late {
-				t.Errorf("stored, after an invalidation under another policy: %v (%v)", late, err)
+				t.Errorf("after an invalidation under another policy: got stored %v, %v, want false", late, err)
 			}
 			for n := range 1200 {
 				if holds(t, old, n) != -1 || holds(t, now, n) != -1 {
-					t.Fatalf("%d came back", n)
+					t.Fatalf("entry %d after an invalidation: got it, want none", n)
 				}
 			}
 			if s, err := ReadStats(m, "aws"); err != nil || s != (Stats{}) {
-				t.Errorf("after an invalidation: %+v (%v)", s, err)
+				t.Errorf("after an invalidation: got %+v, %v, want none", s, err)
 			}
 			audit(t, m, MaxBytes, MaxSegments, SegmentWays, true, "aws")
 		})
 	}
 }
 
-// TestReadersBelieveWhatTheIndexSays has values in an entry's slot that are whole, and are not the one that is told of.
-func TestReadersBelieveWhatTheIndexSays(t *testing.T) {
+// TestReadersCompareWithTheIndex has complete entries in a slot that are not the one that the index lists.
+func TestReadersCompareWithTheIndex(t *testing.T) {
 	const size = 50
 	right := answer(1, 10*second, size)
 	other := func(change func(m *Meta)) []byte {
@@ -319,8 +325,8 @@ func TestReadersBelieveWhatTheIndexSays(t *testing.T) {
 		value []byte
 		found bool
 	}{
-		{"it is the one", right, true},
-		{"made again", other(func(*Meta) {}), true},
+		{"the entry", right, true},
+		{"an equal entry", other(func(*Meta) {}), true},
 		{"nothing", nil, false},
 		{"another key", other(func(m *Meta) { m.Key.Lo++ }), false},
 		{"another path", other(func(m *Meta) { m.Path++ }), false},
@@ -333,13 +339,13 @@ func TestReadersBelieveWhatTheIndexSays(t *testing.T) {
 		c := New(m, "aws", 2)
 		put(t, c, 1, 10*second, size)
 		if _, ok := seal(tc.value); !ok && tc.value != nil {
-			t.Fatalf("%s: no entry", tc.name)
+			t.Fatalf("%s: got invalid bytes, want an entry", tc.name)
 		}
 		if err := m.Set(SlotKey("aws", 0, 0), tc.value, 0); err != nil {
 			t.Fatal(err)
 		}
 		if _, found, err := c.Get(keyOf(1)); found != tc.found || err != nil {
-			t.Errorf("%s: found %v (%v)", tc.name, found, err)
+			t.Errorf("%s: got found %v, %v, want %v", tc.name, found, err, tc.found)
 		}
 	}
 }
@@ -358,13 +364,13 @@ func (s *overtaken) Get(key string) ([]byte, uint32, error) {
 	return s.Memory.Get(key)
 }
 
-func TestReadersFindWhatIsRefreshedMeanwhile(t *testing.T) {
+func TestReadersFindAnEntryThatIsRefreshedMeanwhile(t *testing.T) {
 	m := sharedstate.NewMemory()
 	writer := New(m, "aws", 2)
 	put(t, writer, 1, 10*second, 100)
 	reader := New(&overtaken{Memory: m, between: func() { put(t, writer, 1, 20*second, 100) }}, "aws", 2)
 	if found := holds(t, reader, 1); found != 20*second {
-		t.Errorf("stored at %d", found)
+		t.Errorf("got an entry stored at %d, want %d", found, 20*second)
 	}
 }
 
@@ -373,48 +379,48 @@ type broken struct{ error }
 func (b broken) Get(string) ([]byte, uint32, error) { return nil, 0, b.error }
 func (b broken) Set(string, []byte, uint32) error   { return b.error }
 
-func TestTheStoresFaultIsNamed(t *testing.T) {
+func TestTheStoresErrorIsReturned(t *testing.T) {
 	fault := errors.New("host on fire")
 	c := New(broken{fault}, "aws", 2)
 	if _, found, err := c.Get(keyOf(1)); found || !errors.Is(err, fault) {
-		t.Errorf("get: %v (%v)", found, err)
+		t.Errorf("Get: got found %v, %v, want false, %v", found, err, fault)
 	}
 	if due, err := c.Due(keyOf(1), 0); due || !errors.Is(err, fault) {
-		t.Errorf("due: %v (%v)", due, err)
+		t.Errorf("Due: got %v, %v, want false, %v", due, err, fault)
 	}
 	if stored, _, err := c.Put(answer(1, 1, 1), 1, 1); stored || !errors.Is(err, fault) {
-		t.Errorf("put: %v (%v)", stored, err)
+		t.Errorf("Put: got stored %v, %v, want false, %v", stored, err, fault)
 	}
 	if err := c.Invalidate(1); !errors.Is(err, fault) {
-		t.Errorf("invalidate: %v", err)
+		t.Errorf("Invalidate: got %v, want %v", err, fault)
 	}
 	if err := c.InvalidatePath(1, 1); !errors.Is(err, fault) {
-		t.Errorf("invalidate path: %v", err)
+		t.Errorf("InvalidatePath: got %v, want %v", err, fault)
 	}
 	if _, err := ReadStats(broken{fault}, "aws"); !errors.Is(err, fault) {
-		t.Errorf("stats: %v", err)
+		t.Errorf("ReadStats: got %v, want %v", err, fault)
 	}
 }
 
-// TestForeignValues has a stranger's bytes under each of the keys: they are no entries, and are written over.
+// TestForeignValues has another filter's bytes under each of the keys: they are not entries, and are overwritten.
 func TestForeignValues(t *testing.T) {
-	for _, stranger := range []string{"", "x", "a value of somebody else that is longer than any head of ours, by a byte or so"} {
+	for _, foreign := range []string{"", "x", "a value of another filter that is longer than the head of an entry"} {
 		m := sharedstate.NewMemory()
 		for _, key := range []string{LedgerKey, IndexKey("aws", 0), SlotKey("aws", 0, 0), SlotKey("aws", 0, 1)} {
-			if err := m.Set(key, []byte(stranger), sharedstate.CreateCAS); err != nil {
+			if err := m.Set(key, []byte(foreign), sharedstate.CreateCAS); err != nil {
 				t.Fatal(err)
 			}
 		}
 		c := New(m, "aws", 2)
 		if holds(t, c, 1) != -1 {
-			t.Errorf("%q: found", stranger)
+			t.Errorf("%q: got an entry, want none", foreign)
 		}
 		if s, err := ReadStats(m, "aws"); s != (Stats{}) || err != nil {
-			t.Errorf("%q: %+v (%v)", stranger, s, err)
+			t.Errorf("%q: got %+v, %v, want none", foreign, s, err)
 		}
 		for n := range 3 {
 			if !put(t, c, n, second+int64(n), 10) || holds(t, c, n) != second+int64(n) {
-				t.Errorf("%q: %d was not stored", stranger, n)
+				t.Errorf("%q: entry %d: got not stored, want stored", foreign, n)
 			}
 		}
 		audit(t, m, MaxBytes, MaxSegments, 4, true, "aws")

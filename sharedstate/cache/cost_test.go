@@ -7,7 +7,7 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// TestCalls counts what each operation asks of the store.
+// TestCalls counts the calls of the store that each operation makes.
 func TestCalls(t *testing.T) {
 	s := newValued()
 	c := New(s, "aws", 256)
@@ -23,54 +23,54 @@ func TestCalls(t *testing.T) {
 	}{
 		{"a path that was stored this second is not due", 0, func() {
 			if due, err := c.Due(keyOf(7), clock); due || err != nil {
-				t.Errorf("due %v (%v)", due, err)
+				t.Errorf("Due: got %v, %v, want false, no error", due, err)
 			}
 		}},
 		{"due", 1, func() {
 			if due, err := c.Due(keyOf(7), clock+2*second); !due || err != nil {
-				t.Errorf("due %v (%v)", due, err)
+				t.Errorf("Due: got %v, %v, want true, no error", due, err)
 			}
 		}},
 		{"get", 2, func() {
 			if holds(t, c, 7) < 0 {
-				t.Error("not found")
+				t.Error("got no entry, want one")
 			}
 		}},
 		{"a miss", 1, func() {
 			if holds(t, c, 1000) >= 0 {
-				t.Error("found")
+				t.Error("got an entry, want none")
 			}
 		}},
 		{"store anew", 4, func() { // index, slot; index, slot
 			if clock += 2 * second; !put(t, c, 7, clock, 4000) {
-				t.Error("not stored")
+				t.Error("got not stored, want stored")
 			}
 		}},
 		{"store another, in a free slot", 6, func() { // at the most the ledger besides
 			if clock += 2 * second; !put(t, c, 300, clock, 4000) {
-				t.Error("not stored")
+				t.Error("got not stored, want stored")
 			}
 		}},
 		{"store another, one goes", 4, func() {
 			if clock += 2 * second; !put(t, c, 301, clock, 4000) {
-				t.Error("not stored")
+				t.Error("got not stored, want stored")
 			}
 		}},
 		{"store too soon", 1, func() {
 			if clock++; put(t, c, 301, clock, 4000) {
-				t.Error("stored")
+				t.Error("got stored, want not stored")
 			}
 		}},
 	} {
 		before := s.calls
 		tc.do()
 		if calls := s.calls - before; calls > tc.most {
-			t.Errorf("%s: %d calls, at most %d wanted", tc.name, calls, tc.most)
+			t.Errorf("%s: got %d calls, want at most %d", tc.name, calls, tc.most)
 		}
 	}
 }
 
-// quiet is a store that allocates nothing: what is got is the store's own.
+// quiet is a store that allocates nothing: Get returns the stored slice itself.
 type quiet struct {
 	values map[string][]byte
 	cas    uint32
@@ -113,19 +113,20 @@ func TestNothingIsAllocated(t *testing.T) {
 		{"store", func() {
 			clock += second
 			if stored, _, err := c.Put(next[0], clock, clock); !stored || err != nil {
-				t.Errorf("not stored (%v)", err)
+				t.Errorf("got not stored, %v, want stored", err)
 			}
 			next = next[1:]
 		}},
 	} {
 		if n := testing.AllocsPerRun(100, tc.do); n != 0 {
-			t.Errorf("%s: %g allocations", tc.name, n)
+			t.Errorf("%s: got %g allocations, want 0", tc.name, n)
 		}
 	}
 }
 
-// TestAMillionKeys stores a million different keys, each once: the store's keys and bytes are as many afterwards as they
-// were after the first few. (The race detector has nothing to find here and takes ten times as long: a fiftieth is enough there.)
+// TestAMillionKeys stores a million different keys, each once: the store's keys and bytes are as many afterwards as
+// they were after the first few. (The race detector has nothing to find here and takes ten times as long: a fiftieth is
+// enough there.)
 func TestAMillionKeys(t *testing.T) {
 	const entries, size = 16, 50
 	t.Logf("%d keys", million)
@@ -139,17 +140,17 @@ func TestAMillionKeys(t *testing.T) {
 		entry, _ = AppendHead(entry[:0], &Meta{Key: keyOf(n), Path: uint64(n), Stored: clock}, noHeaders)
 		entry = append(entry, "answer"...)
 		if stored, _, err := c.Put(entry, clock, clock); !stored || err != nil {
-			t.Fatalf("%d was not stored (%v)", n, err)
+			t.Fatalf("entry %d: got not stored, %v, want stored", n, err)
 		}
 		if n == 100 {
 			keys, most = s.Len(), s.sum
 		}
 	}
 	if got := s.Len(); got != keys || got > entries+2 || s.sum > most {
-		t.Errorf("%d keys and %d bytes, were %d and %d", got, s.sum, keys, most)
+		t.Errorf("got %d keys and %d bytes, want %d and at most %d, as after 100 entries", got, s.sum, keys, most)
 	}
 	if put(t, c, million, clock+1, size); holds(t, c, million) != clock+1 {
-		t.Error("the cache does not work any more")
+		t.Error("one more entry: got none, want it")
 	}
 }
 

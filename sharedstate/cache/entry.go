@@ -29,8 +29,8 @@ const (
 	MaxEntryBytes = 1<<20 + MaxHeadBytes // with the body
 )
 
-// Entry is a stored response. Its headers and Body are slices of the bytes it was read from, which must not change while it
-// is in use.
+// Entry is a stored response. Its headers and Body are slices of the bytes it was read from, which must not change
+// while it is in use.
 type Entry struct {
 	Meta
 	Body    []byte
@@ -78,8 +78,8 @@ const EntryVersion = 1
 //	    the body
 const headFixed = 64
 
-// AppendHead appends the head of an entry to b; the caller appends the body's bytes as they come. If the head is longer than
-// MaxHeadBytes, ok is false and b is unchanged.
+// AppendHead appends the head of an entry to b; the caller appends the body's bytes as they come. If the head is longer
+// than MaxHeadBytes, ok is false and b is unchanged.
 func AppendHead(b []byte, m *Meta, headers func(yield func(name, value string) bool)) (entry []byte, ok bool) {
 	start := len(b)
 	le := binary.LittleEndian
@@ -121,7 +121,8 @@ func Decode(b []byte) (e Entry, ok bool) {
 		return Entry{}, false
 	}
 	n := le.Uint32(b[4:])
-	if n < headFixed || n > MaxHeadBytes || int(n) > len(b) || int(le.Uint32(b[8:])) != len(b) || le.Uint32(b[60:]) != 0 {
+	if n < headFixed || n > MaxHeadBytes || int(n) > len(b) ||
+		int(le.Uint32(b[8:])) != len(b) || le.Uint32(b[60:]) != 0 {
 		return Entry{}, false
 	}
 	head := b[:n]
@@ -170,9 +171,9 @@ func seal(b []byte) (e Entry, ok bool) {
 	return Decode(b)
 }
 
-// check is a checksum of a head. It folds the words by steps that are each one-to-one, as that of sharedstate's records: a
-// change of any one word is missed once in 2^32. Bytes 8 to 15 are left out: the checksum itself, and a length that Decode
-// compares with that of the value.
+// check is a checksum of a head. It folds the words by steps that are each one-to-one, as that of sharedstate's
+// records: a change of any one word is missed once in 2^32. Bytes 8 to 15 are left out: the checksum itself, and a
+// length that Decode compares with that of the value.
 func check(head []byte) uint32 {
 	const prime = 0x9E3779B185EBCA87 // odd, 2^64 / golden ratio
 	h := uint64(len(head))

@@ -39,18 +39,18 @@ func TestEntryRoundTrip(t *testing.T) {
 		before := rapid.SliceOfN(rapid.Byte(), 0, 9).Draw(t, "before")
 		b, ok := AppendHead(bytes.Clone(before), &m, pairs(headers...))
 		if !ok || !bytes.HasPrefix(b, before) {
-			t.Fatalf("no head behind %x: %x", before, b)
+			t.Fatalf("AppendHead(%x): got %x, %v, want a head behind it", before, b, ok)
 		}
 		b = append(b[len(before):], body...)
 		if _, ok := Decode(b); ok {
-			t.Fatal("an entry whose length nobody has said yet was believed")
+			t.Fatal("Decode of an entry that is not sealed: got ok, want not")
 		}
 		if _, ok := seal(b); !ok {
-			t.Fatalf("not sealed: %x", b)
+			t.Fatalf("seal(%x): got not ok, want ok", b)
 		}
 		e, ok := Decode(b)
 		if !ok || e.Meta != m || !bytes.Equal(e.Body, body) || cmp.Diff(headersOf(&e), headers) != "" {
-			t.Fatalf("%+v %q %q comes back as %+v %q %q", m, headers, body, e.Meta, headersOf(&e), e.Body)
+			t.Fatalf("got %+v %q %q, want %+v %q %q", e.Meta, headersOf(&e), e.Body, m, headers, body)
 		}
 	})
 }
@@ -60,33 +60,33 @@ func TestTornEntryIsRefused(t *testing.T) {
 	m := Meta{Key: keyOf(7), Stored: 5, Status: 200, Lifetime: None, StaleIfError: 60}
 	whole, ok := AppendHead(nil, &m, pairs([2]string{"etag", `"x"`}, [2]string{"content-type", "text/plain"}))
 	if !ok {
-		t.Fatal("no head")
+		t.Fatal("AppendHead: got not ok, want ok")
 	}
 	head := len(whole)
 	whole = append(whole, "body"...)
 	if _, ok := seal(whole); !ok {
-		t.Fatal("not sealed")
+		t.Fatal("seal: got not ok, want ok")
 	}
 	for n := range whole {
 		if _, ok := Decode(whole[:n]); ok {
-			t.Errorf("%d of %d bytes were believed", n, len(whole))
+			t.Errorf("Decode of %d of %d bytes: got ok, want not", n, len(whole))
 		}
 	}
 	if _, ok := Decode(append(bytes.Clone(whole), 0)); ok {
-		t.Error("a byte too many was believed")
+		t.Error("Decode of one byte too many: got ok, want not")
 	}
 	for i := range head {
 		for bit := range 8 {
 			torn := bytes.Clone(whole)
 			torn[i] ^= 1 << bit
 			if _, ok := Decode(torn); ok {
-				t.Errorf("byte %d changed by %#x was believed", i, 1<<bit)
+				t.Errorf("Decode with byte %d changed by %#x: got ok, want not", i, 1<<bit)
 			}
 		}
 	}
 }
 
-// TestOtherHeadsAreRefused has heads whose check is right and which no Put writes.
+// TestOtherHeadsAreRefused has heads whose checksum is right, but that Put never writes.
 func TestOtherHeadsAreRefused(t *testing.T) {
 	for name, change := range map[string]func(b []byte){
 		"another version":           func(b []byte) { b[0]++ },
@@ -100,12 +100,12 @@ func TestOtherHeadsAreRefused(t *testing.T) {
 	} {
 		b, ok := AppendHead(nil, &Meta{Key: keyOf(1)}, pairs([2]string{"etag", `"xyz"`}))
 		if !ok {
-			t.Fatal("no head")
+			t.Fatal("AppendHead: got not ok, want ok")
 		}
 		change(b)
 		binary.LittleEndian.PutUint32(b[12:], check(b[:min(len(b), int(b[4]))]))
 		if e, ok := seal(b); ok {
-			t.Errorf("%s: believed: %+v %q", name, e, headersOf(&e))
+			t.Errorf("%s: got %+v %q, want not ok", name, e, headersOf(&e))
 		}
 	}
 }
@@ -122,26 +122,26 @@ func TestHeadHasABound(t *testing.T) {
 		before := []byte("before")
 		b, ok := AppendHead(before, &Meta{}, pairs([2]string{"n", strings.Repeat("v", tc.value)}))
 		if ok != tc.ok || !ok && !bytes.Equal(b, before) {
-			t.Errorf("a value of %d bytes: %v, %d bytes", tc.value, ok, len(b))
+			t.Errorf("a value of %d bytes: got ok %v, %d bytes, want %v", tc.value, ok, len(b), tc.ok)
 		}
 		if !ok {
 			continue
 		}
 		if e, ok := seal(b[len(before):]); !ok || len(headersOf(&e)) != 1 {
-			t.Errorf("a value of %d bytes: comes back as %+v", tc.value, e)
+			t.Errorf("a value of %d bytes: got %+v, want one header", tc.value, e)
 		}
 	}
 }
 
-func TestHeadersCanBeLeft(t *testing.T) {
+func TestHeadersStopsWhereTheLoopDoes(t *testing.T) {
 	b, _ := AppendHead(nil, &Meta{}, pairs([2]string{"a", "1"}, [2]string{"b", "2"}))
 	e, ok := seal(b)
 	if !ok {
-		t.Fatal("not sealed")
+		t.Fatal("seal: got not ok, want ok")
 	}
 	for name := range e.Headers {
 		if name != "a" {
-			t.Fatalf("%q after the walk was left", name)
+			t.Fatalf("got %q after a break, want no more headers", name)
 		}
 		break
 	}
@@ -159,13 +159,13 @@ func FuzzDecode(f *testing.F) {
 			again, fits := AppendHead(nil, &e.Meta, e.Headers)
 			again = append(again, e.Body...)
 			if _, sealed := seal(again); !fits || !sealed || !bytes.Equal(again, b) {
-				t.Fatalf("%x comes back as %x", b, again)
+				t.Fatalf("packed again: got %x, want %x", again, b)
 			}
 		}
 		if !bytes.Equal(kept, b) {
-			t.Fatal("reading changed the bytes")
+			t.Fatalf("after Decode: got %x, want %x unchanged", b, kept)
 		}
-		// The fuzzer seldom finds a check: let it look behind.
+		// The fuzzer seldom finds a valid checksum: write one.
 		if len(b) < headFixed {
 			return
 		}
@@ -180,7 +180,7 @@ func FuzzDecode(f *testing.F) {
 		again, fits := AppendHead(nil, &e.Meta, e.Headers)
 		again = append(again, e.Body...)
 		if _, sealed := seal(again); !fits || !sealed || !bytes.Equal(again, b) {
-			t.Fatalf("%x comes back as %x", b, again)
+			t.Fatalf("packed again: got %x, want %x", again, b)
 		}
 	})
 }

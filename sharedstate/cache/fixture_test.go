@@ -34,10 +34,12 @@ func bodyOf(key sharedstate.Fingerprint, stored int64, size int) []byte {
 	return bytes.Repeat(mark, size/len(mark)+1)[:size]
 }
 
-// answer is an entry of a key, stored at that time, with a body of so many bytes. Its path is the key's number modulo 4.
+// answer is an entry of a key, stored at that time, with a body of so many bytes. Its path is the key's number modulo
+// 4.
 func answer(n int, stored int64, size int) []byte {
 	key := keyOf(n)
-	b, ok := AppendHead(nil, &Meta{Key: key, Path: uint64(n % 4), Stored: stored, Status: 200, Lifetime: None, StaleIfError: None}, noHeaders)
+	m := Meta{Key: key, Path: uint64(n % 4), Stored: stored, Status: 200, Lifetime: None, StaleIfError: None}
+	b, ok := AppendHead(nil, &m, noHeaders)
 	if !ok {
 		panic("no head")
 	}
@@ -54,8 +56,8 @@ func put(t rapid.TB, c *Cache, n int, at int64, size int) (stored bool) {
 	return stored
 }
 
-// holds looks a key up; when is the time at which the entry was stored, -1 where there is none. The entry must be just that
-// answer.
+// holds looks a key up; when is the time at which the entry was stored, -1 where there is none. The entry must be just
+// that answer.
 func holds(t rapid.TB, c *Cache, n int) (when int64) {
 	t.Helper()
 	e, found, err := c.Get(keyOf(n))
@@ -66,12 +68,12 @@ func holds(t rapid.TB, c *Cache, n int) (when int64) {
 		return -1
 	}
 	if e.Key != keyOf(n) || e.Status != 200 || !bytes.Equal(e.Body, bodyOf(e.Key, e.Stored, len(e.Body))) {
-		t.Errorf("get %d: another one's answer: %+v", n, e)
+		t.Errorf("get %d: got %+v, want an entry of that key", n, e)
 	}
 	return e.Stored
 }
 
-// audit holds what a store has against the bounds, when nobody works on it. Strict: and nothing is lost or left over.
+// audit checks the bounds of a store that no worker uses. With strict, nothing may be lost or left over.
 func audit(t rapid.TB, store sharedstate.Store, budget uint64, segments, slots int, strict bool, clusters ...string) {
 	t.Helper()
 	var book ledger
@@ -79,7 +81,7 @@ func audit(t rapid.TB, store sharedstate.Store, budget uint64, segments, slots i
 		t.Fatal(err)
 	}
 	if book.total > budget {
-		t.Errorf("the ledger says %d bytes, of %d", book.total, budget)
+		t.Errorf("the ledger: got a total of %d bytes, want at most %d", book.total, budget)
 	}
 	for _, cluster := range clusters {
 		for s := range segments {
@@ -88,7 +90,7 @@ func audit(t rapid.TB, store sharedstate.Store, budget uint64, segments, slots i
 				t.Fatal(err)
 			}
 			if row := book.room([]byte(cluster), uint16(s)); x.bytes() > uint64(x.room) || x.room > row {
-				t.Errorf("%s, segment %d: %d bytes, %d room, %d in the ledger", cluster, s, x.bytes(), x.room, row)
+				t.Errorf("%s, segment %d: got %d bytes, room %d, row %d, want no more than the next", cluster, s, x.bytes(), x.room, row)
 			}
 			ways := map[int]way{}
 			for _, w := range x.ways {
@@ -99,14 +101,14 @@ func audit(t rapid.TB, store sharedstate.Store, budget uint64, segments, slots i
 				if err != nil && !errors.Is(err, sharedstate.ErrNotFound) {
 					t.Fatal(err)
 				}
-				w, told := ways[slot]
+				w, listed := ways[slot]
 				e, whole := Decode(value)
 				switch {
 				case !strict:
-				case !told && len(value) != 0:
-					t.Errorf("%s, slot %d/%d: %d bytes that no index tells of", cluster, s, slot, len(value))
-				case told && (!whole || !w.matches(&e, len(value))):
-					t.Errorf("%s, slot %d/%d: the index tells of %+v, there are %d bytes of %+v", cluster, s, slot, w, len(value), e.Meta)
+				case !listed && len(value) != 0:
+					t.Errorf("%s, slot %d/%d: got %d bytes that no index lists, want 0", cluster, s, slot, len(value))
+				case listed && (!whole || !w.matches(&e, len(value))):
+					t.Errorf("%s, slot %d/%d: got %d bytes of %+v, want %+v", cluster, s, slot, len(value), e.Meta, w)
 				}
 			}
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// index is the list of a segment's entries and their slots. It is changed as a whole, by one compare-and-swap, and it alone
-// decides: the value of a slot that the index doesn't list is ignored.
+// index is the list of a segment's entries and their slots. It is changed as a whole, by one compare-and-swap, and it
+// alone decides: the value of a slot that the index doesn't list is ignored.
 type index struct {
 	ways      []way  // by slot, each at most once
 	room      uint32 // bytes of MaxBytes that this segment may use, never more than its row in the ledger says
@@ -110,7 +110,8 @@ func unpackWay(b []byte) (w way, ok bool) {
 		size:   le.Uint32(b[32:]),
 		slot:   le.Uint16(b[36:]),
 	}
-	ok = w.stored >= 0 && w.size >= headFixed && w.size <= MaxEntryBytes && w.slot < SegmentWays && le.Uint16(b[38:]) == 0
+	ok = w.stored >= 0 && w.size >= headFixed && w.size <= MaxEntryBytes &&
+		w.slot < SegmentWays && le.Uint16(b[38:]) == 0
 	return w, ok
 }
 
@@ -160,8 +161,8 @@ func (x *index) find(key sharedstate.Fingerprint) *way {
 	return nil
 }
 
-// put adds an entry, of at most capacity: in its key's way, or in the first free slot. It drops the least recently stored
-// entries where there are too many, and appends their slots to freed.
+// put adds an entry, of at most capacity: in its key's way, or in the first free slot. It drops the least recently
+// stored entries where there are too many, and appends their slots to freed.
 func (x *index) put(w way, capacity int, freed []uint16) (slot uint16, _ []uint16) {
 	had := x.find(w.key)
 	if had != nil {
@@ -190,8 +191,8 @@ func (x *index) put(w way, capacity int, freed []uint16) (slot uint16, _ []uint1
 // noSlot is the number of no slot.
 const noSlot = SegmentWays
 
-// shrink drops the least recently stored entries, except the one in the slot keep, until all take at most bytes. It appends
-// their slots to freed.
+// shrink drops the least recently stored entries, except the one in the slot keep, until all take at most bytes. It
+// appends their slots to freed.
 func (x *index) shrink(bytes uint64, keep uint16, freed []uint16) []uint16 {
 	for sum := x.bytes(); sum > bytes; {
 		i := x.oldest(keep)
@@ -231,8 +232,8 @@ func (x *index) drop(i int, freed []uint16) []uint16 {
 	return freed
 }
 
-// refuse makes the index refuse responses to all requests that began by now. notBefore is lowered only where it is a time
-// of another clock, which would refuse for ever.
+// refuse makes the index refuse responses to all requests that began by now. notBefore is lowered only where it is a
+// time of another clock, which would refuse for ever.
 func (x *index) refuse(now int64) {
 	if x.notBefore < now || ahead(x.notBefore, now) {
 		x.notBefore = max(now, 0)

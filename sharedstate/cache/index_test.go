@@ -30,7 +30,7 @@ func TestIndexRoundTrip(t *testing.T) {
 		x, got := anyIndex(t), anyIndex(t)
 		b := x.AppendTo(nil)
 		if !got.Unpack(b) || got.room != x.room || got.notBefore != x.notBefore || !slices.Equal(got.ways, x.ways) {
-			t.Fatalf("%+v comes back as %+v", x, got)
+			t.Fatalf("got %+v, want %+v", got, x)
 		}
 	})
 }
@@ -41,7 +41,7 @@ func TestFullIndexIsOfTheSizeThatTheDocsSay(t *testing.T) {
 		_, _ = x.put(way{key: keyOf(i), stored: int64(i), size: headFixed}, SegmentWays, nil)
 	}
 	if n := len(x.AppendTo(nil)); n != 10_256 {
-		t.Errorf("%d bytes", n)
+		t.Errorf("got %d bytes, want 10256", n)
 	}
 }
 
@@ -78,14 +78,14 @@ func TestIndexMakesRoom(t *testing.T) {
 			}
 			slot, freed := x.put(way{key: keyOf(tc.put.key), stored: tc.put.stored, size: headFixed}, tc.capacity, nil)
 			if slot != tc.put.slot || !slices.Equal(freed, tc.freed) {
-				t.Errorf("slot %d, freed %v, want %d, %v", slot, freed, tc.put.slot, tc.freed)
+				t.Errorf("got slot %d, freed %v, want %d, %v", slot, freed, tc.put.slot, tc.freed)
 			}
 			var after []entry
 			for _, w := range x.ways {
 				after = append(after, entry{int(w.key.Hi), w.stored, w.slot})
 			}
 			if !slices.Equal(after, tc.after) {
-				t.Errorf("%v, want %v", after, tc.after)
+				t.Errorf("got %v, want %v", after, tc.after)
 			}
 		})
 	}
@@ -105,19 +105,19 @@ func FuzzIndexUnpack(f *testing.F) {
 		x := index{ways: []way{{size: 1}}, room: 1, notBefore: 1}
 		ok := x.Unpack(b)
 		if !ok && (len(x.ways) != 0 || x.room != 0 || x.notBefore != 0) {
-			t.Fatalf("refused bytes left %+v", x)
+			t.Fatalf("Unpack of invalid bytes: got %+v, want an empty index", x)
 		}
 		if ok && !bytes.Equal(x.AppendTo(nil), b) {
-			t.Fatalf("%x packs as %x", b, x.AppendTo(nil))
+			t.Fatalf("packed again: got %x, want %x", x.AppendTo(nil), b)
 		}
 		key := keyOf(int(n))
 		w, found := lookup(b, key)
-		if told := x.find(key); ok && (found != (told != nil) || found && w != *told) {
-			t.Fatalf("%x tells of %+v (%v), unpacked of %+v", b, w, found, told)
+		if want := x.find(key); ok && (found != (want != nil) || found && w != *want) {
+			t.Fatalf("lookup in %x: got %+v, %v, want %+v", b, w, found, want)
 		}
 		for i := range x.ways {
 			if !slotTaken(b, x.ways[i].slot) {
-				t.Fatalf("slot %d of %+v is free", x.ways[i].slot, x)
+				t.Fatalf("slotTaken(%d) of %+v: got false, want true", x.ways[i].slot, x)
 			}
 		}
 	})

@@ -7,14 +7,14 @@ func (c *Cache) Invalidate(now int64) error {
 	return c.invalidate(now, func(freed []uint16) []uint16 { return c.other.shrink(0, noSlot, freed) })
 }
 
-// InvalidatePath drops the cluster's entries with a path (Meta.Path), whatever their query. Responses to requests that began
-// by now are not stored any more, whatever their path. Errors are as for Invalidate.
+// InvalidatePath drops the cluster's entries with a path (Meta.Path), whatever their query. Responses to requests that
+// began by now are not stored any more, whatever their path. Errors are as for Invalidate.
 func (c *Cache) InvalidatePath(path uint64, now int64) error {
 	return c.invalidate(now, func(freed []uint16) []uint16 { return c.other.dropPath(path, freed) })
 }
 
-// invalidate changes all segments that a cluster may have: a worker with another policy may be about to write to one that
-// this policy has no use for.
+// invalidate changes all segments that a cluster may have: a worker with another policy may be about to write to one
+// that this policy has no use for.
 func (c *Cache) invalidate(now int64, drop func(freed []uint16) []uint16) (err error) {
 	note := func(failed error) {
 		if err == nil {

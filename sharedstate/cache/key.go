@@ -2,8 +2,8 @@ package cache
 
 import "strconv"
 
-// prefix is that of the shared store, as in sharedstate/key.go. A cluster's name may contain any byte, slashes and numbers
-// too, so it comes last: then two different entries never have the same key.
+// prefix is that of the shared store, as in sharedstate/key.go. A cluster's name may contain any byte, slashes and
+// numbers too, so it comes last: then two different entries never have the same key.
 const prefix = "weir/1/cache/"
 
 // LedgerKey is the key of the ledger.

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// ledger is how much of MaxBytes each segment of each cluster has reserved. Its sum is bounded, it is changed as a whole,
-// and no segment's entries take more than its row: so the cache of the process is bounded.
+// ledger is how much of MaxBytes each segment of each cluster has reserved. Its sum is bounded, it is changed as a
+// whole, and no segment's entries take more than its row: so the cache of the process is bounded.
 type ledger struct {
 	rows  []row // by cluster and segment
 	total uint64
@@ -27,8 +27,8 @@ const (
 	MaxLedgerBytes = 64 << 10
 )
 
-// granule is the unit in which room is reserved: a segment changes the ledger once for every four entries of 4 KB, and no
-// more when it is full.
+// granule is the unit in which room is reserved: a segment changes the ledger once for every four entries of 4 KB, and
+// no more when it is full.
 const granule = 16 << 10
 
 // LedgerVersion is the first byte of a packed ledger. A ledger of any other version is read as an empty one.

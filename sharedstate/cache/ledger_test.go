@@ -32,14 +32,14 @@ func TestLedgerKeepsItsOrderAndItsSum(t *testing.T) {
 			l.lower(at, 0)
 		}
 		if !ok || l.total != step.total || len(l.rows) != step.rows {
-			t.Fatalf("%+v: %d in %d rows", step, l.total, len(l.rows))
+			t.Fatalf("%+v: got ok %v, a total of %d in %d rows, want those of the step", step, ok, l.total, len(l.rows))
 		}
 		var again ledger
 		if b := l.AppendTo(nil); !again.Unpack(b) || again.total != l.total || !bytes.Equal(again.AppendTo(nil), b) {
-			t.Fatalf("%+v: %+v comes back as %+v", step, l, again)
+			t.Fatalf("%+v: got %+v, want %+v", step, again, l)
 		}
 		if got := l.room([]byte(step.cluster), step.segment); got != step.room {
-			t.Fatalf("%+v: %d", step, got)
+			t.Fatalf("%+v: got room %d, want %d", step, got, step.room)
 		}
 	}
 }
@@ -61,10 +61,10 @@ func TestLedgerHasABound(t *testing.T) {
 		}
 		b := l.AppendTo(nil)
 		if n != tc.rows || len(b) > MaxLedgerBytes || !new(ledger).Unpack(b) {
-			t.Errorf("%s: %d rows of %d bytes", name, n, len(b))
+			t.Errorf("%s: got %d rows of %d bytes, want %d of at most %d", name, n, len(b), tc.rows, MaxLedgerBytes)
 		}
 		if !l.grow(fmt.Appendf(nil, tc.cluster, 0), 0, 2*granule, 7) {
-			t.Errorf("%s: a row that is there can't be changed", name)
+			t.Errorf("%s: grow of an existing row: got false, want true", name)
 		}
 	}
 }
@@ -83,14 +83,14 @@ func FuzzLedgerUnpack(f *testing.F) {
 		l := ledger{rows: []row{{room: 1}}, total: 1}
 		switch ok := l.Unpack(b); {
 		case ok && (!bytes.Equal(l.AppendTo(nil), b) || l.total > MaxBytes):
-			t.Fatalf("%x packs as %x", b, l.AppendTo(nil))
+			t.Fatalf("packed again: got %x, want %x", l.AppendTo(nil), b)
 		case !ok && (len(l.rows) != 0 || l.total != 0):
-			t.Fatalf("refused bytes left %+v", l)
+			t.Fatalf("Unpack of invalid bytes: got %+v, want an empty ledger", l)
 		}
-		// Whatever was believed can be worked with.
+		// A valid ledger can be changed.
 		l.grow([]byte("weir"), 3, granule, 7)
 		if got, fits := l.room([]byte("weir"), 3), l.fits([]byte("weir")); got != granule && fits {
-			t.Fatalf("%d", got)
+			t.Fatalf("got room %d, want %d", got, granule)
 		}
 	})
 }

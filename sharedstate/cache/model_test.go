@@ -92,7 +92,7 @@ func TestModel(t *testing.T) {
 		clock, ticks := 5000*second, int64(0)
 		var steps []string
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			// Each moment is there once, so that no two entries are equally old.
+			// Each time is used once, so that no two entries are equally old.
 			ticks++
 			clock += rapid.SampledFrom([]int64{0, second / 10, second, 10 * second, -second / 2, -20 * second, 1000 * second, -1000 * second}).Draw(t, "passes") / 1000 * 1000
 			clock = max(clock, 2*second)
@@ -120,10 +120,10 @@ func TestModel(t *testing.T) {
 				began := stored - took
 				size := rapid.IntRange(0, 300).Draw(t, "size")
 				want := m.put(n, began, stored, now, size)
-				steps = append(steps, fmt.Sprintf("%s: put %d, %d began %d stored %d now: %v", names[i], n, began, stored, now, want))
+				steps = append(steps, fmt.Sprintf("%s: put %d, began %d, stored %d, now %d: %v", names[i], n, began, stored, now, want))
 				got, conflicts, err := c.Put(answer(n, stored, size), began, now)
 				if got != want || conflicts != 0 || err != nil {
-					t.Fatalf("%v\nstored %v, want %v (%d conflicts, %v)", steps, got, want, conflicts, err)
+					t.Fatalf("%v\ngot stored %v, %d conflicts, %v, want %v, 0, no error", steps, got, conflicts, err, want)
 				}
 			}
 			for j := range names {
@@ -132,8 +132,9 @@ func TestModel(t *testing.T) {
 				for n := range keys {
 					e, found, err := worker.Get(keyOf(n))
 					stored, want := models[j].stored[n]
-					if err != nil || found != want || found && (e.Key != keyOf(n) || e.Stored != stored || string(e.Body) != string(bodyOf(e.Key, stored, models[j].size[n]))) {
-						t.Fatalf("%v\n%s holds %d: %v %+v, want %v, stored %d (%v)", steps, names[j], n, found, e, want, stored, err)
+					if err != nil || found != want || found && (e.Key != keyOf(n) || e.Stored != stored ||
+						string(e.Body) != string(bodyOf(e.Key, stored, models[j].size[n]))) {
+						t.Fatalf("%v\n%s, key %d: got %v %+v, %v, want %v, stored at %d", steps, names[j], n, found, e, err, want, stored)
 					}
 					if found {
 						entries++
@@ -141,7 +142,7 @@ func TestModel(t *testing.T) {
 					}
 				}
 				if s, err := ReadStats(store, names[j]); err != nil || s.Entries != entries || s.Bytes != bytes {
-					t.Fatalf("%v\n%s: %+v, want %d entries of %d bytes (%v)", steps, names[j], s, entries, bytes, err)
+					t.Fatalf("%v\n%s: got %+v, %v, want %d entries of %d bytes", steps, names[j], s, err, entries, bytes)
 				}
 			}
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Put stores an entry whose body is complete; it writes the length into its head. Its request began at begun, and it was
-// complete at now (nanoseconds, monotonic). stored is false, without an error, where
+// Put stores an entry whose body is complete; it writes the length into its head. Its request began at begun, and it
+// was complete at now (nanoseconds, monotonic). stored is false, without an error, where
 //
 //   - another response for the same key was stored within RefreshEvery before it, or came later than it;
 //   - the request began before the last invalidation, or at the same time;
@@ -16,8 +16,8 @@ import (
 //   - its bytes are not an entry, or its times are not in order: begun <= Stored <= now;
 //   - another worker dropped it before it was written.
 //
-// If stored is true beside an error, the memory of entries that it replaced is not free yet. conflicts counts the changes by
-// other workers meanwhile.
+// If stored is true beside an error, the memory of entries that it replaced is not free yet. conflicts counts the
+// changes by other workers meanwhile.
 func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int, err error) {
 	e, ok := seal(entry)
 	if !ok || begun > e.Stored || e.Stored > now {
@@ -36,19 +36,8 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 		if err != nil {
 			return false, conflicts, err
 		}
-		if ahead(c.own.notBefore, now) { // of another clock: it would refuse for ever
-			c.own.refuse(now)
-			if err := c.ownCell.Swap(cas); err != nil && !errors.Is(err, sharedstate.ErrMismatch) {
-				return false, conflicts, err
-			}
-			return false, conflicts, nil
-		}
-		if begun <= c.own.notBefore {
-			return false, conflicts, nil
-		}
-		if had := c.own.find(w.key); had != nil && !ahead(had.stored, now) && w.stored-had.stored < RefreshEvery {
-			*c.recently(w.key) = recent{w.key, had.stored}
-			return false, conflicts, nil
+		if refused, err := c.refuses(&w, cas, begun, now); refused || err != nil {
+			return false, conflicts, err
 		}
 		w.slot, c.ownFreed = c.own.put(w, c.capacity(s), c.ownFreed[:0])
 		more, fits, err := c.makeRoom(s, &w, now)
@@ -74,10 +63,31 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 	return false, conflicts, sharedstate.ErrContended
 }
 
-// fill writes the value of a way that the index lists since the swap. The slot's cas is from before the swap. So a mismatch
-// means that another worker wrote to the slot meanwhile: it was late with an entry that is gone, or it emptied the slot. The
-// way may be gone too; then the value must not be written, since no worker would ever empty the slot.
-func (c *Cache) fill(segment int, w *way, key string, cas uint32, entry []byte) (stored bool, conflicts int, err error) {
+// refuses says whether the own index, loaded with cas, takes no entry w of a request that began at begun.
+func (c *Cache) refuses(w *way, cas uint32, begun, now int64) (refused bool, err error) {
+	if ahead(c.own.notBefore, now) { // of another clock: it would refuse for ever
+		c.own.refuse(now)
+		if err := c.ownCell.Swap(cas); err != nil && !errors.Is(err, sharedstate.ErrMismatch) {
+			return true, err
+		}
+		return true, nil
+	}
+	if begun <= c.own.notBefore {
+		return true, nil
+	}
+	if had := c.own.find(w.key); had != nil && !ahead(had.stored, now) && w.stored-had.stored < RefreshEvery {
+		*c.recently(w.key) = recent{w.key, had.stored}
+		return true, nil
+	}
+	return false, nil
+}
+
+// fill writes the value of a way that the index lists since the swap. The slot's cas is from before the swap. So a
+// mismatch means that another worker wrote to the slot meanwhile: it was late with an entry that is gone, or it emptied
+// the slot. The way may be gone too; then the value must not be written, since no worker would ever empty the slot.
+func (c *Cache) fill(
+	segment int, w *way, key string, cas uint32, entry []byte,
+) (stored bool, conflicts int, err error) {
 	for ; conflicts < sharedstate.MaxSwaps; conflicts++ {
 		err = c.store.Set(key, entry, cas)
 		if err == nil {
@@ -101,8 +111,8 @@ func (c *Cache) fill(segment int, w *way, key string, cas uint32, entry []byte) 
 	return false, conflicts, sharedstate.ErrContended
 }
 
-// empty frees the memory of slots that an index listed until now. That changes the cas of each, so that a worker that added
-// its entry before, and writes it only now, has a mismatch.
+// empty frees the memory of slots that an index listed until now. That changes the cas of each, so that a worker that
+// added its entry before, and writes it only now, has a mismatch.
 func (c *Cache) empty(cluster string, segment int, slots []uint16) (err error) {
 	for _, slot := range slots {
 		failed := c.emptySlot(IndexKey(cluster, segment), SlotKey(cluster, segment, int(slot)), slot)

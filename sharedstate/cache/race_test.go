@@ -10,8 +10,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// TestRaces lets workers store, find and invalidate in two clusters at the same time, in too little room. Whatever one finds
-// is a whole answer to the key it asked for, and no older than an invalidation that was over before it asked.
+// TestRaces lets workers store, find and invalidate in two clusters at the same time, in too little room. Whatever one
+// finds is a whole answer to the key it asked for, and no older than an invalidation that was over before it asked.
 func TestRaces(t *testing.T) {
 	const (
 		workers = 6
@@ -71,7 +71,7 @@ func TestRaces(t *testing.T) {
 					if when := holds(t, c, n); when >= 0 {
 						found.Add(1)
 						if when <= after {
-							t.Errorf("%s: %d, stored at %d, was found after an invalidation at %d", names[i], n, when, after)
+							t.Errorf("%s, key %d: got an entry stored at %d, want none from before the invalidation at %d", names[i], n, when, after)
 						}
 					}
 				}
@@ -82,11 +82,12 @@ func TestRaces(t *testing.T) {
 	audit(t, m, budget, 1, 8, true, names...)
 	t.Logf("%d stored, %d found, %d conflicts", stored.Load(), found.Load(), conflicts.Load())
 	if stored.Load() < workers*steps/20 || found.Load() < workers*steps/20 {
-		t.Errorf("%d stored and %d found are too few to have met", stored.Load(), found.Load())
+		t.Errorf("got %d stored and %d found, want at least %d, so that workers met", stored.Load(), found.Load(), workers*steps/20)
 	}
 }
 
-// TestOnceASecond lets workers store the answers to one key as fast as they can: those that are stored are a second apart.
+// TestOnceASecond lets workers store the answers to one key as fast as they can: those that are stored are a second
+// apart.
 func TestOnceASecond(t *testing.T) {
 	const workers, steps = 6, 500
 	m := sharedstate.NewMemory()
@@ -122,10 +123,10 @@ func TestOnceASecond(t *testing.T) {
 	slices.Sort(times)
 	for i := 1; i < len(times); i++ {
 		if times[i]-times[i-1] < second {
-			t.Errorf("stored at %d and %d", times[i-1], times[i])
+			t.Errorf("got entries stored at %d and %d, want a second between", times[i-1], times[i])
 		}
 	}
 	if most, least := workers*steps/50+1, workers*steps/50/3; len(times) > most || len(times) < least {
-		t.Errorf("stored %d times, want %d to %d", len(times), least, most)
+		t.Errorf("got %d entries stored, want %d to %d", len(times), least, most)
 	}
 }

@@ -8,19 +8,19 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// A worker that grows a segment writes the ledger first and then its index. A worker that shrinks a segment writes its index
-// first and then the ledger. So an index's room is never more than its row, even if a worker stops in between. Two rules
-// ensure it where both happen at the same time:
+// A worker that grows a segment writes the ledger first and then its index. A worker that shrinks a segment writes its
+// index first and then the ledger. So an index's room is never more than its row, even if a worker stops in between.
+// Two rules ensure it where both happen at the same time:
 //
 //	grow    load the index ─── write the ledger, always ─── swap the index
 //	shrink  load the ledger ── swap the index, always ───── swap the ledger
 //
-// If the growing worker writes the ledger after the shrinking one has loaded it, the swap of the latter mismatches. If it
-// wrote the ledger before that, but has not swapped its index yet, it finds the index changed and starts over.
+// If the growing worker writes the ledger after the shrinking one has loaded it, the swap of the latter mismatches. If
+// it wrote the ledger before that, but has not swapped its index yet, it finds the index changed and starts over.
 
-// makeRoom ensures that the entries of the own index, which is not swapped yet, take no more than its room, with the new
-// entry w. It raises the segment's row. Where the sum of all rows would be more than the budget, the segment with the most
-// room drops its least recently stored entries: another one, or this one.
+// makeRoom ensures that the entries of the own index, which is not swapped yet, take no more than its room, with the
+// new entry w. It raises the segment's row. Where the sum of all rows would be more than the budget, the segment with
+// the most room drops its least recently stored entries: another one, or this one.
 func (c *Cache) makeRoom(segment int, w *way, now int64) (conflicts int, fits bool, err error) {
 	if c.granules(c.own.bytes()) <= uint64(c.own.room) {
 		return 0, true, nil
@@ -53,8 +53,8 @@ func (c *Cache) makeRoom(segment int, w *way, now int64) (conflicts int, fits bo
 	return conflicts, false, sharedstate.ErrContended
 }
 
-// shareOut changes the loaded ledger, so that the own segment has the room that its index needs. takes is how often it took
-// room from other segments.
+// shareOut changes the loaded ledger, so that the own segment has the room that its index needs. takes is how often it
+// took room from other segments.
 func (c *Cache) shareOut(segment, keep uint16, now int64) (fits bool, takes, conflicts int, err error) {
 	for range sharedstate.MaxSwaps {
 		need := c.granules(c.own.bytes())
@@ -95,15 +95,15 @@ func (c *Cache) shareOut(segment, keep uint16, now int64) (fits bool, takes, con
 	return false, takes, conflicts, nil
 }
 
-// leave is what a segment keeps when it gives the excess, but at most half of its room at a time: then another segment may
-// be the next to give.
+// leave is what a segment keeps when it gives the excess, but at most half of its room at a time: then another segment
+// may be the next to give.
 func (c *Cache) leave(room, excess uint64) uint64 { return room - min(excess, c.granules((room+1)/2)) }
 
 // granules rounds bytes up to a multiple of the unit.
 func (c *Cache) granules(bytes uint64) uint64 { return (bytes + c.unit - 1) / c.unit * c.unit }
 
-// trim drops a segment's least recently stored entries until all take at most bytes. It returns the room that the segment
-// still has.
+// trim drops a segment's least recently stored entries until all take at most bytes. It returns the room that the
+// segment still has.
 func (c *Cache) trim(r row, bytes uint64) (room uint32, conflicts int, err error) {
 	cluster := string(r.cluster)
 	c.otherCell.Move(IndexKey(cluster, int(r.segment)))
@@ -118,15 +118,16 @@ func (c *Cache) trim(r row, bytes uint64) (room uint32, conflicts int, err error
 	return c.other.room, conflicts, c.empty(cluster, int(r.segment), c.otherFreed)
 }
 
-// settle empties the segments that the cluster had only under an earlier policy, with more entries. A worker does so once,
-// before its first Put.
+// settle empties the segments that the cluster had only under an earlier policy, with more entries. A worker does so
+// once, before its first Put.
 func (c *Cache) settle() (conflicts int, err error) {
 	conflicts, err = c.giveBack(func(r *row) (bytes uint64, concerned bool) { return 0, int(r.segment) >= c.segments })
 	c.settled = err == nil
 	return conflicts, err
 }
 
-// giveBack trims those segments of this cluster for which concerns returns true to at most bytes, and lowers their rows.
+// giveBack trims those segments of this cluster for which concerns returns true to at most bytes, and lowers their
+// rows.
 func (c *Cache) giveBack(concerns func(r *row) (bytes uint64, concerned bool)) (conflicts int, err error) {
 	var failed error
 	swaps, err := c.ledgerCell.Update(func() (store bool) {

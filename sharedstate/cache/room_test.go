@@ -35,8 +35,8 @@ func (s *valued) Set(key string, value []byte, cas uint32) error {
 	return err
 }
 
-// TestTheWholeCacheHasABound fills the real 64 MiB: clusters that are idle give to one that is not, until none has more than
-// another.
+// TestTheWholeCacheHasABound fills the real 64 MiB: clusters that are idle give to one that is not, until none has more
+// than another.
 func TestTheWholeCacheHasABound(t *testing.T) {
 	const size = 64 << 10
 	s := newValued()
@@ -47,10 +47,10 @@ func TestTheWholeCacheHasABound(t *testing.T) {
 		for n := key; n < key+entries; n++ {
 			clock++
 			if !put(t, c, n, clock, size) {
-				t.Fatalf("%s: %d of %d was not stored", name, n, entries)
+				t.Fatalf("%s: entry %d of %d: got not stored, want stored", name, n, entries)
 			}
 			if s.sum > MaxBytes+4*10_256+16*len(names)*10_256+MaxLedgerBytes {
-				t.Fatalf("%s: %d bytes", name, s.sum)
+				t.Fatalf("%s: got %d bytes in the store, want less than MaxBytes and what is allowed besides", name, s.sum)
 			}
 		}
 		key += entries
@@ -66,46 +66,46 @@ func TestTheWholeCacheHasABound(t *testing.T) {
 	fill("idle", 450)
 	fill("gone", 200)
 	if got := bytes("idle") + bytes("gone"); got != 650*(size+headFixed) {
-		t.Fatalf("%d bytes, before there is any need to give some away", got)
+		t.Fatalf("before the cache is full: got %d bytes, want %d", got, 650*(size+headFixed))
 	}
 	fill("busy", 600)
-	// A third each, but for units and for what the last one to give gave too much.
+	// A third each, except for rounding and for what the last segment to give gave too much.
 	if busy, idle, gone, small := bytes("busy"), bytes("idle"), bytes("gone"), bytes("small"); busy < MaxBytes/4 ||
 		busy+idle+gone+small < MaxBytes*9/10 || small != 3*(size+headFixed) {
-		t.Errorf("busy %d, idle %d, gone %d, small %d", busy, idle, gone, small)
+		t.Errorf("got busy %d, idle %d, gone %d, small %d bytes, want a third each, and all of small", busy, idle, gone, small)
 	}
 	fill("small", 100)
 	if small := bytes("small"); small != 103*(size+headFixed) {
-		t.Errorf("small %d after it grew: the others give", small)
+		t.Errorf("small after it grew: got %d bytes, want %d from the others", small, 103*(size+headFixed))
 	}
 	audit(t, s, MaxBytes, MaxSegments, SegmentWays, true, names...)
 }
 
-// TestRowsRunOut has more clusters than the ledger has rows: the one that grew the longest ago is empty then.
+// TestRowsRunOut has more clusters than the ledger has rows: those that grew the longest ago are emptied.
 func TestRowsRunOut(t *testing.T) {
 	m := sharedstate.NewMemory()
 	clock := second
 	open := func(i int) *Cache { return New(m, fmt.Sprint("cluster", i), 10) }
 	for i := range MaxRows {
 		if clock++; !put(t, open(i), 1, clock, 100) {
-			t.Fatalf("cluster %d found no place", i)
+			t.Fatalf("cluster %d: got not stored, want stored", i)
 		}
 	}
 	if clock++; !put(t, open(0), 2, clock, granule) { // which makes it the last that grew
-		t.Error("one that has a row can't store any more")
+		t.Error("a cluster that has a row: got not stored, want stored")
 	}
 	for i := MaxRows; i < MaxRows+3; i++ {
 		if clock++; !put(t, open(i), 1, clock, 100) || holds(t, open(i), 1) != clock {
-			t.Errorf("cluster %d was not stored", i)
+			t.Errorf("cluster %d: got not stored, want stored", i)
 		}
 	}
 	var book ledger
 	if _, err := sharedstate.NewCell(m, LedgerKey, &book).Load(); err != nil || len(book.rows) != MaxRows {
-		t.Errorf("%d rows (%v)", len(book.rows), err)
+		t.Errorf("got %d rows, %v, want %d", len(book.rows), err, MaxRows)
 	}
 	for i := range 10 {
 		if gone := holds(t, open(i), 1) < 0; gone != (i >= 1 && i <= 3) {
-			t.Errorf("cluster %d is gone: %v", i, gone)
+			t.Errorf("cluster %d: got emptied %v, want %v", i, gone, !gone)
 		}
 		audit(t, m, MaxBytes, 1, 4, true, fmt.Sprint("cluster", i))
 	}
@@ -113,7 +113,7 @@ func TestRowsRunOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if clock++; !put(t, open(5000), 1, clock, 100) || holds(t, open(8), 1) < 0 {
-		t.Error("the row of one that was emptied is not the first to be given away")
+		t.Error("a new cluster: got the row of another, want that of the emptied one")
 	}
 }
 
@@ -162,11 +162,11 @@ func TestWhoGives(t *testing.T) {
 			}
 			clock++
 			if stored := put(t, open("mine"), 99, clock, tc.size); stored != tc.stored || (holds(t, open("mine"), 99) == clock) != tc.stored {
-				t.Errorf("stored: %v", stored)
+				t.Errorf("got stored %v, want %v", stored, tc.stored)
 			}
 			for _, f := range tc.after {
 				if s, err := ReadStats(m, f.cluster); err != nil || s.Entries != f.entries {
-					t.Errorf("%s: %+v, want %d entries (%v)", f.cluster, s, f.entries, err)
+					t.Errorf("%s: got %+v, %v, want %d entries", f.cluster, s, err, f.entries)
 				}
 			}
 			audit(t, m, budget, MaxSegments, 16, true, names...)
@@ -191,7 +191,7 @@ func TestPressure(t *testing.T) {
 			n, size := rapid.IntRange(0, 9).Draw(t, "key"), rapid.IntRange(0, 3*granule).Draw(t, "size")
 			stored := put(t, c, n, clock, size)
 			if stored != (c.granules(uint64(headFixed+size)) <= budget) || stored != (holds(t, c, n) == clock) {
-				t.Fatalf("%s: %d of %d bytes stored: %v", name, n, size, stored)
+				t.Fatalf("%s: entry %d of %d bytes: got stored %v, want it where it fits the budget", name, n, size, stored)
 			}
 			if newest[name] == nil {
 				newest[name] = map[int]int64{}
@@ -203,7 +203,7 @@ func TestPressure(t *testing.T) {
 				for n := range 10 {
 					for _, entries := range []int{2, 300} {
 						if when := holds(t, New(m, name, entries), n); when > newest[name][n] {
-							t.Fatalf("%s: %d, stored at %d, was never stored", name, n, when)
+							t.Fatalf("%s, key %d: got an entry stored at %d, want at most %d", name, n, when, newest[name][n])
 						}
 					}
 				}

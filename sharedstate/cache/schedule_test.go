@@ -12,52 +12,53 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Workers run between two calls of the store at any speed. These tests hold each worker before each of its calls, and let
-// one of them make its next call, as a schedule says: every schedule with few changes from one worker to another is tried.
+// Workers run at any speed between two calls of the store. These tests stop each worker before each of its calls, and a
+// schedule says which one makes its next call. Every schedule with few changes from one worker to another is tried.
 
-// Two find all that was ever found here; more take long, and are for an afternoon.
-var preemptions = flag.Int("preemptions", 2, "how often a worker has to wait, at most, in the schedules that are tried")
+// Two find every bug that was ever found here. More take hours.
+var preemptions = flag.Int("preemptions", 2, "preemptions in a schedule, at most")
 
-// gate is a store as one worker sees it: the worker is a coroutine that rests before each call.
-type gate struct {
+// pausing is a store for one worker, a coroutine that pauses before each call.
+type pausing struct {
 	store sharedstate.Store
-	rest  func(struct{}) bool
+	pause func(struct{}) bool
 }
 
-func (g *gate) Get(key string) ([]byte, uint32, error) {
-	g.rest(struct{}{})
-	return g.store.Get(key)
+func (p *pausing) Get(key string) ([]byte, uint32, error) {
+	p.pause(struct{}{})
+	return p.store.Get(key)
 }
 
-func (g *gate) Set(key string, value []byte, cas uint32) error {
-	g.rest(struct{}{})
-	return g.store.Set(key, value, cas)
+func (p *pausing) Set(key string, value []byte, cas uint32) error {
+	p.pause(struct{}{})
+	return p.store.Set(key, value, cas)
 }
 
-// together runs the workers' operations to their ends, one call at a time. Next chooses among those that wait, of which
+// together runs the workers' operations to their ends, one call at a time. next chooses among those that wait, of which
 // the running one is one or has just ended (-1).
 func together(store sharedstate.Store, next func(waiting []int, running int) int, ops ...func(s sharedstate.Store)) {
 	resume := make([]func() (struct{}, bool), len(ops))
 	var waiting []int
 	for i, op := range ops {
 		var stop func()
-		resume[i], stop = iter.Pull(func(rest func(struct{}) bool) { op(&gate{store, rest}) })
+		resume[i], stop = iter.Pull(func(pause func(struct{}) bool) { op(&pausing{store, pause}) })
 		defer stop()
-		if _, rests := resume[i](); rests {
+		if _, paused := resume[i](); paused {
 			waiting = append(waiting, i)
 		}
 	}
 	for running := -1; len(waiting) > 0; {
 		running = next(waiting, running)
-		if _, rests := resume[running](); !rests {
+		if _, paused := resume[running](); !paused {
 			waiting = slices.DeleteFunc(waiting, func(i int) bool { return i == running })
 			running = -1
 		}
 	}
 }
 
-// everySchedule calls run with one schedule after another, until it has seen all in which at most so many times a worker
-// has to wait that could go on (M. Musuvathi, S. Qadeer, "Iterative context bounding", 2007: few are enough to find a race).
+// everySchedule calls run with one schedule after another, until it has seen all in which at most so many times a
+// worker has to wait that could go on (M. Musuvathi, S. Qadeer, "Iterative context bounding", 2007: few are enough to
+// find a race).
 func everySchedule(preemptions int, run func(next func(waiting []int, running int) int)) (schedules int) {
 	type choice struct{ taken, of int }
 	var path []choice
@@ -94,8 +95,8 @@ func everySchedule(preemptions int, run func(next func(waiting []int, running in
 	}
 }
 
-// The scene: three entries fill a cluster of three, and a neighbour's three are much larger. The budget is what they take.
-// Bytes are few, so that many schedules can be tried.
+// The scene: three entries fill a cluster of three, and a neighbour's three are much larger. The budget is what they
+// take. Bytes are few, so that many schedules can be tried.
 const (
 	sceneTime   = 100 * second
 	sceneUnit   = 1 << 10
@@ -117,14 +118,14 @@ func set(t rapid.TB) *sharedstate.Memory {
 	aws, gcp := scene(m, "aws"), scene(m, "gcp")
 	for n := 1; n <= 3; n++ {
 		if !put(t, aws, n, int64(n)*second, 100) || !put(t, gcp, n, int64(n)*second, larger) {
-			t.Fatalf("entry %d was not stored", n)
+			t.Fatalf("entry %d: got not stored, want stored", n)
 		}
 	}
 	return m
 }
 
-// deed is something that a worker does in the scene.
-type deed struct {
+// action is what a worker does in the scene.
+type action struct {
 	name string
 	do   func(t rapid.TB, s sharedstate.Store)
 }
@@ -149,7 +150,7 @@ func reading(cluster string, n int) func(t rapid.TB, s sharedstate.Store) {
 	return func(t rapid.TB, s sharedstate.Store) { holds(t, scene(s, cluster), n) }
 }
 
-var deeds = []deed{
+var actions = []action{
 	{"refresh 1", putting("aws", 1, sceneTime, sceneTime, 100)},
 	{"refresh 1, newer and longer", putting("aws", 1, sceneTime, sceneTime+second, 300)},
 	{"store 4, 1 goes", putting("aws", 4, sceneTime, sceneTime, 100)},
@@ -170,17 +171,17 @@ var deeds = []deed{
 	{"read the neighbour's 2", reading("gcp", 2)},
 }
 
-// TestEverySchedule lets each deed meet each.
+// TestEverySchedule runs each pair of actions in every schedule.
 func TestEverySchedule(t *testing.T) {
 	total := 0
-	for i, a := range deeds {
-		for _, b := range deeds[i:] {
+	for i, a := range actions {
+		for _, b := range actions[i:] {
 			n := everySchedule(*preemptions, func(next func(waiting []int, running int) int) {
 				m := set(t)
 				together(m, next,
 					func(s sharedstate.Store) { a.do(t, s) },
 					func(s sharedstate.Store) { b.do(t, s) })
-				settled(t, m)
+				checkScene(t, m)
 			})
 			total += n
 			if t.Failed() {
@@ -190,12 +191,12 @@ func TestEverySchedule(t *testing.T) {
 	}
 	t.Logf("%d schedules", total)
 	if total < 1_000 {
-		t.Errorf("%d schedules are too few to have met anything", total)
+		t.Errorf("got %d schedules, want at least 1000", total)
 	}
 }
 
-// settled holds the scene against the bounds, after whatever happened, and sees to it that what is there can be had.
-func settled(t rapid.TB, m *sharedstate.Memory) {
+// checkScene checks the bounds of the scene after any schedule, and that every listed entry can be read.
+func checkScene(t rapid.TB, m *sharedstate.Memory) {
 	t.Helper()
 	audit(t, m, sceneBudget, 1, 4, true, "aws", "gcp", "azure")
 	for _, cluster := range []string{"aws", "gcp", "azure"} {
@@ -207,16 +208,16 @@ func settled(t rapid.TB, m *sharedstate.Memory) {
 			}
 		}
 		if s, err := ReadStats(m, cluster); err != nil || s.Entries != found || found > 3 {
-			t.Errorf("%s: %d found, of %+v (%v)", cluster, found, s, err)
+			t.Errorf("%s: got %d entries, want at most 3, and as many as %+v says (%v)", cluster, found, s, err)
 		}
 	}
 }
 
-// TestNothingComesBack invalidates while answers from before are stored, in every schedule: a slow worker that has claimed
-// its slot already, one that has not, one that grows. The answer to a request that began later may be stored, if it is
-// complete.
-func TestNothingComesBack(t *testing.T) {
-	for _, stale := range []deed{
+// TestInvalidatedEntriesStayGone invalidates while responses from before are stored, in every schedule: a slow worker
+// that has claimed its slot already, one that has not, one that grows. The answer to a request that began later may be
+// stored, if it is complete.
+func TestInvalidatedEntriesStayGone(t *testing.T) {
+	for _, stale := range []action{
 		{"refresh", putting("aws", 1, sceneTime, sceneTime+1, 100)},
 		{"store, another goes", putting("aws", 4, sceneTime, sceneTime+1, 100)},
 		{"grow", putting("aws", 5, sceneTime-1, sceneTime+1, large)},
@@ -231,7 +232,7 @@ func TestNothingComesBack(t *testing.T) {
 						// It is done: from here on nobody finds what was before.
 						for n := 1; n <= 5; n++ {
 							if when := holds(t, scene(m, "aws"), n); when >= 0 && when != sceneTime+2*second {
-								t.Errorf("%d, stored at %d, is there after the invalidation", n, when)
+								t.Errorf("key %d after the invalidation: got an entry stored at %d, want none", n, when)
 							}
 						}
 					},
@@ -242,10 +243,10 @@ func TestNothingComesBack(t *testing.T) {
 					})
 				}
 				together(m, next, ops...)
-				settled(t, m)
+				checkScene(t, m)
 				for n := 1; n <= 5; n++ {
 					if when := holds(t, scene(m, "aws"), n); when >= 0 && when != sceneTime+2*second {
-						t.Errorf("%d, stored at %d, came back", n, when)
+						t.Errorf("key %d at the end: got an entry stored at %d, want none from before", n, when)
 					}
 				}
 			})
@@ -257,14 +258,14 @@ func TestNothingComesBack(t *testing.T) {
 	}
 }
 
-// TestAnySchedule lets three or four workers do several deeds each, in schedules at random.
+// TestAnySchedule lets three or four workers do several actions each, in schedules at random.
 func TestAnySchedule(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		m := set(r)
 		var ops []func(s sharedstate.Store)
 		var names [][]string
 		for range rapid.IntRange(3, 4).Draw(r, "workers") {
-			todo := rapid.SliceOfN(rapid.SampledFrom(deeds), 1, 3).Draw(r, "deeds")
+			todo := rapid.SliceOfN(rapid.SampledFrom(actions), 1, 3).Draw(r, "actions")
 			var name []string
 			for _, d := range todo {
 				name = append(name, d.name)
@@ -285,7 +286,7 @@ func TestAnySchedule(t *testing.T) {
 			at++
 			return waiting[schedule[at-1]%len(waiting)]
 		}, ops...)
-		settled(r, m)
+		checkScene(r, m)
 		if r.Failed() {
 			r.Fatalf("%v", names)
 		}
@@ -317,10 +318,10 @@ func (c *crash) step() {
 	c.calls--
 }
 
-// TestCrashes stops a worker before each of the calls of each deed. No reader is ever wrong, the ledger never says too
-// little, and what is left over goes when the slots are written next.
+// TestCrashes stops a worker before each of the calls of each action. No reader is ever wrong, the ledger never says
+// too little, and what is left over goes when the slots are written next.
 func TestCrashes(t *testing.T) {
-	for _, d := range deeds {
+	for _, d := range actions {
 		for calls := 0; ; calls++ {
 			m := set(t)
 			ended := func() (ended bool) {
@@ -345,7 +346,7 @@ func TestCrashes(t *testing.T) {
 			for _, cluster := range []string{"aws", "gcp", "azure"} {
 				for n := range 6 {
 					if later += second; !put(t, scene(m, cluster), n, later, 200) || holds(t, scene(m, cluster), n) != later {
-						t.Errorf("%s: %d is not stored afterwards", cluster, n)
+						t.Errorf("%s: entry %d after the crash: got not stored, want stored", cluster, n)
 					}
 				}
 			}

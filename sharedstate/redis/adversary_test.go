@@ -11,9 +11,9 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
-// TestScriptsAgainstAdversary leases without the code that does: tokens are used whenever that does the most harm within a
-// lease's life, settled late, truly and in any order, or never. First most are not used at all, so that they come back; in
-// the end all are wanted at once.
+// TestScriptsAgainstAdversary leases without the code that does: tokens are used whenever that does the most harm
+// within a lease's life, settled late, truly and in any order, or never. First most are not used at all, so that they
+// come back; in the end all are wanted at once.
 func TestScriptsAgainstAdversary(t *testing.T) {
 	redis.OnEngines(t, func(t *testing.T, e *redis.Engine) {
 		rapid.Check(t, func(rt *rapid.T) {

@@ -9,8 +9,8 @@ type Dialect interface {
 	MaxCommands() int
 	// Request is the request that carries commands, 1 to MaxCommands. Its body is valid until the next call of Request.
 	Request(commands []Command) Request
-	// Results reads the response: it appends one Result for each command to results. The error, an *Error, is for all of
-	// them: the response holds no results of Redis. It keeps nothing of body.
+	// Results reads the response: it appends one Result for each command to results. The error, an *Error, is for all
+	// of them: the response holds no results of Redis. It keeps nothing of body.
 	Results(results []Result, status int, body []byte, commands []Command) ([]Result, error)
 }
 

@@ -36,11 +36,11 @@ func TestRequests(t *testing.T) {
 		{"upstash, pipeline", NewUpstash("x"), []Command{ping, ping}, Request{"POST", "/pipeline", "application/json", "Bearer x", []byte(`[["PING"],["PING"]]`)}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			for range 2 { // its memory is used again
+			for range 2 { // the second request uses the memory of the first
 				got := tc.dialect.Request(tc.commands)
 				if got.Method != tc.want.Method || got.Path != tc.want.Path || got.ContentType != tc.want.ContentType ||
 					got.Authorization != tc.want.Authorization || string(got.Body) != string(tc.want.Body) {
-					t.Errorf("got %+v, body %s", got, got.Body)
+					t.Errorf("got %+v, body %s, want %+v, body %s", got, got.Body, tc.want, tc.want.Body)
 				}
 			}
 		})
@@ -125,12 +125,12 @@ func equal(a, b Result) bool {
 	return slices.Equal(a.Ints, b.Ints) && a.Status == b.Status && (a.Err == nil) == (b.Err == nil) && (a.Err == nil || a.Err.Error() == b.Err.Error())
 }
 
-func TestOnlyBelievableRepliesAreRead(t *testing.T) {
+func TestInvalidRepliesAreRefused(t *testing.T) {
 	l := NewSlidingWindow(100, 60e9, 5e8)
 	req := &LeaseRequest{Number: 17, Need: 2, Want: 5}
 	good := []int64{17, 1764000000000000, 5, 0, 95, 100, 3, 0}
 	if r, err := l.Read(Result{Ints: good}, req); err != nil || r != (Reply{At: 1764000000000000, Granted: 5, Remaining: 95, Limit: 100, Live: 3}) {
-		t.Fatalf("%+v, %v", r, err)
+		t.Fatalf("a valid reply: got %+v, %v", r, err)
 	}
 	for _, tc := range []struct {
 		name  string
@@ -157,13 +157,13 @@ func TestOnlyBelievableRepliesAreRead(t *testing.T) {
 			r, err := l.Read(Result{Ints: bad}, req)
 			var e *Error
 			if !errors.As(err, &e) || e.Kind != Malformed || r != (Reply{}) {
-				t.Errorf("got %+v, %v", r, err)
+				t.Errorf("got %+v, %v, want a malformed reply", r, err)
 			}
 		})
 	}
 	for _, r := range []Result{{Ints: good[:7]}, {Ints: append(slices.Clone(good), 0)}, {Status: "OK"}, {}} {
 		if _, err := l.Read(r, req); err == nil {
-			t.Errorf("%+v was believed", r)
+			t.Errorf("Read(%+v): got no error, want one", r)
 		}
 	}
 }
@@ -183,16 +183,16 @@ func FuzzResults(f *testing.F) {
 				commands := []Command{words("EVALSHA"), words("EVALSHA")}[:n]
 				got, err := d.Results(nil, status, body, commands)
 				if (err == nil) != (len(got) == n) {
-					t.Fatalf("%d results, %v", len(got), err)
+					t.Fatalf("got %d results, %v, want %d or an error", len(got), err, n)
 				}
 				for _, r := range got {
 					reply, err := l.Read(r, req)
 					if err == nil && (reply.Granted < 0 || reply.Granted > req.Want || reply.Remaining > reply.Limit || status != 200) {
-						t.Fatalf("believed %+v", reply)
+						t.Fatalf("got %+v, want a malformed reply", reply)
 					}
 					var e *Error
 					if err != nil && (!errors.As(err, &e) || len(e.Detail) > 3*maxDetail) {
-						t.Fatalf("an error of another kind: %v", err)
+						t.Fatalf("got %v, want an *Error with a short detail", err)
 					}
 				}
 			}

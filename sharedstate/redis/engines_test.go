@@ -86,8 +86,8 @@ func (e *engine) do(c *Command) Result {
 	}
 }
 
-// command is the call of a limit's script that EVALSHA makes, but for the time, which is to be added. The script is the one of
-// production, with another clock.
+// command is the call of a limit's script that EVALSHA makes, but for the time, which is to be added. The script is the
+// one of production, with another clock.
 func command(l *Limit, p *Place, a *LeaseRequest) *Command {
 	var plain, c Command
 	l.Command(&plain, p, a, false)

@@ -28,8 +28,8 @@ type Settlement struct {
 	Len    int // of Uses
 }
 
-// Use is a number of tokens and the time of their use, by the holder's clock: microseconds since before it sent the call,
-// rounded up, at most the lease's ttl.
+// Use is a number of tokens and the time of their use, by the holder's clock: microseconds since before it sent the
+// call, rounded up, at most the lease's ttl.
 type Use struct{ Offset, Tokens int64 }
 
 // Used is the number of tokens that were used.

@@ -20,8 +20,8 @@ type Limit struct {
 }
 
 const (
-	// exact is the largest limit whose times of use are kept to the microsecond. Above, they are rounded up to a 512th of
-	// the window, so that a record has at most some 512 entries, and one for each lease that is out.
+	// exact is the largest limit whose times of use are kept to the microsecond. Above, they are rounded up to a 512th
+	// of the window, so that a record has at most some 512 entries, and one for each lease that is out.
 	exact = 512
 
 	// shortestTTL is the shortest lifetime of a bucket's lease: the tokens of a reply that takes longer are lost.
@@ -79,13 +79,13 @@ func forgetting(limit, window, interval, recovery int64) int64 {
 	return base + int64(min(steps*float64(interval), float64(max(day-base, 0))))
 }
 
-// NewTokenBucket is a bucket of burst tokens (1 to 1e6) that is refilled by refill tokens a second (1e-6 to 1e6). A lease's
-// tokens are used up to its ttl later than they were granted, so the bucket in Redis is smaller by rate x ttl. The ttl is
-// shortened so that half of the burst beyond one token stays.
+// NewTokenBucket is a bucket of burst tokens (1 to 1e6) that is refilled by refill tokens a second (1e-6 to 1e6). A
+// lease's tokens are used up to its ttl later than they were granted, so the bucket in Redis is smaller by rate x ttl.
+// The ttl is shortened so that half of the burst beyond one token stays.
 //
-// Where that would leave less than 5 ms, ttl is 5 ms and the bucket is as small as necessary, but one token at least. If
-// even that is too much (burst - 1 below rate x 5 ms), the refill is slower, burst / (1/rate + ttl) instead of the rate: a
-// burst of 1 at 50 a second gives 40.
+// Where that would leave less than 5 ms, ttl is 5 ms and the bucket is as small as necessary, but one token at least.
+// If even that is too much (burst - 1 below rate x 5 ms), the refill is slower, burst / (1/rate + ttl) instead of the
+// rate: a burst of 1 at 50 a second gives 40.
 func NewTokenBucket(burst int64, refill float64, ttl time.Duration) *Limit {
 	burst = min(max(burst, 1), maxBurst)
 	rate := min(max(int64(math.Floor(refill*1e6+1e-4)), 1), maxRate) // as ratelimit.NewBucketConfig

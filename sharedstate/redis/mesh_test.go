@@ -15,8 +15,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
 
-// mesh is a few workers with one limit, a Redis, and a network that loses, delays and doubles, in simulated time: what it
-// runs is the script and the holders, and time is what happens next.
+// mesh is a few workers with one limit, a Redis, and a network that loses, delays and doubles, in simulated time: what
+// it runs is the script and the holders, and time is what happens next.
 type mesh struct {
 	t       testing.TB
 	redis   *redis.Engine
@@ -122,7 +122,7 @@ func (m *mesh) request(w *worker) {
 	case lease.Refused:
 		m.refused++
 		if v.RetryAfter <= 0 {
-			m.t.Fatalf("refused with %v to wait", v.RetryAfter)
+			m.t.Fatalf("refused: got RetryAfter %v, want one above 0", v.RetryAfter)
 		}
 	case lease.QueueFull:
 		m.full++
@@ -142,7 +142,7 @@ func (m *mesh) answer(w *worker, a lease.Decisions) {
 	m.failed += a.Failed
 	w.waiting -= a.Granted + a.Refused + a.Failed
 	if w.waiting < 0 {
-		m.t.Fatalf("%+v: more than waited", a)
+		m.t.Fatalf("got %+v, want no more decisions than waiting requests", a)
 	}
 	if a.CallDue {
 		m.call(w)
@@ -191,12 +191,12 @@ func (m *mesh) call(w *worker) {
 	})
 }
 
-// promised fails where some interval as long as the window has more uses than the limit.
+// promised fails where an interval as long as the window has more uses than the limit.
 func promised(t fatal, uses []int64, limit int64, window time.Duration) {
 	t.Helper()
 	for i := range len(uses) - int(limit) {
 		if apart := uses[i+int(limit)] - uses[i]; apart < int64(window) {
-			t.Fatalf("%d uses in %v", limit+1, time.Duration(apart))
+			t.Fatalf("got %d uses in %v, want at most %d in %v", limit+1, time.Duration(apart), limit, window)
 		}
 	}
 }
@@ -209,7 +209,7 @@ func bucketPromised(t fatal, uses []int64, burst, rate float64) {
 		level = min(level+rate*float64(at-last)/1e9, burst) - 1
 		last = at
 		if level < -1e-6 {
-			t.Fatalf("at %v the bucket would hold %v", time.Duration(at), level)
+			t.Fatalf("at %v: got a level of %v, want at least 0", time.Duration(at), level)
 		}
 	}
 }
@@ -236,7 +236,7 @@ func (r *random) delay() int64 {
 	return int64(r.next(uint64(2 * milli)))
 }
 
-func TestNeverATokenTooMany(t *testing.T) {
+func TestNoTokenTooMany(t *testing.T) {
 	redis.OnEngines(t, func(t *testing.T, e *redis.Engine) {
 		rapid.Check(t, func(rt *rapid.T) {
 			e.Clear(t)
@@ -287,14 +287,14 @@ func TestNeverATokenTooMany(t *testing.T) {
 				}
 				m.run(m.now + gap)
 			}
-			// All that is out comes home, or expires.
+			// All leases that are out are settled, or expire.
 			m.run(m.now + 12*int64(time.Second) + 3*int64(m.limit.Window()))
 			for _, w := range active {
 				if w.waiting > 0 {
-					t.Fatalf("%d wait for ever", w.waiting)
+					t.Fatalf("in the end: got %d waiting requests, want 0", w.waiting)
 				}
 				if !w.Idle(m.now + w.clock) {
-					t.Fatalf("a worker is not done: %+v", w.Holder)
+					t.Fatalf("in the end: got %+v, want an idle holder", w.Holder)
 				}
 			}
 			if kind == "bucket" {
@@ -306,7 +306,7 @@ func TestNeverATokenTooMany(t *testing.T) {
 			req := &redis.LeaseRequest{Holder: "last", Number: 1, Proxy: "p", Need: requests, Want: requests}
 			r, err := m.limit.Read(e.Run(m.limit, redis.CommandOf(m.limit, m.place, req), epoch+m.now/1000), req)
 			if err != nil || r.Granted != r.Limit || (kind == "window" && r.Limit != requests) {
-				t.Fatalf("%s: in the end %+v, %v", kind, r, err)
+				t.Fatalf("%s in the end: got %+v, %v, want all tokens granted", kind, r, err)
 			}
 		})
 	})
@@ -319,8 +319,9 @@ func (q *quick) lost() bool    { return false }
 func (q *quick) doubled() bool { return false }
 func (q *quick) delay() int64  { return 200_000 + int64(q.next(300_000)) }
 
-// TestNotTooFew holds load above the limit to 97 % of what the pure limit lets through of the same requests. (Which is not all of
-// the limit where they come at random and are not many more: of 60 a second 47.7 pass a window of 50, by Erlang's loss formula.)
+// TestNotTooFew holds load above the limit to 97 % of what the pure limit lets through of the same requests. (Which is
+// not all of the limit where they come at random and are not many more: of 60 a second 47.7 pass a window of 50, by
+// Erlang's loss formula.)
 func TestNotTooFew(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -372,13 +373,13 @@ func TestNotTooFew(t *testing.T) {
 				t.Logf("%.1f %% of the limit, %.1f %% of what the pure limit admits, %.0f Redis calls a second, %.2f for each admitted",
 					used*100, admitted/ideal*100, each, each/(used*tc.rate))
 				if admitted < 0.97*ideal {
-					t.Errorf("%.0f admitted, by the pure limit %.0f", admitted, ideal)
+					t.Errorf("got %.0f admitted, want at least 97 %% of the pure limit's %.0f", admitted, ideal)
 				}
 				if each > float64(tc.workers)*200 {
-					t.Errorf("%.0f calls a second by %d workers", each, tc.workers)
+					t.Errorf("got %.0f calls a second, want at most 200 for each of %d workers", each, tc.workers)
 				}
 				if m.failed+m.full > 0 {
-					t.Errorf("%d failed, %d found the queue full", m.failed, m.full)
+					t.Errorf("got %d failed, %d that found the queue full, want 0, 0", m.failed, m.full)
 				}
 			})
 		})

@@ -34,8 +34,8 @@ func local(l *ratelimit.Limiter, state []byte, now, n int64) (granted int64) {
 	return granted
 }
 
-// TestLeaseFreeScriptsEqualPureLimits runs a trace on the scripts and on policy/ratelimit. Leases live for no time at all, so
-// what is granted is used at that moment.
+// TestLeaseFreeScriptsEqualPureLimits runs a trace on the scripts and on policy/ratelimit. Leases live for no time at
+// all, so what is granted is used at that moment.
 func TestLeaseFreeScriptsEqualPureLimits(t *testing.T) {
 	adaptive := func(t *rapid.T) ratelimit.AdaptiveConfig {
 		return ratelimit.AdaptiveConfig{

@@ -2,8 +2,8 @@ package redis
 
 import "strings"
 
-// Place is where a limit is kept in Redis: the names of its keys. All keys of a cluster have one hash tag, so that Redis
-// Cluster keeps them in one slot:
+// Place is where a limit is kept in Redis: the names of its keys. All keys of a cluster have one hash tag, so that
+// Redis Cluster keeps them in one slot:
 //
 //	weir:{aws_pricing}:p                        the live proxies
 //	weir:{aws_pricing}:e :n :s                  the record of the cluster's limit: entries, counts, state
@@ -23,8 +23,8 @@ func NewPlace(prefix, cluster string) *Place {
 	return &Place{tag: tag, key: "-", keys: record([]string{tag + "p"}, tag)}
 }
 
-// NewKeyedPlace is the place of one key's limit. At most maxKeys (at least 1) keys have records of their own at a time. key
-// is any short text that is the same in every proxy, such as the hexadecimal digits of a hash.
+// NewKeyedPlace is the place of one key's limit. At most maxKeys (at least 1) keys have records of their own at a time.
+// key is any short text that is the same in every proxy, such as the hexadecimal digits of a hash.
 func NewKeyedPlace(prefix, cluster, key string, maxKeys int) *Place {
 	tag := hashTag(prefix, cluster)
 	p := &Place{tag: tag, key: key, maxKeys: int64(max(maxKeys, 1))}
@@ -47,8 +47,8 @@ func hashTag(prefix, cluster string) string {
 	return plain.Replace(prefix) + "{" + plain.Replace(cluster) + "}:"
 }
 
-// Reset makes c the command that forgets a cluster's limit, and that of all its keys where the place is a keyed one. Its
-// result is the number of keys that Redis had for the limit. Leases that are out stay with their holders.
+// Reset makes c the command that forgets a cluster's limit, and that of all its keys where the place is a keyed one.
+// Its result is the number of keys that Redis had for the limit. Leases that are out stay with their holders.
 func (p *Place) Reset(c *Command, source bool) {
 	c.script(&resetScript, source)
 	p.addKeys(c)

@@ -11,8 +11,8 @@ import (
 
 const began int64 = 1_764_000_000 * second
 
-// TestMoments are records at certain moments, in milliseconds.
-func TestMoments(t *testing.T) {
+// TestSteps runs calls at certain times, in milliseconds.
+func TestSteps(t *testing.T) {
 	window := NewSlidingWindow(10, time.Second, 100*time.Millisecond)
 	bucket := NewTokenBucket(21, 100, 100*time.Millisecond) // 100 ms x 100/s: holds 11
 	used := func(number, grantedAt int64, uses ...Use) Settlement {
@@ -129,14 +129,14 @@ func TestLargeLimitsCountALittleLonger(t *testing.T) {
 				r := e.call(t, l, p, &LeaseRequest{Holder: "h", Number: number + 1, Proxy: "p", Need: n, Want: n, Settled: settled}, now)
 				settled = []Settlement{{Number: number + 1, At: r.At, Uses: [MaxUses]Use{{0, r.Granted}}, Len: 1}}
 				if least := min(n, max(limit-counts(now, w/64), 0)); r.Granted < least {
-					rt.Fatalf("granted %d, at least %d could be", r.Granted, least)
+					rt.Fatalf("got %d granted, want at least %d", r.Granted, least)
 				}
 				uses = append(uses, use{now, r.Granted})
 				if sum := counts(now, 0); sum > limit {
-					rt.Fatalf("%d in a window", sum)
+					rt.Fatalf("got %d in a window, want at most %d", sum, limit)
 				}
 				if entries := e.client.ZCard(context.Background(), p.keys[1]).Val(); entries > exact+2 {
-					rt.Fatalf("%d entries", entries)
+					rt.Fatalf("got %d entries, want at most %d", entries, exact+2)
 				}
 			}
 		})
@@ -173,7 +173,7 @@ func TestKeys(t *testing.T) {
 					take(1, fmt.Sprint("g", i), 0)
 				}
 				if keys := e.client.ZCard(context.Background(), "weir:{a}:k").Val(); keys != 3 {
-					t.Fatalf("%d keys live", keys)
+					t.Fatalf("got %d keys with a record, want 3", keys)
 				}
 				// When records are as good as fresh, others take their places.
 				take(1100, "h", 1)
@@ -191,7 +191,7 @@ func TestKeys(t *testing.T) {
 	})
 }
 
-func TestProxiesThatLive(t *testing.T) {
+func TestLiveProxies(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *engine) {
 		e.clear(t)
 		l, p := NewSlidingWindow(100, time.Second, 100*time.Millisecond), NewPlace("weir:", "a")
@@ -202,7 +202,7 @@ func TestProxiesThatLive(t *testing.T) {
 		}{{0, "a", 1}, {1, "b", 2}, {2, "a", 2}, {3, "c", 3}, {11, "d", 3}, {12, "b", 3}, {13, "f", 3}, {40, "e", 1}} {
 			r := e.call(t, l, p, &LeaseRequest{Holder: "h", Number: int64(i) + 1, Proxy: tc.proxy}, began+tc.at*second)
 			if r.Live != tc.want {
-				t.Errorf("at %d s: %d live, want %d", tc.at, r.Live, tc.want)
+				t.Errorf("at %d s: got %d live proxies, want %d", tc.at, r.Live, tc.want)
 			}
 		}
 	})
@@ -235,18 +235,18 @@ func TestRecordsThatAreTorn(t *testing.T) {
 					return e.call(t, tc.limit, p, &LeaseRequest{Holder: "h", Number: number, Proxy: "p", Need: 4, Want: 4}, began+at*1000)
 				}
 				if r := req(0); r.Granted < 3 {
-					t.Fatalf("%+v", r)
+					t.Fatalf("got %+v, want at least 3 granted", r)
 				}
 				for _, key := range tc.lost {
 					e.client.Del(context.Background(), p.keys[key])
 				}
-				// It isn't locked for longer than a while, nor open for ever.
+				// The limit is not locked for long, nor open for ever.
 				granted := int64(0)
 				for at := int64(0); at < 4000; at += 100 {
 					granted += req(tc.after + at).Granted
 				}
 				if granted < 8 || granted > 4*4+4+4 {
-					t.Errorf("%d granted in 4 s, at 4 a second", granted)
+					t.Errorf("got %d granted in 4 s, want 8 to 24, at 4 a second", granted)
 				}
 			})
 		})
@@ -275,7 +275,7 @@ func TestBucketsTerms(t *testing.T) {
 		l := NewTokenBucket(tc.burst, tc.refill, tc.ttl)
 		capacity, rate := float64(l.numbers[0])/nano, float64(l.numbers[1])/1e6
 		if l.TTL() != tc.wantTTL || capacity > tc.capacity || capacity < tc.capacity-1e-6 || rate > tc.rate+1e-6 || rate < tc.rate-1e-5 {
-			t.Errorf("%+v: got ttl %v, capacity %v, rate %v", tc, l.TTL(), capacity, rate)
+			t.Errorf("got ttl %v, capacity %v, rate %v, want %+v", l.TTL(), capacity, rate, tc)
 		}
 	}
 }

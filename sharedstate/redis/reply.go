@@ -49,7 +49,7 @@ func (l *Limit) Read(r Result, request *LeaseRequest) (Reply, error) {
 		return Reply{}, malformed("a number out of range")
 	case (retry == 0) != (remaining > 0):
 		return Reply{}, malformed("a wait although tokens are left, or no wait although none are")
-	case granted == 0 && request.Want > 0 && remaining > 0: // fewer than Need is possible, for a call that arrives twice
+	case granted == 0 && request.Want > 0 && remaining > 0: // but fewer than Need are valid, for a call that came twice
 		return Reply{}, malformed("no token granted although some are left")
 	}
 	reply := Reply{At: at, Granted: granted, Remaining: remaining, Limit: limit, Live: live}

@@ -32,7 +32,8 @@ type Script struct {
 	body string // all but the clock
 }
 
-// The digests are constants, so that the filter needs no SHA-1. A test compares them with the sources, and prints new ones.
+// The digests are constants, so that the filter needs no SHA-1. A test compares them with the sources, and prints new
+// ones.
 var (
 	slidingWindowScript = Script{"sliding_window", slidingWindowSHA, callLua + fixedLua + windowLua}
 	adaptiveScript      = Script{"adaptive", adaptiveSHA, callLua + adaptiveLua + windowLua}

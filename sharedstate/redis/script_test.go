@@ -17,15 +17,16 @@ func TestDigestsAreThoseOfTheSources(t *testing.T) {
 	for _, s := range scripts {
 		sum := sha1.Sum([]byte(s.Source()))
 		if got := hex.EncodeToString(sum[:]); got != s.SHA() {
-			t.Errorf("sha.go says %s for %s, its source has %s", s.SHA(), s.name, got)
+			t.Errorf("%s: sha.go has %s, want %s", s.name, s.SHA(), got)
 		}
 		if !strings.HasPrefix(s.Source(), clockLua) || strings.Contains(s.body, "'TIME'") || s.Source()[len(clockLua):] != s.body {
-			t.Errorf("%s: the clock is not all that tests replace", s.name)
+			t.Errorf("%s: got a script with another clock than clock.lua, want that one only", s.name)
 		}
 	}
 }
 
-// TestScriptsAsTheyAre runs what production runs: by digest, by source where Redis forgot the script, with Redis's own clock.
+// TestScriptsAsTheyAre runs what production runs: by digest, by source where Redis forgot the script, with Redis's own
+// clock.
 func TestScriptsAsTheyAre(t *testing.T) {
 	limits := []*Limit{
 		NewSlidingWindow(3, time.Minute, 500*time.Millisecond),
@@ -57,7 +58,7 @@ func TestScriptsAsTheyAre(t *testing.T) {
 					t.Fatalf("%s: %+v, %v", l.script.name, r, err)
 				}
 				if away := time.Since(time.UnixMicro(r.At)).Abs(); away > time.Minute {
-					t.Fatalf("%s: At is %v away", l.script.name, away)
+					t.Fatalf("%s: got a time of grant that is %v away, want now", l.script.name, away)
 				}
 				r, err = call(2, 5, false)
 				if err != nil || r.Granted != want-1 || r.Remaining != 0 || r.RetryAfter <= 0 {
@@ -65,23 +66,23 @@ func TestScriptsAsTheyAre(t *testing.T) {
 				}
 				again, err := call(2, 5, false)
 				if err != nil || again.At != r.At || again.Granted != r.Granted {
-					t.Fatalf("%s: a call delivered twice got %+v and %+v, %v", l.script.name, r, again, err)
+					t.Fatalf("%s: a call delivered twice: got %+v, %v, want %+v", l.script.name, again, err, r)
 				}
 				checkKeys(t, e)
 				var c Command
 				p.Reset(&c, true)
 				if got := e.do(&c); got.Err != nil || len(got.Ints) != 1 || got.Ints[0] < 2 {
-					t.Fatalf("%s: reset: %+v", l.script.name, got)
+					t.Fatalf("%s: reset: got %+v, want 2 or more keys", l.script.name, got)
 				}
 				if r, err = call(3, 1, false); err != nil || r.Granted != 1 || r.Remaining != want-1 {
-					t.Fatalf("%s: after a reset: %+v, %v", l.script.name, r, err)
+					t.Fatalf("%s: after a reset: got %+v, %v, want 1 granted, %d left", l.script.name, r, err, want-1)
 				}
 			}
 		}
 	})
 }
 
-// checkKeys holds all keys to one hash slot, and to an expiry.
+// checkKeys checks that all keys have one hash tag, and an expiry.
 func checkKeys(t *testing.T, e *engine) {
 	t.Helper()
 	ctx := context.Background()
@@ -95,10 +96,10 @@ func checkKeys(t *testing.T, e *engine) {
 		tag, _, found := strings.Cut(rest, "}")
 		tags[tag] = true
 		if !found || tag == "" || len(tags) != 1 {
-			t.Errorf("%q: hash tags %v", key, tags)
+			t.Errorf("%q: got hash tags %v, want one", key, tags)
 		}
 		if ttl := e.client.PTTL(ctx, key).Val(); ttl <= 0 {
-			t.Errorf("%q: expires in %v", key, ttl)
+			t.Errorf("%q: got an expiry of %v, want one above 0", key, ttl)
 		}
 	}
 }

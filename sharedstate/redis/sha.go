@@ -2,8 +2,8 @@ package redis
 
 // The SHA-1 digests of the scripts' sources.
 const (
-	slidingWindowSHA = "47ec661a5975b4976355bd38e5429d8ddaa5701b"
-	adaptiveSHA      = "c7dbef4fb2d1367eb2ea49577451e8c0c3e8ebe2"
-	tokenBucketSHA   = "04c139f5bd12bd473985f0af7597ac65ca3d3e60"
-	resetSHA         = "f59d9a55652728463b5c7f766f90f17779aba06d"
+	slidingWindowSHA = "4cf6b5d4f312248ddcb94cf4f6a9a4f11bb4a900"
+	adaptiveSHA      = "bd5a549c2d3ead427903e9fb5b90099e27824403"
+	tokenBucketSHA   = "8450ddb3e316de5a777953bd7070cc7a33c045a0"
+	resetSHA         = "b0a9aba4403bb7223bc31079f6e1685e1b16f723"
 )

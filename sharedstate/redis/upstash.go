@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// Upstash is the dialect of Upstash's REST API, https://upstash.com/docs/redis/features/restapi, and of the command `weir
-// bridge`. A command is a JSON array of strings, a pipeline an array of commands:
+// Upstash is the dialect of Upstash's REST API, https://upstash.com/docs/redis/features/restapi, and of the command
+// `weir bridge`. A command is a JSON array of strings, a pipeline an array of commands:
 //
 //	POST /           ["EVALSHA","sha","4",…]    {"result":[17,1764000000000000,5,0,95,100,3,0]}
 //	                                            {"error":"NOSCRIPT No matching script."}           status 400
@@ -85,7 +85,8 @@ type upstashReply struct {
 	Error  *string `json:"error"`
 }
 
-// Results reads the reply to one command, or those to a pipeline. If the pipeline as a whole fails, its reply is one error.
+// Results reads the reply to one command, or those to a pipeline. If the pipeline as a whole fails, its reply is one
+// error.
 func (*Upstash) Results(results []Result, status int, body []byte, commands []Command) ([]Result, error) {
 	if err := bodyError(status, body); err != nil {
 		return results, err

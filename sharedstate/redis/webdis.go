@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Webdis is the dialect of Webdis (https://webd.is), as Debian packages it. A command is the path of a URL, here in the body
-// of a POST, and the response has its name:
+// Webdis is the dialect of Webdis (https://webd.is), as Debian packages it. A command is the path of a URL, here in the
+// body of a POST, and the response has its name:
 //
 //	POST /            {"EVALSHA":[17,1764000000000000,5,0,95,100,3,0]}
 //	EVALSHA/sha/4/…   {"EVALSHA":[false,"NOSCRIPT No matching script. Please use EVAL."]}
 //	                  {"PING":[true,"PONG"]}
 //
-// Words are percent-encoded. Webdis strips an extension such as .json from the last one, even if its dot was encoded: the
-// commands of this package end with a number. A request carries one command, since Webdis takes a whole body for one, and
-// can't nest arrays (it writes [[1],[2]] as [null,null]). Without Redis its status is 503.
+// Words are percent-encoded. Webdis strips an extension such as .json from the last one, even if its dot was encoded:
+// the commands of this package end with a number. A request carries one command, since Webdis takes a whole body for
+// one, and can't nest arrays (it writes [[1],[2]] as [null,null]). Without Redis its status is 503.
 type Webdis struct {
 	body []byte
 }

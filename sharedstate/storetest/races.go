@@ -41,8 +41,8 @@ var Races = []Race{
 // creates is how many keys a step of "one caller creates a key" tries to create.
 const creates = 64
 
-// createAtOnce goes on where the keys end, and tries to create the next ones. Since the others do so too, all meet at the
-// same key again and again.
+// createAtOnce tries to create the next keys that do not exist. Since the others do so too, all meet at
+// the same key again and again.
 func createAtOnce(s sharedstate.Store, prefix, caller string) (score Score, err error) {
 	first, err := keysSoFar(s, prefix)
 	if err != nil {
@@ -99,11 +99,11 @@ func createdOnce(s sharedstate.Store, prefix string, scores map[string]Score) er
 	for caller, score := range scores {
 		won += score.Won
 		if holds[caller] != score.Won {
-			return fmt.Errorf("%s created %d keys, %d hold its name", caller, score.Won, holds[caller])
+			return fmt.Errorf("%d keys hold the name of %s, want the %d that it created", holds[caller], caller, score.Won)
 		}
 	}
 	if won != keys || keys == 0 {
-		return fmt.Errorf("%d keys were created %d times", keys, won)
+		return fmt.Errorf("%d creations succeeded, want %d, one for each key", won, keys)
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ func sameValue(s sharedstate.Store, prefix string) error {
 			return fmt.Errorf("get: %w", err)
 		}
 		if seen[cas] {
-			return fmt.Errorf("cas %d was there before", cas)
+			return fmt.Errorf("got cas %d a second time, want a new one", cas)
 		}
 		seen[cas] = true
 	}
@@ -180,7 +180,7 @@ func oneCounter(s sharedstate.Store, prefix string) error {
 			return fmt.Errorf("get: %w", err)
 		}
 		if other, known := seen[cas]; known {
-			return fmt.Errorf("%s and %s both have cas %d", other, key, cas)
+			return fmt.Errorf("%s and %s: got cas %d for both, want different ones", other, key, cas)
 		}
 		seen[cas] = key
 	}
@@ -227,7 +227,7 @@ func independent(s sharedstate.Store, prefix string) error {
 		return fmt.Errorf("set: %w", err)
 	}
 	if err := s.Set(a, []byte("too"), cas); err != nil {
-		return fmt.Errorf("a change of %s came between a change of %s: %w", b, a, err)
+		return fmt.Errorf("set of %s after a change of %s: %w", a, b, err)
 	}
 	return holds(s, b, "changed")
 }
@@ -250,7 +250,10 @@ func lengths(s sharedstate.Store, prefix string) error {
 }
 
 func oddKeys(s sharedstate.Store, prefix string) error {
-	odd := []string{"with space", "with/slash", "with", "with\x00nul", "ünïcode", "\xff\xfe", string(bytes.Repeat([]byte("long"), 1024))}
+	odd := []string{
+		"with space", "with/slash", "with", "with\x00nul", "ünïcode", "\xff\xfe",
+		string(bytes.Repeat([]byte("long"), 1024)),
+	}
 	for _, key := range odd {
 		if err := s.Set(prefix+key, []byte(key), sharedstate.CreateCAS); err != nil {
 			return fmt.Errorf("key %q: %w", key, err)
@@ -270,9 +273,9 @@ func holds(s sharedstate.Store, key, want string) error {
 	case err != nil:
 		return fmt.Errorf("get: %w", err)
 	case !bytes.Equal(got, []byte(want)):
-		return fmt.Errorf("holds %.40q, want %.40q", got, want)
+		return fmt.Errorf("got %.40q, want %.40q", got, want)
 	case cas == 0 || cas == sharedstate.CreateCAS:
-		return fmt.Errorf("cas %d has a meaning of its own", cas)
+		return fmt.Errorf("got cas %d, which has a meaning of its own, want another", cas)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func TestMemoryRaces(t *testing.T) {
 					return
 				}
 			}
-			t.Error("in 1,000 rounds nobody lost: the callers never met")
+			t.Error("in 1,000 rounds: got no lost swap, want one, so that callers met")
 		})
 	}
 }
@@ -208,7 +208,7 @@ func TestCasesFindFaults(t *testing.T) {
 			}
 			for _, name := range tc.found {
 				if !slices.Contains(found, name) {
-					t.Errorf("not found by %q, but by %q", name, found)
+					t.Errorf("got the fault found by %q, want %q", found, name)
 				}
 			}
 		})
@@ -230,12 +230,12 @@ func TestRacesFindFaults(t *testing.T) {
 			t.Parallel()
 			at := slices.IndexFunc(storetest.Races, func(r storetest.Race) bool { return r.Name == tc.race })
 			if at < 0 {
-				t.Fatal("there is no such race")
+				t.Fatal("got no race of that name, want one")
 			}
 			s := tc.store()
 			for _, c := range storetest.Cases {
 				if err := c.Run(s, "weir/alone/"); err != nil {
-					t.Fatalf("%s: %v, but with one caller it is to be right", c.Name, err)
+					t.Fatalf("%s with one caller: got %v, want no error", c.Name, err)
 				}
 			}
 			for round := range 1000 {
@@ -243,7 +243,7 @@ func TestRacesFindFaults(t *testing.T) {
 					return
 				}
 			}
-			t.Error("not found in 1,000 rounds")
+			t.Error("in 1,000 rounds: got no error, want one")
 		})
 	}
 }

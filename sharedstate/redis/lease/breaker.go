@@ -2,8 +2,8 @@ package lease
 
 import "time"
 
-// breaker is the circuit breaker for calls to Redis: after a few failures in a row no call is made for a while, then one
-// probe, for which no request waits. The zero breaker is closed.
+// breaker is the circuit breaker for calls to Redis: after a few failures in a row no call is made for a while, then
+// one probe, for which no request waits. The zero breaker is closed.
 //
 //	closed ── threshold failures ──► open ── wait is over ──► half-open ── success ──► closed
 //	                                   ▲                          │

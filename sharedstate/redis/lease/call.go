@@ -6,9 +6,10 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
-// NextCall is the call that is due, to be sent at once: now is the start of its lease. ok is false where no call is due,
-// or Redis must not be called any more; then the waiting requests have failed. The request is valid until the next call of
-// NextCall, so it may be sent a second time, with the script's source, after NOSCRIPT: that is still the same call.
+// NextCall is the call that is due, to be sent at once: now is the start of its lease. ok is false where no call is
+// due, or Redis must not be called any more; then the waiting requests have failed. The request is valid until the next
+// call of NextCall, so it may be sent a second time, with the script's source, after NOSCRIPT: that is still the same
+// call.
 func (h *Holder) NextCall(now int64) (request *redis.LeaseRequest, d Decisions, ok bool) {
 	if h.dueSince == 0 || h.pending.number != 0 {
 		return nil, Decisions{}, false
@@ -49,8 +50,8 @@ func (h *Holder) wantedTokens(now int64) int64 {
 	return max(size, int64(h.waiters))
 }
 
-// Reply takes Redis's reply to a call. A reply to a call that was given up is dropped: what it grants is lost, since the
-// call was settled or will be.
+// Reply takes Redis's reply to a call. A reply to a call that was given up is dropped: what it grants is lost, since
+// the call was settled or will be.
 func (h *Holder) Reply(number int64, r redis.Reply, now int64) Decisions {
 	if number != h.pending.number || number == 0 {
 		return Decisions{Late: true}
@@ -83,8 +84,8 @@ func (h *Holder) Reply(number int64, r redis.Reply, now int64) Decisions {
 }
 
 // pause notes that no token is left. Then the next call is made when the next token comes, but in 5 ms at the earliest
-// and 1 s at the latest, since other proxies may give tokens back. A random delay of up to 2 ms for each proxy, 100 ms at
-// most, is added, so that many proxies don't call all at once, nor more often than they can get something.
+// and 1 s at the latest, since other proxies may give tokens back. A random delay of up to 2 ms for each proxy, 100 ms
+// at most, is added, so that many proxies don't call all at once, nor more often than they can get something.
 func (h *Holder) pause(r redis.Reply, now int64) {
 	wait := max(int64(r.RetryAfter), 1)
 	h.nextToken = now + wait
@@ -92,8 +93,8 @@ func (h *Holder) pause(r redis.Reply, now int64) {
 	h.notBefore = now + min(max(wait, shortestPause), longestPause) + spread
 }
 
-// Fail says that a call got no valid reply: an error, a timeout, a malformed one. All waiting requests have failed. Redis
-// may have granted what was requested: the next call gives it back.
+// Fail says that a call got no valid reply: an error, a timeout, a malformed one. All waiting requests have failed.
+// Redis may have granted what was requested: the next call gives it back.
 func (h *Holder) Fail(number, now int64) Decisions {
 	if number != h.pending.number || number == 0 {
 		return Decisions{Late: true}
@@ -140,9 +141,9 @@ func (h *Holder) Tick(now int64) Decisions {
 	return d
 }
 
-// reportDue says whether something should be reported to Redis now. Unused tokens are reported at once, as other proxies
-// may be waiting for them. Used ones can wait for an eighth of a window, 1 s at most: they count for longer than they
-// should only if they are not reported within a window.
+// reportDue says whether something should be reported to Redis now. Unused tokens are reported at once, as other
+// proxies may be waiting for them. Used ones can wait for an eighth of a window, 1 s at most: they count for longer
+// than they should only if they are not reported within a window.
 func (h *Holder) reportDue(now int64) bool {
 	if now-h.called < shortestPause {
 		return false

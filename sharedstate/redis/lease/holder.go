@@ -8,16 +8,16 @@ import (
 
 // Config is how a holder leases.
 type Config struct {
-	// MaxTokens caps a lease, beyond the tokens that requests wait for. With 1, tokens are leased only for requests that
-	// wait. With 0 there is no cap.
+	// MaxTokens caps a lease, beyond the tokens that requests wait for. With 1, tokens are leased only for requests
+	// that wait. With 0 there is no cap.
 	MaxTokens int64
 	// MaxWaiters is how many requests wait at a time, at least 1.
 	MaxWaiters int
 }
 
-// Holder is one worker's part of a limit. It has the tokens that it leased and counts the requests that wait; its caller
-// keeps those in a queue, in order. One goroutine uses it, its times are nanoseconds of a monotonic clock, and Take
-// allocates nothing. A holder has some 1.5 KB.
+// Holder is one worker's part of a limit. It has the tokens that it leased and counts the requests that wait; its
+// caller keeps those in a queue, in order. One goroutine uses it, its times are nanoseconds of a monotonic clock, and
+// Take allocates nothing. A holder has some 1.5 KB.
 type Holder struct {
 	w      *Worker
 	limit  *redis.Limit
@@ -65,9 +65,9 @@ const (
 	maxOpen = 3
 	horizon = int64(100 * time.Millisecond) // a lease is for this much traffic
 
-	// A token for a future request is leased where 2 requests come within a lease's lifetime, so that it expires unused in
-	// 1 of 7 cases (exp(-2)). Where at most a quarter of the limit is left, other proxies would miss it: then 6 requests
-	// must come, and it expires unused in 1 of 400 cases (exp(-6)).
+	// A token for a future request is leased where 2 requests come within a lease's lifetime, so that it expires unused
+	// in 1 of 7 cases (exp(-2)). Where at most a quarter of the limit is left, other proxies would miss it: then 6
+	// requests must come, and it expires unused in 1 of 400 cases (exp(-6)).
 	minExpected, minExpectedScarce = 2, 6
 
 	shortestPause = int64(5 * time.Millisecond)

@@ -28,164 +28,154 @@ func reply(n, left int64) redis.Reply {
 	return r
 }
 
-// ask has a holder make the call that is due.
-func ask(t *testing.T, h *Holder, now int64) redis.LeaseRequest {
+// nextCall is the call that is due.
+func nextCall(t *testing.T, h *Holder, now int64) redis.LeaseRequest {
 	t.Helper()
-	a, _, ok := h.NextCall(now)
+	next, _, ok := h.NextCall(now)
 	if !ok {
-		t.Fatalf("at %d ms: no call is due", now/ms)
+		t.Fatalf("NextCall at %d ms: got none, want one", now/ms)
 	}
-	b := *a
-	b.Settled = slices.Clone(a.Settled)
-	return b
+	request := *next
+	request.Settled = slices.Clone(next.Settled)
+	return request
 }
 
-func take(t *testing.T, h *Holder, now int64, want Decision, call bool) Verdict {
+func take(t *testing.T, h *Holder, now int64, want Decision, callDue bool) Verdict {
 	t.Helper()
 	v := h.Take(now)
-	if v.Decision != want || v.CallDue != call {
-		t.Fatalf("at %d ms: got %v, call %v, want %v, %v", now/ms, v.Decision, v.CallDue, want, call)
+	if v.Decision != want || v.CallDue != callDue {
+		t.Fatalf("Take at %d ms: got %v, call due %v, want %v, %v", now/ms, v.Decision, v.CallDue, want, callDue)
 	}
 	return v
 }
 
-func TestOneCallForAllWhoWait(t *testing.T) {
+func checkDecisions(t *testing.T, got, want Decisions) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
+}
+
+// checkSettled checks that a call settles one lease, of which so many tokens were used.
+func checkSettled(t *testing.T, call redis.LeaseRequest, number, used int64) {
+	t.Helper()
+	if len(call.Settled) != 1 || call.Settled[0].Number != number || call.Settled[0].Used() != used {
+		t.Fatalf("got settlements %+v, want one of lease %d with %d uses", call.Settled, number, used)
+	}
+}
+
+func TestOneCallForAllWaitingRequests(t *testing.T) {
 	h := newHolder(tenASecond, Config{MaxWaiters: 3})
 	take(t, h, 1, Waiting, true)
 	take(t, h, 1, Waiting, false)
-	a := ask(t, h, 1)
-	if a.Need != 2 || a.Want != 2 || a.Holder != "h" || a.Proxy != "p" || len(a.Settled) != 0 {
-		t.Fatalf("%+v", a)
+	first := nextCall(t, h, 1)
+	if first.Need != 2 || first.Want != 2 || first.Holder != "h" || first.Proxy != "p" || len(first.Settled) != 0 {
+		t.Fatalf("got %+v, want a call of h in p for 2 tokens", first)
 	}
-	if _, _, ok := h.NextCall(1); ok {
-		t.Fatal("two calls at a time")
+	if second, _, ok := h.NextCall(1); ok {
+		t.Fatalf("while a call is pending: got %+v, want none", second)
 	}
 	take(t, h, ms, Waiting, false)
 	take(t, h, ms, QueueFull, false)
 	h.CancelWaiting(1)
 	take(t, h, ms, Waiting, false)
-	if got := h.Reply(a.Number, reply(2, 5), 2*ms); got != (Decisions{Granted: 2, CallDue: true}) {
-		t.Fatalf("%+v", got)
+	checkDecisions(t, h.Reply(first.Number, reply(2, 5), 2*ms), Decisions{Granted: 2, CallDue: true})
+	second := nextCall(t, h, 2*ms)
+	if second.Number <= first.Number || second.Need != 1 {
+		t.Fatalf("got %+v, want a call after number %d for 1 token", second, first.Number)
 	}
-	b := ask(t, h, 2*ms)
-	if b.Number <= a.Number || b.Need != 1 || len(b.Settled) != 1 || b.Settled[0].Number != a.Number || b.Settled[0].Used() != 2 {
-		t.Fatalf("%+v", b)
+	checkSettled(t, second, first.Number, 2)
+	if got := second.Settled[0].Uses[0].Offset; got < 2000 || got > 2000+100_000/64+1 {
+		t.Fatalf("got a use after %d µs, want 2000, rounded up", got)
 	}
-	if off := b.Settled[0].Uses[0].Offset; off < 2000 || off > 2000+100_000/64+1 {
-		t.Fatalf("used %d µs after it was asked for, in truth 2000", off)
+	got := h.Reply(second.Number, reply(0, 0), 3*ms)
+	if got.RetryAfter < 200*time.Millisecond {
+		t.Fatalf("got %v, want at least 200 ms", got.RetryAfter)
 	}
-	if got := h.Reply(b.Number, reply(0, 0), 3*ms); got.Refused != 1 || got.RetryAfter < 200*time.Millisecond || got.CallDue {
-		t.Fatalf("%+v", got)
-	}
+	checkDecisions(t, got, Decisions{Refused: 1, RetryAfter: got.RetryAfter})
 	v := take(t, h, 100*ms, Refused, false)
 	if v.RetryAfter < 103*time.Millisecond || v.RetryAfter > 108*time.Millisecond {
-		t.Fatalf("%+v", v)
+		t.Fatalf("got %v, want 103 to 108 ms", v.RetryAfter)
 	}
 	take(t, h, 209*ms, Waiting, true)
 }
 
-func TestNoTokenIsUsedAfterItsLife(t *testing.T) {
+func TestNoTokenIsUsedAfterItsLifetime(t *testing.T) {
 	for _, tc := range []struct {
-		name   string
-		late   int64 // of the reply
-		at     int64
-		served bool
+		name string
+		at   int64
+		want Decision
 	}{
-		{"in time", ms, 100*ms - 1000 - 1, true},
-		{"a microsecond before the end: Redis's clock is that coarse", ms, 100*ms - 1000, false},
-		{"after", ms, 150 * ms, false},
+		{"in time", 100*ms - 1000 - 1, Granted},
+		{"a microsecond before the end, as Redis's clock is that coarse", 100*ms - 1000, Waiting},
+		{"after", 150 * ms, Waiting},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := newHolder(tenASecond, Config{MaxWaiters: 9})
 			take(t, h, 1, Waiting, true)
-			a := ask(t, h, 1)
-			if got := h.Reply(a.Number, reply(3, 5), tc.late); got.Granted != 1 {
-				t.Fatalf("%+v", got)
+			first := nextCall(t, h, 1)
+			checkDecisions(t, h.Reply(first.Number, reply(3, 5), ms), Decisions{Granted: 1})
+			if held := h.Held(tc.at + 1); (held > 0) != (tc.want == Granted) {
+				t.Errorf("Held: got %d", held)
 			}
-			want := Waiting
-			if tc.served {
-				want = Granted
+			if v := h.Take(tc.at + 1); v.Decision != tc.want {
+				t.Errorf("Take: got %v, want %v", v.Decision, tc.want)
 			}
-			if held := h.Held(tc.at + 1); (held > 0) != tc.served {
-				t.Errorf("%d held", held)
-			}
-			if v := h.Take(tc.at + 1); v.Decision != want {
-				t.Errorf("%+v", v)
-			}
-			if want == Waiting {
-				b := ask(t, h, tc.at+1)
-				if len(b.Settled) != 1 || b.Settled[0].Used() != 1 {
-					t.Errorf("%+v", b)
-				}
+			if tc.want == Waiting {
+				checkSettled(t, nextCall(t, h, tc.at+1), first.Number, 1)
 			}
 		})
 	}
-	t.Run("the reply itself", func(t *testing.T) {
+	t.Run("the reply comes too late", func(t *testing.T) {
 		h := newHolder(tenASecond, Config{MaxWaiters: 9})
 		take(t, h, 1, Waiting, true)
-		a := ask(t, h, 1)
-		if got := h.Reply(a.Number, reply(3, 5), 100*ms); got != (Decisions{Failed: 1}) {
-			t.Fatalf("%+v", got)
-		}
-		if got := h.Tick(110 * ms); !got.CallDue {
-			t.Fatalf("%+v: what was not used goes back", got)
-		}
-		if b := ask(t, h, 110*ms); b.Want != 0 || len(b.Settled) != 1 || b.Settled[0].Used() != 0 || b.Settled[0].At == 0 {
-			t.Fatalf("%+v", b)
+		first := nextCall(t, h, 1)
+		checkDecisions(t, h.Reply(first.Number, reply(3, 5), 100*ms), Decisions{Failed: 1})
+		checkDecisions(t, h.Tick(110*ms), Decisions{CallDue: true})
+		second := nextCall(t, h, 110*ms)
+		checkSettled(t, second, first.Number, 0)
+		if second.Want != 0 || second.Settled[0].At == 0 {
+			t.Fatalf("got %+v, want a call that only gives the lease back", second)
 		}
 	})
 }
 
-func TestLateAndLost(t *testing.T) {
+func TestLateAndLostReplies(t *testing.T) {
 	h := newHolder(tenASecond, Config{MaxWaiters: 9})
 	take(t, h, 1, Waiting, true)
-	a := ask(t, h, 1)
-	if got := h.Tick(99 * ms); got != (Decisions{}) {
-		t.Fatalf("%+v", got)
+	first := nextCall(t, h, 1)
+	checkDecisions(t, h.Tick(99*ms), Decisions{})
+	checkDecisions(t, h.Tick(100*ms+1), Decisions{Failed: 1, CallDue: true}) // twice the timeout
+	checkDecisions(t, h.Reply(first.Number, reply(1, 5), 101*ms), Decisions{Late: true})
+	checkDecisions(t, h.Fail(first.Number, 101*ms), Decisions{Late: true})
+	second := nextCall(t, h, 101*ms)
+	if second.Want != 0 || len(second.Settled) != 1 || second.Settled[0] != (redis.Settlement{Number: first.Number}) {
+		t.Fatalf("got %+v, want a call that only settles lease %d", second, first.Number)
 	}
-	if got := h.Tick(100*ms + 1); got.Failed != 1 || !got.CallDue {
-		t.Fatalf("a call that nobody ends: %+v", got)
-	}
-	if got := h.Reply(a.Number, reply(1, 5), 101*ms); !got.Late || got.Granted != 0 {
-		t.Fatalf("%+v", got)
-	}
-	if got := h.Fail(a.Number, 101*ms); !got.Late {
-		t.Fatalf("%+v", got)
-	}
-	b := ask(t, h, 101*ms)
-	if b.Want != 0 || len(b.Settled) != 1 || b.Settled[0] != (redis.Settlement{Number: a.Number}) {
-		t.Fatalf("%+v", b)
-	}
-	if got := h.Fail(b.Number, 102*ms); got.Failed != 0 {
-		t.Fatalf("%+v", got)
-	}
-	// What was told in vain is told again, once Redis may be called.
-	for now := 102 * ms; ; now += 10 * ms {
-		if now > 1000*ms {
-			t.Fatal("no probe")
+	checkDecisions(t, h.Fail(second.Number, 102*ms), Decisions{})
+	// The lost settlement is reported again when Redis may be called again.
+	now := 102 * ms
+	for !h.Tick(now).CallDue {
+		if now += 10 * ms; now > 1000*ms {
+			t.Fatal("got no probe in a second, want one")
 		}
-		if h.Tick(now).CallDue {
-			c := ask(t, h, now)
-			if len(c.Settled) != 1 || c.Settled[0].Number != a.Number {
-				t.Fatalf("%+v", c)
-			}
-			h.Reply(c.Number, reply(0, 5), now+ms)
-			if !h.Idle(now + ms) {
-				t.Fatal("not done")
-			}
-			return
-		}
+	}
+	third := nextCall(t, h, now)
+	checkSettled(t, third, first.Number, 0)
+	h.Reply(third.Number, reply(0, 5), now+ms)
+	if !h.Idle(now + ms) {
+		t.Fatalf("Idle: got false, want true: %+v", h)
 	}
 }
 
-// TestDown is a Redis that is gone: a request waits for it twice, and no more until it is back.
-func TestDown(t *testing.T) {
+// TestRedisDown has no Redis: a request waits for it twice, and no more until it is back.
+func TestRedisDown(t *testing.T) {
 	h := newHolder(tenASecond, Config{MaxWaiters: 9})
 	waited, probes, now := 0, 0, int64(1)
 	for ; now < 20_000*ms; now += ms {
 		v := h.Take(now)
 		if v.CallDue {
-			a := ask(t, h, now)
+			a := nextCall(t, h, now)
 			if v.Decision == Waiting {
 				waited++
 				now += 50 * ms
@@ -196,20 +186,20 @@ func TestDown(t *testing.T) {
 		}
 	}
 	if waited != threshold || probes < 30 || probes > 45 {
-		t.Fatalf("%d waited, %d probes in 20 s", waited, probes)
+		t.Fatalf("in 20 s: got %d waiting requests, %d probes, want %d, 30 to 45", waited, probes, threshold)
 	}
 	for ; ; now += ms { // back
 		if v := take(t, h, now, RedisDown, h.w.breaker.at(now) == breakerHalfOpen); v.CallDue {
 			break
 		}
 	}
-	a := ask(t, h, now)
-	take(t, h, now, RedisDown, false) // nobody waits for a probe
+	a := nextCall(t, h, now)
+	take(t, h, now, RedisDown, false) // no request waits for a probe
 	h.Reply(a.Number, reply(0, 10), now+ms)
 	take(t, h, now+2*ms, Waiting, true)
 }
 
-// TestSteadyTraffic is 2,500 requests a second below the limit: none waits but the first few, and calls are few.
+// TestSteadyTraffic has 2,500 requests a second, below the limit: only the first few wait, and there are few calls.
 func TestSteadyTraffic(t *testing.T) {
 	limit := redis.NewSlidingWindow(100_000, 10*time.Second, 500*time.Millisecond)
 	h := newHolder(limit, Config{MaxWaiters: 100})
@@ -223,9 +213,9 @@ func TestSteadyTraffic(t *testing.T) {
 	}
 	for now := int64(1); now < 10_000*ms; now += 400_000 {
 		if out != nil && now >= due {
-			a := h.Reply(out.Number, redis.Reply{At: 1 + now/1000, Granted: out.Want, Remaining: 50_000, Limit: 100_000, Live: 4}, now)
+			r := redis.Reply{At: 1 + now/1000, Granted: out.Want, Remaining: 50_000, Limit: 100_000, Live: 4}
 			out = nil
-			if a.CallDue {
+			if h.Reply(h.pending.number, r, now).CallDue {
 				call(now)
 			}
 		}
@@ -239,26 +229,27 @@ func TestSteadyTraffic(t *testing.T) {
 		}
 	}
 	if waits > 60 || float64(calls) > 0.005*float64(requests) {
-		t.Fatalf("of %d requests %d waited, %d calls", requests, waits, calls)
+		t.Fatalf("of %d requests: got %d waiting, %d calls, want at most 60, 0.5 %%", requests, waits, calls)
 	}
 	t.Logf("of %d requests %d waited, %d calls", requests, waits, calls)
 }
 
 func TestMaxTokensOne(t *testing.T) {
-	h := newHolder(redis.NewSlidingWindow(1000, 10*time.Second, 500*time.Millisecond), Config{MaxTokens: 1, MaxWaiters: 100})
+	limit := redis.NewSlidingWindow(1000, 10*time.Second, 500*time.Millisecond)
+	h := newHolder(limit, Config{MaxTokens: 1, MaxWaiters: 100})
 	for now := int64(1); now < 500*ms; now += ms {
 		take(t, h, now, Waiting, true)
-		a := ask(t, h, now)
+		a := nextCall(t, h, now)
 		if a.Want != 1 {
-			t.Fatalf("%+v", a)
+			t.Fatalf("got a call for %d tokens, want 1", a.Want)
 		}
-		if got := h.Reply(a.Number, redis.Reply{At: 1, Granted: 1, Remaining: 5, Limit: 1000, Live: 1}, now+500_000); got != (Decisions{Granted: 1}) {
-			t.Fatalf("%+v", got)
-		}
+		r := redis.Reply{At: 1, Granted: 1, Remaining: 5, Limit: 1000, Live: 1}
+		checkDecisions(t, h.Reply(a.Number, r, now+500_000), Decisions{Granted: 1})
 	}
 }
 
-// TestUses holds what is reported to what was used: each token at its time or later, at most the lease's life.
+// TestUses compares the reported uses with the real ones: each token at its time or later, at most the lease's
+// lifetime.
 func TestUses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ttl, step := int64(100_000), rapid.SampledFrom([]int64{1, 1562}).Draw(t, "step")
@@ -273,18 +264,18 @@ func TestUses(t *testing.T) {
 				times = append(times, at)
 			}
 		}
-		var told []int64
+		var reported []int64
 		for _, u := range l.out.Uses[:l.out.Len] {
 			for range u.Tokens {
-				told = append(told, u.Offset)
+				reported = append(reported, u.Offset)
 			}
 		}
-		if len(told) != len(times) || !slices.IsSorted(told) {
-			t.Fatalf("used at %v, told %v", times, told)
+		if len(reported) != len(times) || !slices.IsSorted(reported) {
+			t.Fatalf("got reported %v, want the times %v or later", reported, times)
 		}
-		for i := range told {
-			if told[i] < times[i] || told[i] > ttl {
-				t.Fatalf("used at %v, told %v", times, told)
+		for i := range reported {
+			if reported[i] < times[i] || reported[i] > ttl {
+				t.Fatalf("got reported %v, want the times %v or later", reported, times)
 			}
 		}
 	})
@@ -300,10 +291,10 @@ func TestTakeAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() {
 		now += 1000
 		if v := h.Take(now); v.Decision != Granted {
-			t.Fatalf("%+v", v)
+			t.Fatalf("got %+v, want granted", v)
 		}
 	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want 0", n)
 	}
 }
 
@@ -320,7 +311,7 @@ func BenchmarkTake(b *testing.B) {
 	}
 }
 
-// TestSetIsBounded asks for a million keys.
+// TestSetIsBounded has requests with a million keys.
 func TestSetIsBounded(t *testing.T) {
 	w := NewWorker("h", "p", 50*time.Millisecond, 1)
 	s := NewSet(w, tenASecond, Config{MaxWaiters: 1}, "weir:", "a", 100)
@@ -331,7 +322,7 @@ func TestSetIsBounded(t *testing.T) {
 			return
 		}
 		if numbers[a.Number] {
-			t.Fatalf("call %d twice", a.Number)
+			t.Fatalf("got call number %d twice, want new numbers", a.Number)
 		}
 		numbers[a.Number] = true
 		m.Reply(a.Number, reply(a.Want, 5), now)
@@ -340,7 +331,7 @@ func TestSetIsBounded(t *testing.T) {
 		now += 10_000
 		m := s.Get(sharedstate.Fingerprint{Hi: i, Lo: i})
 		if m != s.Find(sharedstate.Fingerprint{Hi: i, Lo: i}) {
-			t.Fatal("another member is found")
+			t.Fatalf("Find(%d): got another member than Get", i)
 		}
 		if m == &s.shared {
 			shared++
@@ -358,11 +349,11 @@ func TestSetIsBounded(t *testing.T) {
 			})
 		}
 		if s.Len() > 100 || len(s.order) != s.Len() || len(s.free) > 64 {
-			t.Fatalf("%d members, %d in order, %d free", s.Len(), len(s.order), len(s.free))
+			t.Fatalf("got %d members, %d in order, %d free, want at most 100, as many, 64", s.Len(), len(s.order), len(s.free))
 		}
 	}
 	if shared == 0 || shared == 1_000_000 {
-		t.Errorf("%d shared a limit", shared)
+		t.Errorf("got %d keys that share a holder, want some, not all", shared)
 	}
 	for range 100 {
 		now += 100 * ms
@@ -373,7 +364,7 @@ func TestSetIsBounded(t *testing.T) {
 		})
 	}
 	if s.Len() != 0 {
-		t.Errorf("%d members are never let go of", s.Len())
+		t.Errorf("after 10 s: got %d members, want 0", s.Len())
 	}
 }
 

@@ -5,8 +5,9 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
-// Set is one worker's part of a limit that is counted by key: a holder for each key that has a token, a waiting request,
-// or something to report. Its size is bounded. Keys beyond share one holder, of the record for overflowing keys.
+// Set is one worker's part of a limit that is counted by key: a holder for each key that has a token, a waiting
+// request, or something to report. Its size is bounded. Keys beyond share one holder, of the record for overflowing
+// keys.
 type Set struct {
 	w       *Worker
 	limit   *redis.Limit

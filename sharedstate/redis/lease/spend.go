@@ -57,8 +57,8 @@ func (h *Holder) closeOldest() {
 	h.openLen--
 }
 
-// settle adds a lease to those that are to be reported. Where there is no room for it, one is never reported, and counts
-// in Redis until it expires.
+// settle adds a lease to those that are to be reported. Where there is no room for it, one is never reported, and
+// counts in Redis until it expires.
 func (h *Holder) settle(s *redis.Settlement, c closing) {
 	if h.closedLen == len(h.closed) {
 		if h.pending.number != 0 { // the oldest ones are in that call

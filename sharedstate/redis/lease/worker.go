@@ -15,8 +15,8 @@ type Worker struct {
 }
 
 // NewWorker names a worker. No worker before or after it may have the name holder: after a crash the worker is another
-// one. All workers of a proxy share the name proxy. timeout is that of a call to Redis, at least 1 ms. seed is any random
-// number.
+// one. All workers of a proxy share the name proxy. timeout is that of a call to Redis, at least 1 ms. seed is any
+// random number.
 func NewWorker(holder, proxy string, timeout time.Duration, seed uint64) *Worker {
 	w := &Worker{holder: holder, proxy: proxy, timeout: max(int64(timeout), int64(time.Millisecond)), random: seed}
 	// The first number is random, since Webdis 0.1.9 was seen to give a reply to another caller. 2^52 more numbers fit

@@ -2,7 +2,8 @@
 -- are those of policy/ratelimit/adaptive.go.
 -- ARGV  11 limit  13 threshold  14 backoff  15 recovery, in millionths  16 interval  17 samples  18 forget
 --       (12 and 19: window.lua)
--- state: c current limit in thousandths, s start of the interval, o outcomes, k successes, h time of the last grant or outcome,
+-- state: c current limit in thousandths, s start of the interval, o outcomes, k successes, h time of the last grant or
+-- outcome,
 --        r success rate of the last interval, in millionths + 1
 local highest = tonumber(ARGV[11]) * 1000
 local lowest = math.max(math.ceil(tonumber(ARGV[11]) / 10), 1) * 1000

@@ -1,10 +1,10 @@
 -- token_bucket: a level, and leases whose unused tokens may be given back.
 -- ARGV  11 capacity in nano-tokens  12 refill in micro-tokens a second
 --
--- state: l level in nano-tokens, a the time of that level, r tokens given back so far, each time rounded up
--- counts: lease -> "tokens, level after the grant, tokens given back before it, time of the grant"; entries: lease -> when
--- it is forgotten. Fewer tokens are given back than were not used, where the bucket might have overflowed if they had never
--- been granted: see the comment of package redis.
+-- state: l level in nano-tokens, a the time of that level, r tokens given back so far, each time rounded up counts:
+-- lease -> "tokens, level after the grant, tokens given back before it, time of the grant"; entries: lease -> when it
+-- is forgotten. Fewer tokens are given back than were not used, where the bucket might have overflowed if they had
+-- never been granted: see the comment of package redis.
 local capacity, rate = tonumber(ARGV[11]), tonumber(ARGV[12])
 local nano = 1000000000
 local fill = math.ceil(capacity / rate) * 1000
@@ -26,7 +26,8 @@ end
 
 local function load(r)
   local got = redis.call('HMGET', r.state, 'l', 'a', 'r')
-  local b = {level = math.min(tonumber(got[1] or capacity), capacity), at = tonumber(got[2] or now), back = tonumber(got[3] or 0)}
+  local level, at, back = tonumber(got[1] or capacity), tonumber(got[2] or now), tonumber(got[3] or 0)
+  local b = {level = math.min(level, capacity), at = at, back = back}
   local passed = now - b.at
   if passed > 0 then
     b.level = math.min(b.level + inflow(passed), capacity)

@@ -15,8 +15,8 @@
 --                 came), number of uses, then for each: microseconds after that time, tokens
 -- Reply   number of the call, time of the grant, granted tokens, microseconds until the next token (0: some are left),
 --         tokens left, limit, live proxies, success rate in millionths + 1 (0: none)
--- Numbers are passed to Redis as they are. In composed texts they are formatted by %.0f, since Lua 5.1's own tostring has
--- 14 digits, and a time has 16.
+-- Numbers are passed to Redis as they are. In composed texts they are formatted by %.0f, since Lua 5.1's own tostring
+-- has 14 digits, and a time has 16.
 local holder, number, proxy = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local need, want, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local max_keys, key = tonumber(ARGV[9]), ARGV[10]
@@ -63,8 +63,8 @@ local function record(first)
   return {entries = KEYS[first], counts = KEYS[first + 1], state = KEYS[first + 2]}
 end
 
--- chosen is the record of this call, and the one that may have a lease that isn't in it. A key without a live record uses
--- the record for overflowing keys while max_keys others have one.
+-- chosen is the record of this call, and the one that may have a lease that isn't in it. A key without a live record
+-- uses the record for overflowing keys while max_keys others have one.
 local function chosen()
   if max_keys == 0 then return record(2) end
   local until_ = redis.call('ZSCORE', KEYS[5], key)

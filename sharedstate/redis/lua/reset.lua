@@ -1,5 +1,5 @@
--- Forgets a cluster's limit: its record, and those of its keys. Keys that are not declared are in the same slot, since they
--- have the same hash tag.
+-- Forgets a cluster's limit: its record, and those of its keys. Keys that are not declared are in the same slot, since
+-- they have the same hash tag.
 -- KEYS  1 live proxies  2 3 4 the record  [5 live records  6 7 8 the record for overflowing keys]
 -- ARGV  1 the start of the names of keys' records
 -- Reply number of Redis keys that were deleted

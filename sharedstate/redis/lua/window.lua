@@ -1,9 +1,9 @@
 -- sliding_window and adaptive.
 -- ARGV  11 limit  12 window  19 times of use are rounded up to a multiple of it
 --
--- An entry counts until its time + window. A lease's time is grant + ttl until it is settled; then each of its uses is an
--- entry at the time of use, merged with all others of that time, and unused tokens count no more. counts has the tokens of
--- each entry, and in t their sum.
+-- An entry counts until its time + window. A lease's time is grant + ttl until it is settled; then each of its uses is
+-- an entry at the time of use, merged with all others of that time, and unused tokens count no more. counts has the
+-- tokens of each entry, and in t their sum.
 local window, quantum = tonumber(ARGV[12]), tonumber(ARGV[19])
 local proxies = live(math.min(math.max(window, 10000000), 600000000))
 
@@ -18,8 +18,8 @@ local function expire(r)
   return freed
 end
 
--- settle replaces leases by their uses. It returns how many tokens count, the leases that the record doesn't have, and the
--- tokens of this call's lease if the record has it.
+-- settle replaces leases by their uses. It returns how many tokens count, the leases that the record doesn't have, and
+-- the tokens of this call's lease if the record has it.
 local function settle(r, list)
   local freed, names, gone, unknown = expire(r), {'t', lease}, {}, {}
   for i, s in ipairs(list) do names[i + 2] = s.lease end
@@ -50,8 +50,8 @@ local function settle(r, list)
   return total, unknown, counts[2]
 end
 
--- next_token is the time until a token is free. As an adaptive limit may be below the tokens that count, several entries
--- may have to expire before. Nil where there are counts without entries: Redis evicted a part of the record.
+-- next_token is the time until a token is free. As an adaptive limit may be below the tokens that count, several
+-- entries may have to expire before. Nil where there are counts without entries: Redis evicted a part of the record.
 local function next_token(r, total, limit)
   local first = redis.call('ZRANGE', r.entries, 0, total == limit and 0 or 15, 'WITHSCORES')
   for i = 1, #first, 2 do

@@ -9,8 +9,8 @@ type event struct {
 
 func (e *event) before(f *event) bool { return e.at < f.at || (e.at == f.at && e.seq < f.seq) }
 
-// clock is simulated time, in nanoseconds, and what is going to happen: a binary heap. Of events at the same time the one that was
-// planned first comes first, so a run is the same whenever its seed is.
+// clock is simulated time, in nanoseconds, and the future events: a binary heap. Of events at the same time the
+// one that was planned first comes first, so a run is the same whenever its seed is.
 type clock struct {
 	now  int64
 	seq  uint64

@@ -11,8 +11,8 @@
 //	                      measure_test.go: tokens too many, used share, fairness, waiting
 //
 // Real are lease.Holder, redis.Limit (the requests, and which replies are valid) and the Lua scripts, byte for byte.
-// Simulated are time, the network, Redis's data types and the requests. TestRedisIsMiniredis compares the data types with
-// miniredis, call by call.
+// Simulated are time, the network, Redis's data types and the requests. TestRedisIsMiniredis compares the data types
+// with miniredis, call by call.
 //
 // docs/simulation.md has the table, and says how to run it again.
 package simulation

@@ -6,7 +6,7 @@ import (
 	"github.com/weir-mesh/weir/policy/ratelimit"
 )
 
-// ideal is one limiter that sees all requests of the mesh at once: what is admitted at best.
+// ideal is one limiter that sees all requests of the mesh: no mesh can admit more.
 type ideal interface {
 	take(now int64) bool
 }

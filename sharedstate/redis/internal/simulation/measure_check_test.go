@@ -2,8 +2,8 @@ package simulation
 
 import "testing"
 
-// TestChecksSeeOneTooMany: what counts the tokens too many would find one.
-func TestChecksSeeOneTooMany(t *testing.T) {
+// TestChecksFindOneTooMany checks that the count of tokens too many finds a single one.
+func TestChecksFindOneTooMany(t *testing.T) {
 	w := &worker{name: "w"}
 	logOf := func(limits []grant, times ...int64) *log {
 		l := &log{grants: limits}
@@ -27,7 +27,7 @@ func TestChecksSeeOneTooMany(t *testing.T) {
 		{"the limit fell within", logOf([]grant{{at: 0, limit: 3}, {at: 80, limit: 1}}, 0, 1, 85), 0},
 	} {
 		if got, _ := tc.log.tooManyInWindow(100, 5); got != tc.want {
-			t.Errorf("%s: %d too many, want %d", tc.name, got, tc.want)
+			t.Errorf("%s: got %d too many, want %d", tc.name, got, tc.want)
 		}
 	}
 	for _, tc := range []struct {
@@ -41,7 +41,7 @@ func TestChecksSeeOneTooMany(t *testing.T) {
 		{"a thousandth of it earlier", []int64{0, 0, second/10 - second/10000}, 1},
 	} {
 		if got, _ := logOf(nil, tc.times...).tooManyInBucket(2, 10); got != tc.want {
-			t.Errorf("bucket, %s: %d too many, want %d", tc.name, got, tc.want)
+			t.Errorf("bucket, %s: got %d too many, want %d", tc.name, got, tc.want)
 		}
 	}
 	for _, tc := range []struct {
@@ -49,7 +49,7 @@ func TestChecksSeeOneTooMany(t *testing.T) {
 		jain float64
 	}{{[]int64{3, 3, 3}, 1}, {[]int64{9, 0, 0}, 1. / 3}, {[]int64{0, 0}, 0}} {
 		if jain, _, _ := fairness(tc.got); jain != tc.jain {
-			t.Errorf("Jain's index of %v: %v, want %v", tc.got, jain, tc.jain)
+			t.Errorf("Jain's index of %v: got %v, want %v", tc.got, jain, tc.jain)
 		}
 	}
 }

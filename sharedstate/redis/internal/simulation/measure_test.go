@@ -82,9 +82,9 @@ func (l *log) called(w *worker, a *redis.LeaseRequest, r redis.Result, now int64
 	}
 }
 
-// tooManyInWindow counts the admissions that are one too many in the window that ends with them. Of an adaptive limit that is
-// the highest that Redis granted by in the window and a lease's ttl before: the first token that a window has was granted then, and
-// the last grant saw all others.
+// tooManyInWindow counts the admissions that are one too many in the window that ends with them. Of an adaptive limit
+// that is the highest that Redis granted by in the window and a lease's ttl before: the first token that a window has
+// was granted then, and the last grant saw all others.
 func (l *log) tooManyInWindow(window, ttl int64) (n int, first int) {
 	first = -1
 	var highest []grant // the maximum of a moving interval: falling limits
@@ -111,7 +111,8 @@ func (l *log) tooManyInWindow(window, ttl int64) (n int, first int) {
 	return n, first
 }
 
-// tooManyInBucket counts the admissions for which a bucket that was full at first had no token. A millionth is for rounding.
+// tooManyInBucket counts the admissions for which a bucket that was full at first had no token. A millionth is for
+// rounding.
 func (l *log) tooManyInBucket(burst, rate float64) (n int, first int) {
 	first = -1
 	level, last := burst, int64(0)
@@ -154,8 +155,8 @@ func (l *log) trace(i int, before int64) string {
 	return b.String()
 }
 
-// fairness of what each got: Jain's index, (sum x)^2 / (n sum x^2), which is 1 where all got the same and 1/n where one got all
-// (Jain, Chiu, Hawe, 1984), and the least and the most, as parts of the mean.
+// fairness of what each got: Jain's index, (sum x)^2 / (n sum x^2), which is 1 where all got the same and 1/n where one
+// got all (Jain, Chiu, Hawe, 1984), and the least and the most, as parts of the mean.
 func fairness(got []int64) (jain, least, most float64) {
 	var sum, squares float64
 	for _, n := range got {

@@ -41,16 +41,16 @@ type mesh struct {
 	places  []*place
 	workers int // so far
 	log     *log
-	broken  error // what must never happen
+	broken  error // the first violation
 }
 
-// place is where a proxy runs. When it crashes another one comes.
+// place is where a proxy runs. When it crashes, another one replaces it.
 type place struct {
 	id      int
 	workers []*worker // none: it is down
 }
 
-// worker is a proxy's, and its part of the limit, driven as flow.Mesh drives it.
+// worker is one of a proxy's, with its part of the limit, used as the filter uses it.
 type worker struct {
 	mesh    *mesh
 	place   *place
@@ -83,7 +83,7 @@ func (m *mesh) join(p *place) {
 	}
 }
 
-// crashes ends a proxy after a while. What it leased, and the requests that wait there, are lost.
+// crashes ends a proxy after a random time. Its leases and its waiting requests are lost.
 func (m *mesh) crashes(p *place) {
 	m.clock.after(int64(m.dice.ExpFloat64()*float64(lifetime)), func() {
 		for _, w := range p.workers {
@@ -112,12 +112,12 @@ func (m *mesh) request(p *place) {
 		w.waiting = append(w.waiting, m.clock.now)
 	case lease.Refused:
 		if v.RetryAfter <= 0 {
-			m.fault("refused with %v to wait", v.RetryAfter)
+			m.fault("refused: got RetryAfter %v, want one above 0", v.RetryAfter)
 		}
 	case lease.QueueFull, lease.RedisDown:
 		m.log.failed(1, m.clock.now)
 	default:
-		m.fault("outcome %v", v.Decision)
+		m.fault("got decision %v, want a known one", v.Decision)
 	}
 	if v.CallDue {
 		w.wake()
@@ -132,7 +132,7 @@ func (m *mesh) fault(format string, args ...any) {
 
 func (w *worker) now() int64 { return w.mesh.clock.now + w.ahead }
 
-// admitted lets a request through that came at a time.
+// admitted counts a request that arrived at time came.
 func (w *worker) admitted(came int64) {
 	m := w.mesh
 	m.log.admitted(w, m.clock.now, m.clock.now-came)
@@ -142,7 +142,7 @@ func (w *worker) admitted(came int64) {
 	}
 }
 
-// deliver tells those who waited, the first first.
+// deliver applies decisions to the waiting requests, in order.
 func (w *worker) deliver(a lease.Decisions) {
 	if a.Granted+a.Refused+a.Failed > len(w.waiting) {
 		w.mesh.fault("%s: %+v, and %d wait", w.name, a, len(w.waiting))
@@ -161,7 +161,7 @@ func (w *worker) deliver(a lease.Decisions) {
 	}
 }
 
-// wake has the call made that is due.
+// wake plans the call that is due.
 func (w *worker) wake() {
 	if !w.woken {
 		w.woken = true

@@ -13,7 +13,7 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
-// both asks the simulation's Redis and miniredis, and compares.
+// both sends commands to the simulation's Redis and to miniredis, and compares the replies.
 type both struct {
 	t      testing.TB
 	server *server
@@ -47,17 +47,17 @@ func (b *both) do(c *redis.Command, now int64) redis.Result {
 	switch {
 	case err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT"):
 		if !redis.IsNoScript(got.Err) {
-			b.t.Fatalf("call %d: miniredis does not know the script, we answer %+v", b.calls, got)
+			b.t.Fatalf("call %d: miniredis does not know the script, got %+v", b.calls, got)
 		}
 	case err != nil:
-		b.t.Fatalf("call %d: %v; we answer %+v", b.calls, err, got)
+		b.t.Fatalf("call %d: miniredis returns %v, got %+v", b.calls, err, got)
 	case got.Err != nil || !slices.Equal(got.Ints, reply):
-		b.t.Fatalf("call %d at %d, %q:\nminiredis answers %v\nwe answer        %v %v", b.calls, now, args[3:], reply, got.Ints, got.Err)
+		b.t.Fatalf("call %d at %d, %q:\nminiredis: want %v\nsimulation: got %v %v", b.calls, now, args[3:], reply, got.Ints, got.Err)
 	}
 	return got
 }
 
-// compare compares all that the two keep.
+// compare compares all keys of the two.
 func (b *both) compare() {
 	b.t.Helper()
 	keys := b.mini.Keys()
@@ -66,40 +66,40 @@ func (b *both) compare() {
 		if v.expires > b.now {
 			live++
 			if !slices.Contains(keys, key) {
-				b.t.Errorf("%s: miniredis does not have it", key)
+				b.t.Errorf("%s: got a key that miniredis does not have", key)
 			}
 		}
 	}
 	if live != len(keys) || live == 0 {
-		b.t.Errorf("%d keys, miniredis has %v", live, keys)
+		b.t.Errorf("got %d keys, want %v, as miniredis", live, keys)
 	}
 	for _, key := range keys {
 		v := b.server.keys[key]
 		if v == nil {
-			b.t.Errorf("%s: we do not have it", key)
+			b.t.Errorf("%s: got no such key, want it, as in miniredis", key)
 			continue
 		}
 		if v.zset != nil {
 			scores, err := b.mini.SortedSet(key)
 			if err != nil || !maps.Equal(scores, v.zset.scores) {
-				b.t.Errorf("%s: %v, miniredis has %v %v", key, v.zset.scores, scores, err)
+				b.t.Errorf("%s: got %v, want %v %v, as miniredis", key, v.zset.scores, scores, err)
 			}
 			continue
 		}
 		fields, err := b.mini.HKeys(key)
 		if err != nil || len(fields) != len(v.hash) {
-			b.t.Errorf("%s: %v, miniredis has %v %v", key, v.hash, fields, err)
+			b.t.Errorf("%s: got %v, want %v %v, as miniredis", key, v.hash, fields, err)
 		}
 		for _, f := range fields {
 			if got := b.mini.HGet(key, f); got != v.hash[f] {
-				b.t.Errorf("%s %s: %q, miniredis has %q", key, f, v.hash[f], got)
+				b.t.Errorf("%s %s: got %q, want %q, as miniredis", key, f, v.hash[f], got)
 			}
 		}
 	}
 }
 
-// TestRedisIsMiniredis lets small meshes with all kinds of trouble ask both: each answer is the same, and in the end so is
-// what they keep.
+// TestRedisIsMiniredis lets small meshes with all kinds of trouble ask both: each answer is the same, and in the end so
+// is what they keep.
 func TestRedisIsMiniredis(t *testing.T) {
 	trouble := conditions[len(conditions)-1]
 	trouble.pause = false // it would make the runs longer
@@ -126,7 +126,7 @@ func TestRedisIsMiniredis(t *testing.T) {
 				s.run(t)
 				b.compare()
 				if b.calls < 50 {
-					t.Errorf("only %d calls", b.calls)
+					t.Errorf("got %d calls, want more", b.calls)
 				}
 			})
 		}

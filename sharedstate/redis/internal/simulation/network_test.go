@@ -38,15 +38,16 @@ var pauses = [...]int64{200 * milli, 500 * milli, second, 2 * second}
 
 const pauseEvery = 4 * second
 
-// pause lets Redis stop for the i-th time. What has come by then, and comes meanwhile, is answered afterwards, in its order.
+// pause lets Redis stop for the i-th time. What has come by then, and comes meanwhile, is answered afterwards, in its
+// order.
 func (m *mesh) pause(i int) {
 	length := pauses[i%len(pauses)]
 	m.free = max(m.free, m.clock.now) + length
 	m.clock.after(pauseEvery, func() { m.pause(i + 1) })
 }
 
-// send carries a call to Redis and its answer back. arrived runs at Redis and makes the answer; answered runs where the answer comes
-// home, if it does.
+// send carries a call to Redis and its answer back. arrived runs at Redis and makes the answer; answered runs where the
+// answer comes home, if it does.
 func (m *mesh) send(arrived func() (answered func())) {
 	if m.network.lost() {
 		return

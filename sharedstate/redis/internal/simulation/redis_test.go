@@ -17,8 +17,8 @@ import (
 // epoch is Redis's clock when the simulation starts, in microseconds.
 const epoch = 1_764_000_000_000_000
 
-// server is as much of a Redis as the scripts need, with a clock that is set. A script is compiled once, which is why it
-// is faster than miniredis.
+// server is as much of a Redis as the scripts need, with a clock that is set. A script is compiled once, which is why
+// it is faster than miniredis.
 type server struct {
 	lua     *lua.LState
 	scripts map[string]*lua.FunctionProto

@@ -49,7 +49,8 @@ func adaptive(name string, limit int64) rule {
 	}
 }
 
-// rules are the limits of the table; the ttl of leases is the default, 500 ms, and never more than a tenth of the window.
+// rules are the limits of the table; the ttl of leases is the default, 500 ms, and never more than a tenth of the
+// window.
 var rules = []rule{
 	window("50/s", 50, time.Second, 4*second, 20*second, 5*second),
 	window("1,000/s", 1000, time.Second, 3*second, 10*second, second),
@@ -60,7 +61,7 @@ var rules = []rule{
 	adaptive("adaptive 500/s", 500),
 }
 
-// condition is what the mesh has to live with.
+// condition is the traffic and the faults of a run.
 type condition struct {
 	name    string
 	traffic traffic
@@ -96,7 +97,7 @@ func (s *scenario) String() string {
 	return fmt.Sprintf("%s, %s, %d proxies, seed %d", s.rule.name, s.condition.name, s.proxies, s.seed)
 }
 
-// results is what the table says of a run.
+// results is a run's row of the table.
 type results struct {
 	tooMany            int
 	ofLimit, ofIdeal   float64 // admitted, of the less of limit and offer, and of what the ideal admits
@@ -110,7 +111,7 @@ type results struct {
 	admissions, grants int     // all of them
 }
 
-// run runs it. What must never happen makes the test fail, with all it takes to see it again.
+// run runs it. A violation makes the test fail, with all that is needed to repeat it.
 func (s *scenario) run(t testing.TB) results {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(s.seed, 6))
@@ -175,7 +176,7 @@ func (s *scenario) check(t testing.TB, l *log, r *results) {
 		r.tooMany, first = l.tooManyInWindow(int64(s.limit.Window()), int64(s.limit.TTL()))
 	}
 	if r.tooMany > 0 {
-		t.Errorf("%v: %d tokens too many, the first:\n%s", s, r.tooMany, l.trace(first, span))
+		t.Errorf("%v: got %d tokens too many, want 0, the first:\n%s", s, r.tooMany, l.trace(first, span))
 	}
 }
 

@@ -18,7 +18,7 @@ var (
 const head = "| limit | proxies | conditions | too many | of the limit | of the ideal | Jain (ideal's) | least, most | Redis calls/s | per admitted | waited | p50, p99 of waiting | failed |\n" +
 	"| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 
-// row is a line of the table. Who has other demands than others is not to get the same.
+// row is a row of the table. Proxies with different demands have no fairness.
 func row(s *scenario, r *results) string {
 	fair, spread := fmt.Sprintf("%.3f (%.3f)", r.jain, r.idealJain), fmt.Sprintf("%.2f, %.2f", r.least, r.most)
 	if s.traffic == skewed {
@@ -31,7 +31,8 @@ func row(s *scenario, r *results) string {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// TestTable runs each limit, in an ordinary test a few of them under each condition but the first and the last: never a token too many, whatever happens, and nearly all of the limit used where nothing bad does.
+// TestTable runs each limit, in an ordinary test a few of them under each condition but the first and the last: never a
+// token too many, whatever happens, and nearly all of the limit used where nothing bad does.
 func TestTable(t *testing.T) {
 	sizes := []int{10}
 	if *full {
@@ -54,7 +55,7 @@ func TestTable(t *testing.T) {
 				began := time.Now()
 				got := s.run(t)
 				if c.name == "steady" && n <= 100 && got.ofIdeal < 0.97 {
-					t.Errorf("%v: %.1f %% of what one limiter admits that sees all requests", s, got.ofIdeal*100)
+					t.Errorf("%v: got %.1f %% of what one limiter admits that sees all requests, want almost all", s, got.ofIdeal*100)
 				}
 				line := row(s, &got)
 				t.Logf("%s %v", line, time.Since(began).Round(time.Millisecond))
@@ -67,7 +68,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestSameSeedSameRun is what makes a violation one that can be looked into.
+// TestSameSeedSameRun checks that a violation can be repeated.
 func TestSameSeedSameRun(t *testing.T) {
 	run := func(seed uint64) results {
 		s := &scenario{rule: rules[0], condition: conditions[len(conditions)-1], proxies: 20, load: 2, seed: seed, brief: true}
@@ -75,9 +76,9 @@ func TestSameSeedSameRun(t *testing.T) {
 	}
 	first, again, other := run(*seed), run(*seed), run(*seed+1)
 	if first != again {
-		t.Errorf("%+v, and then %+v", first, again)
+		t.Errorf("the same seed: got %+v, want %+v", again, first)
 	}
 	if first == other {
-		t.Errorf("another seed, and the same run: %+v", first)
+		t.Errorf("another seed: got the same run %+v, want another", first)
 	}
 }

@@ -2,7 +2,7 @@ package simulation
 
 import "math"
 
-// traffic is how requests come.
+// traffic is the pattern in which requests arrive.
 type traffic uint8
 
 const (

@@ -55,7 +55,7 @@ func (z *zset) cut(e scored) {
 	}
 }
 
-// between is the members with scores from low to high, both included. It is good until the set is changed.
+// between is the members with scores from low to high, both included. It is valid until the set is changed.
 func (z *zset) between(low, high float64) []scored {
 	from, _ := slices.BinarySearchFunc(z.order, low, func(e scored, s float64) int {
 		if e.score < s {
