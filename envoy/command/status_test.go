@@ -22,9 +22,9 @@ import (
 const awsStatus = `{"mode":"enforce","circuit_breaker":{"state":"half_open","forced":"auto","success_count":1,"success_threshold":3,"opens_total":1},` +
 	`"requests":{"allowed":140,"rate_limited":7,"circuit_open":24,"bulkhead_full":0}}`
 
-const allStatus = `{"time":"2026-11-24T10:00:00Z","clusters":{"aws_pricing":` + awsStatus + `,"azure":{"mode":"enforce"}},"redis":{"state":"off"}}`
+const allStatus = `{"time":"2026-11-24T10:00:00Z","version":"0.2.0","clusters":{"aws_pricing":` + awsStatus + `,"azure":{"mode":"enforce"}},"redis":{"state":"off"}}`
 
-const table = `http://ADDRESS at 2026-11-24T10:00:00Z: 2 clusters, 1 half-open, 1 ok
+const table = `http://ADDRESS at 2026-11-24T10:00:00Z, Weir 0.2.0: 2 clusters, 1 half-open, 1 ok
 
 STATE      CLUSTER      ALLOWED  REFUSED  WHY
 half-open  aws_pricing      140       31  probing: 1 of 3 successes that close it
@@ -80,14 +80,14 @@ func TestStatusAndReset(t *testing.T) {
 		"status http://ADDRESS/":               table,
 		"status --json ADDRESS":                indented(t, allStatus),
 		"status --json ADDRESS aws_pricing":    indented(t, `{"cluster":"aws_pricing",`+strings.TrimPrefix(awsStatus, "{")),
-		"reset ADDRESS aws_pricing":            "aws_pricing at http://ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counters are zero\n",
+		"reset ADDRESS aws_pricing":            "aws_pricing at http://ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counts are zero\n",
 		"reset --json ADDRESS/ aws_pricing":    indented(t, `{"cluster":"aws_pricing","done":"reset"}`),
-		"reset http://u:p@ADDRESS aws_pricing": "aws_pricing at http://u:xxxxx@ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counters are zero\n",
+		"reset http://u:p@ADDRESS aws_pricing": "aws_pricing at http://u:xxxxx@ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counts are zero\n",
 	} {
 		t.Run(line, func(t *testing.T) {
 			got := asked(t, listener, line)
 			if diff := cmp.Diff(result{StatusOK, want, ""}, got, cmp.AllowUnexported(result{})); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
+				t.Errorf("got (+), want (-):\n%s", diff)
 			}
 		})
 	}
@@ -127,7 +127,7 @@ func TestStatusFailures(t *testing.T) {
 				}
 				answering(404, "application/json", `{"error":"unknown cluster"}`)(w, r)
 			},
-			"no cluster aws: no policy of Weir is at work there",
+			"no cluster aws: no cluster there has a policy",
 		},
 		"many clusters": {
 			"status ADDRESS c9x", func(w http.ResponseWriter, r *http.Request) {
@@ -145,22 +145,22 @@ func TestStatusFailures(t *testing.T) {
 		},
 		"another server":   {"status ADDRESS", answering(404, "text/html", "<h1>gone</h1>"), "http://ADDRESS is not Weir's admin listener: GET /status got 404 and text/html; its address is what `weir render envoy --weir-admin` was given\n"},
 		"a web page":       {"status ADDRESS", answering(200, "text/html", "<h1>hello</h1>"), "not Weir's admin listener: GET /status got 200 and text/html"},
-		"other JSON":       {"status ADDRESS", answering(200, "application/json", `{"status":"UP"}`), `its answer is no status: {"status":"UP"}`},
-		"a list":           {"status ADDRESS", answering(200, "application/json", `[1]`), `its answer is no status: [1]`},
+		"other JSON":       {"status ADDRESS", answering(200, "application/json", `{"status":"UP"}`), `its response is not a status: {"status":"UP"}`},
+		"a list":           {"status ADDRESS", answering(200, "application/json", `[1]`), `its response is not a status: [1]`},
 		"JSON, half of it": {"status ADDRESS", answering(200, "application/json", `{"clusters":{"a":`), "GET /status got 200 and application/json"},
 		"another version": {
 			"status ADDRESS", answering(200, "application/json", `{"clusters":{"a":{"circuit_breaker":{"state":{"now":"open"}}}}}`),
-			"weir: http://ADDRESS: clusters.circuit_breaker.state has a form that this weir does not know (object): take the weir of the filter's version\n",
+			"weir: http://ADDRESS: clusters.circuit_breaker.state has a type that this weir does not know (object): use the weir of the filter's version\n",
 		},
 		"another version, one": {
 			"status ADDRESS aws", answering(200, "application/json", `{"cluster":"aws","retry":{"attempts_total":"9"}}`),
-			"weir: http://ADDRESS: retry.attempts_total has a form that this weir does not know (string)",
+			"weir: http://ADDRESS: retry.attempts_total has a type that this weir does not know (string)",
 		},
-		"not with TLS":     {"status https://ADDRESS", listener, "weir: https://ADDRESS: it speaks without TLS: write http://\n"},
-		"another's status": {"status ADDRESS aws", answering(200, "application/json", `{"cluster":"azure"}`), `its answer is no status of aws: {"cluster":"azure"}`},
-		"done what?":       {"reset ADDRESS aws", answering(200, "application/json", `{"cluster":"aws","done":"opened"}`), "it does not say that aws is reset"},
+		"not with TLS":     {"status https://ADDRESS", listener, "weir: https://ADDRESS: the server does not use TLS: write http://\n"},
+		"another's status": {"status ADDRESS aws", answering(200, "application/json", `{"cluster":"azure"}`), `its response is not a status of aws: {"cluster":"azure"}`},
+		"done what?":       {"reset ADDRESS aws", answering(200, "application/json", `{"cluster":"aws","done":"opened"}`), "its response does not confirm the reset of aws"},
 		"hostile error":    {"status ADDRESS", answering(403, "application/json", `{"error":"go \u001b[2J away"}`), `http://ADDRESS: refused: 403 go \x1b[2J away`},
-		"hostile body":     {"status ADDRESS", answering(200, "application/json", `{"\u009b":"`+strings.Repeat("y", 100)+`"}`), `its answer is no status: {"\u009b":"yyy`},
+		"hostile body":     {"status ADDRESS", answering(200, "application/json", `{"\u009b":"`+strings.Repeat("y", 100)+`"}`), `its response is not a status: {"\u009b":"yyy`},
 		"hostile name":     {"status ADDRESS " + hostile, listener, `no cluster \x1b[2Jxxx`},
 		"endless": {
 			"status ADDRESS", func(w http.ResponseWriter, _ *http.Request) {
@@ -171,25 +171,25 @@ func TestStatusFailures(t *testing.T) {
 					}
 				}
 			},
-			"its answer is longer than 8 MB",
+			"its response is longer than 8 MB",
 		},
 		"a redirect": {
 			"status ADDRESS", func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("location", "http://127.0.0.1:1/")
 				w.WriteHeader(http.StatusFound)
 			},
-			"GET /status got 302 and a body of no type",
+			"GET /status got 302 and a body without a type",
 		},
 		"Envoy's admin": {
 			"status ADDRESS", func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("server", "envoy")
 				answering(404, "text/plain", "invalid path. admin commands are:\n")(w, nil)
 			},
-			"this is Envoy's own admin interface, Weir's is another listener",
+			"this is Envoy's own admin interface: use Weir's admin listener",
 		},
 		"too slow": {
 			"status --timeout 50ms ADDRESS", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-			"http://ADDRESS: no answer within 50ms; --timeout waits longer\n",
+			"http://ADDRESS: no response within 50ms: wait longer with --timeout\n",
 		},
 		"slow half-way": {
 			"status --timeout 50ms ADDRESS", func(w http.ResponseWriter, r *http.Request) {
@@ -197,7 +197,7 @@ func TestStatusFailures(t *testing.T) {
 				w.(http.Flusher).Flush()
 				<-r.Context().Done()
 			},
-			"http://ADDRESS: no answer within 50ms; --timeout waits longer\n",
+			"http://ADDRESS: no response within 50ms: wait longer with --timeout\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestStatusFailures(t *testing.T) {
 		}
 		_ = closed.Close()
 		got := run(t, "", "status", closed.Addr().String())
-		if want := "weir: http://" + closed.Addr().String() + ": no connection: connect: connection refused; see whether Envoy runs, and with Weir's admin listener: its address is what `weir render envoy --weir-admin` was given\n"; got != (result{StatusFailed, "", want}) {
+		if want := "weir: http://" + closed.Addr().String() + ": no connection: connect: connection refused; check that Envoy runs with Weir's admin listener: its address is what `weir render envoy --weir-admin` was given\n"; got != (result{StatusFailed, "", want}) {
 			t.Errorf("got %+v, want %q", got, want)
 		}
 	})
@@ -303,8 +303,8 @@ func TestInterruptWhileAsking(t *testing.T) {
 	}
 }
 
-func TestRedrawn(t *testing.T) {
-	if got, want := string(redrawn([]byte("a\nb\n"))), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"; got != want {
+func TestOverScreen(t *testing.T) {
+	if got, want := string(overScreen([]byte("a\nb\n"))), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

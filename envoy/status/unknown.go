@@ -8,18 +8,18 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// UnknownCluster is a name that Weir has no cluster of.
+// UnknownCluster is the error for a name that is not a cluster's.
 type UnknownCluster struct {
-	At   string // the address
+	At   string // the admin listener's address
 	Name string
 	Near []string // known names, the nearest first, at most nearMost
-	All  int      // how many there are
+	All  int      // how many known names there are
 }
 
 func (e *UnknownCluster) Error() string {
 	text := e.At + ": no cluster " + Printable(e.Name)
 	if e.All == 0 {
-		return text + ": no policy of Weir is at work there"
+		return text + ": no cluster there has a policy"
 	}
 	var names []string
 	for _, name := range e.Near {
@@ -35,9 +35,9 @@ func (e *UnknownCluster) Error() string {
 // nearMost is how many names a message lists.
 const nearMost = 8
 
-// nearest are the known names by their distance to the one that was written; the same distance: by name.
+// nearest sorts the known names by their edit distance to name, then alphabetically, and returns the first nearMost.
 func nearest(name string, known []string) []string {
-	const longest = 128 // beyond, names are told apart by their begin
+	const longest = 128 // of longer names only the first bytes are compared
 	cut := func(s string) string { return strings.ToLower(s[:min(len(s), longest)]) }
 	slices.Sort(known)
 	distances := make(map[string]int, len(known))
