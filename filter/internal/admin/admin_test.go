@@ -57,7 +57,7 @@ func (l *fakeAuditLog) Error(err error)               { l.lines = append(l.lines
 
 // fixture is a handler with all that it needs.
 type fixture struct {
-	*testing.T
+	testing.TB
 	store   *sharedstate.Memory
 	metrics *fakeMetrics
 	audit   fakeAuditLog
@@ -66,10 +66,10 @@ type fixture struct {
 }
 
 // newFixture publishes the clusters of a policy document.
-func newFixture(t *testing.T, document string) *fixture {
+func newFixture(t testing.TB, document string) *fixture {
 	t.Helper()
 	f := &fixture{
-		T: t, store: sharedstate.NewMemory(), metrics: &fakeMetrics{metrics: map[string]*fakeMetric{}},
+		TB: t, store: sharedstate.NewMemory(), metrics: &fakeMetrics{metrics: map[string]*fakeMetric{}},
 		now: Instant{Monotonic: 1000 * second, Wall: 1_700_000_000 * second},
 	}
 	f.handler = NewHandler(f.store, [2]uint64{1, 2}, []string{"Weir.example.com."}, f.metrics, &f.audit)
