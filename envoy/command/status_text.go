@@ -34,8 +34,9 @@ func (o statusOptions) text(ctx context.Context, client *status.Client, cluster 
 	return b.Bytes(), nil
 }
 
-// overScreen makes a text that replaces what the terminal shows, without the flicker of an empty screen: it starts in the
-// upper left corner (CSI H), erases the rest of each line (CSI K), and what is below (CSI J). ECMA-48, 8.3.21, 8.3.41, 8.3.39
+// overScreen makes a text that replaces what the terminal shows, without the flicker of an empty screen: it starts in
+// the upper left corner (CSI H), erases the rest of each line (CSI K), and what is below (CSI J). ECMA-48, 8.3.21,
+// 8.3.41, 8.3.39
 func overScreen(text []byte) []byte {
 	text = bytes.ReplaceAll(text, []byte("\n"), []byte("\x1b[K\n"))
 	return append(append([]byte("\x1b[H"), text...), "\x1b[J"...)

@@ -5,8 +5,8 @@ import (
 	"github.com/weir-mesh/weir/policy/breaker"
 )
 
-// causeOf is the cause of a breaker's last change in words, empty where it is not known. The thresholds are those of the
-// policy in force, which may be newer than the change.
+// causeOf is the cause of a breaker's last change in words, empty where it is not known. The thresholds are those of
+// the policy in force, which may be newer than the change.
 func causeOf(b *adminapi.Breaker) string {
 	if b.Cause == nil {
 		return ""

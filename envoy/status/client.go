@@ -29,8 +29,8 @@ type Client struct {
 	http    http.Client
 }
 
-// NewClient takes the listener's address: a URL, with or without a path before /status, or HOST:PORT. A timeout of 0 means
-// DefaultTimeout. It does not connect.
+// NewClient takes the listener's address: a URL, with or without a path before /status, or HOST:PORT. A timeout of 0
+// means DefaultTimeout. It does not connect.
 func NewClient(address string, timeout time.Duration) (*Client, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
@@ -103,8 +103,8 @@ func (c *Client) Cluster(ctx context.Context, name string) (raw []byte, _ *admin
 	return raw, &s, nil
 }
 
-// Reset closes a cluster's breaker, makes its limits unused and starts its counts at zero. It returns the response as it
-// came.
+// Reset closes a cluster's breaker, makes its limits unused and starts its counts at zero. It returns the response as
+// it came.
 func (c *Client) Reset(ctx context.Context, cluster string) (raw []byte, _ error) {
 	raw, err := c.send(ctx, http.MethodPost, "reset", cluster)
 	if err != nil {

@@ -30,12 +30,12 @@ func Printable(s string) string {
 	return b.String()
 }
 
-// unprintable are control characters (Cc), formats such as U+202E, which turns the direction (Cf), line separators (Zl,
-// Zp), and spaces that are not U+0020.
+// unprintable are control characters (Cc), formats such as U+202E, which turns the direction (Cf), line separators
+// (Zl, Zp), and spaces that are not U+0020.
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// JSON formats a server's JSON for a terminal, indented or on one line. Its meaning stays the same; characters in strings
-// that Printable would escape become \u escapes.
+// JSON formats a server's JSON for a terminal, indented or on one line. Its meaning stays the same; characters in
+// strings that Printable would escape become \u escapes.
 func JSON(raw []byte, indented bool) ([]byte, error) {
 	var b bytes.Buffer
 	err := json.Compact(&b, raw)

@@ -53,8 +53,8 @@ type row struct {
 	Verdict
 }
 
-// column is a column of the table. Its cell is empty where the cluster does not have the section; a column of empty cells
-// is left out.
+// column is a column of the table. Its cell is empty where the cluster does not have the section; a column of empty
+// cells is left out.
 type column struct {
 	title string
 	right bool // numbers
@@ -129,8 +129,8 @@ func fromFallback(a *adminapi.Answers) float64 {
 	return a.Cache + a.StaleCache + a.Default + a.Degraded
 }
 
-// Status prints a summary and a line for each cluster, the cluster with the worst trouble first. From is the address of
-// the admin listener.
+// Status prints a summary and a line for each cluster, the cluster with the worst trouble first. From is the address
+// of the admin listener.
 func (p Printer) Status(from string, s *adminapi.Status) {
 	rows := make([]row, 0, len(s.Clusters))
 	for name, c := range s.Clusters {

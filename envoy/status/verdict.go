@@ -144,8 +144,8 @@ func duration(now time.Time, t *adminapi.Time) string {
 	return " for " + seconds(now.Sub(t.Time()).Seconds())
 }
 
-// seconds prints a duration in its two largest units: 12s, 3m20s, 5h, 2d3h. It rounds up, so that a wait of 50 ms is not
-// "in 0s". A negative number or NaN is 0s.
+// seconds prints a duration in its two largest units: 12s, 3m20s, 5h, 2d3h. It rounds up, so that a wait of 50 ms is
+// not "in 0s". A negative number or NaN is 0s.
 func seconds(s float64) string {
 	const most = 1e9 // thirty years
 	if !(s > 0) {

@@ -325,8 +325,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestMetricsAreLookedUpOnce, however many clusters there are: Envoy allocates an id each time a metric is looked up, and
-// frees it only with the VM. What is kept of clusters that are gone is dropped.
+// TestMetricsAreLookedUpOnce, however many clusters there are: Envoy allocates an id each time a metric is looked up,
+// and frees it only with the VM. What is kept of clusters that are gone is dropped.
 func TestMetricsAreLookedUpOnce(t *testing.T) {
 	document := func(clusters int) string {
 		var b strings.Builder
@@ -416,7 +416,8 @@ func TestInternalErrors(t *testing.T) {
 	}
 }
 
-// FuzzHandle: every request gets a response of the API, and only a POST that no browser sent for another site changes anything.
+// FuzzHandle: every request gets a response of the API, and only a POST that no browser sent for another site changes
+// anything.
 func FuzzHandle(f *testing.F) {
 	f.Add("GET", "/status", "localhost", "", "")
 	f.Add("POST", "/breaker/aws/open", "localhost", "http://localhost", "same-origin")
