@@ -6,7 +6,7 @@ import (
 )
 
 func (a *administered) testBadInput() {
-	t := a.tell()
+	t := a.testing()
 	host := strings.TrimPrefix(a.console.url, "http://")
 	json := []string{"content-type", "application/json"}
 	for _, tc := range []struct {
@@ -53,21 +53,21 @@ func (a *administered) testBadInput() {
 			continue
 		}
 		if tc.method != "HEAD" && tc.status >= 400 && !isError(got.body) {
-			t.Errorf("%s %.40s: no reason in %q", tc.method, tc.path, got.body)
+			t.Errorf("%s %.40s: got %q, want a body with a reason", tc.method, tc.path, got.body)
 		}
 		if (tc.method == "HEAD" || tc.method == "OPTIONS") && got.body != "" {
-			t.Errorf("%s %.40s: a body: %q", tc.method, tc.path, got.body)
+			t.Errorf("%s %.40s: got body %q, want none", tc.method, tc.path, got.body)
 		}
 		if got.header.Get("cache-control") != "no-store" || got.header.Get("x-content-type-options") != "nosniff" {
-			t.Errorf("%s %.40s: %v", tc.method, tc.path, got.header)
+			t.Errorf("%s %.40s: got headers %v, want cache-control no-store and x-content-type-options nosniff", tc.method, tc.path, got.header)
 		}
 		if (tc.status == 405 || tc.method == "OPTIONS") != (got.header.Get("allow") != "") {
-			t.Errorf("%s %.40s: allow %q", tc.method, tc.path, got.header.Get("allow"))
+			t.Errorf("%s %.40s: got allow %q, want it with a 405 or for OPTIONS, and else absent", tc.method, tc.path, got.header.Get("allow"))
 		}
 	}
 }
 
-// isError says whether an answer has a reason.
+// isError returns whether a body has a reason.
 func isError(body string) bool {
 	var e struct{ Error string }
 	return json.Unmarshal([]byte(body), &e) == nil && e.Error != ""

@@ -10,7 +10,7 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// TestAdminOfAMesh: what Redis told is shown, and a reset reaches Redis, once.
+// TestAdminOfAMesh: the status shows what Redis replied, and a reset reaches Redis, once.
 func TestAdminOfAMesh(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t)
@@ -38,7 +38,7 @@ clusters:
 			}
 			eventually(t, func() error { // after a reset a worker may refuse for as long as until its next beat
 				if count(); admitted < limit {
-					return fmt.Errorf("round %d, %s: %d admitted, %d refused", round, cluster, admitted, refused)
+					return fmt.Errorf("round %d, %s: got %d admitted and %d refused, want the whole limit admitted", round, cluster, admitted, refused)
 				}
 				return nil
 			})
@@ -46,34 +46,34 @@ clusters:
 				count()
 			}
 			if admitted != limit {
-				t.Errorf("round %d, %s: %d admitted, the limit is %d", round, cluster, admitted, limit)
+				t.Errorf("round %d, %s: got %d admitted, want %d, the limit", round, cluster, admitted, limit)
 			}
-			c.shows(cluster, map[string]any{"rate_limit.scope": "mesh", "rate_limit.limited_total": float64(refused), "requests.allowed": float64(admitted)})
+			c.waitStatus(cluster, map[string]any{"rate_limit.scope": "mesh", "rate_limit.limited_total": float64(refused), "requests.allowed": float64(admitted)})
 		}
-		c.shows("shared", map[string]any{"rate_limit.remaining": 0.0, "rate_limit.requests_per_minute": 2.0})
-		c.shows("keyed", map[string]any{"rate_limit.remaining": nil, "rate_limit.keyed": true})
+		c.waitStatus("shared", map[string]any{"rate_limit.remaining": 0.0, "rate_limit.requests_per_minute": 2.0})
+		c.waitStatus("keyed", map[string]any{"rate_limit.remaining": nil, "rate_limit.keyed": true})
 		if s := c.status(); s.at("redis.state") != "ok" || s.at("redis.errors_total") != 0.0 || s.at("redis.calls_total").(float64) < 20 {
-			t.Errorf("redis: %v", s.at("redis"))
+			t.Errorf("redis: got %v, want state ok, no errors and 20 calls or more", s.at("redis"))
 		}
 		if round == 1 {
 			break
 		}
 		for _, cluster := range []string{"shared", "keyed"} {
-			c.does("/reset/" + cluster)
+			c.post("/reset/" + cluster)
 			w.WaitLog("weir: " + cluster + ": reset, carried on to Redis")
 		}
-		c.shows("shared", map[string]any{"rate_limit.remaining": 20.0, "rate_limit.limited_total": 0.0, "requests.allowed": 0.0})
+		c.waitStatus("shared", map[string]any{"rate_limit.remaining": 20.0, "rate_limit.limited_total": 0.0, "requests.allowed": 0.0})
 	}
 	for _, cluster := range []string{"shared", "keyed"} {
 		if n := strings.Count(w.Logs(), "weir: "+cluster+": reset, carried on to Redis"); n != 1 {
-			t.Errorf("%s: one reset was carried on %d times", cluster, n)
+			t.Errorf("%s: one reset was sent on to Redis %d times, want once", cluster, n)
 		}
 	}
 	m.bridges[0].Kill()
 	eventually(t, func() error {
 		ask("keyed")
 		if got := c.status().at("redis.state"); got != "trouble" {
-			return fmt.Errorf("without Redis: %v", got)
+			return fmt.Errorf("without Redis: got state %v, want trouble", got)
 		}
 		return nil
 	})

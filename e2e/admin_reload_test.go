@@ -10,7 +10,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestAdminOverReload: clusters that a new policy has no more are no more shown, those that stay keep what they counted.
+// TestAdminOverReload: clusters that a new policy no longer has disappear from the status, the others keep their counts.
 func TestAdminOverReload(t *testing.T) {
 	t.Parallel()
 	failing := upstream.New(t)
@@ -27,31 +27,31 @@ func TestAdminOverReload(t *testing.T) {
 	}
 	w.get("goes", "/")
 	w.get("learns", "/")
-	c.shows("goes", map[string]any{"circuit_breaker.state": "open"})
-	c.shows(strange, map[string]any{"cluster": strange})
+	c.waitStatus("goes", map[string]any{"circuit_breaker.state": "open"})
+	c.waitStatus(strange, map[string]any{"cluster": strange})
 	w.WaitMetric(`weir_breaker_state{cluster="goes"}`, engine.Exactly(2))
 	w.WaitMetric(`weir_mode{cluster="goes"}`, engine.Exactly(2))
 	w.WaitMetric(`weir_success_ratio{cluster="goes"}`, engine.Exactly(0))
 	w.WaitMetric(`weir_success_ratio{cluster="learns"}`, engine.Exactly(0))
 
 	w.replace(badPolicy, "config_fail")
-	c.shows("goes", map[string]any{"circuit_breaker.state": "open"})
+	c.waitStatus("goes", map[string]any{"circuit_breaker.state": "open"})
 
 	w.replace(policy(`comes: {bulkhead: {}}, learns: {rate_limit: {requests: 10}}`), "config_reload")
 	eventually(t, func() error {
 		s := c.status()
 		if s.at("clusters.goes") != "absent" || s.at("clusters.comes.bulkhead.max_concurrent") != 100.0 {
-			return fmt.Errorf("%v", s)
+			return fmt.Errorf("got status %v, want goes absent and comes with max_concurrent 100", s)
 		}
 		return nil
 	})
 	if a := c.ask(http.MethodGet, "/status/goes", ""); a.status != 404 {
-		t.Errorf("%+v", a)
+		t.Errorf("removed cluster: got %+v, want status 404", a)
 	}
 	if a := c.ask(http.MethodPost, "/breaker/"+url.PathEscape(strange)+"/open", ""); a.status != 200 {
-		t.Errorf("%+v", a)
+		t.Errorf("cluster with a strange name: got %+v, want status 200", a)
 	}
-	c.shows("stays", map[string]any{"rate_limit.remaining": 6.0, "requests.allowed": 4.0})
+	c.waitStatus("stays", map[string]any{"rate_limit.remaining": 6.0, "requests.allowed": 4.0})
 	w.WaitMetric(`weir_mode{cluster="goes"}`, engine.Exactly(0))
 	w.WaitMetric(`weir_success_ratio{cluster="goes"}`, engine.Exactly(10000))
 	w.WaitMetric(`weir_success_ratio{cluster="learns"}`, engine.Exactly(10000)) // which it learns no more
@@ -59,7 +59,7 @@ func TestAdminOverReload(t *testing.T) {
 
 	// It comes back as it was, for its record outlives the policy.
 	w.replace(policy(`goes: {mode: shadow, circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}}`), "config_reload")
-	c.shows("goes", map[string]any{"circuit_breaker.state": "open"})
+	c.waitStatus("goes", map[string]any{"circuit_breaker.state": "open"})
 	w.get("goes", "/")
 	w.WaitMetric(`weir_breaker_state{cluster="goes"}`, engine.Exactly(2))
 	w.WaitMetric(`weir_mode{cluster="goes"}`, engine.Exactly(1))

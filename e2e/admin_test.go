@@ -84,7 +84,7 @@ func TestAdmin(t *testing.T) {
 	t.Run("bad input", func(t *testing.T) { a.in(t).testBadInput() })
 	t.Run("the page", func(t *testing.T) { a.in(t).testPage() })
 	if n := a.Prometheus()["weir_faults_total"]; n != 0 {
-		t.Errorf("%v faults", n)
+		t.Errorf("got %v faults, want 0", n)
 	}
 }
 
@@ -93,11 +93,11 @@ func (a *administered) in(t *testing.T) *administered {
 }
 
 // tell is the test that runs.
-func (a *administered) tell() *testing.T { return a.console.t }
+func (a *administered) testing() *testing.T { return a.console.t }
 
-// times asks a cluster some times and counts the answers by status.
+// times sends n requests to a cluster and counts the responses by status.
 func (a *administered) times(n int, cluster string, headers ...string) map[int]int {
-	a.tell().Helper()
+	a.testing().Helper()
 	statuses := map[int]int{}
 	for range n {
 		statuses[a.send(http.MethodGet, cluster, "/", headers...).status]++
@@ -105,4 +105,4 @@ func (a *administered) times(n int, cluster string, headers ...string) map[int]i
 	return statuses
 }
 
-func (a *administered) testPage() { checkPage(a.tell(), a.page()) }
+func (a *administered) testPage() { checkPage(a.testing(), a.page()) }

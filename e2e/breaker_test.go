@@ -37,7 +37,7 @@ clusters:
 		p.URL, p.Host = w.url, "aws"
 		answers := load.Run(t, p)
 		for _, failed := range answers.Failed() {
-			t.Fatalf("a request came to nothing: %v", failed.Err)
+			t.Fatalf("a request failed: %v", failed.Err)
 		}
 		return answers
 	}
@@ -60,7 +60,7 @@ clusters:
 		t.Errorf("%d requests reached the upstream while it opened, want 5 to 68", n)
 	}
 	if own := opening.With(500); len(own) != u.Count() {
-		t.Errorf("%d clients saw upstream's 500, it sent %d", len(own), u.Count())
+		t.Errorf("%d clients saw upstream's 500, want %d, as many as it sent", len(own), u.Count())
 	}
 
 	// Open: nothing reaches the upstream.
@@ -69,11 +69,11 @@ clusters:
 	if time.Since(opened) > recovery/2 {
 		t.Logf("2,000 refusals took %v: too slow a machine to look at the open state alone", time.Since(opened))
 	} else if n := u.Count(); n != 0 || len(open.With(503)) != 2000 {
-		t.Errorf("open: %d requests reached the upstream, statuses %v", n, open.Statuses())
+		t.Errorf("open: %d requests reached the upstream, want 0; got statuses %v, want 2000 x 503", n, open.Statuses())
 	}
 	for _, a := range open.With(503)[:1] {
 		if a.Header.Get("x-weir-reason") != "circuit_open" || a.Header.Get("retry-after") != "2" && a.Header.Get("retry-after") != "1" {
-			t.Errorf("refused with %v", a.Header)
+			t.Errorf("open: refused with %v, want circuit_open and retry-after 1 or 2", a.Header)
 		}
 	}
 
@@ -82,45 +82,45 @@ clusters:
 	eventually(t, func() error {
 		send(load.Plan{Connections: 64, Requests: 64})
 		if u.Count() == 0 {
-			return fmt.Errorf("no probe %v after it opened", time.Since(opened))
+			return fmt.Errorf("got no probe %v after the breaker opened", time.Since(opened))
 		}
 		return nil
 	})
 	if waited := u.Arrivals()[0].Sub(opened); waited < recovery-500*time.Millisecond {
-		t.Errorf("the first probe came %v after it opened", waited)
+		t.Errorf("the first probe came %v after the breaker opened, want 1 s or more", waited)
 	}
 	u.WaitIdle()
 	eventually(t, func() error { // it was half-open as often as it opened again, seldom more than once on a slow machine
 		probes, halfOpened := u.Count(), count("half_open")
 		if count("open") != 1+halfOpened || halfOpened == 0 {
-			return fmt.Errorf("%v times open, %v times half-open", count("open"), halfOpened)
+			return fmt.Errorf("got %v transitions to open and %v to half_open, want one more to open", count("open"), halfOpened)
 		}
 		if float64(probes) > 2*halfOpened {
-			return fmt.Errorf("%d probes in %v times half-open, at most 2 each are allowed", probes, halfOpened)
+			return fmt.Errorf("got %d probes in %v times half-open, want at most 2 each", probes, halfOpened)
 		}
 		return nil
 	})
 
-	// Half-open, upstream is well: never more than two at one time, and three successes close it.
+	// Half-open, upstream is healthy: never more than two at the same time, and three successes close it.
 	u.Forget()
 	u.Set(upstream.Delay(30 * time.Millisecond))
 	eventually(t, func() error {
 		send(load.Plan{Connections: 8, Requests: 8})
 		if count("closed") == 0 {
 			if _, most := u.InFlight(); most > 2 {
-				t.Fatalf("%d probes at one time", most)
+				t.Fatalf("got %d probes at the same time, want at most 2", most)
 			}
-			return fmt.Errorf("not closed yet")
+			return fmt.Errorf("got no transition to closed yet")
 		}
 		return nil
 	})
 	transitions("closed", 1)
 	state(0)
 	if count("open") != count("half_open") {
-		t.Errorf("%v times open, %v times half-open", count("open"), count("half_open"))
+		t.Errorf("got %v transitions to open and %v to half_open, want as many", count("open"), count("half_open"))
 	}
 	if all := send(load.Plan{Connections: 64, Requests: 640}); len(all.With(200)) != 640 {
-		t.Errorf("closed again: %v", all.Statuses())
+		t.Errorf("closed again: got statuses %v, want 640 x 200", all.Statuses())
 	}
 	w.WaitMetric(`weir_faults_total`, engine.Exactly(0))
 }
@@ -141,7 +141,7 @@ clusters:
 	u.Forget()
 	eventually(t, func() error { // the one probe, and its client leaves
 		if a := w.leave("aws", "/", 100*time.Millisecond); a.reason() == "circuit_open" {
-			return fmt.Errorf("no probe was let through: %+v", a)
+			return fmt.Errorf("got %+v, want an admitted probe", a)
 		}
 		return nil
 	})
@@ -149,7 +149,7 @@ clusters:
 	u.Set(upstream.OK())
 	eventually(t, func() error { // it knows nothing more than before, but its place is free
 		if a := w.get("aws", "/"); a.status != 200 {
-			return fmt.Errorf("the place did not come back: %+v", a)
+			return fmt.Errorf("got %+v, want status 200: the probe's permit must come back", a)
 		}
 		return nil
 	})

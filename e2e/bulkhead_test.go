@@ -31,21 +31,21 @@ clusters:
 			LeaveEarly: leave, LeaveAfter: 40 * time.Millisecond, Seed: 1,
 		})
 		if failed := answers.Failed(); len(failed) > 0 {
-			t.Fatalf("a request came to nothing: %v", failed[0].Err)
+			t.Fatalf("a request failed: %v", failed[0].Err)
 		}
 		statuses := answers.Statuses()
 		if statuses[200] == 0 || statuses[503] == 0 || len(statuses) != 2 {
-			t.Errorf("statuses %v", statuses)
+			t.Errorf("got statuses %v, want some 200, some 503 and no others", statuses)
 		}
 		for _, a := range answers.With(503)[:1] {
 			if a.Header.Get("x-weir-reason") != "bulkhead_full" || problemOf(t, a.Body).Title != "BulkheadFull" {
-				t.Errorf("refused with %v %s", a.Header, a.Body)
+				t.Errorf("refused with %v %s, want bulkhead_full and title BulkheadFull", a.Header, a.Body)
 			}
 		}
 		u.WaitIdle()
 	}
 	// A client that left may still be running at the upstream while its place is free again: what Envoy has ended and
-	// the upstream has not seen yet. So the promise is checked where nobody leaves.
+	// the upstream has not seen yet. So the limit is checked where no client leaves.
 	u.Forget()
 	answers := load.Run(t, load.Plan{URL: w.url, Host: "aws", Connections: 64, Duration: 2 * time.Second, Rate: 1000})
 	if _, most := u.InFlight(); most != 10 {
@@ -54,7 +54,7 @@ clusters:
 	// All places are free: ten at one time get through again.
 	u.WaitIdle()
 	if answers := load.Run(t, load.Plan{URL: w.url, Host: "aws", Connections: 10, Requests: 10}); len(answers.With(200)) != 10 {
-		t.Errorf("places leaked: %v", answers.Statuses())
+		t.Errorf("places leaked: got statuses %v, want 10 x 200", answers.Statuses())
 	}
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
@@ -80,7 +80,7 @@ clusters:
 	for range 4 {
 		conn, err := dial()
 		if err != nil {
-			t.Fatalf("%d of 4: %v", len(open), err)
+			t.Fatalf("got %d connections of 4: %v", len(open), err)
 		}
 		open = append(open, conn)
 	}
@@ -92,11 +92,11 @@ clusters:
 	full := func() {
 		t.Helper()
 		if conn, err := dial(); err == nil {
-			t.Error("a fifth connection was let through")
+			t.Error("a fifth connection was admitted, want it refused")
 			_ = conn.CloseNow()
 		}
 		if a := w.get("stream", "/"); a.reason() != "bulkhead_full" {
-			t.Errorf("a second stream: %+v", a)
+			t.Errorf("second stream: got %+v, want bulkhead_full", a)
 		}
 	}
 	full()
@@ -125,7 +125,7 @@ clusters:
 	stream.Set(upstream.OK())
 	eventually(t, func() error {
 		if a := w.get("stream", "/"); a.status != 200 {
-			return fmt.Errorf("the place of a stream whose client left did not come back: %+v", a)
+			return fmt.Errorf("got %+v, want status 200: the place of a stream whose client left must come back", a)
 		}
 		return nil
 	})
@@ -157,7 +157,7 @@ func TestBulkheadOverReload(t *testing.T) {
 	}
 	for until := time.Now().Add(last); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
 		if a := w.get("aws", "/"); a.reason() != "bulkhead_full" {
-			t.Fatalf("a third beside two that began under the old policy: %+v", a)
+			t.Fatalf("a third request beside two that began under the old policy: got %+v, want bulkhead_full", a)
 		}
 	}
 	leave()
@@ -166,7 +166,7 @@ func TestBulkheadOverReload(t *testing.T) {
 	u.Set(upstream.OK())
 	eventually(t, func() error {
 		if a := w.get("aws", "/"); a.status != 200 {
-			return fmt.Errorf("the places did not come back: %+v", a)
+			return fmt.Errorf("got %+v, want status 200: the places must come back", a)
 		}
 		return nil
 	})
@@ -190,7 +190,7 @@ func TestBulkheadOverACrash(t *testing.T) {
 	// Every one of these takes a place, or is refused; the VM dies when upstream answers it, with all that it holds.
 	eventually(t, func() error {
 		if a := w.ask(clients[0], "aws", "response"); a.reason() == "bulkhead_full" {
-			return fmt.Errorf("no place for the request that crashes: %+v", a)
+			return fmt.Errorf("got %+v, want a place for the request that crashes", a)
 		}
 		return nil
 	})
@@ -206,7 +206,7 @@ func TestBulkheadOverACrash(t *testing.T) {
 	eventually(t, func() error {
 		u.Forget()
 		if answers := load.Run(t, load.Plan{URL: w.url, Host: "aws", Connections: 10, Requests: 10}); len(answers.With(200)) != 10 {
-			return fmt.Errorf("ten at one time: %v", answers.Statuses())
+			return fmt.Errorf("got statuses %v, want 10 x 200", answers.Statuses())
 		}
 		return nil
 	})

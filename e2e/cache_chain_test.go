@@ -57,7 +57,7 @@ const agingPolicy = `
                   enable_degraded_mode: false}}
 `
 
-// chainEnds are what stands at the end of the chains, by cluster: with-default, …
+// chainEnds are the last links of the chains, by cluster: with-default, …
 var chainEnds = []string{"default", "degraded", "upstream"}
 
 // asTimePasses goes through the whole chain, in three clusters that differ in its end: fresh from upstream; upstream
@@ -73,7 +73,7 @@ func asTimePasses(t *testing.T, w *weir) {
 			a := fill(t, w.get("with-"+end, path))
 			until[end] = time.Now()
 			if a.body != "fresh" || a.header.Get("age") != "" || a.header.Get("x-weir-fallback-used") != "" {
-				t.Fatalf("from upstream: %+v", a)
+				t.Fatalf("from upstream: got %+v, want body fresh without age and fallback mark", a)
 			}
 		}
 		for step := 0; step < len(chainEnds); time.Sleep(20 * time.Millisecond) {
@@ -95,10 +95,10 @@ func asTimePasses(t *testing.T, w *weir) {
 				}
 				hit(t, "with-"+end, a, source, "fresh")
 				if a.status != 200 || a.header.Get("x-price") != "12" || a.reason() != "upstream_failure" {
-					t.Errorf("%s: %+v", source, a)
+					t.Errorf("%s: got %+v, want status 200, x-price 12, upstream_failure", source, a)
 				}
 				if got := float64(age(a)); got < math.Floor(least.Seconds()) || got > math.Ceil(most.Seconds()) {
-					t.Errorf("age %v after %v to %v", got, least, most)
+					t.Errorf("got age %v, want it between %v and %v", got, least, most)
 				}
 			}
 		}
@@ -111,21 +111,21 @@ func asTimePasses(t *testing.T, w *weir) {
 			continue
 		}
 
-		// Too old is too old, and each chain ends as it says.
+		// Too old for the cache: each chain ends with its last link.
 		a := w.sendFailing("GET", "with-default", path)
 		if a.status != 203 || a.body != `{"services":[]}` || a.source() != "default" || a.header.Get("x-weir-fallback-used") != "true" || a.header.Get("age") != "" {
-			t.Errorf("default data: %+v", a)
+			t.Errorf("default data: got %+v, want status 203, source default, the fallback mark and no age", a)
 		}
 		a = w.sendFailing("GET", "with-degraded", path)
 		if a.status != 502 || a.header.Get("content-type") != "application/problem+json" || a.header.Get("x-weir-degraded-mode") != "true" {
-			t.Errorf("degraded: %+v", a)
+			t.Errorf("degraded: got %+v, want status 502, application/problem+json and the degraded mark", a)
 		}
 		if p := problemOf(t, a.body); !p.DegradedMode || !p.FallbackUsed || p.Source != "degraded" || !slices.Equal(p.Warnings, []string{"prices may be missing"}) {
-			t.Errorf("degraded: %+v", p)
+			t.Errorf("degraded: got problem %+v, want degraded_mode, fallback_used, source degraded and one warning", p)
 		}
 		a = w.sendFailing("GET", "with-upstream", path)
 		if a.status != 500 || a.body != "sorry" || a.header.Get("x-own") != "1" || a.source() != "upstream" || a.reason() != "upstream_failure" || a.header.Get("x-weir-fallback-used") != "" {
-			t.Errorf("upstream's own: %+v", a)
+			t.Errorf("upstream's response: got %+v, want status 500, body sorry, x-own 1, upstream_failure and no fallback mark", a)
 		}
 		return
 	}
@@ -195,7 +195,7 @@ func reasonPolicy(t *testing.T, cases []reasonCase) (policy string, upstreams ma
 	return policy, upstreams
 }
 
-// forReason fills a cluster's cache, makes it fail, and asks.
+// forReason fills a cluster's cache, makes the cluster fail, and sends a request.
 func forReason(t *testing.T, w *weir, c reasonCase, u *upstream.Upstream) {
 	fill(t, w.get(c.name, "/"))
 	if c.fail != nil {
@@ -210,7 +210,7 @@ func forReason(t *testing.T, w *weir, c reasonCase, u *upstream.Upstream) {
 		a := w.get(c.name, "/")
 		hit(t, "the failure", a, "cache", "fresh")
 		if a.reason() != "upstream_failure" {
-			t.Errorf("the failure: %+v", a)
+			t.Errorf("the failure: got %+v, want reason upstream_failure", a)
 		}
 	case "full":
 		ctx, leave := context.WithCancel(t.Context())
@@ -236,11 +236,11 @@ func forReason(t *testing.T, w *weir, c reasonCase, u *upstream.Upstream) {
 	unchanged := w.send("GET", c.name, "/", "if-none-match", `"1"`)
 	hit(t, "if-none-match", unchanged, "cache", "")
 	if a.status != 200 || head.status != 200 || unchanged.status != 304 {
-		t.Errorf("status %d, HEAD %d, if-none-match %d", a.status, head.status, unchanged.status)
+		t.Errorf("got status %d, HEAD %d, if-none-match %d, want 200, 200, 304", a.status, head.status, unchanged.status)
 	}
 	refused := c.reason != "upstream_failure" || c.name == "unhealthy" || c.name == "refused"
 	if got := u.Count() - before; refused && c.name != "unhealthy" && got != 0 || !refused && got != 3 {
-		t.Errorf("%d requests reached the upstream", got)
+		t.Errorf("%d requests reached the upstream, want none of those refused and 3 of the others", got)
 	}
 	for what, a := range map[string]answer{
 		"another path": w.get(c.name, "/other"),

@@ -1,12 +1,7 @@
 package e2e
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -75,14 +70,14 @@ clusters:
 		hit(t, "HEAD", head, "cache", "")
 		for _, a := range []answer{get, head} {
 			if a.status != 200 || a.header.Get("etag") != `W/"v1"` || a.header.Get("content-type") != "text/x-page" || !slices.Equal(a.header.Values("x-multi"), []string{"1", "2"}) {
-				t.Errorf("the headers that were stored: %d %v", a.status, a.header)
+				t.Errorf("got status %d and headers %v, want 200 with the stored ones", a.status, a.header)
 			}
 		}
 		if length := head.header.Get("content-length"); length != "" && length != "6" {
-			t.Errorf("HEAD says content-length %s of a body of 6 bytes", length)
+			t.Errorf("HEAD: got content-length %s, want 6 or none", length)
 		}
 		if length := get.header.Get("content-length"); length != "6" {
-			t.Errorf("GET says content-length %s of a body of 6 bytes", length)
+			t.Errorf("GET: got content-length %s, want 6", length)
 		}
 	})
 	t.Run("GET is not answered by what a HEAD stored", func(t *testing.T) {
@@ -124,10 +119,10 @@ clusters:
 		}
 		fill(t, w.get("http", "/no-etag"))
 		if a := w.sendFailing("GET", "http", "/no-etag", "if-none-match", `"v1"`); a.status != 200 || a.body != "a page" {
-			t.Errorf("without an etag: %+v", a)
+			t.Errorf("if-none-match, no etag stored: got %+v, want status 200 and the page", a)
 		}
 		if a := w.sendFailing("GET", "http", "/nothing-stored", "if-none-match", "*"); a.status != 200 || a.body != missed {
-			t.Errorf("without an entry: %+v", a)
+			t.Errorf("if-none-match, nothing stored: got %+v, want status 200 and the default data", a)
 		}
 	})
 	t.Run("statuses", func(t *testing.T) {
@@ -146,7 +141,7 @@ clusters:
 		// What is whole may answer a range: a server may ignore it (RFC 9110, section 14.2).
 		fill(t, w.get("http", "/range"))
 		if a := w.sendFailing("GET", "http", "/range", "range", "bytes=0-3"); a.status == 206 || a.body != "a page" && a.body != missed {
-			t.Errorf("a range of what is whole: %+v", a)
+			t.Errorf("range of a stored response: got %+v, want no 206, and the page or the default data", a)
 		}
 	})
 	t.Run("headers of one hop and one request are not kept", func(t *testing.T) {
@@ -156,12 +151,12 @@ clusters:
 		hit(t, "GET", a, "cache", "a page")
 		for name := range a.header {
 			if slices.Contains([]string{"Keep-Alive", "X-Weir-Degraded-Mode", "X-Request-Id", "Retry-After"}, name) {
-				t.Errorf("%s was kept: %q", name, a.header[name])
+				t.Errorf("%s was stored: got %q, want none", name, a.header[name])
 			}
 		}
 		fill(t, w.get("http", "/named"))
 		if a := w.sendFailing("GET", "http", "/named"); a.header.Get("x-hop") != "" {
-			t.Errorf("a header that `connection` names was kept: %+v", a)
+			t.Errorf("a header that `connection` names was stored: got %+v, want no x-hop", a)
 		}
 	})
 	t.Run("ages", func(t *testing.T) {
@@ -231,7 +226,7 @@ clusters:
 				case may:
 					hit(t, what, a, "cache", body)
 				default:
-					t.Errorf("%s: content-encoding %q of %+v", what, a.header.Get("content-encoding"), a)
+					t.Errorf("%s: got content-encoding %q, want one that the request accepts, in %+v", what, a.header.Get("content-encoding"), a)
 				}
 			}
 			for _, path := range []string{"/unknown", "/twice"} {
@@ -297,141 +292,4 @@ clusters:
 		}
 	})
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
-}
-
-// leaveWithin reads so many bytes of an answer's body and closes the connection.
-func (w *weir) leaveWithin(cluster, path string, n int) {
-	w.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(w.request(w.t.Context(), "GET", cluster, path))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if _, err := io.ReadFull(response.Body, make([]byte, n)); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// longThenNothing is headersThenNothing of an answer of 60 KB.
-func longThenNothing(rw http.ResponseWriter, r *http.Request) {
-	rw.Header().Set("content-length", "60000")
-	if _, err := io.WriteString(rw, "beginning"); err != nil {
-		return
-	}
-	if err := http.NewResponseController(rw).Flush(); err != nil {
-		return
-	}
-	<-r.Context().Done()
-}
-
-// pairs yields name and value of a list that has them in turn.
-func pairs(list []string) func(yield func(name, value string) bool) {
-	return func(yield func(name, value string) bool) {
-		for i := 0; i < len(list) && yield(list[i], list[i+1]); i += 2 {
-		}
-	}
-}
-
-// ageCase is an answer whose own headers say how old it is and how long it may serve: so time need not pass. The
-// policy has 300 s for the cache, 3600 s for the stale cache.
-type ageCase struct {
-	header []string
-	source string // "" where it is too old
-	age    int    // at least
-}
-
-func agePath(i int) string { return fmt.Sprintf("/age/%d", i) }
-
-func ageCases() []ageCase {
-	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(http.TimeFormat) }
-	return []ageCase{
-		{[]string{}, "cache", 0},
-		{[]string{"age", "250"}, "cache", 250},
-		{[]string{"age", "301"}, "stale_cache", 301},
-		{[]string{"age", "3500"}, "stale_cache", 3500},
-		{[]string{"age", "3601"}, "", 0},
-		{[]string{"age", "99999999999999999999"}, "", 0},
-		{[]string{"date", ago(400 * time.Second)}, "stale_cache", 400},
-		{[]string{"date", ago(2 * time.Hour)}, "", 0},
-		{[]string{"date", ago(-time.Hour)}, "cache", 0}, // its clock is ahead
-		{[]string{"cache-control", "max-age=60"}, "cache", 0},
-		{[]string{"cache-control", "max-age=60", "age", "61"}, "stale_cache", 61},
-		{[]string{"cache-control", "max-age=0"}, "stale_cache", 0},
-		{[]string{"cache-control", "max-age=60, s-maxage=10", "age", "9"}, "cache", 9},
-		{[]string{"cache-control", "max-age=60, s-maxage=10", "age", "11"}, "", 0}, // s-maxage is proxy-revalidate as well (RFC 9111, 5.2.2.10)
-		{[]string{"cache-control", "max-age=10, s-maxage=60", "age", "11"}, "cache", 11},
-		{[]string{"cache-control", "max-age=100000", "age", "301"}, "stale_cache", 301}, // ours is the shorter one
-		{[]string{"cache-control", "max-age=10, stale-if-error=10", "age", "15"}, "stale_cache", 15},
-		{[]string{"cache-control", "max-age=10, stale-if-error=10", "age", "21"}, "", 0},
-		{[]string{"cache-control", "max-age=10, stale-if-error=0", "age", "12"}, "", 0},
-		{[]string{"cache-control", "stale-if-error=60", "age", "301"}, "stale_cache", 301},
-		{[]string{"cache-control", "stale-if-error=60", "age", "361"}, "", 0},
-		{[]string{"cache-control", "max-age=10, stale-if-error=1000000", "age", "3500"}, "stale_cache", 3500},
-		{[]string{"cache-control", "max-age=10, stale-if-error=1000000", "age", "3601"}, "", 0},
-		{[]string{"expires", ago(time.Minute)}, "stale_cache", 0},
-		{[]string{"expires", "0"}, "stale_cache", 0},
-		{[]string{"expires", ago(-time.Minute)}, "cache", 0},
-		{[]string{"expires", ago(time.Minute), "cache-control", "max-age=60"}, "cache", 0}, // max-age wins
-	}
-}
-
-// gzipped is a text as gzip packs it.
-func gzipped(text string) []byte {
-	var packed bytes.Buffer
-	zip := gzip.NewWriter(&packed)
-	_, _ = zip.Write([]byte(text)) // into memory
-	_ = zip.Close()
-	return packed.Bytes()
-}
-
-func gzipIfAccepted(rw http.ResponseWriter, r *http.Request) {
-	rw.Header().Set("vary", "Accept-Encoding")
-	if r.Header.Get("accept-encoding") != "gzip" {
-		_, _ = io.WriteString(rw, "plain")
-		return
-	}
-	rw.Header().Set("content-encoding", "gzip")
-	_, _ = rw.Write(gzipped("packed"))
-}
-
-func withTrailers(rw http.ResponseWriter, _ *http.Request) {
-	_, _ = io.WriteString(rw, "with trailers")
-	rw.Header().Set(http.TrailerPrefix+"x-checksum", "1")
-}
-
-// boundCase is a body about as long as the bound of 1000 bytes, or in pieces.
-type boundCase struct {
-	path, body string
-	behaves    upstream.Behaviour
-}
-
-func boundCases() []boundCase {
-	random := rand.New(rand.NewPCG(1, 2))
-	binary := func(n int) string {
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = byte(random.Uint32())
-		}
-		return string(b)
-	}
-	var all []boundCase
-	for _, n := range []int{0, 1, 999, 1000, 1001, 5000} {
-		body := binary(n)
-		all = append(all, boundCase{fmt.Sprintf("/stated/%d", n), body, upstream.Body(body).Header("Content-Length", fmt.Sprint(n)).Header("Content-Type", "application/octet-stream")})
-		var parts []string
-		for rest := body; rest != ""; rest = rest[min(len(rest), 300):] {
-			parts = append(parts, rest[:min(len(rest), 300)])
-		}
-		all = append(all, boundCase{fmt.Sprintf("/chunked/%d", n), body, upstream.Pieces(5*time.Millisecond, parts...).Header("Content-Type", "application/octet-stream")})
-	}
-	return all
-}
-
-func boundedUpstream(t *testing.T) *upstream.Upstream {
-	answers := map[string]upstream.Behaviour{}
-	for _, c := range boundCases() {
-		answers[c.path] = c.behaves
-	}
-	return answering(t, answers)
 }

@@ -60,12 +60,12 @@ func oneAnswerEach(t *testing.T, w *weir, u *upstream.Upstream) {
 			}
 			for _, a := range load.Run(t, plan) {
 				if a.Err != nil {
-					t.Errorf("%q: %v", kind, a.Err)
+					t.Errorf("%q: request failed: %v", kind, a.Err)
 					continue
 				}
 				sources := a.Header.Values("x-weir-source")
 				if len(sources) != 1 || a.Status != 200 || a.Body != body {
-					t.Errorf("%q: %d %v %.50q", kind, a.Status, a.Header, a.Body)
+					t.Errorf("%q: got %d %v %.50q, want status 200, one source and the whole body", kind, a.Status, a.Header, a.Body)
 					continue
 				}
 				mu.Lock()
@@ -89,7 +89,7 @@ func oneAnswerEach(t *testing.T, w *weir, u *upstream.Upstream) {
 		}
 	}
 	if counted != 1441 {
-		t.Errorf("%v answers were counted for 1441 requests", counted)
+		t.Errorf("got %v counted responses, want 1441, one a request", counted)
 	}
 	t.Logf("answers by source: %v; decisions: circuit_open %v, bulkhead_full %v", sent,
 		metrics[`weir_requests_total{cluster="mixed",decision="circuit_open"}`], metrics[`weir_requests_total{cluster="mixed",decision="bulkhead_full"}`])
@@ -107,7 +107,7 @@ func oneAnswerEach(t *testing.T, w *weir, u *upstream.Upstream) {
 			from[a.Header.Get("x-weir-source")+" "+a.Header.Get("x-weir-reason")]++
 		}
 		if from["upstream "] != 12 {
-			return fmt.Errorf("the bulkhead's twelve places are not free: %v", from)
+			return fmt.Errorf("got sources %v, want 12 from upstream: the bulkhead's places must come back", from)
 		}
 		return nil
 	})
@@ -143,7 +143,7 @@ func oneStoreASecond(t *testing.T, w *weir, u *upstream.Upstream) {
 		}
 		if len(held) == 0 || held[len(held)-1] != n {
 			if len(held) > 0 && n < held[len(held)-1] {
-				t.Errorf("answer %d took the place of answer %d", n, held[len(held)-1])
+				t.Errorf("response %d replaced response %d in the cache, want newer ones only", n, held[len(held)-1])
 			}
 			held = append(held, n)
 		}
@@ -161,12 +161,12 @@ func oneStoreASecond(t *testing.T, w *weir, u *upstream.Upstream) {
 	defer mu.Unlock()
 	// 1.5 s: at 300 requests a second the next one after a second comes soon; the rest is for a machine that stalls.
 	if behind := answered[len(answered)-1].Sub(answered[held[len(held)-1]]); behind > 1500*time.Millisecond {
-		t.Errorf("when upstream failed, the cache held what was %v old", behind)
+		t.Errorf("when upstream failed, the cached response was %v old, want at most 1.5 s", behind)
 	}
 	t.Logf("%d answers of upstream within %v; the cache held %v", len(answered), took.Round(time.Millisecond), held)
 }
 
-// levelMemory asks for very many paths.
+// levelMemory sends requests for very many paths.
 func levelMemory(t *testing.T, w *weir, u *upstream.Upstream) {
 	const entries, size, first, then = 64, 8192, 2000, 5000
 	u.Set(upstream.Status(500))
@@ -180,10 +180,10 @@ func levelMemory(t *testing.T, w *weir, u *upstream.Upstream) {
 	// If all were kept, it would be 8 KB and what Envoy needs for each of 5,000.
 	t.Logf("Envoy holds %d KB after %d paths, %d KB after %d", before, first, after, first+then)
 	if grown := after - before; grown > then*size/1024/3 {
-		t.Errorf("%d paths of %d bytes more, and Envoy holds %d KB more", then, size, grown)
+		t.Errorf("%d more paths of %d bytes grew Envoy by %d KB, want at most a third of their size", then, size, grown)
 	}
 
-	// What is served is one of the last, and they are no more than there are places.
+	// Only the last paths are in the cache, and no more of them than it has places.
 	served := 0
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
@@ -197,7 +197,7 @@ func levelMemory(t *testing.T, w *weir, u *upstream.Upstream) {
 		}
 	}
 	if served > entries || served < entries/2 {
-		t.Errorf("%d of the last 300 paths are in the cache, which has %d places", served, entries)
+		t.Errorf("%d of the last 300 paths are in the cache, want at most its %d entries and at least half of them", served, entries)
 	}
 	for i := range 50 {
 		miss(t, nth(i), w.sendOver(client, "paths", nth(i), failHeader, "500"))
@@ -225,7 +225,7 @@ func (w *weir) getPaths(t *testing.T, cluster string, from, to int) {
 			defer client.CloseIdleConnections()
 			for i := int(next.Add(1)) - 1; i < to; i = int(next.Add(1)) - 1 {
 				if a := w.sendOver(client, cluster, nth(i)); a.source() != "upstream" || !strings.HasPrefix(a.body, nth(i)+".") {
-					t.Errorf("%s: %d %v %v", nth(i), a.status, a.header, a.err)
+					t.Errorf("%s: got %d %v %v, want source upstream and the path's own body", nth(i), a.status, a.header, a.err)
 					return
 				}
 			}
@@ -244,7 +244,7 @@ func residentKB(t *testing.T, pid int) int {
 	_, line, _ := strings.Cut(string(status), "VmRSS:")
 	var kb int
 	if _, err := fmt.Sscan(line, &kb); err != nil {
-		t.Fatalf("no VmRSS: %v", err)
+		t.Fatalf("got no VmRSS: %v", err)
 	}
 	return kb
 }

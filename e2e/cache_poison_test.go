@@ -10,7 +10,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// lyingUpstream says false things about the length of its answers.
+// lyingUpstream sends false lengths of its responses.
 func lyingUpstream(t *testing.T) *upstream.Upstream {
 	t.Helper()
 	const head = "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n"
@@ -68,14 +68,14 @@ func poison(t *testing.T, w *weir) {
 			what, path := fmt.Sprint(header), fmt.Sprintf("/%d", i)
 			evil := fill(t, w.send("GET", "reflecting", path, header...)).body
 			if evil == "nothing" {
-				t.Fatalf("%s: upstream was told nothing; the test shows nothing", what)
+				t.Fatalf("%s: upstream got nothing of the attack, so this test shows nothing", what)
 			}
 			miss(t, what, w.sendFailing("GET", "reflecting", path))
 			fill(t, w.get("reflecting", path))
 			hit(t, what, w.sendFailing("GET", "reflecting", path), "cache", "nothing")
-			// Who sends it himself may get what upstream said to just such a request, or nothing.
+			// The client that sends it may get upstream's response to just such a request, or nothing.
 			if a := w.sendFailing("GET", "reflecting", path, header...); a.source() == "cache" && a.body != evil || a.source() != "cache" && a.body != missed {
-				t.Errorf("%s, by the one who sends it: %+v", what, a)
+				t.Errorf("%s, to the client that sends it: got %+v, want its own response or the default data", what, a)
 			}
 		}
 		// In the key, each has its own.
@@ -92,7 +92,7 @@ func poison(t *testing.T, w *weir) {
 		} {
 			head := "GET " + path + " HTTP/1.1\r\nhost: reflecting\r\nconnection: close\r\n"
 			if a := fill(t, w.raw("GET", head+body)); !strings.Contains(a.body, "evil") {
-				t.Fatalf("%s: upstream was told nothing: %+v", path, a)
+				t.Fatalf("%s: upstream got nothing of the attack: %+v", path, a)
 			}
 			miss(t, path, w.sendFailing("GET", "reflecting", path))
 			fill(t, w.get("reflecting", path))
@@ -116,7 +116,7 @@ func poison(t *testing.T, w *weir) {
 				}
 				// What came behind one answer is not taken for the next one.
 				if a := fill(t, w.get("lying", "/honest")); a.body != "honest" {
-					t.Errorf("after %s: %+v", path, a)
+					t.Errorf("after %s: got %+v, want body honest", path, a)
 				}
 				hit(t, "after "+path, w.sendFailing("GET", "lying", "/honest"), "cache", "honest")
 			}

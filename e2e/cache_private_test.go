@@ -28,7 +28,7 @@ func TestCacheAttacks(t *testing.T) {
 	t.Parallel()
 	told := upstream.New(t)
 	told.Set(upstream.Status(500).Body("sorry"))
-	told.When(healthy, upstream.Func(asToldByQuery))
+	told.When(healthy, upstream.Func(respondByQuery))
 	reflecting := upstream.New(t)
 	reflecting.Set(upstream.Status(500).Body("sorry"))
 	reflecting.When(healthy, upstream.Func(reflects))
@@ -90,7 +90,7 @@ func private(t *testing.T, w *weir) {
 			{[]string{"access-control-allow-origin", "https://a.example"}, false},
 		} {
 			what := fmt.Sprint(c.header)
-			path := toldQuery(fmt.Sprintf("/answers/%d", i), 200, c.header...)
+			path := queryPath(fmt.Sprintf("/answers/%d", i), 200, c.header...)
 			body := fill(t, w.get("plain", path)).body
 			if got := w.sendFailing("GET", "plain", path); c.stored {
 				hit(t, what, got, "cache", body)
@@ -99,9 +99,9 @@ func private(t *testing.T, w *weir) {
 			}
 		}
 		for _, status := range []int{301, 302, 304, 307, 400, 401, 403, 404, 410, 429} {
-			path := toldQuery("/statuses", status)
+			path := queryPath("/statuses", status)
 			if a := w.get("plain", path); a.status != status || a.source() != "upstream" {
-				t.Fatalf("%d: %+v", status, a)
+				t.Fatalf("status %d: got %+v, want it from upstream", status, a)
 			}
 			miss(t, fmt.Sprint(status), w.sendFailing("GET", "plain", path))
 		}
@@ -139,7 +139,7 @@ func private(t *testing.T, w *weir) {
 				miss(t, what+", by somebody without", stored)
 				miss(t, what, w.sendFailing("GET", "plain", path, c.b...))
 			}
-			// What a request without any of that stored is everybody's, save for who sends credentials.
+			// A request without any of that gets the shared entry, unless it has credentials.
 			path += "/public"
 			fill(t, w.get("plain", path))
 			if len(c.b) == 0 {
@@ -162,9 +162,9 @@ func private(t *testing.T, w *weir) {
 		} {
 			path := fmt.Sprintf("/users/%d", i)
 			if i == 3 {
-				path = toldQuery(path, 200, "vary", "X-Tenant, accept-encoding")
+				path = queryPath(path, 200, "vary", "X-Tenant, accept-encoding")
 			}
-			// Nobody is answered by what those before him stored, and then each by his own.
+			// No request is answered by what others stored before it, and then each by its own.
 			said := make([]string, len(users))
 			for j, user := range users {
 				miss(t, fmt.Sprintf("%q before he stored anything", user), w.sendFailing("GET", "keyed", path, user...))
@@ -177,7 +177,7 @@ func private(t *testing.T, w *weir) {
 		}
 		// Being in the key makes nothing public that upstream calls private.
 		for i, header := range [][]string{{"cache-control", "private"}, {"cache-control", "no-store"}, {"set-cookie", "session=A"}, {"vary", "*"}, {"vary", "x-other"}} {
-			path := toldQuery(fmt.Sprintf("/users/private/%d", i), 200, header...)
+			path := queryPath(fmt.Sprintf("/users/private/%d", i), 200, header...)
 			fill(t, w.send("GET", "keyed", path, "authorization", "Bearer A"))
 			miss(t, fmt.Sprint(header), w.sendFailing("GET", "keyed", path, "authorization", "Bearer A"))
 		}
@@ -193,7 +193,7 @@ func TestCacheKeyConfusion(t *testing.T) {
 	t.Parallel()
 	u := upstream.New(t)
 	u.Set(upstream.Status(500).Body("sorry"))
-	u.When(healthy, upstream.Func(saysWhatItWasAsked))
+	u.When(healthy, upstream.Func(echoKey))
 	w := startWith(t, options(t, fmt.Sprintf(`
 clusters:
   keys: {fallback: {cache_key_headers: [x-a, x-b], %[1]s}}
@@ -228,7 +228,7 @@ clusters:
 				truth := w.raw("GET", keyRequest(other, pair, false))
 				what := fmt.Sprintf("%.80q stored, %.80q asked", one, other)
 				if asked.source() == "cache" && asked.body != truth.body {
-					t.Errorf("%s: got %.200q, which is not its own: %.200q", what, asked.body, truth.body)
+					t.Errorf("%s: got %.200q from the cache, want its own response %.200q", what, asked.body, truth.body)
 				}
 				if apart > 1 {
 					continue
@@ -238,12 +238,12 @@ clusters:
 					hit(t, fmt.Sprintf("%.80q", one), own, "cache", stored.body)
 					served++
 				} else if own.source() == "cache" {
-					t.Errorf("%.80q: refused with %d, and then served from the cache", one, stored.status)
+					t.Errorf("%.80q: got %d refused, and then served from the cache", one, stored.status)
 				}
 			}
 		}
 		if served < len(family) {
-			t.Errorf("%.80q …: only %d were stored and served at all", family[0], served)
+			t.Errorf("%.80q …: only %d requests were stored and served at all", family[0], served)
 		}
 	}
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
@@ -268,8 +268,8 @@ func keyRequest(target, pair string, fail bool) string {
 	return text + "\r\n"
 }
 
-// saysWhatItWasAsked answers with all that the key is made of, or with its hash where that is long.
-func saysWhatItWasAsked(rw http.ResponseWriter, r *http.Request) {
+// echoKey answers with all parts of the cache key, or with their hash when they are long.
+func echoKey(rw http.ResponseWriter, r *http.Request) {
 	said, err := json.Marshal([]any{r.Host, r.RequestURI, r.Header.Values("x-a"), r.Header.Values("x-b")})
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusInternalServerError)
@@ -281,11 +281,11 @@ func saysWhatItWasAsked(rw http.ResponseWriter, r *http.Request) {
 	_, _ = rw.Write(said)
 }
 
-// says is what asToldByQuery answers to somebody who sends no credentials.
+// says is the body that respondByQuery sends to a request without credentials.
 func says(path string) string { return "of " + path + " for nobody" }
 
-// asToldByQuery answers with the status and the headers that stand in the query, and with what it knows of who asks.
-func asToldByQuery(rw http.ResponseWriter, r *http.Request) {
+// respondByQuery answers with the status and the headers in the query, and with the identity of the client.
+func respondByQuery(rw http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	for _, line := range query["header"] {
 		name, value, _ := strings.Cut(line, ":")
@@ -315,8 +315,8 @@ func credentials(r *http.Request) (names []string) {
 	return names
 }
 
-// toldQuery is a path with a query for asToldByQuery.
-func toldQuery(path string, status int, header ...string) string {
+// queryPath is a path with a query for respondByQuery.
+func queryPath(path string, status int, header ...string) string {
 	query := fmt.Sprintf("%s?status=%d", path, status)
 	for name, value := range pairs(header) {
 		query += "&header=" + strings.NewReplacer(" ", "%20", "\t", "%09", `"`, "%22", "\\", "%5C", ";", "%3B", "*", "%2A", "=", "%3D", ",", "%2C").Replace(name+":"+value)

@@ -74,7 +74,7 @@ func (w *weir) sendFailing(method, cluster, path string, headers ...string) answ
 	return w.send(method, cluster, path, append([]string{failHeader, "500"}, headers...)...)
 }
 
-// raw sends a text as it stands, over a connection of its own, and reads the answer to a request of that method.
+// raw sends a text unchanged, over a connection of its own, and reads the response to a request of that method.
 func (w *weir) raw(method, text string) answer {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
@@ -96,7 +96,7 @@ func (w *weir) raw(method, text string) answer {
 	return answer{status: response.StatusCode, header: response.Header, body: string(body), err: err}
 }
 
-// fill has upstream's own answer, and so puts it in the cache if it may be there.
+// fill gets upstream's own response, which puts it in the cache if it may be stored.
 func fill(t *testing.T, a answer) answer {
 	t.Helper()
 	if a.err != nil || a.source() != "upstream" || a.reason() != "" || a.status/100 != 2 {
@@ -105,7 +105,7 @@ func fill(t *testing.T, a answer) answer {
 	return a
 }
 
-// hit checks that an answer came from the cache, fresh or stale, with all that SPEC part 3 says of one.
+// hit checks that a response came from the cache, fresh or stale, with all that SPEC part 3 says of one.
 func hit(t *testing.T, what string, a answer, source, body string) {
 	t.Helper()
 	if a.err != nil || a.source() != source || a.body != body {
@@ -113,7 +113,7 @@ func hit(t *testing.T, what string, a answer, source, body string) {
 		return
 	}
 	if a.header.Get("x-weir-fallback-used") != "true" || a.reason() == "" || a.header.Get("x-weir-degraded-mode") != "" {
-		t.Errorf("%s: marks %v", what, a.header)
+		t.Errorf("%s: got marks %v, want fallback-used, a reason and no degraded mode", what, a.header)
 	}
 	status := a.header.Values("cache-status")
 	if len(status) != 1 || !strings.HasPrefix(status[0], "weir; hit") && !strings.HasPrefix(status[0], "weir;hit") {
@@ -127,7 +127,7 @@ func hit(t *testing.T, what string, a answer, source, body string) {
 		t.Errorf("%s: warning %q, want %q", what, got, warning)
 	}
 	if got := age(a); got < 0 {
-		t.Errorf("%s: age %q", what, a.header.Values("age"))
+		t.Errorf("%s: got age %q, want 0 or more", what, a.header.Values("age"))
 	}
 }
 
@@ -151,6 +151,6 @@ func miss(t *testing.T, what string, a answer) {
 		t.Errorf("%s: %+v, want the default data", what, a)
 	}
 	if strings.Contains(a.header.Get("cache-status"), "hit") || a.header.Get("age") != "" || a.header.Get("warning") != "" {
-		t.Errorf("%s: default data with the marks of a cached answer: %v", what, a.header)
+		t.Errorf("%s: got default data with the marks of a cached response: %v", what, a.header)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestCacheOverWorkersAndCrashes: what one worker stored the other serves, and it is still there when the VMs of both have
-// crashed, so that nobody can have kept it for himself.
+// TestCacheOverWorkersAndCrashes: one worker serves what the other stored, also after the VMs of both have
+// crashed, so the entry was in shared data and not in a VM.
 func TestCacheOverWorkersAndCrashes(t *testing.T) {
 	t.Parallel()
 	u := answering(t, map[string]upstream.Behaviour{
@@ -25,7 +25,7 @@ func TestCacheOverWorkersAndCrashes(t *testing.T) {
 		t.Helper()
 		for i, c := range clients {
 			hit(t, fmt.Sprintf("%s by worker %d", path, i), w.sendOver(c, "aws", path, failHeader, "500"), "cache", body)
-			// Envoy sends what stands in for upstream's answer past the filters, so that it does not tell its VM: the
+			// Envoy sends a local reply past the filters, so the reply does not name its VM: the
 			// connection does, which stays with its worker.
 			if vm := w.ask(c, "plain", "").header.Get(vmHeader); vm != vms[i] {
 				t.Errorf("worker %d has VM %q, want %q", i, vm, vms[i])
@@ -40,7 +40,7 @@ func TestCacheOverWorkersAndCrashes(t *testing.T) {
 	for i, c := range clients {
 		for _, when := range []string{"request", "response"} {
 			if a := w.sendOver(c, "aws", "/crashed", "weir-test-crash", when); a.status != 503 || a.source() != "" {
-				t.Fatalf("worker %d, crash at the %s: %+v", i, when, a)
+				t.Fatalf("worker %d, crash at the %s: got %+v, want Envoy's own 503", i, when, a)
 			}
 			vms[i] = w.served(c)
 		}
@@ -58,7 +58,7 @@ func TestCacheOverWorkersAndCrashes(t *testing.T) {
 }
 
 // TestCacheOverReload: a new policy finds what was stored under the old one, unless it counts other headers as the key:
-// then nobody is served what was stored without them.
+// then no request is served what was stored without them.
 func TestCacheOverReload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one engine is enough for this")
@@ -90,7 +90,7 @@ func TestCacheOverReload(t *testing.T) {
 		eventually(t, func() error {
 			for range 16 {
 				if a := w.sendFailing("GET", "aws", "/nothing-stored"); a.body != name {
-					return fmt.Errorf("the policy %s does not hold yet: %+v", name, a)
+					return fmt.Errorf("got another policy than %s: %+v", name, a)
 				}
 			}
 			return nil

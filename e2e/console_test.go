@@ -45,17 +45,17 @@ func (c *console) ask(method, path, body string, headers ...string) answer {
 }
 
 // does sends a POST that has to succeed.
-func (c *console) does(path string) {
+func (c *console) post(path string) {
 	c.t.Helper()
 	if a := c.ask(http.MethodPost, path, ""); a.err != nil || a.status != 200 {
-		c.t.Fatalf("POST %s: %+v", path, a)
+		c.t.Fatalf("POST %s: got %+v, want status 200", path, a)
 	}
 }
 
 // tree is JSON.
 type tree map[string]any
 
-// at is what stands at a path of names with dots between them; a name of a cluster must have none.
+// at is the value at a path of names with dots between them; the name of a cluster must have none.
 func (s tree) at(path string) any {
 	var v any = map[string]any(s)
 	for name := range strings.SplitSeq(path, ".") {
@@ -72,7 +72,7 @@ func (c *console) get(path string) (s tree, err error) {
 	c.t.Helper()
 	a := c.ask(http.MethodGet, path, "")
 	if a.err != nil || a.status != 200 {
-		return nil, fmt.Errorf("GET %s: %+v", path, a)
+		return nil, fmt.Errorf("GET %s: got %+v, want status 200", path, a)
 	}
 	return s, json.Unmarshal([]byte(a.body), &s)
 }
@@ -88,8 +88,8 @@ func (c *console) status() tree {
 }
 
 // shows waits until the status of a cluster is this: what is published by the workers comes a second later. A want that
-// is a func takes the value and says what is wrong with it.
-func (c *console) shows(cluster string, want map[string]any) {
+// is a func takes the value and returns what is wrong with it.
+func (c *console) waitStatus(cluster string, want map[string]any) {
 	c.t.Helper()
 	eventually(c.t, func() error {
 		s, err := c.get("/status/" + url.PathEscape(cluster))
@@ -116,11 +116,11 @@ func during(from, to time.Time) func(any) error {
 		text, _ := got.(string)
 		at, err := time.Parse(time.RFC3339Nano, text)
 		if err != nil || !strings.HasSuffix(text, "Z") {
-			return fmt.Errorf("%v is no time in UTC", got)
+			return fmt.Errorf("got %v, want a time in UTC", got)
 		}
 		const slack = 5 * time.Millisecond
 		if at.Before(from.Add(-slack)) || at.After(to.Add(slack)) {
-			return fmt.Errorf("%v is not within %v and %v", at, from.UTC(), to.UTC())
+			return fmt.Errorf("got %v, want a time between %v and %v", at, from.UTC(), to.UTC())
 		}
 		return nil
 	}
@@ -130,7 +130,7 @@ func during(from, to time.Time) func(any) error {
 func within(low, high float64) func(any) error {
 	return func(got any) error {
 		if n, ok := got.(float64); !ok || n < low || n > high {
-			return fmt.Errorf("%v is not within %v and %v", got, low, high)
+			return fmt.Errorf("got %v, want a number from %v to %v", got, low, high)
 		}
 		return nil
 	}

@@ -29,9 +29,9 @@ clusters:
 `, map[string]*upstream.Upstream{"aws": aws, "failing": failing, "probed": probed, "plain": upstream.New(t)})
 	clients, vms := workers(t, func(c *http.Client) string { return w.ask(c, "plain", "").header.Get(vmHeader) })
 
-	// What the state is, asked of one worker: spent tokens are spent, and the open breaker is open.
+	// The state as one worker has it: spent tokens are still spent, and the open breaker is still open.
 	spent := 0
-	unforgotten := func(c *http.Client) {
+	checkState := func(c *http.Client) {
 		t.Helper()
 		spent++
 		a := w.ask(c, "aws", "")
@@ -44,10 +44,10 @@ clusters:
 	}
 	failing.Set(upstream.Status(500))
 	if a := w.ask(clients[0], "failing", ""); a.status != 500 {
-		t.Fatalf("the failure that opens the breaker: %+v", a)
+		t.Fatalf("the failure that opens the breaker: got %+v, want status 500", a)
 	}
 	for _, c := range clients {
-		unforgotten(c)
+		checkState(c)
 	}
 
 	crashes := 0
@@ -64,15 +64,15 @@ clusters:
 			}
 			other := 1 - i
 			if a := w.ask(clients[other], "plain", ""); a.status != 200 || a.header.Get(vmHeader) != vms[other] {
-				t.Errorf("worker %d crashed, and worker %d answers %+v", i, other, a)
+				t.Errorf("worker %d crashed: got from worker %d %+v, want status 200 from the same VM", i, other, a)
 			}
 			vm := w.served(c)
 			if vm == vms[i] {
-				t.Fatalf("worker %d: VM %s answers, which has crashed", i, vm)
+				t.Fatalf("worker %d: got a response of VM %s, which has crashed", i, vm)
 			}
 			t.Logf("worker %d, crash at the %s: VM %s was replaced by %s after %v", i, when, vms[i], vm, time.Since(crashed).Round(time.Millisecond))
 			vms[i] = vm
-			unforgotten(c)
+			checkState(c)
 		}
 	}
 	w.WaitStat("wasm.weir.vm_reload_success", engine.Exactly(float64(crashes)))
@@ -96,19 +96,19 @@ clusters:
 	// A probe is lost with its VM. Its place comes back when its time is over, and not before.
 	probed.Script(upstream.Status(500), upstream.OK())
 	if a := w.ask(clients[0], "probed", ""); a.status != 500 {
-		t.Fatalf("the failure that opens the breaker: %+v", a)
+		t.Fatalf("the failure that opens the breaker: got %+v, want status 500", a)
 	}
 	var began time.Time
 	eventually(t, func() error {
 		began = time.Now()
 		if a := w.ask(clients[0], "probed", "response"); a.status != 503 || a.source() != "" {
-			return fmt.Errorf("no probe, and so no crash: %+v", a)
+			return fmt.Errorf("got %+v, want an admitted probe, and by it the crash", a)
 		}
 		return nil
 	})
 	eventually(t, func() error {
 		if a := w.ask(clients[1], "probed", ""); a.status != 200 {
-			return fmt.Errorf("the lost probe's place did not come back: %+v", a)
+			return fmt.Errorf("got %+v, want status 200: the lost probe's permit must come back", a)
 		}
 		return nil
 	})
@@ -137,7 +137,7 @@ func startCrashing(t *testing.T, policy string, upstreams map[string]*upstream.U
 	if err != nil {
 		t.Fatal(err)
 	}
-	filter := map[string][]byte{"crash.wasm": bytesOf(t, crashModule)}
+	filter := map[string][]byte{"crash.wasm": moduleBytes(t, crashModule)}
 	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: filter})
 	return crashing{&weir{Envoy: e, t: t, url: e.URL()}}
 }
@@ -160,7 +160,7 @@ func (w crashing) served(client *http.Client) (vm string) {
 	eventually(w.t, func() error {
 		a := w.ask(client, "plain", "")
 		if a.status == 503 && a.err == nil && a.header.Get(vmHeader) == "" {
-			return fmt.Errorf("no new VM: %+v", a)
+			return fmt.Errorf("got %+v, want a response of a new VM", a)
 		}
 		if vm = a.header.Get(vmHeader); a.status != 200 || vm == "" {
 			w.t.Fatalf("after a crash: %+v, want 503 or the answer", a)

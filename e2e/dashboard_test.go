@@ -24,7 +24,7 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// watchedClusters are one for each alert, `fine`, which is well all the time, and `tried`, which fails in shadow mode.
+// watchedClusters are one for each alert, `fine`, which is healthy all the time, and `tried`, which fails in shadow mode.
 const watchedClusters = `
 clusters:
   fine:     {rate_limit: {requests: 100000}, circuit_breaker: {}, bulkhead: {}, retry: {}, fallback: {}}
@@ -41,7 +41,7 @@ clusters:
   tried:    {mode: shadow, circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}}
 `
 
-// firing says which alerts fire in TestDashboard once all is ill, and for which cluster; the others are of the proxy.
+// firing says which alerts fire in TestDashboard after all failures, and for which cluster; the others are of the proxy.
 var firing = map[string]string{
 	"WeirBreakerOpen":      "broken",
 	"WeirBreakerFlapping":  "flapping",
@@ -142,7 +142,7 @@ func TestDashboard(t *testing.T) {
 				h.ask(cluster, 200, 1)
 			}
 		}
-		admin.does("/reset/near") // its minute is over
+		admin.post("/reset/near") // its minute is over
 		eventually(t, func() error {
 			if n := h.sum("weir_redis_latency_ms_count"); n < 1 {
 				return errors.New("no latency of Redis yet")
@@ -153,11 +153,11 @@ func TestDashboard(t *testing.T) {
 	}
 	for _, r := range rules {
 		if fired := h.fired(r, h.times); len(fired) > 0 {
-			t.Errorf("%s fires for %q while all is well", r.Alert, fired)
+			t.Errorf("%s: fires for %q, want nothing while all clusters are healthy", r.Alert, fired)
 		}
 	}
 
-	h.fallIll(up, bridge)
+	h.breakClusters(up, bridge)
 	ill := h.times[healthyTimes:]
 	for _, r := range rules {
 		fired := h.fired(r, ill)
@@ -172,7 +172,7 @@ func TestDashboard(t *testing.T) {
 		t.Errorf("%s fires for %q, want %q", r.Alert, fired, want)
 	}
 	if n := h.Prometheus()[`weir_breaker_state{cluster="tried"}`]; n != 2 {
-		t.Errorf("the breaker of what is in shadow mode shows %v, which proves nothing of its alert", n)
+		t.Errorf("the breaker of the cluster in shadow mode: got state %v, want 2, or this test proves nothing of its alert", n)
 	}
 	h.checkPanels(ill)
 
@@ -181,7 +181,7 @@ func TestDashboard(t *testing.T) {
 	silent.weir, silent.times = h.weir, h.times
 	for _, r := range rules {
 		if fired := silent.fired(r, silent.times); (len(fired) > 0) != (r.Alert == "WeirMissing") {
-			t.Errorf("%s fires for %q where nothing is scraped", r.Alert, fired)
+			t.Errorf("%s: fires for %q while nothing is scraped, want WeirMissing alone to fire", r.Alert, fired)
 		}
 	}
 }
@@ -206,7 +206,7 @@ func startHistory(t *testing.T, bridge *redis.Bridge) (*history, map[string]*ups
 	return &history{weir: w}, up
 }
 
-// ask sends n requests at one time, at least one of which has to have that status.
+// ask sends n requests at the same time, at least one of which must have that status.
 func (h *history) ask(cluster string, status, n int) {
 	h.t.Helper()
 	var all sync.WaitGroup
@@ -221,9 +221,9 @@ func (h *history) ask(cluster string, status, n int) {
 	}
 }
 
-// fallIll breaks every cluster save fine in its own way, and Redis, and scrapes meanwhile. Two things are made up in what
-// is scraped, since no one can make them happen here: faults of the filter, and that Redis had been slow.
-func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge) {
+// breakClusters breaks every cluster but fine in its own way, and Redis, and scrapes at the same time. Two things are false in
+// what is scraped, since a test cannot cause them: faults of the filter, and slow calls to Redis.
+func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.Bridge) {
 	h.t.Helper()
 	for _, cluster := range []string{"broken", "flapping", "learning", "retried", "home", "tried"} {
 		up[cluster].Set(upstream.Status(503))
@@ -236,7 +236,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 		faults := fmt.Sprintf("weir_faults_total{} %d\n", len(h.times)-healthyTimes)
 		changed := strings.Replace(text, "weir_faults_total{} 0\n", faults, 1)
 		if len(h.times) > healthyTimes && changed == text {
-			h.t.Fatal("there is no weir_faults_total of 0")
+			h.t.Fatal("got no weir_faults_total of 0 in the metrics")
 		}
 		return slowed(changed, slow, float64(len(h.times)), latency)
 	}
@@ -251,7 +251,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 		h.ask("gone", 503, 1)
 		h.ask("limited", 429, 90)
 		h.ask("near", 429, 6)
-		admin.does("/reset/near")
+		admin.post("/reset/near")
 		h.ask("learning", 503, 4)
 		h.ask("full", 503, 4)
 		h.ask("retried", 503, 1)
@@ -260,7 +260,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 		eventually(h.t, func() error {
 			h.get("shared", "/")
 			if errorsOf() <= before {
-				return fmt.Errorf("no call to Redis since: %v", h.redisCalls())
+				return fmt.Errorf("got no call to Redis since: %v", h.redisCalls())
 			}
 			return nil
 		})
@@ -270,7 +270,7 @@ func (h *history) fallIll(up map[string]*upstream.Upstream, bridge *redis.Bridge
 
 var histogramBuckets = regexp.MustCompile(`(?m)^(weir_redis_latency_ms_bucket\{le="[^"]*"\}|weir_redis_latency_ms_count\{\}) .*$`)
 
-// slowed writes a histogram of n more calls than there really were, all of which took more than 50 ms.
+// slowed writes a histogram with n calls more than there really were, all of which took more than 50 ms.
 func slowed(text string, quick *regexp.Regexp, n, latency float64) string {
 	return histogramBuckets.ReplaceAllStringFunc(text, func(line string) string {
 		if quick.MatchString(line) {
@@ -300,7 +300,7 @@ func (h *history) checkPanels(times []time.Time) {
 			}
 		}
 		if !shown[expr] {
-			h.t.Errorf("%s shows nothing: %s", q.Panel, expr)
+			h.t.Errorf("%s: got no value, want one, from %s", q.Panel, expr)
 		}
 	}
 	h.t.Logf("%d expressions of the dashboard have something to show", len(slices.Collect(maps.Keys(shown))))

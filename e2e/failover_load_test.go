@@ -54,7 +54,7 @@ func killedUnderLoad(t *testing.T, w *weir, name string, home, away *upstream.Up
 		case a.Err != nil || a.Status != 200:
 			failed = append(failed, a.End.Sub(died))
 			if a.End.Before(died) || a.Start.After(restarted.Add(time.Second)) {
-				t.Errorf("failed %v after the kill: %d %v", a.End.Sub(died), a.Status, a.Err)
+				t.Errorf("a request failed %v after the kill: %d %v", a.End.Sub(died), a.Status, a.Err)
 			}
 		case a.Body != name+"-away":
 		case a.End.Before(died):
@@ -79,7 +79,7 @@ func killedUnderLoad(t *testing.T, w *weir, name string, home, away *upstream.Up
 	t.Logf("%s: the primary was dead for %v; %d of %d requests failed, the first %v after its end, the last %v after; the other region answered %d, the last %v after the primary was back",
 		name, restarted.Sub(died).Round(ms), len(failed), len(answers), first, span.Round(ms), during, lastAway.Sub(restarted).Round(ms))
 	if before != 0 || after != 0 {
-		t.Errorf("the other region answered %d requests before the primary was dead, and %d long after it was back", before, after)
+		t.Errorf("the other region answered %d requests before the primary was killed and %d long after its restart, want 0 and 0", before, after)
 	}
 	// Probes are not tried again: at most 3 each half second. What was on its way and the failures that open the breaker fail
 	// as well where nothing is retried.
@@ -88,12 +88,12 @@ func killedUnderLoad(t *testing.T, w *weir, name string, home, away *upstream.Up
 		most += clients + 5
 	}
 	if len(failed) > most {
-		t.Errorf("%d requests failed, at most %d are to", len(failed), most)
+		t.Errorf("got %d failed requests, want at most %d", len(failed), most)
 	}
 	if least := int(killedFor.Seconds() * rate / 2); during < least || away.Count() < during {
-		t.Errorf("the other region answered %d requests of %d that came to it, at least %d of them are to be answered there", during, away.Count(), least)
+		t.Errorf("the other region answered %d of the %d requests that it got, want at least %d", during, away.Count(), least)
 	}
 	if len(answers.With(http.StatusOK)) == 0 || home.Count() < rate {
-		t.Errorf("the primary got %d requests", home.Count())
+		t.Errorf("the primary got %d requests, want a second's worth or more", home.Count())
 	}
 }

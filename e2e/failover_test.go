@@ -100,12 +100,12 @@ func (r regions) fail(cluster string) {
 	r.t.Helper()
 	r.upstreams[cluster].Set(upstream.Status(500).Body("failed"))
 	if a := r.get(cluster, "/"); a.status != 500 || a.body != "failed" {
-		r.t.Fatalf("the failure that opens the breaker: %+v", a)
+		r.t.Fatalf("the failure that opens the breaker: got %+v, want status 500", a)
 	}
 	r.upstreams[cluster].Forget()
 }
 
-// answersFrom asks a cluster, and wants the answer of another one, as it is.
+// answersFrom sends a request to a cluster, and wants the unchanged response of another one.
 func (r regions) answersFrom(cluster, other string, headers ...string) {
 	r.t.Helper()
 	a := r.send("GET", cluster, "/", headers...)
@@ -138,7 +138,7 @@ func movesAway(t *testing.T, r regions) {
 	}
 	for _, arrived := range r.upstreams["moves-away"].Requests() {
 		if got := arrived.Header.Get("x-weir-cluster"); got != "" {
-			t.Errorf("upstream sees x-weir-cluster: %q", got)
+			t.Errorf("upstream got x-weir-cluster %q, want none", got)
 		}
 	}
 	// Its limit of 4 is one for its own requests and those that came from elsewhere; so is its breaker.
@@ -146,7 +146,7 @@ func movesAway(t *testing.T, r regions) {
 	for _, cluster := range []string{"moves-home", "moves-away"} {
 		a := r.get(cluster, "/")
 		if a.status != 429 || a.reason() != "rate_limited" || !strings.Contains(a.header.Get("ratelimit-policy"), `"moves-away"`) {
-			t.Errorf("%s, when the other's limit is spent: %+v", cluster, a)
+			t.Errorf("%s, the other cluster's limit is used up: got %+v, want status 429 by moves-away", cluster, a)
 		}
 	}
 	r.counts(map[string]int{"moves-home": 0, "moves-away": 4})
@@ -172,7 +172,7 @@ func inACircle(t *testing.T, r regions) {
 	r.fail("circle-b")
 	for _, cluster := range []string{"circle-a", "circle-b"} {
 		if a := r.get(cluster, "/"); a.status != 503 || a.reason() != "circuit_open" || a.header.Get("retry-after") == "" {
-			t.Errorf("%s, when both are open: %+v", cluster, a)
+			t.Errorf("%s, both breakers are open: got %+v, want status 503, circuit_open and a retry-after", cluster, a)
 		}
 	}
 	r.counts(map[string]int{"circle-a": 0, "circle-b": 0})
@@ -186,21 +186,21 @@ func backByProbes(t *testing.T, r regions) {
 	eventually(t, func() error { // a probe, which fails
 		r.get("back-home", "/")
 		if home.Count() == 0 {
-			return fmt.Errorf("no probe")
+			return fmt.Errorf("got no probe")
 		}
 		return nil
 	})
 	if first := home.Arrivals()[0].Sub(opened); first < 250*time.Millisecond {
-		t.Errorf("the first probe came %v after the breaker opened", first)
+		t.Errorf("the first probe came %v after the breaker opened, want 250 ms or more", first)
 	}
 	home.Set(upstream.Body("back-home"))
 	home.Forget()
 	eventually(t, func() error { // three probes, that do not
 		if a := r.get("back-home", "/"); a.status != 200 {
-			t.Fatalf("a request failed: %+v", a)
+			t.Fatalf("a request failed: got %+v, want status 200", a)
 		}
 		if home.Count() < 3 {
-			return fmt.Errorf("%d probes", home.Count())
+			return fmt.Errorf("got %d probes, want 3", home.Count())
 		}
 		return nil
 	})
@@ -222,7 +222,7 @@ func noClientChooses(t *testing.T, r regions) {
 		}
 		for _, arrived := range r.upstreams[cluster].Requests() {
 			if got := arrived.Header.Get("x-region") + arrived.Header.Get("x-weir-cluster"); got != "" {
-				t.Errorf("the upstream of %s sees %q", cluster, got)
+				t.Errorf("the upstream of %s got Weir's routing header %q, want none", cluster, got)
 			}
 		}
 	}
@@ -239,12 +239,12 @@ func noClientChooses(t *testing.T, r regions) {
 func notInShadow(t *testing.T, r regions) {
 	r.fail("shadow-home")
 	if a := r.get("shadow-home", "/"); a.body != "failed" {
-		t.Errorf("in shadow it is still its own upstream that answers: %+v", a)
+		t.Errorf("in shadow: got %+v, want the response of its own upstream", a)
 	}
 	r.counts(map[string]int{"shadow-away": 0})
 }
 
-// laterTriesElsewhere: the filter's first try is at home, its second in the next region, its third in the one after that.
+// laterTriesElsewhere: the filter's first attempt is at home, the second in the next region, the third in the one after that.
 func laterTriesElsewhere(t *testing.T, r regions) {
 	home, second, third := r.upstreams["region-home"], r.upstreams["region-2"], r.upstreams["region-3"]
 	home.Set(upstream.Status(500).Body("failed"))
@@ -255,7 +255,7 @@ func laterTriesElsewhere(t *testing.T, r regions) {
 	r.counts(map[string]int{"region-home": 2, "region-2": 2, "region-3": 1})
 	third.Set(upstream.Status(502).Body("and that one"))
 	if a := r.get("region-home", "/"); a.status != 502 || a.body != "and that one" || a.errorOf() != "RetryExhausted" {
-		t.Errorf("when all have failed: %+v", a)
+		t.Errorf("all regions failed: got %+v, want status 502 of the last one and RetryExhausted", a)
 	}
 	r.counts(map[string]int{"region-home": 3, "region-2": 3, "region-3": 2})
 	r.retries("region-home", 5, 1)

@@ -66,23 +66,23 @@ clusters:
 		if tc.title != "" {
 			p := problemOf(t, a.body)
 			if p.Title != tc.title || p.Status != tc.status || p.Source != tc.source || p.DegradedMode != (tc.source == "degraded") {
-				t.Errorf("%s %s: problem %+v", tc.cluster, tc.reason, p)
+				t.Errorf("%s %s: got problem %+v", tc.cluster, tc.reason, p)
 			}
 			if tc.source == "degraded" && (len(p.Warnings) != 1 || p.Warnings[0] != "prices may be missing") {
-				t.Errorf("%s %s: warnings %q", tc.cluster, tc.reason, p.Warnings)
+				t.Errorf("%s %s: got warnings %q, want the policy's one", tc.cluster, tc.reason, p.Warnings)
 			}
 			if tc.cluster == "none" && (len(p.Warnings) != 1 || p.Warnings[0] != "FallbackError: no fallback had an answer") {
-				t.Errorf("%s %s: warnings %q", tc.cluster, tc.reason, p.Warnings)
+				t.Errorf("%s %s: got warnings %q, want FallbackError alone", tc.cluster, tc.reason, p.Warnings)
 			}
 		}
 		used := tc.source == "default" || tc.source == "degraded"
 		if (a.header.Get("x-weir-fallback-used") == "true") != used || (a.header.Get("x-weir-degraded-mode") == "true") != (tc.source == "degraded") {
-			t.Errorf("%s %s: marks %v", tc.cluster, tc.reason, a.header)
+			t.Errorf("%s %s: got marks %v, want those of the source", tc.cluster, tc.reason, a.header)
 		}
 	}
 	head := w.do(w.request(t.Context(), "HEAD", "default", "/"))
 	if head.err != nil || head.status != 203 || head.body != "" || head.source() != "default" {
-		t.Errorf("HEAD: %+v", head)
+		t.Errorf("HEAD: got %+v, want status 203, source default and no body", head)
 	}
 	w.WaitMetric(`weir_responses_total{cluster="default",source="default"}`, engine.Exactly(4))
 	w.WaitMetric(`weir_responses_total{cluster="degraded",source="degraded"}`, engine.Exactly(3))

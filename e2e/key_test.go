@@ -77,7 +77,7 @@ clusters:
 	}
 }
 
-// TestFloodOfKeys: an overflowing key shares one limit with the others that overflow, a flood frees nobody's limit, and
+// TestFloodOfKeys: keys over the capacity share one limit, a flood resets no other key's limit, and
 // no memory grows with it.
 func TestFloodOfKeys(t *testing.T) {
 	t.Parallel()
@@ -94,20 +94,20 @@ clusters:
 	}
 	for i := range 8 {
 		if got := ask("small", strconv.Itoa(i)); got != 200 {
-			t.Fatalf("key %d of 8: %d", i, got)
+			t.Fatalf("key %d of 8: got status %d, want 200", i, got)
 		}
 	}
 	if first, second := ask("small", "ninth"), ask("small", "tenth"); first != 200 || second != 429 {
-		t.Errorf("the ninth and tenth key share one limit of 1: got %d, %d", first, second)
+		t.Errorf("the ninth and tenth key share one limit of 1: got %d and %d, want 200 and 429", first, second)
 	}
 	if got := ask("small", "0"); got != 429 {
-		t.Errorf("an overflow freed the limit of the first key: %d", got)
+		t.Errorf("an overflow freed the limit of the first key: got status %d, want 429", got)
 	}
 
 	// The victim has used its limit up. Then comes the flood.
 	for range 2 {
 		if got := ask("flood", "victim"); got != 200 {
-			t.Fatalf("the victim's own limit: %d", got)
+			t.Fatalf("the victim's own limit: got status %d, want 200", got)
 		}
 	}
 	flood := func(from, n int) (admitted int) {
@@ -140,19 +140,19 @@ clusters:
 		wg.Wait()
 		return admitted
 	}
-	// 64 places, each for a key that asks once, and 2 requests for all others together.
+	// 64 places, each for a key that sends one request, and 2 requests for all others together.
 	if admitted := flood(0, 5000); admitted > 64+2 {
-		t.Errorf("%d of the flood were admitted, at most 66 may be", admitted)
+		t.Errorf("got %d requests of the flood admitted, want at most 66", admitted)
 	}
 	before := w.Stats()["server.memory_allocated"]
 	if admitted := flood(5000, 10000); admitted > 64 {
-		t.Errorf("%d more of the flood were admitted", admitted)
+		t.Errorf("got %d more requests of the flood admitted, want at most 64", admitted)
 	}
 	if got := ask("flood", "victim"); got != 429 {
-		t.Errorf("the flood freed the victim's limit: %d", got)
+		t.Errorf("the flood freed the victim's limit: got status %d, want 429", got)
 	}
 	if grown := w.Stats()["server.memory_allocated"] - before; grown > 4<<20 {
-		t.Errorf("10,000 more keys grew Envoy by %.0f bytes", grown)
+		t.Errorf("10,000 more keys grew Envoy by %.0f bytes, want at most 4 MiB", grown)
 	}
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestTokenBucketOverTwoWorkers asks far above the limit over 64 connections, for whole seconds, and checks every
+// TestTokenBucketOverTwoWorkers sends far above the limit over 64 connections, for whole seconds, and checks every
 // interval that two of the answers span against burst_capacity + refill_rate x T.
 func TestTokenBucketOverTwoWorkers(t *testing.T) {
 	t.Parallel()
@@ -25,14 +25,14 @@ clusters:
 
 	answers := load.Run(t, load.Plan{URL: w.url, Host: "aws", Connections: 64, Duration: 3 * time.Second, Rate: 1500})
 	for _, failed := range answers.Failed() {
-		t.Fatalf("a request came to nothing: %v", failed.Err)
+		t.Fatalf("a request failed: %v", failed.Err)
 	}
 	admitted, refused := answers.With(200), answers.With(429)
 	if len(admitted)+len(refused) != len(answers) {
-		t.Fatalf("statuses: %v", answers.Statuses())
+		t.Fatalf("got statuses %v, want 200 and 429 alone", answers.Statuses())
 	}
 	if u.Count() != len(admitted) {
-		t.Errorf("clients saw %d admitted, upstream %d", len(admitted), u.Count())
+		t.Errorf("got %d admitted by the clients' count, want %d, the upstream's count", len(admitted), u.Count())
 	}
 	// A request that began after s and ended before e was admitted between them, whatever the delays on its way.
 	starts, ends := admitted.Starts(), admitted.Ends()
@@ -46,13 +46,13 @@ clusters:
 		slices.SortFunc(within, time.Time.Compare)
 		for n, e := range within {
 			if allowed := burst + refill*e.Sub(s).Seconds(); float64(n+1) > allowed {
-				t.Fatalf("%d admitted within %v, at most %.2f are allowed", n+1, e.Sub(s), allowed)
+				t.Fatalf("got %d admitted within %v, want at most %.2f", n+1, e.Sub(s), allowed)
 			}
 		}
 	}
 	took := slices.MaxFunc(ends, time.Time.Compare).Sub(slices.MinFunc(starts, time.Time.Compare))
 	if least := 0.97 * (burst + refill*(took.Seconds()-0.1)); float64(len(admitted)) < least {
-		t.Errorf("%d admitted in %v of load above the limit, at least %.0f should be", len(admitted), took, least)
+		t.Errorf("got %d admitted in %v of load above the limit, want at least %.0f", len(admitted), took, least)
 	}
 	w.WaitMetric(`weir_requests_total{cluster="aws",decision="allowed"}`, engine.Exactly(float64(len(admitted))))
 	w.WaitMetric(`weir_requests_total{cluster="aws",decision="rate_limited"}`, engine.Exactly(float64(len(refused))))
@@ -75,7 +75,7 @@ clusters:
 `, map[string]*upstream.Upstream{"aws": u, "all": u})
 
 	if a := w.get("aws", "/"); a.status != 200 || a.source() != "upstream" || a.reason() != "" || a.header.Get("ratelimit") != "" {
-		t.Errorf("allowed: %+v", a)
+		t.Errorf("allowed: got %+v, want status 200 from upstream, with no reason and no ratelimit", a)
 	}
 	a := w.get("aws", "/")
 	for name, want := range map[string]string{
@@ -89,7 +89,7 @@ clusters:
 		}
 	}
 	if p := problemOf(t, a.body); a.status != 429 || p.Title != "RateLimitExceeded" || p.Status != 429 || p.RetryAfter != 10 || p.Source != "error" {
-		t.Errorf("%d %s", a.status, a.body)
+		t.Errorf("got %d %s, want 429, title RateLimitExceeded, retry_after 10 and source error", a.status, a.body)
 	}
 	for r := 1; r >= 0; r-- {
 		a := w.get("all", "/")
@@ -99,6 +99,6 @@ clusters:
 	}
 	head := w.do(w.request(t.Context(), "HEAD", "aws", "/"))
 	if head.status != 429 || head.body != "" || head.err != nil {
-		t.Errorf("HEAD: %+v", head)
+		t.Errorf("HEAD: got %+v, want status 429 and no body", head)
 	}
 }

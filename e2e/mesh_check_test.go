@@ -50,7 +50,7 @@ func mostAbove(spans []check.Span, rate float64) float64 {
 	return most
 }
 
-// highest is a segment tree: numbers of which a range may be raised, and whose highest is asked for.
+// highest is a segment tree: it raises a range of numbers and returns the highest number.
 type highest struct {
 	size       int
 	top, added []float64
@@ -141,6 +141,6 @@ func TestUsed(t *testing.T) {
 		half = append(half, zero.Add(time.Duration(i/10)*2*time.Second))
 	}
 	if f, h, none := used(full, 10, time.Second), used(half, 10, time.Second), used(full[:10], 10, time.Second); f != 1 || h != 0.5 || none != 0 {
-		t.Errorf("%v of the full limit, %v of half, %v of what is too short", f, h, none)
+		t.Errorf("got %v of the full limit, %v of half and %v of a log that is too short, want 1, 0.5 and 0", f, h, none)
 	}
 }

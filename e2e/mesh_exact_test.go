@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/e2e/check"
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
@@ -34,23 +35,23 @@ func (l shared) promised(t *testing.T, all []sample, u *upstream.Upstream) {
 	}
 	var arrivals []check.Span
 	for _, r := range u.Requests() {
-		at, known := sent[r.Header.Get("number")]
+		at, known := sent[r.Header.Get(load.NumberHeader)]
 		if !known {
-			t.Fatalf("the upstream saw a request %q that nobody sent", r.Header.Get("number"))
+			t.Fatalf("the upstream got a request %q that no client sent", r.Header.Get(load.NumberHeader))
 		}
 		arrivals = append(arrivals, check.Span{From: at, To: r.Arrived})
 	}
 	for who, spans := range map[string][]check.Span{"clients": spansOf(with(all, 200)), "upstream": arrivals} {
 		if l.refill > 0 {
 			if most := mostAbove(spans, l.refill); most > float64(l.limit) {
-				t.Errorf("%s: an interval of T seconds with %.2f + %v x T requests, the burst is %d", who, most, l.refill, l.limit)
+				t.Errorf("%s: got an interval of T seconds with %.2f + %v x T requests, want at most a burst of %d", who, most, l.refill, l.limit)
 			} else {
 				t.Logf("%s: %d admitted, %.2f of a burst of %d", who, len(spans), most, l.limit)
 			}
 			continue
 		}
 		if most := check.MostWithin(spans, l.window); most > l.limit {
-			t.Errorf("%s: %d within %v, the limit is %d", who, most, l.window, l.limit)
+			t.Errorf("%s: got %d within %v, want at most %d", who, most, l.window, l.limit)
 		} else {
 			t.Logf("%s: %d admitted, at most %d of %d within %v", who, len(spans), most, l.limit, l.window)
 		}
@@ -91,7 +92,7 @@ func (l shared) steady(t *testing.T, all []sample, from, to time.Time, least flo
 		return
 	}
 	if share < least {
-		t.Errorf("%.1f %% of the limit is used, it should be %.0f %%", 100*share, 100*least)
+		t.Errorf("got %.1f %% of the limit used, want %.0f %% or more", 100*share, 100*least)
 	}
 }
 
@@ -164,10 +165,10 @@ func TestMeshNeverAdmitsTooMany(t *testing.T) {
 			slowest(t, all, begun)
 			for _, s := range all {
 				if s.err != nil && s.proxy != killed {
-					t.Fatalf("a request to proxy %d came to nothing: %v", s.proxy, s.err)
+					t.Fatalf("a request to proxy %d failed: %v", s.proxy, s.err)
 				}
 				if s.err == nil && s.status != 200 && s.status != 429 {
-					t.Fatalf("proxy %d answered %d %v", s.proxy, s.status, s.header)
+					t.Fatalf("proxy %d: got %d %v, want status 200 or 429", s.proxy, s.status, s.header)
 				}
 			}
 			l.promised(t, all, upstreams[l.cluster])

@@ -21,7 +21,7 @@ func TestMeshWithoutRedis(t *testing.T) {
 		window  = time.Second
 		rate    = 200.0 // on each group
 		timeout = 100 * time.Millisecond
-		// A call is given up after redis.timeout, by Envoy, or by the holder after twice that. The rest is for a busy machine.
+		// Envoy ends a call after redis.timeout, the lease holder after twice that. The rest is for a busy machine.
 		waits = 2*timeout + 2*time.Second
 	)
 	m := newMesh(t)
@@ -56,7 +56,7 @@ func TestMeshWithoutRedis(t *testing.T) {
 		for _, g := range groups {
 			answered(t, g.samples)
 			if most := quantile(g.samples, 1); most > waits {
-				t.Errorf("%s, %s: a request took %v, redis.timeout is %v", name, g.onError, most, timeout)
+				t.Errorf("%s, %s: a request took %v, want little more than redis.timeout, %v", name, g.onError, most, timeout)
 			}
 			t.Logf("%s, %s: %d asked, %d admitted, at most %d within %v; p50 %v p99 %v", name, g.onError, len(g.samples), len(with(g.samples, 200)),
 				check.MostWithin(spansOf(with(g.samples, 200)), window), window, quantile(g.samples, 0.5), quantile(g.samples, 0.99))
@@ -67,7 +67,7 @@ func TestMeshWithoutRedis(t *testing.T) {
 	load("healthy", 3*time.Second, nothing)
 	for _, g := range groups {
 		if most := check.MostWithin(spansOf(with(g.samples, 200)), window); most > limit {
-			t.Errorf("healthy, %s: %d within %v, the limit is %d", g.onError, most, window, limit)
+			t.Errorf("healthy, %s: got %d within %v, want at most %d", g.onError, most, window, limit)
 		}
 	}
 
@@ -83,7 +83,7 @@ func TestMeshWithoutRedis(t *testing.T) {
 	for _, w := range m.proxies {
 		before[w] = w.redisCalls()["unavailable"]
 		if before[w] < 2 {
-			t.Errorf("unavailable: %v calls, Redis was killed", before[w])
+			t.Errorf("unavailable: got %v calls, want 2 or more since Redis was killed", before[w])
 		}
 	}
 	load("gone", gone, nothing)
@@ -92,7 +92,7 @@ func TestMeshWithoutRedis(t *testing.T) {
 		t.Logf("gone: proxy %d made %v calls in %v", i, calls, gone)
 		// Two workers, each with waits of 100, 200, 400, … 5,000 ms between its calls, which have doubled a few times by now.
 		if calls > 20 {
-			t.Errorf("gone: proxy %d called %v times within %v", i, calls, gone)
+			t.Errorf("gone: proxy %d made %v calls within %v, want at most 20", i, calls, gone)
 		}
 	}
 	for _, g := range groups {
@@ -107,23 +107,23 @@ func TestMeshWithoutRedis(t *testing.T) {
 					}
 				}
 				if most := check.MostWithin(spansOf(own), window); most > limit/2 {
-					t.Errorf("local: proxy %d admitted %d within %v, its share is %d", i, most, window, limit/2)
+					t.Errorf("local: proxy %d admitted %d within %v, want at most its share, %d", i, most, window, limit/2)
 				}
 				if least := int(0.8 * limit / 2 * gone.Seconds()); len(own) < least {
-					t.Errorf("local: proxy %d admitted %d in %v, its share would be %d", i, len(own), gone, least)
+					t.Errorf("local: proxy %d admitted %d in %v, want %d or more, most of its share", i, len(own), gone, least)
 				}
 			}
 		case "allow":
 			if len(admitted) != len(g.samples) {
-				t.Errorf("allow: %v", statuses(g.samples))
+				t.Errorf("allow: got statuses %v, want 200 alone", statuses(g.samples))
 			}
 		case "deny":
 			if len(admitted) != 0 {
-				t.Errorf("deny: %v", statuses(g.samples))
+				t.Errorf("deny: got statuses %v, want no 200", statuses(g.samples))
 			}
 			for _, s := range g.samples {
 				if wait, err := strconv.Atoi(s.header.Get("retry-after")); err != nil || wait < 1 || s.header.Get("x-weir-reason") != "rate_limited" {
-					t.Fatalf("deny: %v", s.header)
+					t.Fatalf("deny: got %v, want rate_limited and a retry-after", s.header)
 				}
 			}
 		}
@@ -139,7 +139,7 @@ func TestMeshWithoutRedis(t *testing.T) {
 				return a.err
 			}
 			if w.redisCalls()["ok"] <= ok {
-				return fmt.Errorf("proxy %d does not call Redis again", i)
+				return fmt.Errorf("proxy %d has not called Redis again yet", i)
 			}
 			return nil
 		})
@@ -154,10 +154,10 @@ func TestMeshWithoutRedis(t *testing.T) {
 	for _, g := range groups {
 		most := check.MostWithin(spansOf(with(g.samples, 200)), window)
 		if g.onError == "deny" && most > 2*limit {
-			t.Errorf("restarted empty: %d within %v, the limit is %d", most, window, limit)
+			t.Errorf("restarted empty: got %d within %v, want at most twice the limit of %d", most, window, limit)
 		}
 		if g.onError == "local" && most > 3*limit { // and for as long as Redis was gone, the shares
-			t.Errorf("restarted empty: %d within %v, the limit is %d", most, window, limit)
+			t.Errorf("restarted empty: got %d within %v, want at most three times the limit of %d", most, window, limit)
 		}
 	}
 	m.faultless(t)

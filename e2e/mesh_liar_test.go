@@ -18,7 +18,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// liar stands between Envoy and a bridge. It tells what Redis said, unless it is told to lie.
+// liar is a proxy between Envoy and a bridge. It passes Redis's replies on, unless the test makes it lie.
 type liar struct {
 	*httptest.Server
 	bridge string
@@ -52,7 +52,7 @@ func (l *liar) say(lie func(http.ResponseWriter, int, []byte)) {
 	l.lie, l.lies = lie, 0
 }
 
-func (l *liar) told() int {
+func (l *liar) lieCount() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.lies
@@ -126,8 +126,8 @@ func always(status int, body string) func(http.ResponseWriter, int, []byte) {
 	return func(w http.ResponseWriter, _ int, _ []byte) { plainly(w, status, []byte(body)) }
 }
 
-// TestMeshWithALyingBridge: what is no answer of Redis grants nothing, is counted, and does no harm. on_error is deny and each
-// request asks Redis, so that only a believed lie is admitted.
+// TestMeshWithALyingBridge: a reply that is not Redis's admits nothing, is counted, and does no harm. on_error is deny and each
+// request needs a call to Redis, so only a lie that the filter believes is admitted.
 func TestMeshWithALyingBridge(t *testing.T) {
 	t.Parallel()
 	const timeout = 150 * time.Millisecond
@@ -185,7 +185,7 @@ clusters:
 					streak = 0
 				}
 				if streak < 6 {
-					return fmt.Errorf("not admitted, though Redis says so: %+v", a)
+					return fmt.Errorf("got %+v, want it admitted, as Redis says", a)
 				}
 				return nil
 			})
@@ -198,15 +198,15 @@ clusters:
 				l.say(lie.lie)
 				eventually(t, func() error {
 					if a := w.get("aws", "/"); a.err != nil || a.status != 429 || a.reason() != "rate_limited" {
-						t.Fatalf("admitted by a lie: %+v", a)
+						t.Fatalf("admitted by a false reply: got %+v, want status 429", a)
 					}
-					if n := l.told(); n < 3 {
-						return fmt.Errorf("%d lies told", n)
+					if n := l.lieCount(); n < 3 {
+						return fmt.Errorf("got %d false replies, want 3", n)
 					}
 					return nil
 				})
 				if n := u.Count() - passed; n != 0 {
-					t.Errorf("%d requests passed", n)
+					t.Errorf("%d requests reached the upstream, want 0", n)
 				}
 				if result != "" {
 					w.WaitMetric(fmt.Sprintf("weir_redis_calls_total{result=%q}", result), engine.AtLeast(before[result]+2))

@@ -13,7 +13,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestMeshOfTwo has two Envoys share what a limit can be: counted by key, adaptive, asked for one by one, in shadow.
+// TestMeshOfTwo has two Envoys share each kind of limit: counted by key, adaptive, with leases of one token, in shadow.
 func TestMeshOfTwo(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t)
@@ -39,11 +39,11 @@ clusters:
 		})
 	}
 
-	t.Run("one by one", m.asksOneByOne)
+	t.Run("one by one", m.oneByOne)
 	t.Run("at once", func(t *testing.T) {
 		// Together, for they use different clusters: no t.Parallel, which would wait for other tests.
 		var wg sync.WaitGroup
-		for _, part := range []func(*testing.T){m.countsByKey, m.sharesOverflow, m.tellsHeaders} {
+		for _, part := range []func(*testing.T){m.countsByKey, m.sharesOverflow, m.limitHeaders} {
 			wg.Go(func() { part(t) })
 		}
 		wg.Wait()
@@ -54,8 +54,8 @@ clusters:
 	m.faultless(t)
 }
 
-// asksOneByOne: with max_tokens 1 Redis is asked for each request, without it for few of them.
-func (m *mesh) asksOneByOne(t *testing.T) {
+// oneByOne: with max_tokens 1 there is a call to Redis for each request, without it for few of them.
+func (m *mesh) oneByOne(t *testing.T) {
 	if m.server == nil {
 		t.Skip("redis-server is not installed: nobody counts the commands of a miniredis")
 	}
@@ -64,19 +64,19 @@ func (m *mesh) asksOneByOne(t *testing.T) {
 		all := traffic{proxies: m.proxies, cluster: cluster, rate: rate, last: time.Duration(float64(requests) / rate * float64(time.Second))}.run()
 		answered(t, all)
 		if admitted := len(with(all, 200)); admitted != len(all) {
-			t.Errorf("%s: %d of %d admitted, far below the limit", cluster, admitted, len(all))
+			t.Errorf("%s: got %d of %d admitted, want all, far below the limit", cluster, admitted, len(all))
 		}
 		made := m.server.Calls(t)
 		n := made["evalsha"] + made["eval"]
 		t.Logf("%s: %d calls for %d requests at %v a second", cluster, n, len(all), rate)
 		return n
 	}
-	// Requests that wait at the same time are asked for at once, so at a slow pace.
+	// Requests that wait at the same time share one call, so the pace is slow.
 	if n := calls("one", 100, 50); n < 90 {
-		t.Errorf("one: %d calls for 100 requests", n)
+		t.Errorf("one: got %d calls for 100 requests, want 90 or more", n)
 	}
 	if n := calls("many", 1600, 800); n > 160 {
-		t.Errorf("many: %d calls for 1600 requests, a lease should be for some", n)
+		t.Errorf("many: got %d calls for 1600 requests, want at most 160, a lease for ten each", n)
 	}
 }
 
@@ -102,10 +102,10 @@ func (m *mesh) countsByKey(t *testing.T) {
 		most := check.MostWithin(spansOf(own), time.Second)
 		t.Logf("keyed: user %d: %d admitted in %v, at most %d of %d within 1s", user, len(own), lasts, most, limit)
 		if most > limit {
-			t.Errorf("user %d: %d within 1s, the limit is %d", user, most, limit)
+			t.Errorf("user %d: got %d within 1s, want at most %d", user, most, limit)
 		}
 		if least := int(0.8 * limit * lasts.Seconds()); len(own) < least {
-			t.Errorf("user %d: %d admitted, a limit of its own has at least %d", user, len(own), least)
+			t.Errorf("user %d: got %d admitted, want at least %d by a limit of its own", user, len(own), least)
 		}
 	}
 }
@@ -137,25 +137,25 @@ func (m *mesh) sharesOverflow(t *testing.T) {
 	most := check.MostWithin(spansOf(with(all, 200)), time.Second)
 	t.Logf("few: %d users, %d asked, %d admitted, at most %d of %d within 1s", users, len(all), len(with(all, 200)), most, records*limit)
 	if most > records*limit {
-		t.Errorf("%d within 1s: %d records have %d", most, records, records*limit)
+		t.Errorf("got %d within 1s, want at most what %d records have, %d", most, records, records*limit)
 	}
 	if most < limit*9/10 {
-		t.Errorf("%d within 1s: at least the record that most of them share should be used up", most)
+		t.Errorf("got %d within 1s, want nine tenths of the record that most users share", most)
 	}
 }
 
-// tellsHeaders: what RateLimit headers say is possible, and true where nothing is left.
-func (m *mesh) tellsHeaders(t *testing.T) {
+// limitHeaders: the RateLimit headers agree with each other, and with the response when no token remains.
+func (m *mesh) limitHeaders(t *testing.T) {
 	for _, cluster := range []string{"all", "refused"} {
 		all := traffic{proxies: m.proxies, cluster: cluster, rate: 60, last: 2 * time.Second}.run()
 		answered(t, all)
 		if counts := statuses(all); counts[200] < 20 || counts[429] < 20 {
-			t.Errorf("%s: statuses %v of 60 a second, the limit is 20", cluster, counts)
+			t.Errorf("%s: got statuses %v of 60 a second, want 20 or more of each: the limit is 20", cluster, counts)
 		}
 		for _, s := range all {
 			if s.status == 200 && cluster == "refused" {
 				if s.header.Get("ratelimit") != "" || s.header.Get("x-ratelimit-limit") != "" {
-					t.Errorf("refused: an admitted one has %v", s.header)
+					t.Errorf("refused: got an admitted response with %v, want no limit headers", s.header)
 				}
 				continue
 			}
@@ -164,10 +164,10 @@ func (m *mesh) tellsHeaders(t *testing.T) {
 			if err != nil || err2 != nil || remaining < 0 || remaining >= 20 || reset < 0 || reset > 1 || s.header.Get("x-ratelimit-limit") != "20" ||
 				s.header.Get("ratelimit-policy") != fmt.Sprintf("%q;q=20;w=1", cluster) ||
 				s.header.Get("ratelimit") != fmt.Sprintf("%q;r=%d;t=%d", cluster, remaining, reset) {
-				t.Fatalf("%s: %d with %v", cluster, s.status, s.header)
+				t.Fatalf("%s: got %d with %v, want limit headers that agree", cluster, s.status, s.header)
 			}
 			if s.status == 429 && (remaining != 0 || s.header.Get("retry-after") != "1" || s.header.Get("x-weir-reason") != "rate_limited") {
-				t.Fatalf("%s: refused with %v", cluster, s.header)
+				t.Fatalf("%s: refused with %v, want rate_limited, none remaining and retry-after 1", cluster, s.header)
 			}
 		}
 	}
@@ -196,7 +196,7 @@ func (m *mesh) adapts(t *testing.T, upstreams []*upstream.Upstream) {
 				t.Logf("adaptive: %s: %v admitted in a second, after %v", what, by, time.Since(begun).Round(time.Millisecond))
 				return nil
 			}
-			return fmt.Errorf("%s: %v admitted in a second after %v", what, by, time.Since(begun))
+			return fmt.Errorf("%s: got %v admitted in a second after %v", what, by, time.Since(begun))
 		})
 	}
 	reach("all is well", func(by [2]int) bool { return by[0]+by[1] >= 80 })
@@ -213,12 +213,12 @@ func (m *mesh) onlyWatches(t *testing.T) {
 		all := traffic{proxies: m.proxies, cluster: "shadow", rate: 100, last: 1500 * time.Millisecond}.run()
 		for _, s := range all {
 			if s.err != nil || s.status != 200 || s.header.Get("ratelimit") != "" || s.header.Get("retry-after") != "" {
-				t.Fatalf("%s: %+v", what, s)
+				t.Fatalf("%s: got %+v, want status 200 without limit headers", what, s)
 			}
 		}
 		t.Logf("shadow, %s: %d, p50 %v, p99 %v", what, len(all), quantile(all, 0.5), quantile(all, 0.99))
 		if p90 := quantile(all, 0.9); p90 > 200*time.Millisecond { // one that waited would take redis.timeout, 400 ms
-			t.Errorf("%s: a tenth takes more than %v", what, p90)
+			t.Errorf("%s: got a p90 of %v, want at most 200 ms", what, p90)
 		}
 	}
 	look("Redis is there")
@@ -226,7 +226,7 @@ func (m *mesh) onlyWatches(t *testing.T) {
 		limited := m.proxies[0].sum(`weir_requests_total{cluster="shadow",decision="shadow_rate_limited"`) +
 			m.proxies[1].sum(`weir_requests_total{cluster="shadow",decision="shadow_rate_limited"`)
 		if limited < 75 {
-			return fmt.Errorf("%v of 150 would be refused, the limit is 5 a second", limited)
+			return fmt.Errorf("got %v of 150 that would be refused, want 75 or more: the limit is 5 a second", limited)
 		}
 		return nil
 	})
@@ -271,20 +271,20 @@ func (m *mesh) outlivesClients(t *testing.T, u *upstream.Upstream) {
 			}
 			stayed++
 			if a.Err != nil || a.Status != 200 {
-				t.Fatalf("proxy %d: one who stayed: %d %v %v", i, a.Status, a.Err, a.Header)
+				t.Fatalf("proxy %d: a client that stayed got %d %v %v, want status 200", i, a.Status, a.Err, a.Header)
 			}
 		}
 		t.Logf("proxy %d: %d clients stayed, %d left", i, stayed, left)
 		if left < 30 {
-			t.Errorf("proxy %d: only %d clients left", i, left)
+			t.Errorf("proxy %d: got %d clients that left, want 30 or more", i, left)
 		}
 		before := w.redisCalls()["ok"]
-		// All 40 places are there, at one time, and Redis is asked.
+		// All 40 places are free, at the same time, and Redis is called.
 		if all := load.Run(t, load.Plan{URL: w.url, Host: "leave", Header: slow, Connections: 40, Requests: 40}); len(all.With(200)) != 40 {
-			t.Errorf("proxy %d: then: %v", i, all.Statuses())
+			t.Errorf("proxy %d: afterwards: got statuses %v, want 40 x 200", i, all.Statuses())
 		}
 		if calls := w.redisCalls()["ok"]; calls <= before {
-			t.Errorf("proxy %d: no call to Redis any more, %v before", i, before)
+			t.Errorf("proxy %d: got no call to Redis after the %v before", i, before)
 		}
 	}
 }

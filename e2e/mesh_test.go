@@ -1,20 +1,20 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/redis"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
 )
 
 // meshToken is every policy's. Webdis does not look at it, but the names of keys in Redis are made of it.
@@ -26,7 +26,7 @@ const meshToken = "e2e-token"
 //	proxies[1], [3] … ──► bridges[1], weir bridge ─┴─► server
 type mesh struct {
 	t       *testing.T
-	server  *redis.Server // nil where none is installed: Redis is then inside the only bridge
+	server  *redistest.Server // nil where none is installed: Redis is then inside the only bridge
 	bridges []*redis.Bridge
 	proxies []*weir
 }
@@ -79,7 +79,7 @@ type sample struct {
 
 func (s sample) took() time.Duration { return s.over.Sub(s.sent) }
 
-// traffic is load on some proxies at once. A connection whose request comes to nothing ends, and the others take over its part.
+// traffic is load on some proxies at once. A connection whose request fails ends, and the others take over its share.
 type traffic struct {
 	proxies     []*weir
 	cluster     string
@@ -91,78 +91,27 @@ type traffic struct {
 	header      func(n int64) http.Header
 }
 
+// run returns the requests in the order in which they were sent.
 func (p traffic) run() []sample {
-	if p.connections == 0 {
-		p.connections = 8
+	t := p.proxies[0].t
+	t.Helper()
+	plan := load.Plan{
+		Host: p.cluster, Connections: len(p.proxies) * cmp.Or(p.connections, 8), Rate: p.rate, Duration: p.last,
+		Timeout: p.patience, EndOnError: true, HeaderOf: p.header, Number: cmp.Or(p.name, p.cluster) + "-",
 	}
-	if p.name == "" {
-		p.name = p.cluster
+	for _, w := range p.proxies {
+		plan.URLs = append(plan.URLs, w.url+"/")
 	}
-	if p.patience == 0 {
-		p.patience = 30 * time.Second
+	answers := load.Run(t, plan)
+	all := make([]sample, len(answers))
+	for i, a := range answers {
+		all[i] = sample{proxy: a.Server, sent: a.Start, over: a.End, status: a.Status, header: a.Header, err: a.Err, numbered: a.Number}
 	}
-	var (
-		mu   sync.Mutex
-		all  []sample
-		next atomic.Int64
-		wg   sync.WaitGroup
-	)
-	start := time.Now()
-	for i, w := range p.proxies {
-		for range p.connections {
-			wg.Go(func() {
-				client := http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: p.patience}
-				defer client.CloseIdleConnections()
-				var own []sample
-				for {
-					n := next.Add(1)
-					at := start.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
-					if at.Sub(start) > p.last {
-						break
-					}
-					time.Sleep(time.Until(at)) // the load's own pace
-					s := p.send(&client, i, w, n)
-					own = append(own, s)
-					if s.err != nil {
-						break
-					}
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				all = append(all, own...)
-			})
-		}
-	}
-	wg.Wait()
 	slices.SortFunc(all, func(a, b sample) int { return a.sent.Compare(b.sent) })
 	return all
 }
 
-func (p traffic) send(client *http.Client, i int, w *weir, n int64) (s sample) {
-	s.proxy, s.numbered = i, p.name+"-"+strconv.FormatInt(n, 10)
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+"/", nil)
-	if err != nil {
-		s.err = err
-		return s
-	}
-	r.Host = p.cluster
-	if p.header != nil {
-		r.Header = p.header(n)
-	}
-	r.Header.Set("number", s.numbered)
-	s.sent = time.Now()
-	defer func() { s.over = time.Now() }()
-	response, err := client.Do(r)
-	if err != nil {
-		s.err = err
-		return s
-	}
-	_ = response.Body.Close()
-	s.status, s.header = response.StatusCode, response.Header
-	return s
-}
-
-// statuses counts the samples by status; 0 are those that came to nothing.
+// statuses counts the samples by status; 0 are those that failed.
 func statuses(all []sample) map[int]int {
 	counts := map[int]int{}
 	for _, s := range all {
@@ -194,15 +143,15 @@ func quantile(all []sample, share float64) time.Duration {
 	return took[int(share*float64(len(took)-1))]
 }
 
-// answered fails the test where a request came to nothing, or had another answer than 200 and 429.
+// answered fails the test when a request failed, or got a status other than 200 and 429.
 func answered(t *testing.T, all []sample) {
 	t.Helper()
 	for _, s := range all {
 		if s.err != nil {
-			t.Fatalf("a request to proxy %d came to nothing: %v", s.proxy, s.err)
+			t.Fatalf("a request to proxy %d failed: %v", s.proxy, s.err)
 		}
 		if s.status != 200 && s.status != 429 {
-			t.Fatalf("proxy %d answered %d %v", s.proxy, s.status, s.header)
+			t.Fatalf("proxy %d: got %d %v, want status 200 or 429", s.proxy, s.status, s.header)
 		}
 	}
 }
@@ -238,7 +187,7 @@ func (m *mesh) faultless(t *testing.T) {
 			continue
 		}
 		if n := w.sum("weir_faults_total"); n != 0 {
-			t.Errorf("proxy %d: weir_faults_total is %v", i, n)
+			t.Errorf("proxy %d: got weir_faults_total %v, want 0", i, n)
 		}
 		t.Logf("proxy %d: calls %v, leases granted %v refused %v settled %v lost %v late %v", i, w.redisCalls(),
 			w.sum(`weir_leases_total{result="granted`), w.sum(`weir_leases_total{result="refused`), w.sum(`weir_leases_total{result="settled`),

@@ -10,48 +10,59 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// The modules that only tests need, built as the filter is, once and when the first test asks.
+// Wasm modules that only tests need, each built once, when the first test asks for it.
 var (
-	storeModule = built(asLinked, "./storeplugin")
-	crashModule = built(finished, "../filter", "-tags=weircrash")
+	storeModule = built(asLinked, ".", "./storeplugin")
+	crashModule = built(finished, "..", "./filter", "-tags=weircrash")
 )
 
-// finished modules went through filter/postlink as the product does, so that what crashes is what users run.
+// A finished module went through filter/postlink as build/weir.wasm does, so that what crashes is what users run.
 const finished, asLinked = true, false
 
-func built(finish bool, pkg string, flags ...string) func() ([]byte, error) {
+// built builds a package of the Go module in dir, which is relative to this folder.
+func built(finish bool, dir, pkg string, flags ...string) func() ([]byte, error) {
 	return sync.OnceValues(func() ([]byte, error) {
-		dir, err := os.MkdirTemp("", "weir-e2e-module")
+		out, err := os.MkdirTemp("", "weir-e2e-module")
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		out := filepath.Join(dir, "module.wasm")
-		args := append([]string{"build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out}, flags...)
-		build := exec.Command("go", append(args, pkg)...)
-		build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
-		if said, err := build.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%w: %s", err, said)
+		defer func() { _ = os.RemoveAll(out) }()
+		wasm := filepath.Join(out, "linked.wasm")
+		build := slices.Concat([]string{"build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", wasm}, flags, []string{pkg})
+		if err := runGo(dir, []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}, build...); err != nil {
+			return nil, err
 		}
-		if !finish {
-			return os.ReadFile(out)
+		if finish {
+			linked := wasm
+			wasm = filepath.Join(out, "finished.wasm")
+			if err := runGo("..", nil, "run", "./filter/postlink", linked, wasm); err != nil {
+				return nil, err
+			}
 		}
-		done := filepath.Join(dir, "finished.wasm")
-		if said, err := exec.Command("go", "run", "../filter/postlink", out, done).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%w: %s", err, said)
-		}
-		return os.ReadFile(done)
+		return os.ReadFile(wasm)
 	})
 }
 
+// runGo runs the go command in the Go module of dir. env is added to the test's environment.
+func runGo(dir string, env []string, args ...string) error {
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", cmd, err, output)
+	}
+	return nil
+}
+
 // bytesOf is a module, or the end of the test.
-func bytesOf(t *testing.T, module func() ([]byte, error)) []byte {
+func moduleBytes(t *testing.T, module func() ([]byte, error)) []byte {
 	t.Helper()
 	start := time.Now()
 	wasm, err := module()

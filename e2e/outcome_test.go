@@ -19,7 +19,7 @@ import (
 )
 
 // TestEachEndingCountsAsSPECSays sends one request of each kind to a cluster of its own, whose breaker opens at the first
-// failure, and asks what it did. One Envoy serves all kinds.
+// failure, and looks at the breaker. One Envoy serves all kinds.
 func TestEachEndingCountsAsSPECSays(t *testing.T) {
 	t.Parallel()
 	type kind struct {
@@ -88,7 +88,7 @@ func TestEachEndingCountsAsSPECSays(t *testing.T) {
 				}
 			case k.leave != 0:
 				if a := w.leave(k.name, "/", k.leave); a.err == nil {
-					t.Errorf("the client was to leave, but got %+v", a)
+					t.Errorf("got %+v, want no response: the client was to leave", a)
 				}
 				upstreams[k.name].WaitClientsGone(1)
 			default:
@@ -97,10 +97,10 @@ func TestEachEndingCountsAsSPECSays(t *testing.T) {
 					t.Errorf("the client saw %+v, want status %d", a, k.sees)
 				}
 				if k.name == "error" && (a.body != "sorry" || a.source() != "upstream" || a.reason() != "upstream_failure") {
-					t.Errorf("upstream's own answer must pass untouched, and be marked: %+v", a)
+					t.Errorf("upstream's own response: got %+v, want it unchanged, and marked upstream_failure", a)
 				}
 				if k.name == "direct" && a.source() != "" {
-					t.Errorf("an answer that is not upstream's must not be touched: %+v", a)
+					t.Errorf("a response that is not upstream's: got %+v, want it without marks", a)
 				}
 			}
 			metric := fmt.Sprintf(`weir_breaker_transitions_total{cluster="%s",to="open"}`, k.name)
@@ -112,7 +112,7 @@ func TestEachEndingCountsAsSPECSays(t *testing.T) {
 					return nil
 				})
 				if a := w.get(k.name, "/"); a.reason() != "circuit_open" {
-					t.Errorf("after the failure: %+v", a)
+					t.Errorf("after the failure: got %+v, want circuit_open", a)
 				}
 				return
 			}
@@ -120,19 +120,19 @@ func TestEachEndingCountsAsSPECSays(t *testing.T) {
 			before := upstreams[k.name].Count()
 			if k.name == "direct" || k.refuse {
 				if a := w.get(k.name, k.path); a.reason() == "circuit_open" {
-					t.Errorf("it counted as a failure: %+v", a)
+					t.Errorf("counted as a failure: got %+v, want it admitted", a)
 				}
 				return
 			}
 			upstreams[k.name].Set(upstream.OK())
 			w.get(k.name, "/")
 			if after := upstreams[k.name].Count(); after != before+1 {
-				t.Errorf("it counted as a failure: the next request did not reach the upstream")
+				t.Errorf("counted as a failure: the next request did not reach the upstream")
 			}
 		})
 	}
 	if faults := w.Prometheus()["weir_faults_total"]; faults != 0 {
-		t.Errorf("%v faults", faults)
+		t.Errorf("got %v faults, want 0", faults)
 	}
 }
 
@@ -191,7 +191,7 @@ clusters:
 		{"grpc-failing", codes.Unavailable, codes.Unavailable, "CircuitBreakerError", "circuit_open"},
 	} {
 		if err := w.grpc(tc.cluster); status.Code(err) != tc.first {
-			t.Errorf("%s: first call: %v", tc.cluster, err)
+			t.Errorf("%s: first call: got %v", tc.cluster, err)
 		}
 		var md metadata.MD
 		err := w.grpc(tc.cluster, &md)
@@ -199,7 +199,7 @@ clusters:
 			t.Errorf("%s: %v, want %v %q", tc.cluster, err, tc.want, tc.message)
 		}
 		if got := md.Get("x-weir-reason"); len(got) != 1 || got[0] != tc.reason {
-			t.Errorf("%s: x-weir-reason %q", tc.cluster, got)
+			t.Errorf("%s: got x-weir-reason %q", tc.cluster, got)
 		}
 	}
 }

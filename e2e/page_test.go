@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,118 +9,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp/kb"
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/weir-mesh/weir/e2e/browser"
-	"github.com/weir-mesh/weir/e2e/load"
-	"github.com/weir-mesh/weir/e2e/port"
 	"github.com/weir-mesh/weir/e2e/upstream"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
 )
-
-// markup is the name of a cluster that must never become markup.
-const markup = `<img>`
-
-const pagePolicy = `
-clusters:
-  aws_pricing:
-    rate_limit: {requests_per_minute: 6000}
-    circuit_breaker: {failure_threshold: 5, recovery_timeout: 300s, timeout: 5s}
-    bulkhead: {max_concurrent: 50}
-    retry: {max_attempts: 2, base_delay: 10ms}
-    fallback: {default_data: {body: {services: []}}}
-  azure_pricing:
-    rate_limit: {requests_per_minute: 20}
-    circuit_breaker: {}
-  gcp_pricing:
-    rate_limit: {algorithm: token_bucket, requests_per_minute: 60000, burst_capacity: 1000}
-    circuit_breaker: {}
-  catalog:
-    mode: shadow
-    rate_limit: {requests_per_minute: 10}
-  "<img>":
-    circuit_breaker: {}
-`
-
-// operated is an Envoy with the admin listener, under load: aws_pricing fails, azure_pricing is asked for too much, the others
-// are well.
-type operated struct {
-	*weir
-	admin string // address of the admin listener
-	aws   *upstream.Upstream
-}
-
-func startOperated(t *testing.T) *operated {
-	t.Helper()
-	well, aws := upstream.New(t), upstream.New(t)
-	aws.Set(upstream.Status(500))
-	o := options(t, pagePolicy, map[string]*upstream.Upstream{"aws_pricing": aws, "azure_pricing": well, "gcp_pricing": well, "catalog": well, markup: well})
-	o.Admin = "127.0.0.1:9902"
-	w := startWith(t, o, func(b *bootstrapv3.Bootstrap) {
-		changeRoutes(t, b, func(routes *routev3.RouteConfiguration) { // a host can't have such a name
-			for _, host := range routes.GetVirtualHosts() {
-				host.Domains = slices.DeleteFunc(host.GetDomains(), func(d string) bool { return strings.Contains(d, markup) })
-				if len(host.GetDomains()) == 0 {
-					host.Domains = []string{"markup"}
-				}
-			}
-		})
-	})
-	var running sync.WaitGroup
-	t.Cleanup(running.Wait) // t.Context, which ends it, is over before
-	for cluster, rate := range map[string]float64{"aws_pricing": 30, "azure_pricing": 4, "gcp_pricing": 25, "catalog": 3, "markup": 2} {
-		running.Go(func() {
-			load.Run(t, load.Plan{URL: w.url, Host: cluster, Connections: 2, Rate: rate, Duration: 10 * time.Minute})
-		})
-	}
-	return &operated{weir: w, admin: "http://" + w.Addr("weir_admin"), aws: aws}
-}
-
-// clusterStatus is what this test asks of GET /status/CLUSTER.
-type clusterStatus struct {
-	Breaker struct {
-		State  string
-		Forced string
-		Since  time.Time
-		Opens  int `json:"opens_total"`
-	} `json:"circuit_breaker"`
-	Requests map[string]int
-}
-
-func (o *operated) status(cluster string) (s clusterStatus) {
-	o.t.Helper()
-	r, err := http.Get(o.admin + "/status/" + url.PathEscape(cluster))
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer r.Body.Close()
-	if err := json.NewDecoder(r.Body).Decode(&s); err != nil || r.StatusCode != 200 {
-		o.t.Fatalf("status of %s: %d, %v", cluster, r.StatusCode, err)
-	}
-	return s
-}
-
-// row is a JavaScript expression for a cluster's element in the list.
-func row(cluster string) string {
-	return fmt.Sprintf(`[...document.querySelectorAll(".cluster")].find(c => c.querySelector("h3 button").textContent === %q)`, cluster)
-}
-
-// inRow is a JavaScript expression for what a selector finds in it.
-func inRow(cluster, selector string) string {
-	return fmt.Sprintf(`(%s)?.querySelector(%q)`, row(cluster), selector)
-}
-
-func quiet(t *testing.T, p *browser.Page) {
-	t.Helper()
-	if said := p.Console(); len(said) > 0 {
-		t.Errorf("the console says:\n%s", strings.Join(said, "\n"))
-	}
-}
 
 // TestPage operates a real Envoy by its live page, in a browser.
 func TestPage(t *testing.T) {
@@ -147,7 +43,7 @@ func TestPage(t *testing.T) {
 
 	// Names are text.
 	if n := browser.Eval[int](p, `document.querySelectorAll("#list img").length`); n != 0 {
-		t.Errorf("%d images grew from a cluster's name", n)
+		t.Errorf("got %d images made from a cluster's name, want 0", n)
 	}
 
 	p.Wait("word of what to do", inRow("aws_pricing", ".hint")+`?.textContent.startsWith("It closes by itself as soon as 3 probes in a row succeed. “Reset” closes it now")`)
@@ -158,13 +54,13 @@ func TestPage(t *testing.T) {
 	o.testRefusal(t, p)
 	o.testFilter(t, p)
 	o.testLooks(t, p)
-	quiet(t, p)
+	checkConsole(t, p)
 
 	// The policy is in force, and its breach would have been seen above.
 	browser.Eval[bool](p, `(document.createElement("img").src = "http://127.0.0.1:1/x", true)`)
 	eventually(t, func() error {
 		if said := strings.Join(p.Console(), "\n"); !strings.Contains(said, "Content Security Policy") {
-			return fmt.Errorf("an image from elsewhere is not refused; the console says %q", said)
+			return fmt.Errorf("an image of another origin was not refused; the console says %q", said)
 		}
 		return nil
 	})
@@ -185,7 +81,7 @@ func (o *operated) testDocument(t *testing.T) {
 	}
 }
 
-// testCharts holds the opened row's numbers against the API's, asked before and after.
+// testCharts compares the opened row's numbers with the API's, read before and after.
 func (o *operated) testCharts(t *testing.T, p *browser.Page) {
 	number := func(cluster, series string) int {
 		text := browser.Eval[string](p, fmt.Sprintf(`[...(%s).querySelectorAll(".legend tr")].find(r => r.querySelector(".s-%s")).lastElementChild.textContent`, row(cluster), series))
@@ -197,26 +93,26 @@ func (o *operated) testCharts(t *testing.T, p *browser.Page) {
 	}
 	p.Wait("opened row of the worst cluster", inRow("aws_pricing", ".legend"))
 	before := o.status("aws_pricing").Requests
-	// The page asks once a second: wait until it shows something of after that.
+	// The page polls once a second: wait until it shows something newer.
 	p.Wait("newer numbers", fmt.Sprintf(`+[...(%s).querySelectorAll(".legend tr")].find(r => r.querySelector(".s-circuit_open")).lastElementChild.textContent.replaceAll(",", "") >= %d`,
 		row("aws_pricing"), before["circuit_open"]))
 	shown := map[string]int{"circuit_open": number("aws_pricing", "circuit_open"), "allowed": number("aws_pricing", "allowed"), "default": number("aws_pricing", "default")}
 	after := o.status("aws_pricing").Requests
 	if n := shown["circuit_open"]; n > after["circuit_open"] || n < before["circuit_open"] {
-		t.Errorf("the page says %d refused, the API %d before and %d after", n, before["circuit_open"], after["circuit_open"])
+		t.Errorf("the page shows %d refused, want it between the API's %d before and %d after", n, before["circuit_open"], after["circuit_open"])
 	}
 	if shown["allowed"] != before["allowed"] || shown["allowed"] < 5 {
-		t.Errorf("the page says %d allowed, the API %d", shown["allowed"], before["allowed"])
+		t.Errorf("the page shows %d allowed, want the API's %d, and 5 or more", shown["allowed"], before["allowed"])
 	}
 	if shown["default"] == 0 {
-		t.Error("no answers from default data")
+		t.Error("got no answers from default data on the page")
 	}
 	for series, drawn := range map[string]bool{"circuit_open": true, "bulkhead_full": false, "default": true, "cache": false} {
 		d := inRow("aws_pricing", ".plot path.s-"+series) + `.getAttribute("d")`
 		if drawn {
 			p.Wait("drawing of "+series, `(`+d+`?.match(/M/g) || []).length >= 2`)
 		} else if got := browser.Eval[string](p, `(`+d+` || "")`); got != "" {
-			t.Errorf("%s is drawn: %s", series, got)
+			t.Errorf("%s is drawn: got %s, want nothing", series, got)
 		}
 	}
 	p.Wait("drawing in the list", `(`+inRow("gcp_pricing", ".spark .s-allowed")+`.getAttribute("d")?.match(/M/g) || []).length >= 2`)
@@ -245,13 +141,13 @@ func (o *operated) testMouse(t *testing.T, p *browser.Page) {
 	p.Click(act("close"))
 	p.Wait("question", open)
 	if title := browser.Eval[string](p, `document.querySelector("#ask-title").textContent`); title != "Force aws_pricing closed?" {
-		t.Errorf("it asks %q", title)
+		t.Errorf("got the question %q", title)
 	}
 	p.Look(browser.Look{Name: "question", Width: 1280, Height: 900})
 	p.Click("#ask-no")
 	p.Wait("end of the question", closed)
 	if got := o.status("aws_pricing").Breaker.Forced; got != "auto" {
-		t.Errorf("cancelled, and forced %s", got)
+		t.Errorf("cancelled: got forced %s, want auto", got)
 	}
 
 	for _, c := range []struct{ what, forced, says string }{
@@ -276,11 +172,11 @@ func (o *operated) testKeyboard(t *testing.T, p *browser.Page) {
 	at := `document.activeElement`
 	for tabs := 0; !browser.Eval[bool](p, at+`.matches('`+act("reset")+`')`); tabs++ {
 		if tabs > 40 {
-			t.Fatal("40 times Tab do not lead to the button")
+			t.Fatal("after 40 times Tab the focus is not on the button")
 		}
 		p.Type(kb.Tab)
 		if where := browser.Eval[string](p, `(() => { const e = `+at+`; return ["", "::after"].some(s => getComputedStyle(e, s).outlineStyle === "solid") ? "" : e.outerHTML })()`); where != "" {
-			t.Errorf("the focus can't be seen on %s", where)
+			t.Errorf("the focus is not visible on %s", where)
 		}
 	}
 	p.Type(kb.Enter)
@@ -297,7 +193,7 @@ func (o *operated) testKeyboard(t *testing.T, p *browser.Page) {
 	p.Wait("end of the question", `!document.querySelector("#ask").open`)
 	eventually(t, func() error {
 		if b := o.status("aws_pricing").Breaker; b.State != "closed" || b.Opens != 0 {
-			return fmt.Errorf("reset, and it is %+v", b)
+			return fmt.Errorf("after a reset: got %+v, want closed, and 0 opens", b)
 		}
 		return nil
 	})
@@ -305,13 +201,13 @@ func (o *operated) testKeyboard(t *testing.T, p *browser.Page) {
 	p.Wait("passing cluster", inRow("aws_pricing", ".badge")+`.textContent !== "Refused" && document.querySelector("#headline").textContent.startsWith("Some requests of ")`)
 	p.Wait("entry in the log", `document.querySelector("#log").textContent.includes("aws_pricing Reset from this page.")`)
 	if !browser.Eval[bool](p, at+`.matches('`+act("reset")+`')`) {
-		t.Error("the row moved in the list, and the focus got lost")
+		t.Error("the row moved in the list, and the focus was lost")
 	}
 	o.aws.Set(upstream.Status(500))
 	p.Wait("refused cluster", inRow("aws_pricing", ".badge")+`.textContent === "Refused"`)
 }
 
-// testRefusal: what the API refuses, the page shows in its words.
+// testRefusal: the page shows the API's own text of a refusal.
 func (o *operated) testRefusal(t *testing.T, p *browser.Page) {
 	p.Click(act("invalidate"))
 	p.Wait("question with a field", `document.querySelector("#ask").open && !document.querySelector("#ask-path").hidden`)
@@ -319,7 +215,7 @@ func (o *operated) testRefusal(t *testing.T, p *browser.Page) {
 	p.Type("prices" + kb.Enter) // no slash in front
 	p.Wait("the API's words", `document.querySelector("#ask-wrong").textContent.endsWith("(status 400)") && document.querySelector("#ask").open`)
 	if text := browser.Eval[string](p, `document.querySelector("#ask-wrong").textContent`); !strings.Contains(text, "path") {
-		t.Errorf("it says %q", text)
+		t.Errorf("got the error %q, want it to name the path", text)
 	}
 	browser.Eval[bool](p, `(document.querySelector("#ask-path input").value = "", true)`)
 	p.Click("#ask-path input")
@@ -329,7 +225,7 @@ func (o *operated) testRefusal(t *testing.T, p *browser.Page) {
 	// The browser reports the status 400, and nothing else.
 	for _, said := range p.Console() {
 		if !strings.Contains(said, "status of 400") {
-			t.Errorf("the console says %s", said)
+			t.Errorf("got on the console %s, want the status 400 alone", said)
 		}
 	}
 }
@@ -373,10 +269,10 @@ func (o *operated) testLooks(t *testing.T, p *browser.Page) {
 		browser.Eval[bool](p, `(scrollTo(0, 0), document.activeElement.blur(), true)`)
 		p.Look(look)
 		if wide := browser.Eval[int64](p, `document.documentElement.scrollWidth`); wide > look.Width {
-			t.Errorf("%s: the page is %d wide", look.Name, wide)
+			t.Errorf("%s: got a page %d pixels wide, want no more than the screen", look.Name, wide)
 		}
 		if low := browser.Eval[float64](p, `document.querySelector('`+act("reset")+`').getBoundingClientRect().bottom`); low > float64(look.Height) {
-			t.Errorf("%s: one has to scroll to the buttons, which end at %v", look.Name, low)
+			t.Errorf("%s: the buttons end at %v pixels, below the screen", look.Name, low)
 		}
 		seen[fmt.Sprint(look.Dark)+browser.Eval[string](p, background)] = true
 		if still := browser.Eval[bool](p, `(() => { const c = document.querySelector(".cluster"); c.classList.add("changed"); const a = c.querySelector(".sum").getAnimations().length; c.classList.remove("changed"); return a === 0 })()`); still != look.Still {
@@ -384,7 +280,7 @@ func (o *operated) testLooks(t *testing.T, p *browser.Page) {
 		}
 	}
 	if len(seen) != 2 {
-		t.Errorf("light and dark should have a background each: %v", seen)
+		t.Errorf("got backgrounds %v, want a light and a dark one", seen)
 	}
 	p.As(browser.Look{Width: 1280, Height: 900})
 }
@@ -416,7 +312,7 @@ func TestPageBehindPrefix(t *testing.T) {
 	t.Cleanup(func() { _ = server.Close() })
 	p.Open("http://" + address + "/mesh/weir/")
 	p.Wait("refused cluster", `document.querySelector("#headline").textContent === "1 of 5 clusters is refused"`)
-	quiet(t, p)
+	checkConsole(t, p)
 
 	_ = server.Close()
 	p.Wait("word of the lost connection", `document.querySelector("#lost").innerText.startsWith("Connection lost since ") && document.title.startsWith("No connection")`)

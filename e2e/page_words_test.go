@@ -14,10 +14,10 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// told is a status as the page gets it from a false admin listener. Of a cluster's counters each answer has more.
-type told map[string]any
+// object is a JSON object of the status that a false admin listener sends. A cluster's counters grow with each response.
+type object map[string]any
 
-// words are what the page makes of one cluster. {N} in a status becomes ten times the number of the answer.
+// words are the page's texts for one cluster. {N} in a status becomes ten times the number of the response.
 var words = []struct {
 	name, status string
 	word, says   string // a part of what it says
@@ -57,7 +57,7 @@ var words = []struct {
 	{"19-<img src=x onerror=alert(1)>&amp;<script>alert(1)</script>", `{"mode": "enforce", "requests": {"allowed": {N}}}`, "Passing", "Nothing is refused."},
 }
 
-// TestPageWords holds what the page says of each state against a false admin listener, among hundreds of clusters.
+// TestPageWords checks the page's texts for each state with a false admin listener, among hundreds of clusters.
 func TestPageWords(t *testing.T) {
 	p := browser.Start(t)
 	o := options(t, `{clusters: {aws: {circuit_breaker: {}}}}`, map[string]*upstream.Upstream{"aws": upstream.New(t)})
@@ -74,17 +74,17 @@ func TestPageWords(t *testing.T) {
 			return
 		}
 		n := asked.Add(1)
-		clusters := told{}
+		clusters := object{}
 		for _, c := range words {
 			clusters[c.name] = json.RawMessage(strings.ReplaceAll(c.status, "{N}", fmt.Sprint(10*n)))
 		}
 		for i := range more {
-			clusters[fmt.Sprintf("outbound|8080||service-%03d.shop.svc.cluster.local", i)] = told{"mode": "enforce", "requests": told{"allowed": n * int64(i)}}
+			clusters[fmt.Sprintf("outbound|8080||service-%03d.shop.svc.cluster.local", i)] = object{"mode": "enforce", "requests": object{"allowed": n * int64(i)}}
 		}
 		now := time.Date(2026, 1, 2, 4, 5, 6, 0, time.UTC).Add(time.Duration(n) * time.Second)
-		if err := json.NewEncoder(w).Encode(told{
+		if err := json.NewEncoder(w).Encode(object{
 			"time": now.Format(time.RFC3339Nano), "clusters": clusters,
-			"redis": told{"state": "trouble", "calls_total": 1204, "errors_total": 3},
+			"redis": object{"state": "trouble", "calls_total": 1204, "errors_total": 3},
 		}); err != nil {
 			t.Logf("the page is gone: %v", err)
 		}
@@ -101,23 +101,23 @@ func TestPageWords(t *testing.T) {
 			t.Errorf("%s: %q, want %s and %q in it", c.name, got, c.word, c.says)
 		}
 	}
-	// The worst come first, and the page's line and title count them.
+	// The worst come first, and the page's headline and title count them.
 	want := []string{"02-open", "03-open, over", "04-open, in a row", "041-open, at once", "042-open, a rate", "043-open, slow", "044-open, a probe", "0441-open, a slow probe", "0442-open, left alone", "05-forced open", "075-failover, full", "09-no host", "08-half-open", "10-bulkhead", "11-limit", "12-limit by key"}
 	if got := browser.Eval[[]string](p, `[...document.querySelectorAll("h3 button")].slice(0, 16).map(b => b.textContent)`); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("first are %q, want %q", got, want)
 	}
 	if got := browser.Eval[string](p, `document.title`); got != fmt.Sprintf("(12) 12 of %d clusters are refused · Weir", more+len(words)) {
-		t.Errorf("the title is %q", got)
+		t.Errorf("got the title %q", got)
 	}
 	if n := browser.Eval[int](p, `document.querySelectorAll("#list img, #list script").length`); n != 0 {
-		t.Errorf("%d elements grew from a name", n)
+		t.Errorf("got %d elements made from a name, want 0", n)
 	}
-	// Unseen rows are not drawn, and unchanged texts are not written again.
+	// Rows out of sight are not drawn, and unchanged texts are not written again.
 	changes := browser.Eval[string](p, `(() => { window.written = 0; window.watch = new MutationObserver(l => { written += l.length }); watch.observe(document.querySelector("#list"), {subtree: true, childList: true, characterData: true, attributes: true}); return "on" })()`)
 	from := asked.Load()
 	eventually(t, func() error {
 		if n := asked.Load() - from; n < 3 {
-			return fmt.Errorf("watching is %s, and the page asked %d times", changes, n)
+			return fmt.Errorf("watching is %s, and the page has asked %d times, want 3", changes, n)
 		}
 		return nil
 	})
@@ -125,5 +125,5 @@ func TestPageWords(t *testing.T) {
 		t.Errorf("%d changes of the document with three answers, want some and at most two for each of %d clusters", n, more+len(words))
 	}
 	p.Look(browser.Look{Name: "hundreds", Width: 1280, Height: 1100})
-	quiet(t, p)
+	checkConsole(t, p)
 }

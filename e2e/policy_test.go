@@ -37,11 +37,11 @@ func TestEnvoyRefusesToStartWithABadPolicy(t *testing.T) {
 		}
 		exit := engine.StartExpectingFailure(t, engine.Config{Bootstrap: bootstrap})
 		if exit.Status == 0 {
-			t.Error("exit status 0")
+			t.Error("got exit status 0, want a failure")
 		}
 		for _, line := range badLines {
 			if !strings.Contains(exit.Logs, line) {
-				t.Errorf("StringValue %v: the log has no %q", stringValue, line)
+				t.Errorf("StringValue %v: got no %q in the log", stringValue, line)
 			}
 		}
 	}
@@ -68,12 +68,12 @@ clusters:
 	// Two of three are used, and the other breaker is open.
 	for range 2 {
 		if a := w.get("aws", "/"); a.status != 200 || a.header.Get("ratelimit") != "" {
-			t.Fatalf("before the reload: %+v", a)
+			t.Fatalf("limit before the reload: got %+v, want status 200 without ratelimit", a)
 		}
 	}
 	w.get("failing", "/")
 	if a := w.get("failing", "/"); a.reason() != "circuit_open" {
-		t.Fatalf("before the reload: %+v", a)
+		t.Fatalf("breaker before the reload: got %+v, want circuit_open", a)
 	}
 
 	// A bad one.
@@ -82,30 +82,30 @@ clusters:
 		w.WaitLog(line)
 	}
 	if a := w.get("failing", "/"); a.reason() != "circuit_open" {
-		t.Errorf("after a bad policy the old one must hold: %+v", a)
+		t.Errorf("after a bad policy: got %+v, want circuit_open by the old one", a)
 	}
 
-	// A good one: it shows its headers, and what was used is still used.
+	// A good one: it shows its headers, and used tokens stay used.
 	w.replace(policy(3, "all"), "config_reload")
 	var last answer
 	eventually(t, func() error { // the workers take it up one after the other
 		last = w.get("aws", "/")
 		if last.header.Get("ratelimit") == "" {
-			return fmt.Errorf("the new policy does not hold yet: %+v", last)
+			return fmt.Errorf("the new policy is not in force yet: %+v", last)
 		}
 		return nil
 	})
 	if r := last.header.Get("x-ratelimit-remaining"); r != "0" {
-		t.Errorf("two of three were used before the reload, now %s remain", r)
+		t.Errorf("two of three were used before the reload: got %s remaining, want 0", r)
 	}
 	if a := w.get("aws", "/"); a.status != 429 {
-		t.Errorf("the reload gave a free burst: %+v", a)
+		t.Errorf("limit after the reload: got %+v, want status 429 and no free burst", a)
 	}
 	if a := w.get("failing", "/"); a.reason() != "circuit_open" {
-		t.Errorf("the reload closed a breaker: %+v", a)
+		t.Errorf("breaker after the reload: got %+v, want circuit_open", a)
 	}
 	if n := u.Count(); n != 3 {
-		t.Errorf("%d requests reached the upstream, the limit is 3", n)
+		t.Errorf("%d requests reached the upstream, want 3, the limit", n)
 	}
 }
 
@@ -125,18 +125,18 @@ clusters:
 	r.Header.Set("x-weird", "stays")
 	r.Header.Set("x-envoy-upstream-rq-timeout-ms", "1")
 	if a := w.do(r); a.status != 200 || a.source() != "upstream" {
-		t.Fatalf("%+v", a)
+		t.Fatalf("got %+v, want status 200 from upstream", a)
 	}
 	got := u.Requests()[0].Header
 	for name := range got {
 		if strings.HasPrefix(strings.ToLower(name), "x-weir-") {
-			t.Errorf("%s reached the upstream: %q", name, got[name])
+			t.Errorf("upstream got %s %q, want no header of Weir", name, got[name])
 		}
 	}
 	if got.Get("x-weird") != "stays" {
-		t.Errorf("a header that only looks alike was removed: %v", got)
+		t.Errorf("a header that only looks like Weir's was removed: got %v", got)
 	}
 	if ms := got.Get("x-envoy-expected-rq-timeout-ms"); ms != "5000" {
-		t.Errorf("the router was told to wait %q ms, the policy says 5000", ms)
+		t.Errorf("the router's timeout: got %q ms, want 5000", ms)
 	}
 }

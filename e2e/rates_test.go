@@ -29,19 +29,19 @@ clusters:
 	for i := range 20 {
 		a := w.get("failing", "/")
 		if refused := a.reason() == "circuit_open"; refused != (i >= 10) {
-			t.Fatalf("failing, request %d of which every second fails: %+v", i+1, a)
+			t.Fatalf("failing, request %d, every second one fails: got %+v, want circuit_open from the 11th on", i+1, a)
 		}
 	}
 	if n := failing.Count(); n != 10 {
-		t.Errorf("%d requests reached the failing upstream, min_calls is 10", n)
+		t.Errorf("%d requests reached the failing upstream, want 10, min_calls", n)
 	}
 	for i := range 12 {
 		if a := w.get("slow", "/"); (a.reason() == "circuit_open") != (i >= 10) {
-			t.Fatalf("slow, request %d: %+v", i+1, a)
+			t.Fatalf("slow, request %d: got %+v, want circuit_open from the 11th on", i+1, a)
 		}
 	}
 	if all := load.Run(t, load.Plan{URL: w.url, Host: "fine", Requests: 500}); len(all.With(200)) != 500 {
-		t.Errorf("fine: %v", all.Statuses())
+		t.Errorf("fine: got statuses %v, want 500 x 200", all.Statuses())
 	}
 	for _, cluster := range []string{"failing", "slow"} {
 		w.WaitMetric(fmt.Sprintf(`weir_breaker_transitions_total{cluster="%s",to="open"}`, cluster), engine.Exactly(1))
@@ -49,7 +49,7 @@ clusters:
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
 
-// TestAdaptive: while the upstream fails the limit goes down to a tenth, and when it is well it comes back.
+// TestAdaptive: while the upstream fails the limit goes down to a tenth, and comes back when the upstream is healthy.
 func TestAdaptive(t *testing.T) {
 	t.Parallel()
 	u := upstream.New(t)
@@ -65,21 +65,21 @@ clusters:
 		return float64(u.Count()) / (d.Seconds() / 0.5) // a window
 	}
 	if first := admittedWithin(time.Second); first > 110 {
-		t.Errorf("%v admitted in a window, the configured limit is 100", first)
+		t.Errorf("got %v admitted in a window, want about the configured limit of 100", first)
 	}
 	eventually(t, func() error { // 100 x 0.7^7 < 10
 		if low := admittedWithin(time.Second); low > 16 {
-			return fmt.Errorf("upstream fails, and still %v are admitted in a window", low)
+			return fmt.Errorf("upstream fails: got %v admitted in a window, want 16 or less", low)
 		}
 		return nil
 	})
 	if lowest := admittedWithin(time.Second); lowest < 8 {
-		t.Errorf("%v admitted in a window, a tenth of the limit is 10", lowest)
+		t.Errorf("got %v admitted in a window, want 8 or more: a tenth of the limit is 10", lowest)
 	}
 	u.Set(upstream.OK())
 	eventually(t, func() error { // 10 x 1.2^13 > 100
 		if high := admittedWithin(time.Second); high < 80 {
-			return fmt.Errorf("upstream is well, and only %v are admitted in a window", high)
+			return fmt.Errorf("upstream is healthy: got %v admitted in a window, want 80 or more", high)
 		}
 		return nil
 	})

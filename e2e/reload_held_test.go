@@ -10,7 +10,7 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// TestReloadWhileRequestsWait: requests that wait while the policy is replaced, for their next try or for Redis, go on by the
+// TestReloadWhileRequestsWait: requests that wait while the policy is replaced, for their next attempt or for Redis, go on by the
 // policy that they began under; their places in the bulkhead come back, and none of them is lost.
 func TestReloadWhileRequestsWait(t *testing.T) {
 	if testing.Short() {
@@ -19,7 +19,7 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 	t.Parallel()
 	const requests = 40
 	held := upstream.New(t)
-	held.WhenTried(numberHeader, upstream.Any, upstream.Status(503), upstream.OK())
+	held.ScriptAttempts(numberHeader, upstream.Any, upstream.Status(503), upstream.OK())
 	ups := map[string]*upstream.Upstream{"held": held}
 	m := newMesh(t)
 	bridge := m.bridges[0]
@@ -54,12 +54,12 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 			began := time.Now()
 			go func() {
 				defer close(over)
-				many(t, requests, 1000, func(int) error { return w.asks("held", 200, "") })
+				many(t, requests, 1000, func(int) error { return w.expect("held", 200, "") })
 			}()
 			held.WaitCount(requests)
 			w.replace(document(tc.clusters), "config_reload")
 			if held.Count() != requests {
-				t.Errorf("the policy was replaced after %v: too late to find all requests held", time.Since(began))
+				t.Errorf("the policy was replaced after %v, want all requests waiting then", time.Since(began))
 			}
 			<-over
 			if got := len(byNumber(held)); got != requests || held.Count() != 2*requests {
@@ -67,7 +67,7 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 			}
 			for _, m := range measuredAt(held) {
 				if m.delay() < 985*ms || m.delay() > 2*time.Second {
-					t.Errorf("request %s was tried again after %v, the policy that it began under says 1s", m.id, m.delay())
+					t.Errorf("request %s: second attempt after %v, want 1s, as the policy that it began under says", m.id, m.delay())
 				}
 			}
 			w.replace(first, "config_reload")
@@ -81,22 +81,22 @@ func TestReloadWhileRequestsWait(t *testing.T) {
 			over, began = make(chan struct{}), time.Now()
 			go func() {
 				defer close(over)
-				many(t, requests, 1000, func(int) error { return w.asks(waiting(i), 200, "") })
+				many(t, requests, 1000, func(int) error { return w.expect(waiting(i), 200, "") })
 			}()
 			w.WaitStat("http.weir.downstream_rq_active", engine.Exactly(requests))
 			w.replace(document(tc.clusters), "config_reload")
 			if n := waits.Count(); n != 0 {
-				t.Errorf("%d requests did not wait for Redis", n)
+				t.Errorf("%d requests did not wait for Redis, want 0", n)
 			}
 			m.server.Continue(t)
 			<-over
 			t.Logf("requests that waited for Redis went on after %v", time.Since(began).Round(ms))
 			if n := waits.Count(); n != requests {
-				t.Errorf("%d of %d requests came through", n, requests)
+				t.Errorf("got %d of %d requests at the upstream, want all", n, requests)
 			}
 			w.replace(first, "config_reload")
 			for _, cluster := range []string{"held", waiting(i)} {
-				c.shows(cluster, map[string]any{"bulkhead.in_flight": 0.0})
+				c.waitStatus(cluster, map[string]any{"bulkhead.in_flight": 0.0})
 				w.WaitMetric(`weir_in_flight{cluster="`+cluster+`"}`, engine.Exactly(0))
 			}
 		})

@@ -1,27 +1,25 @@
 package e2e
 
 import (
-	"cmp"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/weir-mesh/weir/e2e/check"
 	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// reloads is an Envoy under load whose policy and listeners are replaced again and again. It notes when: a request that was
-// over before one of them was begun knows nothing of it, one that began when it was known to hold knows it.
+// reloads is an Envoy under load whose policy and listeners are replaced several times. It notes when: a request that ended
+// before a replacement began must not see it, a request that began after the replacement was known to be in force must.
 type reloads struct {
 	*watched
 	options      render.Options
@@ -29,7 +27,7 @@ type reloads struct {
 }
 
 // TestReloadUnderLoad: a thousand requests a second, and policies that come by ECDS and by LDS, good ones and bad ones. No
-// request fails. What was counted still is, a breaker stays as it is, and a limit that changed holds from then on.
+// request fails. Counters keep their values, a breaker keeps its state, and a changed limit holds from then on.
 func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
 	ups := map[string]*upstream.Upstream{}
@@ -52,8 +50,8 @@ clusters:
 	r.get("open", "/")
 	ups["goes"].Set(upstream.Status(500))
 	r.get("goes", "/")
-	c.shows("goes", map[string]any{"circuit_breaker.state": "open"})
-	c.shows("open", map[string]any{"circuit_breaker.state": "open", "circuit_breaker.opens_total": 1.0})
+	c.waitStatus("goes", map[string]any{"circuit_breaker.state": "open"})
+	c.waitStatus("open", map[string]any{"circuit_breaker.state": "open", "circuit_breaker.opens_total": 1.0})
 	opened, err := time.Parse(time.RFC3339Nano, fmt.Sprint(c.status().at("clusters.open.circuit_breaker.opened_at")))
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +59,8 @@ clusters:
 
 	start := time.Now()
 	end := r.underLoad(
-		stream{cluster: "plain", rate: 200, method: http.MethodPost},
-		stream{cluster: "plain", rate: 200, method: http.MethodPost, closes: true},
+		stream{cluster: "plain", rate: 200, body: strings.Repeat("x", 1000)},
+		stream{cluster: "plain", rate: 200, body: strings.Repeat("x", 1000), newConnections: true},
 		stream{cluster: "open", rate: 250},
 		stream{cluster: "bucket", rate: 100},
 		stream{cluster: "window", rate: 250})
@@ -81,15 +79,15 @@ clusters:
 	r.allAnswered(did, start)
 	r.versions(did["open"])
 	if n := ups["open"].Count(); n != 1 {
-		t.Errorf("%d requests got through an open breaker, the first is to be all", n)
+		t.Errorf("%d requests reached an upstream behind an open breaker, want the first alone", n)
 	}
-	c.shows("open", map[string]any{
+	c.waitStatus("open", map[string]any{
 		"circuit_breaker.state": "open", "circuit_breaker.opens_total": 1.0, "circuit_breaker.opened_at": during(opened, opened),
 	})
 
-	// The bucket had 500 of which no more than 300 were used when it was made to hold 300: those that are used still are.
+	// At most 300 of the bucket's 500 tokens were used when its capacity became 300, and those stay used.
 	if n := ups["bucket"].Count(); n != 300 {
-		t.Errorf("a bucket of 500 and then of 300 gave %d", n)
+		t.Errorf("a bucket of 500 and then of 300 admitted %d, want 300", n)
 	}
 	for _, w := range []struct {
 		what     string
@@ -105,14 +103,14 @@ clusters:
 			t.Errorf("a limit of 100, 50 and 150 in a second: %s %d within one, want at most %d", w.what, most, w.most)
 		}
 	}
-	// The load asks for 250 a second; the last second and more had 150.
+	// The load sends 250 a second; more than a second of it had a limit of 150.
 	if most := admitted(did["window"], ups["window"], r.known[5], time.Now()); most < 100 {
-		t.Errorf("raised to 150 a second, and no second had more than %d", most)
+		t.Errorf("raised to 150 a second: got at most %d in a second, want 100 or more", most)
 	}
 
 	eventually(t, func() error {
 		if gone := c.status().at("clusters.goes"); gone != "absent" {
-			return fmt.Errorf("a cluster that the policy has no more is still shown: %v", gone)
+			return fmt.Errorf("a removed cluster is still shown: got %v, want absent", gone)
 		}
 		return nil
 	})
@@ -155,7 +153,7 @@ func (r *reloads) policy(version int, policy string) {
 	eventually(r.t, func() error {
 		for range 20 {
 			if a := r.get("open", "/"); a.body != strconv.Itoa(version) {
-				return fmt.Errorf("policy %d is not in force everywhere: %+v", version, a)
+				return fmt.Errorf("policy %d is not in force in both workers yet: %+v", version, a)
 			}
 		}
 		return nil
@@ -187,88 +185,56 @@ func (r *reloads) badLayout() {
 	r.WaitStat("listener_manager.lds.update_rejected", engine.AtLeast(before+1))
 }
 
-// stream is requests at an even pace over eight connections, which the upstream counts by their numbers.
+// stream is requests at an even pace over eight connections.
 type stream struct {
-	cluster, method string
-	rate            float64 // a second
-	closes          bool    // each request has a connection of its own
+	cluster, body  string
+	rate           float64 // a second
+	newConnections bool    // each request has a connection of its own
 }
 
-// reply is what became of a request. Its number is in the header that upstream keeps.
-type reply struct {
-	number      string
-	began, over time.Time
-	answer
-}
-
-// underLoad begins the load. End ends it and returns the replies by cluster.
-func (r *reloads) underLoad(streams ...stream) (end func() map[string][]reply) {
-	var mu sync.Mutex
-	all := map[string][]reply{}
-	stop, over := make(chan struct{}), sync.WaitGroup{}
-	start := time.Now()
+// underLoad begins the load. end ends it and returns the answers by cluster.
+func (r *reloads) underLoad(streams ...stream) (end func() map[string]load.Answers) {
+	stop := make(chan struct{})
+	answers := make([]load.Answers, len(streams))
+	var running sync.WaitGroup
 	for i, s := range streams {
-		var next atomic.Int64
-		for range 8 {
-			over.Go(func() {
-				transport := &http.Transport{MaxConnsPerHost: 1, DisableCompression: true, DisableKeepAlives: s.closes}
-				defer transport.CloseIdleConnections()
-				var mine []reply
-				for {
-					n := next.Add(1)
-					select {
-					case <-stop:
-						mu.Lock()
-						all[s.cluster] = append(all[s.cluster], mine...)
-						mu.Unlock()
-						return
-					case <-time.After(time.Until(start.Add(time.Duration(float64(n) / s.rate * float64(time.Second))))):
-					}
-					mine = append(mine, r.sends(transport, s, fmt.Sprintf("%d-%d", i, n)))
-				}
-			})
+		plan := load.Plan{
+			URL: r.url + "/", Host: s.cluster, Connections: 8, NewConnections: s.newConnections, Rate: s.rate, Stop: stop,
+			Body: s.body, Number: fmt.Sprintf("%d-", i),
 		}
+		if s.body != "" {
+			plan.Method = http.MethodPost
+		}
+		running.Go(func() { answers[i] = load.Run(r.t, plan) })
 	}
-	return func() map[string][]reply {
+	return func() map[string]load.Answers {
 		close(stop)
-		over.Wait()
+		running.Wait()
+		all := map[string]load.Answers{}
+		for i, s := range streams {
+			all[s.cluster] = append(all[s.cluster], answers[i]...)
+		}
 		return all
 	}
 }
 
-func (r *reloads) sends(transport *http.Transport, s stream, number string) reply {
-	var body io.Reader
-	if s.method == http.MethodPost {
-		body = strings.NewReader(strings.Repeat("x", 1000))
-	}
-	request, err := http.NewRequestWithContext(r.t.Context(), cmp.Or(s.method, http.MethodGet), r.url+"/", body)
-	if err != nil {
-		return reply{answer: answer{err: err}}
-	}
-	request.Host = s.cluster
-	request.Header.Set("number", number)
-	began := time.Now()
-	a := send(&http.Client{Transport: transport, Timeout: 30 * time.Second}, request)
-	return reply{number: number, began: began, over: time.Now(), answer: a}
-}
-
 // allAnswered wants each request answered as the policies say, and upstream to have seen those that were answered by it.
-func (r *reloads) allAnswered(did map[string][]reply, start time.Time) {
+func (r *reloads) allAnswered(did map[string]load.Answers, start time.Time) {
 	r.t.Helper()
 	requests := 0
-	for cluster, replies := range did {
-		requests += len(replies)
+	for cluster, answers := range did {
+		requests += len(answers)
 		statuses := map[int]int{}
-		for _, a := range replies {
-			statuses[a.status]++
-			refused := a.status == 429 && (cluster == "bucket" || cluster == "window")
-			if a.err != nil || a.status != 200 && !refused {
-				r.t.Errorf("%s: %+v", cluster, a)
+		for _, a := range answers {
+			statuses[a.Status]++
+			refused := a.Status == 429 && (cluster == "bucket" || cluster == "window")
+			if a.Err != nil || a.Status != 200 && !refused {
+				r.t.Errorf("%s: got %+v, want status 200, or 429 from a limit", cluster, a)
 				break
 			}
 		}
 		if n := r.upstreams[cluster].Count(); cluster != "open" && n != statuses[200] {
-			r.t.Errorf("%s: %v, and upstream saw %d", cluster, statuses, n)
+			r.t.Errorf("%s: got statuses %v, want as many 200 as the upstream saw, %d", cluster, statuses, n)
 		}
 	}
 	r.t.Logf("%d requests in %v", requests, time.Since(start).Round(time.Millisecond))
@@ -276,22 +242,22 @@ func (r *reloads) allAnswered(did map[string][]reply, start time.Time) {
 
 // versions wants each answer to be that of a policy which may have been in force: none that came after it was over, none
 // that was known to be replaced when it began.
-func (r *reloads) versions(replies []reply) {
+func (r *reloads) versions(answers load.Answers) {
 	r.t.Helper()
 	seen := map[string]int{}
-	for _, a := range replies {
-		seen[a.body]++
+	for _, a := range answers {
+		seen[a.Body]++
 		oldest, newest := 1, 1
 		for version := range r.begun {
-			if a.began.After(r.known[version]) {
+			if a.Start.After(r.known[version]) {
 				oldest = max(oldest, version)
 			}
-			if a.over.After(r.begun[version]) {
+			if a.End.After(r.begun[version]) {
 				newest = max(newest, version)
 			}
 		}
-		if version, err := strconv.Atoi(a.body); err != nil || version < oldest || version > newest {
-			r.t.Errorf("policies %d to %d were in force, and an answer is of %s", oldest, newest, a.body)
+		if version, err := strconv.Atoi(a.Body); err != nil || version < oldest || version > newest {
+			r.t.Errorf("policies %d to %d were in force, got a response of %s", oldest, newest, a.Body)
 		}
 	}
 	if len(seen) != len(r.begun)+1 {
@@ -301,14 +267,11 @@ func (r *reloads) versions(replies []reply) {
 
 // admitted is the largest number of requests that were certainly admitted within one second, of those that were sent and
 // came within a time.
-func admitted(replies []reply, u *upstream.Upstream, from, to time.Time) int {
-	began := map[string]time.Time{}
-	for _, a := range replies {
-		began[a.number] = a.began
-	}
+func admitted(answers load.Answers, u *upstream.Upstream, from, to time.Time) int {
+	began := answers.StartByNumber()
 	var spans []check.Span
 	for _, request := range u.Requests() {
-		if s := (check.Span{From: began[request.Header.Get("number")], To: request.Arrived}); s.From.After(from) && s.To.Before(to) {
+		if s := (check.Span{From: began[request.Header.Get(load.NumberHeader)], To: request.Arrived}); s.From.After(from) && s.To.Before(to) {
 			spans = append(spans, s)
 		}
 	}

@@ -38,9 +38,9 @@ func (c bodyCase) String() string {
 	return fmt.Sprintf("driver %s, %d bytes (%s), %s to %s", c.driver, c.size, c.form, c.client, c.upstream)
 }
 
-// tries says how many are to be made of three: one, where the body is too long to be kept, or trailers follow it that Envoy
+// attempts says how many are to be made of three: one, where the body is too long to be kept, or trailers follow it that Envoy
 // can't send for a filter.
-func (c bodyCase) tries(made int) int {
+func (c bodyCase) attempts(made int) int {
 	switch {
 	case c.driver == "filter" && (c.size > filterKeeps || c.form == "trailers"):
 		return 1
@@ -71,8 +71,8 @@ func bodyCases() (all []bodyCase) {
 	return all
 }
 
-// TestRetriedMessages: what upstream gets is in each try what the client sent, byte for byte, and what is too long to be
-// kept passes unharmed, once; and the client gets the answer of the later try as it is.
+// TestRetriedMessages: what upstream gets is in each attempt what the client sent, byte for byte, and what is too long to be
+// kept passes unharmed, once; and the client gets the answer of the later attempt as it is.
 func TestRetriedMessages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one engine is enough for this")
@@ -87,7 +87,7 @@ func TestRetriedMessages(t *testing.T) {
 	for _, driver := range drivers {
 		for _, protocol := range protocols {
 			u := add(driver+"-"+protocol, driver, fmt.Sprintf("max_body_bytes: %d", filterKeeps))
-			u.WhenTried(numberHeader, upstream.Any, upstream.Status(500), upstream.Status(503), upstream.OK())
+			u.ScriptAttempts(numberHeader, upstream.Any, upstream.Status(500), upstream.Status(503), upstream.OK())
 			answerLater(add(driver+"-answers-"+protocol, driver, "max_attempts: 2"))
 		}
 		add(driver+"-early", driver, "base_delay: 100ms")
@@ -143,28 +143,28 @@ func (c bodyCase) check(w *weir, u *upstream.Upstream, random *rand.Rand) error 
 	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, Protocols: &speaks}
 	defer transport.CloseIdleConnections()
 	a := w.doBy(transport, r)
-	tries := u.Tries(numberHeader, id)
-	want := c.tries(len(tries))
+	attempts := u.Attempts(numberHeader, id)
+	want := c.attempts(len(attempts))
 	status := map[int]int{1: 500, 3: 200}[want]
-	if a.err != nil || a.status != status || len(tries) != want {
-		return fmt.Errorf("%d %v after %d tries, want %d after %d", a.status, a.err, len(tries), status, want)
+	if a.err != nil || a.status != status || len(attempts) != want {
+		return fmt.Errorf("%d %v after %d attempts, want %d after %d", a.status, a.err, len(attempts), status, want)
 	}
-	for i, try := range tries {
-		if try.BodySize != int64(c.size) || try.BodySHA256 != sha256.Sum256(body) {
-			return fmt.Errorf("try %d has %d bytes, or other ones", i+1, try.BodySize)
+	for i, attempt := range attempts {
+		if attempt.BodySize != int64(c.size) || attempt.BodySHA256 != sha256.Sum256(body) {
+			return fmt.Errorf("attempt %d: got %d bytes, or other bytes than were sent", i+1, attempt.BodySize)
 		}
 		// Towards HTTP/1 Envoy drops trailers, whoever sends them.
-		if sent := r.Trailer.Get("x-sum"); c.upstream == "http2" && try.Trailer.Get("x-sum") != sent {
-			return fmt.Errorf("try %d has the trailers %v, sent were %v", i+1, try.Trailer, r.Trailer)
+		if sent := r.Trailer.Get("x-sum"); c.upstream == "http2" && attempt.Trailer.Get("x-sum") != sent {
+			return fmt.Errorf("attempt %d: got trailers %v, want %v", i+1, attempt.Trailer, r.Trailer)
 		}
-		if err := sameHeaders(tries[0], try); err != nil {
-			return fmt.Errorf("try %d: %w", i+1, err)
+		if err := sameHeaders(attempts[0], attempt); err != nil {
+			return fmt.Errorf("attempt %d: %w", i+1, err)
 		}
 	}
 	return nil
 }
 
-// sameHeaders says where a later try has other headers than the first. Envoy itself counts and times its tries, and calls what
+// sameHeaders says where a later attempt has other headers than the first. Envoy itself counts and times its attempts, and calls what
 // a filter sends internal, which nothing can keep it from; a body of untold length that was kept has one.
 func sameHeaders(first, later upstream.Request) error {
 	a, b := maps.Clone(first.Header), maps.Clone(later.Header)
@@ -177,43 +177,43 @@ func sameHeaders(first, later upstream.Request) error {
 		delete(h, "X-Envoy-Expected-Rq-Timeout-Ms")
 	}
 	if !reflect.DeepEqual(a, b) || first.Method != later.Method || first.Host != later.Host || first.Path != later.Path {
-		return fmt.Errorf("%s %s %s %v, the first was %s %s %s %v", later.Method, later.Host, later.Path, b, first.Method, first.Host, first.Path, a)
+		return fmt.Errorf("got %s %s %s %v, want those of the first attempt: %s %s %s %v", later.Method, later.Host, later.Path, b, first.Method, first.Host, first.Path, a)
 	}
 	return nil
 }
 
-// hopByHop sends what concerns its own connection only (RFC 9110, section 7.6.1): no try has it.
+// hopByHop sends what concerns its own connection only (RFC 9110, section 7.6.1): no attempt has it.
 func hopByHop(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	const id = "hop-by-hop"
 	a := w.raw("GET", strings.Join([]string{
 		"GET /page HTTP/1.1", "Host: " + cluster, "Number: " + id, "Accept: text/html", "Accept: text/plain", "Cookie: a=1; b=2",
 		"Connection: keep-alive", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "TE: deflate", "", "",
 	}, "\r\n"))
-	tries := u.Tries(numberHeader, id)
-	if a.status != 200 || len(tries) != 3 {
-		t.Fatalf("%+v after %d tries, want 200 after 3", a, len(tries))
+	attempts := u.Attempts(numberHeader, id)
+	if a.status != 200 || len(attempts) != 3 {
+		t.Fatalf("%+v after %d attempts, want 200 after 3", a, len(attempts))
 	}
-	for i, try := range tries {
+	for i, attempt := range attempts {
 		for _, hop := range []string{"connection", "keep-alive", "proxy-connection", "te", "upgrade", "transfer-encoding"} {
-			if got := try.Header.Values(hop); len(got) > 0 {
-				t.Errorf("try %d has %s: %q", i+1, hop, got)
+			if got := attempt.Header.Values(hop); len(got) > 0 {
+				t.Errorf("attempt %d: got %s %q, want none", i+1, hop, got)
 			}
 		}
-		if accepted := strings.Join(try.Header.Values("accept"), ","); accepted != "text/html,text/plain" || try.Header.Get("cookie") != "a=1; b=2" {
-			t.Errorf("try %d has other headers than were sent: %v", i+1, try.Header)
+		if accepted := strings.Join(attempt.Header.Values("accept"), ","); accepted != "text/html,text/plain" || attempt.Header.Get("cookie") != "a=1; b=2" {
+			t.Errorf("attempt %d: got headers %v, want those that were sent", i+1, attempt.Header)
 		}
-		if weirs := slices.DeleteFunc(slices.Collect(maps.Keys(try.Header)), func(name string) bool {
+		if weirs := slices.DeleteFunc(slices.Collect(maps.Keys(attempt.Header)), func(name string) bool {
 			return !strings.HasPrefix(name, "X-Weir-") && name != "X-Envoy-Max-Retries" && name != "X-Envoy-Retry-On"
 		}); len(weirs) > 0 {
-			t.Errorf("try %d has what is between Weir and Envoy: %v", i+1, weirs)
+			t.Errorf("attempt %d: got headers that are between Weir and Envoy: %v, want none", i+1, weirs)
 		}
-		if err := sameHeaders(tries[0], try); err != nil {
-			t.Errorf("try %d: %v", i+1, err)
+		if err := sameHeaders(attempts[0], attempt); err != nil {
+			t.Errorf("attempt %d: %v", i+1, err)
 		}
 	}
 }
 
-// refusedBeforeItsEnd: a try fails while the client still sends. What upstream gets then is the whole of it, or nothing.
+// refusedBeforeItsEnd: a attempt fails while the client still sends. What upstream gets then is the whole of it, or nothing.
 func refusedBeforeItsEnd(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	first, second := strings.Repeat("first", 100), strings.Repeat("second", 100)
 	u.Refuse()
@@ -227,7 +227,7 @@ func refusedBeforeItsEnd(t *testing.T, w *weir, cluster string, u *upstream.Upst
 	}
 	eventually(t, func() error {
 		if w.Stats()["cluster."+cluster+".upstream_cx_connect_fail"] == 0 {
-			return fmt.Errorf("no connection was refused")
+			return fmt.Errorf("got no refused connection")
 		}
 		return nil
 	})
@@ -235,12 +235,12 @@ func refusedBeforeItsEnd(t *testing.T, w *weir, cluster string, u *upstream.Upst
 	_, err := io.WriteString(writer, second) // fails where the answer has come
 	_ = writer.CloseWithError(err)
 	a := <-answered
-	tries := u.Tries(numberHeader, id)
+	attempts := u.Attempts(numberHeader, id)
 	switch {
-	case len(tries) == 0 && a.status == 503:
-	case len(tries) == 1 && a.status == 200 && tries[0].BodySHA256 == sha256.Sum256([]byte(first+second)):
+	case len(attempts) == 0 && a.status == 503:
+	case len(attempts) == 1 && a.status == 200 && attempts[0].BodySHA256 == sha256.Sum256([]byte(first+second)):
 	default:
-		t.Errorf("%+v after %d tries: %+v", a, len(tries), tries)
+		t.Errorf("got %+v after %d attempts: %+v", a, len(attempts), attempts)
 	}
-	t.Logf("%d after %d tries that reached upstream", a.status, len(tries))
+	t.Logf("%d after %d attempts that reached upstream", a.status, len(attempts))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// retryCase is a request that upstream fails, and what is to become of it.
+// retryCase is a request that upstream fails, and the wanted result.
 type retryCase struct {
 	name      string // of the cluster, behind the driver's
 	rules     string // of the section retry
@@ -21,7 +21,7 @@ type retryCase struct {
 	method    string // GET where empty; one with a body has "payload"
 	answers   []upstream.Behaviour
 	refuse    bool // no connection, instead of answers
-	tries     int  // that reach the upstream
+	attempts  int  // that reach the upstream
 	envoy     int  // the same with driver envoy, where it differs; -1: not for it
 	status    int
 	body      string
@@ -34,67 +34,67 @@ func retryCases() []retryCase {
 	is := func(all ...upstream.Behaviour) []upstream.Behaviour { return all }
 	failed, ok := upstream.Status(500).Body("sorry"), upstream.Body("fine")
 	return []retryCase{
-		{name: "second", answers: is(failed, ok), tries: 2, status: 200, body: "fine"},
-		{name: "third", answers: is(failed, upstream.Status(502), ok), tries: 3, status: 200, body: "fine"},
-		{name: "none", answers: is(ok), tries: 1, status: 200, body: "fine"},
-		{name: "all-failed", answers: is(failed, upstream.Status(502), upstream.Status(503).Body("last")), tries: 3, status: 503, body: "last", exhausted: true},
-		{name: "five", rules: "max_attempts: 5", answers: is(failed), tries: 5, status: 500, body: "sorry", exhausted: true},
-		{name: "two", rules: "max_attempts: 2", answers: is(failed, failed, ok), tries: 2, status: 500, body: "sorry", exhausted: true},
-		{name: "one", rules: "max_attempts: 1", answers: is(failed, ok), tries: 1, status: 500, body: "sorry"},
-		{name: "then-unlisted", answers: is(failed, upstream.Status(404).Body("no")), tries: 2, status: 404, body: "no"},
+		{name: "second", answers: is(failed, ok), attempts: 2, status: 200, body: "fine"},
+		{name: "third", answers: is(failed, upstream.Status(502), ok), attempts: 3, status: 200, body: "fine"},
+		{name: "none", answers: is(ok), attempts: 1, status: 200, body: "fine"},
+		{name: "all-failed", answers: is(failed, upstream.Status(502), upstream.Status(503).Body("last")), attempts: 3, status: 503, body: "last", exhausted: true},
+		{name: "five", rules: "max_attempts: 5", answers: is(failed), attempts: 5, status: 500, body: "sorry", exhausted: true},
+		{name: "two", rules: "max_attempts: 2", answers: is(failed, failed, ok), attempts: 2, status: 500, body: "sorry", exhausted: true},
+		{name: "one", rules: "max_attempts: 1", answers: is(failed, ok), attempts: 1, status: 500, body: "sorry"},
+		{name: "then-unlisted", answers: is(failed, upstream.Status(404).Body("no")), attempts: 2, status: 404, body: "no"},
 
-		{name: "unlisted", answers: is(upstream.Status(404).Body("no"), ok), tries: 1, status: 404, body: "no"},
-		{name: "class", rules: "retry_on: [4xx]", answers: is(upstream.Status(404), upstream.Status(499), ok), tries: 3, status: 200, body: "fine"},
-		{name: "class-other", rules: "retry_on: [4xx]", answers: is(failed, ok), tries: 1, status: 500, body: "sorry"},
-		{name: "status", rules: `retry_on: ["429"]`, answers: is(upstream.Status(429), ok), tries: 2, status: 200, body: "fine"},
-		{name: "status-other", rules: `retry_on: ["503"]`, answers: is(failed, ok), tries: 1, status: 500, body: "sorry"},
-		{name: "reset", rules: "retry_on: [reset]", answers: is(upstream.Reset(), ok), tries: 2, status: 200, body: "fine"},
-		{name: "reset-other", rules: `retry_on: [connect_failure, "503"]`, answers: is(upstream.Reset(), ok), tries: 1, status: 503},
-		{name: "resets", answers: is(upstream.Reset()), tries: 3, status: 503, exhausted: true},
-		{name: "refused", rules: "retry_on: [connect_failure]", refuse: true, tries: 3, status: 503, exhausted: true},
-		{name: "refused-other", rules: "retry_on: [5xx]", refuse: true, tries: 1, status: 503},
+		{name: "unlisted", answers: is(upstream.Status(404).Body("no"), ok), attempts: 1, status: 404, body: "no"},
+		{name: "class", rules: "retry_on: [4xx]", answers: is(upstream.Status(404), upstream.Status(499), ok), attempts: 3, status: 200, body: "fine"},
+		{name: "class-other", rules: "retry_on: [4xx]", answers: is(failed, ok), attempts: 1, status: 500, body: "sorry"},
+		{name: "status", rules: `retry_on: ["429"]`, answers: is(upstream.Status(429), ok), attempts: 2, status: 200, body: "fine"},
+		{name: "status-other", rules: `retry_on: ["503"]`, answers: is(failed, ok), attempts: 1, status: 500, body: "sorry"},
+		{name: "reset", rules: "retry_on: [reset]", answers: is(upstream.Reset(), ok), attempts: 2, status: 200, body: "fine"},
+		{name: "reset-other", rules: `retry_on: [connect_failure, "503"]`, answers: is(upstream.Reset(), ok), attempts: 1, status: 503},
+		{name: "resets", answers: is(upstream.Reset()), attempts: 3, status: 503, exhausted: true},
+		{name: "refused", rules: "retry_on: [connect_failure]", refuse: true, attempts: 3, status: 503, exhausted: true},
+		{name: "refused-other", rules: "retry_on: [5xx]", refuse: true, attempts: 1, status: 503},
 		// The router's `reset` is whatever brings no answer, a refused connection too.
-		{name: "refused-no-reset", rules: "retry_on: [reset]", refuse: true, tries: 1, envoy: -1, status: 503},
-		{name: "timeout", rules: "retry_on: [timeout], per_try_timeout: 150ms", answers: is(upstream.Hang(), ok), tries: 2, status: 200, body: "fine"},
-		{name: "timeout-other", rules: "retry_on: [connect_failure], per_try_timeout: 150ms", answers: is(upstream.Hang(), ok), tries: 1, status: 504},
-		{name: "timeouts", rules: "per_try_timeout: 100ms", answers: is(upstream.Hang()), tries: 3, status: 504, exhausted: true},
-		// A byte of it went to the client: it breaks off, and there is no other.
-		{name: "half-body", answers: is(upstream.HalfBody(1000), ok), tries: 1},
+		{name: "refused-no-reset", rules: "retry_on: [reset]", refuse: true, attempts: 1, envoy: -1, status: 503},
+		{name: "timeout", rules: "retry_on: [timeout], per_try_timeout: 150ms", answers: is(upstream.Hang(), ok), attempts: 2, status: 200, body: "fine"},
+		{name: "timeout-other", rules: "retry_on: [connect_failure], per_try_timeout: 150ms", answers: is(upstream.Hang(), ok), attempts: 1, status: 504},
+		{name: "timeouts", rules: "per_try_timeout: 100ms", answers: is(upstream.Hang()), attempts: 3, status: 504, exhausted: true},
+		// A byte of it went to the client: it breaks off, and there is no retry.
+		{name: "half-body", answers: is(upstream.HalfBody(1000), ok), attempts: 1},
 
-		{name: "head", method: "HEAD", answers: is(failed, ok), tries: 2, status: 200},
-		{name: "put", method: "PUT", answers: is(failed, ok), tries: 2, status: 200, body: "fine"},
-		{name: "delete", method: "DELETE", answers: is(failed, ok), tries: 2, status: 200, body: "fine"},
-		{name: "options", method: "OPTIONS", answers: is(failed, ok), tries: 2, status: 200, body: "fine"},
-		{name: "post", method: "POST", answers: is(failed, ok), tries: 1, status: 500, body: "sorry"},
-		{name: "patch", method: "PATCH", answers: is(upstream.Reset(), ok), tries: 1, status: 503},
-		{name: "post-listed", method: "POST", rules: "methods: [POST]", answers: is(failed, ok), tries: 2, status: 200, body: "fine"},
-		{name: "get-unlisted", rules: "methods: [POST]", answers: is(failed, ok), tries: 1, status: 500, body: "sorry"},
+		{name: "head", method: "HEAD", answers: is(failed, ok), attempts: 2, status: 200},
+		{name: "put", method: "PUT", answers: is(failed, ok), attempts: 2, status: 200, body: "fine"},
+		{name: "delete", method: "DELETE", answers: is(failed, ok), attempts: 2, status: 200, body: "fine"},
+		{name: "options", method: "OPTIONS", answers: is(failed, ok), attempts: 2, status: 200, body: "fine"},
+		{name: "post", method: "POST", answers: is(failed, ok), attempts: 1, status: 500, body: "sorry"},
+		{name: "patch", method: "PATCH", answers: is(upstream.Reset(), ok), attempts: 1, status: 503},
+		{name: "post-listed", method: "POST", rules: "methods: [POST]", answers: is(failed, ok), attempts: 2, status: 200, body: "fine"},
+		{name: "get-unlisted", rules: "methods: [POST]", answers: is(failed, ok), attempts: 1, status: 500, body: "sorry"},
 
-		{name: "shadow", beside: "mode: shadow", answers: is(failed, ok), tries: 1, status: 500, body: "sorry"},
-		{name: "off", beside: "mode: off", answers: is(failed, ok), tries: 1, status: 500, body: "sorry"},
-		{name: "no-budget", rules: "budget: {percent: 0, min_per_second: 0}", answers: is(failed, ok), tries: 1, status: 500, body: "sorry", exhausted: true},
-		{name: "one-in-budget", rules: "max_attempts: 5, budget: {percent: 0, min_per_second: 0.1}", answers: is(failed), tries: 2, status: 500, body: "sorry", exhausted: true},
+		{name: "shadow", beside: "mode: shadow", answers: is(failed, ok), attempts: 1, status: 500, body: "sorry"},
+		{name: "off", beside: "mode: off", answers: is(failed, ok), attempts: 1, status: 500, body: "sorry"},
+		{name: "no-budget", rules: "budget: {percent: 0, min_per_second: 0}", answers: is(failed, ok), attempts: 1, status: 500, body: "sorry", exhausted: true},
+		{name: "one-in-budget", rules: "max_attempts: 5, budget: {percent: 0, min_per_second: 0.1}", answers: is(failed), attempts: 2, status: 500, body: "sorry", exhausted: true},
 		{
 			name: "fallback", beside: "fallback: {enable_cache_fallback: false, default_data: {body: instead}}",
-			answers: is(failed), tries: 3, status: 200, body: "instead", ranOut: true, source: "default",
+			answers: is(failed), attempts: 3, status: 200, body: "instead", ranOut: true, source: "default",
 		},
 		{
 			name: "fallback-unneeded", beside: "fallback: {enable_cache_fallback: false, default_data: {body: instead}}",
-			answers: is(failed, ok), tries: 2, status: 200, body: "fine",
+			answers: is(failed, ok), attempts: 2, status: 200, body: "fine",
 		},
-		// Each try of the filter is an outcome of its own and spends from the limits; the router's tries are one.
+		// Each attempt of the filter is an outcome of its own and spends from the limits; the router's attempts are one.
 		{
 			name: "breaker-opens", rules: "max_attempts: 5", beside: "circuit_breaker: {failure_threshold: 2, recovery_timeout: 1h}",
-			answers: is(failed, upstream.Status(502).Body("last")), tries: 2, envoy: 5, status: 502, body: "last", exhausted: true,
+			answers: is(failed, upstream.Status(502).Body("last")), attempts: 2, envoy: 5, status: 502, body: "last", exhausted: true,
 		},
 		{
 			name: "limit-spent", rules: "max_attempts: 5", beside: "rate_limit: {algorithm: token_bucket, burst_capacity: 2, refill_rate: 0.0001}",
-			answers: is(failed, upstream.Status(502).Body("last")), tries: 2, envoy: 5, status: 502, body: "last", exhausted: true,
+			answers: is(failed, upstream.Status(502).Body("last")), attempts: 2, envoy: 5, status: 502, body: "last", exhausted: true,
 		},
-		// The next try would come when the request's time is over.
+		// The next attempt would come when the request's time is over.
 		{
 			name: "deadline", rules: "max_attempts: 5, base_delay: 200ms, jitter: false", beside: "circuit_breaker: {failure_threshold: 1000, timeout: 400ms}",
-			answers: is(failed), tries: 2, envoy: -1, status: 500, body: "sorry", exhausted: true,
+			answers: is(failed), attempts: 2, envoy: -1, status: 500, body: "sorry", exhausted: true,
 		},
 	}
 }
@@ -147,21 +147,21 @@ func TestRetryConditions(t *testing.T) {
 			if err := w.in(t).grpc(c.name); status.Code(err) != c.code {
 				t.Errorf("the client saw %v, want %v", err, c.code)
 			}
-			if got := upstreams[c.name].Count(); got != c.tries {
-				t.Errorf("%d tries, want %d", got, c.tries)
+			if got := upstreams[c.name].Count(); got != c.attempts {
+				t.Errorf("%d attempts, want %d", got, c.attempts)
 			}
 		})
 	}
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
 
-// by is how many tries a driver makes, 0 for a case that is not for it.
+// by is how many attempts a driver makes, 0 for a case that is not for it.
 func (c retryCase) by(driver string) int {
 	switch {
 	case driver == "filter" || c.envoy == 0:
-		return c.tries
+		return c.attempts
 	case c.envoy > 0:
-		// The router makes them whatever becomes of the breaker: it was told before.
+		// The router makes them whatever the breaker does: it got its retry policy before.
 		return c.envoy
 	default:
 		return 0
@@ -189,20 +189,20 @@ func (c retryCase) check(t *testing.T, w *weir, driver string, u *upstream.Upstr
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader("payload")), int64(len("payload"))
 	}
 	a := w.do(r)
-	tries := c.by(driver)
+	attempts := c.by(driver)
 	if c.status == 0 {
 		if a.err == nil {
-			t.Errorf("answered with %+v, which should have broken off", a)
+			t.Errorf("got %+v, want a response that breaks off", a)
 		}
 	} else if a.err != nil || a.status != c.status || c.body != "" && a.body != c.body {
 		t.Errorf("answered with %+v, want %d %q", a, c.status, c.body)
 	}
-	if !c.refuse && u.Count() != tries {
-		t.Errorf("%d tries, want %d", u.Count(), tries)
+	if !c.refuse && u.Count() != attempts {
+		t.Errorf("%d attempts, want %d", u.Count(), attempts)
 	}
-	for i, try := range u.Requests() {
-		if try.Method != method || try.Host != cluster || try.Path != "/page?a=b" || r.ContentLength != try.BodySize {
-			t.Errorf("try %d: %+v", i, try)
+	for i, attempt := range u.Requests() {
+		if attempt.Method != method || attempt.Host != cluster || attempt.Path != "/page?a=b" || r.ContentLength != attempt.BodySize {
+			t.Errorf("attempt %d: got %+v, want the request as it was sent", i, attempt)
 		}
 	}
 	if want := map[bool]string{true: "RetryExhausted"}[c.exhausted]; a.errorOf() != want {
@@ -225,14 +225,14 @@ func counted(w *weir, cases []retryCase) {
 	metrics := w.Prometheus()
 	for _, driver := range drivers {
 		for _, c := range cases {
-			tries := c.by(driver)
-			if tries == 0 || strings.Contains(c.beside, "mode: off") {
+			attempts := c.by(driver)
+			if attempts == 0 || strings.Contains(c.beside, "mode: off") {
 				continue
 			}
 			label := fmt.Sprintf(`{cluster="%s-%s"}`, driver, c.name)
 			retries, ranOut := metrics["weir_retries_total"+label], metrics["weir_retries_exhausted_total"+label]
-			if retries != float64(tries-1) || (ranOut == 1) != (c.exhausted || c.ranOut) || ranOut > 1 {
-				w.t.Errorf("%s-%s: %v retries are counted and %v requests that ran out of them, after %d tries", driver, c.name, retries, ranOut, tries)
+			if retries != float64(attempts-1) || (ranOut == 1) != (c.exhausted || c.ranOut) || ranOut > 1 {
+				w.t.Errorf("%s-%s: got %v counted retries and %v exhausted requests after %d attempts", driver, c.name, retries, ranOut, attempts)
 			}
 		}
 	}
@@ -247,25 +247,25 @@ func probesAreNotRetried(t *testing.T, w *weir, cluster string, u *upstream.Upst
 	u.Forget()
 	eventually(t, func() error {
 		if a = w.get(cluster, "/"); a.reason() == "circuit_open" {
-			return fmt.Errorf("no probe was let through: %+v", a)
+			return fmt.Errorf("got %+v, want an admitted probe", a)
 		}
 		return nil
 	})
 	if u.Count() != 1 || a.status != 500 || a.body != "sorry" || a.errorOf() != "" {
-		t.Errorf("the probe was tried %d times; it was answered with %+v", u.Count(), a)
+		t.Errorf("probe: got %d attempts and %+v, want 1 and upstream's 500", u.Count(), a)
 	}
 }
 
-// retriedVia: the later tries go to the cluster of `via`, and at debug the log has each with its number, delay and cause.
+// retriedVia: the later attempts go to the cluster of `via`, and at debug the log has each with its number, delay and cause.
 func retriedVia(t *testing.T, w *weir, own, via *upstream.Upstream) {
 	own.Set(upstream.Status(500))
 	via.Script(upstream.Reset(), upstream.Body("by another way"))
 	a := w.get("by-way", "/")
 	if a.status != 200 || a.body != "by another way" || own.Count() != 1 || via.Count() != 2 {
-		t.Errorf("%+v after %d and %d tries, want the answer of the second by way of another cluster", a, own.Count(), via.Count())
+		t.Errorf("%+v after %d and %d attempts, want the answer of the second by way of another cluster", a, own.Count(), via.Count())
 	}
 	if line := "weir: by-way: retry "; strings.Contains(w.Logs(), line) {
-		t.Errorf("the log has %q, and it is not at debug", line)
+		t.Errorf("got %q in the log, want it at debug level alone", line)
 	}
 	w.AdminPost("/logging?wasm=debug")
 	eventually(t, func() error {
@@ -273,7 +273,7 @@ func retriedVia(t *testing.T, w *weir, own, via *upstream.Upstream) {
 		w.get("by-way", "/")
 		for _, line := range []string{"weir: by-way: retry 1 of 2 after 10ms to elsewhere (status 500)", "weir: by-way: retry 2 of 2 after 20ms to elsewhere (status 503)"} {
 			if !strings.Contains(w.Logs(), line) {
-				return fmt.Errorf("the log has no %q", line)
+				return fmt.Errorf("got no %q in the log yet", line)
 			}
 		}
 		return nil
@@ -284,7 +284,7 @@ func retriedVia(t *testing.T, w *weir, own, via *upstream.Upstream) {
 type retryGRPCCase struct {
 	name, rules string
 	answers     []upstream.Behaviour
-	tries       int
+	attempts    int
 	code        codes.Code
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // A delay is measured at the upstream: from the moment at which it has given the failing answer to the arrival of the
-// next try. That is what Weir waits and two times the way between them.
+// next attempt. That is what Weir waits and two times the way between them.
 type measured struct {
 	id       string
 	retry    int // from 0
@@ -24,15 +24,15 @@ type measured struct {
 func (m measured) delay() time.Duration { return m.to.Sub(m.from) }
 
 func measuredAt(u *upstream.Upstream) (all []measured) {
-	for id, tries := range byNumber(u) {
-		for i := range tries[1:] {
-			all = append(all, measured{id, i, tries[i].Done, tries[i+1].Arrived})
+	for id, attempts := range byNumber(u) {
+		for i := range attempts[1:] {
+			all = append(all, measured{id, i, attempts[i].Done, attempts[i+1].Arrived})
 		}
 	}
 	return all
 }
 
-// schedule is a policy of delays without jitter, and what they are to be.
+// schedule is a policy of delays without jitter, and the delays that it must give.
 type schedule struct {
 	name, rules string
 	want        []time.Duration
@@ -51,7 +51,7 @@ var schedules = []schedule{
 // How many requests the delays are measured with, and how many of them begin a second.
 const perSchedule, perSecond, jittered = 30, 100, 400
 
-// enoughSamples is how many delays a distribution is told by.
+// enoughSamples is how many delays the test of a distribution needs.
 const enoughSamples = 200
 
 // TestRetryDelays measures the delays of both drivers at the upstream: without jitter each is the policy's to 15 ms, with
@@ -62,7 +62,7 @@ func TestRetryDelays(t *testing.T) {
 	add := func(cluster, driver, rules string, answers ...upstream.Behaviour) {
 		policy += fmt.Sprintf("  %s: {%s}\n", cluster, retryRules(driver, rules))
 		upstreams[cluster] = upstream.New(t)
-		upstreams[cluster].WhenTried(numberHeader, upstream.Any, answers...)
+		upstreams[cluster].ScriptAttempts(numberHeader, upstream.Any, answers...)
 	}
 	for _, s := range schedules {
 		add(s.name, "filter", s.rules+", jitter: false", upstream.Status(503).Body("sorry"))
@@ -78,7 +78,7 @@ func TestRetryDelays(t *testing.T) {
 	t.Run("exact", func(t *testing.T) {
 		var delays []timed
 		many(t, perSchedule*len(schedules), perSecond, func(i int) error {
-			return w.in(t).asks(schedules[i%len(schedules)].name, 503, "RetryExhausted")
+			return w.in(t).expect(schedules[i%len(schedules)].name, 503, "RetryExhausted")
 		})
 		for _, s := range schedules {
 			delays = append(delays, s.check(t, upstreams[s.name])...)
@@ -90,12 +90,12 @@ func TestRetryDelays(t *testing.T) {
 			var samples [2][]time.Duration
 			for round := 0; min(len(samples[0]), len(samples[1])) < enoughSamples; round++ {
 				if round == 5 {
-					t.Fatalf("%d requests, and only %d and %d delays in which the machine ran", round*jittered, len(samples[0]), len(samples[1]))
+					t.Fatalf("of %d requests, got only %d and %d delays in which the machine ran", round*jittered, len(samples[0]), len(samples[1]))
 				}
-				many(t, jittered, 200, func(int) error { return w.in(t).asks(driver+"-jitter", 503, "RetryExhausted") })
+				many(t, jittered, 200, func(int) error { return w.in(t).expect(driver+"-jitter", 503, "RetryExhausted") })
 				u := upstreams[driver+"-jitter"]
 				if got, want := u.Count(), 3*jittered*(round+1); got != want {
-					t.Fatalf("%d tries, want %d", got, want)
+					t.Fatalf("%d attempts, want %d", got, want)
 				}
 				samples = undisturbed(measuredAt(u), stolen)
 			}
@@ -110,7 +110,7 @@ func TestRetryDelays(t *testing.T) {
 	}
 	t.Run("Retry-After", func(t *testing.T) {
 		var delays []timed
-		many(t, 4*len(retryAfters), 100, func(i int) error { return w.in(t).asks(retryAfters[i%len(retryAfters)].name, 200, "") })
+		many(t, 4*len(retryAfters), 100, func(i int) error { return w.in(t).expect(retryAfters[i%len(retryAfters)].name, 200, "") })
 		for _, c := range retryAfters {
 			for _, m := range measuredAt(upstreams[c.name]) {
 				delays = append(delays, timed{m, c.want(m.from)})
@@ -129,7 +129,7 @@ func TestRetryDelays(t *testing.T) {
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
 
-// timed is a delay and what it is to be.
+// timed is a delay, measured and wanted.
 type timed struct {
 	measured
 	want time.Duration
@@ -151,7 +151,7 @@ func (s schedule) check(t *testing.T, u *upstream.Upstream) (delays []timed) {
 }
 
 // withinFifteen holds each delay to 15 ms, and says what they were. What the machine stole at either end of a delay is not
-// Weir's: while the failing answer was on its way, or from when the next try was due until it came.
+// Weir's: while the failing answer was on its way, or from when the next attempt was due until it came.
 func withinFifteen(t *testing.T, delays []timed, stolen *check.Stolen) {
 	t.Helper()
 	const bound = 15 * ms
@@ -171,7 +171,7 @@ func withinFifteen(t *testing.T, delays []timed, stolen *check.Stolen) {
 		off, own = append(off, late), append(own, mine)
 	}
 	if len(off) == 0 {
-		t.Fatal("no delay was measured")
+		t.Fatal("got no delay to measure")
 	}
 	slices.Sort(off)
 	slices.Sort(own)
@@ -179,10 +179,10 @@ func withinFifteen(t *testing.T, delays []timed, stolen *check.Stolen) {
 	t.Logf("%d delays: too long by %v at least, median %v, 99 %% %v, at most %v; without what the machine stole at most %v (it excuses %d)",
 		len(off), off[0].Round(ms/10), median.Round(ms/10), off[len(off)*99/100].Round(ms/10), off[len(off)-1].Round(ms/10), own[len(own)-1].Round(ms/10), excused)
 	if median > bound || median < -bound {
-		t.Errorf("the median is off by %v", median)
+		t.Errorf("got a median error of %v, want it within the bound", median)
 	}
 	if excused > len(off)/2 {
-		t.Errorf("%d of %d delays are too long; a machine that is so busy measures nothing", excused, len(off))
+		t.Errorf("%d of %d delays are too long: this machine is too busy to measure anything", excused, len(off))
 	}
 }
 
@@ -198,7 +198,7 @@ func undisturbed(all []measured, stolen *check.Stolen) (samples [2][]time.Durati
 }
 
 // stolenAround is what the machine stole at the ends of a delay: while the failing answer was on its way, and before the
-// next try came.
+// next attempt came.
 func stolenAround(stolen *check.Stolen, m measured, reach time.Duration) time.Duration {
 	return stolen.Between(m.from, m.from.Add(reach)) + stolen.Between(m.to.Add(-reach), m.to)
 }
@@ -217,7 +217,7 @@ func uniform(t *testing.T, what string, samples []time.Duration, most time.Durat
 	}
 }
 
-// retryAfter is what an upstream asks for, and how long the retry is to wait for it.
+// retryAfter is an upstream's Retry-After, and how long the retry must wait for it.
 type retryAfter struct {
 	name, rules string
 	value       func() string

@@ -18,7 +18,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestRetriesUnderLoad: a storm, clients that leave between two tries, and upstreams that answer after they were given up. The
+// TestRetriesUnderLoad: a storm, clients that leave between two attempts, and upstreams that answer after they were given up. The
 // budget holds, each bulkhead is empty afterwards, and each request has one answer.
 func TestRetriesUnderLoad(t *testing.T) {
 	if testing.Short() {
@@ -75,8 +75,8 @@ func TestRetriesUnderLoad(t *testing.T) {
 // places are the bulkheads' by scenario.
 var places = map[string]int{"waiting": 6, "late": 8, "mixed": 16}
 
-// leftWhileWaiting: the clients are gone before the next try is due, so that there is none. With the router's jitter some
-// tries are due before they go.
+// leftWhileWaiting: the clients are gone before the next attempt is due, so that there is none. With the router's jitter some
+// attempts are due before they go.
 func leftWhileWaiting(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	u.Set(upstream.Status(503))
 	ctx, leave := context.WithCancel(t.Context())
@@ -87,7 +87,7 @@ func leftWhileWaiting(t *testing.T, w *weir, cluster string, u *upstream.Upstrea
 		ids[i] = id
 		clients.Go(func() {
 			if a := w.do(r.WithContext(ctx)); a.err == nil && strings.HasPrefix(cluster, "filter") {
-				t.Errorf("answered before it left: %+v", a)
+				t.Errorf("got %+v before the client left, want no response", a)
 			}
 		})
 	}
@@ -98,31 +98,31 @@ func leftWhileWaiting(t *testing.T, w *weir, cluster string, u *upstream.Upstrea
 	const seen = 100 * time.Millisecond // within which Envoy knows that they are gone
 	left := time.Now().Add(seen)
 	// Who comes after them and stays is tried again, a second later: by then they would have been, too.
-	if err := w.asks(cluster, 503, "RetryExhausted"); err != nil {
+	if err := w.expect(cluster, 503, "RetryExhausted"); err != nil {
 		t.Error(err)
 	}
 	for _, id := range ids {
-		tries := u.Tries(numberHeader, id)
-		if last := tries[len(tries)-1].Arrived; last.After(left) || strings.HasPrefix(cluster, "filter") && len(tries) > 1 {
-			t.Errorf("%d tries for a client that left, the last %v after that", len(tries), last.Sub(left)+seen)
+		attempts := u.Attempts(numberHeader, id)
+		if last := attempts[len(attempts)-1].Arrived; last.After(left) || strings.HasPrefix(cluster, "filter") && len(attempts) > 1 {
+			t.Errorf("got %d attempts for a client that left, the last one %v after that, want none after", len(attempts), last.Sub(left)+seen)
 		}
 	}
 }
 
-// answersTooLate: each try is given up before upstream answers it. What it answers then reaches nobody, over connections
+// answersTooLate: each attempt is given up before upstream answers it. What it answers then reaches nobody, over connections
 // that go on being used.
 func answersTooLate(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	late := upstream.Func(func(rw http.ResponseWriter, r *http.Request) {
-		// An upstream that does not look whether its client is still there.
+		// An upstream that does not notice whether its client has left.
 		time.Sleep(120 * time.Millisecond)
 		_, _ = rw.Write([]byte("late for " + r.Header.Get(numberHeader)))
 	})
 	inTime := upstream.Func(func(rw http.ResponseWriter, r *http.Request) {
 		_, _ = rw.Write([]byte("in time for " + r.Header.Get(numberHeader)))
 	})
-	u.WhenTried(numberHeader, upstream.Path("/never"), late)
-	u.WhenTried(numberHeader, upstream.Path("/second"), late, inTime)
-	u.WhenTried(numberHeader, upstream.Path("/first"), inTime)
+	u.ScriptAttempts(numberHeader, upstream.Path("/never"), late)
+	u.ScriptAttempts(numberHeader, upstream.Path("/second"), late, inTime)
+	u.ScriptAttempts(numberHeader, upstream.Path("/first"), inTime)
 	var clients sync.WaitGroup
 	for range places["late"] / 2 {
 		clients.Go(func() {
@@ -139,9 +139,9 @@ func answersTooLate(t *testing.T, w *weir, cluster string, u *upstream.Upstream)
 				} else if a.status != 200 || a.body != "in time for "+id {
 					t.Errorf("%s %s: %+v, want the answer in time", id, path, a)
 				}
-				tries := map[string]int{"/second": 2, "/never": 3, "/first": 1}[path]
-				if got := len(u.Tries(numberHeader, id)); got != tries {
-					t.Errorf("%s %s: %d tries, want %d", id, path, got, tries)
+				attempts := map[string]int{"/second": 2, "/never": 3, "/first": 1}[path]
+				if got := len(u.Attempts(numberHeader, id)); got != attempts {
+					t.Errorf("%s %s: %d attempts, want %d", id, path, got, attempts)
 				}
 			}
 		})
@@ -174,7 +174,7 @@ func mixedEndings(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 			switch {
 			case a.Err != nil: // half a body; there is no other end to it
 			case len(a.Header.Values("x-weir-source")) != 1 || a.Status == 200 && a.Body != "fine" && a.Body != "":
-				t.Errorf("%d %v %q", a.Status, a.Header, a.Body)
+				t.Errorf("got %d %v %q, want one source, and the whole body with 200", a.Status, a.Header, a.Body)
 			case a.Header.Get("x-weir-reason") == "bulkhead_full":
 				refused++
 			default:
@@ -183,7 +183,7 @@ func mixedEndings(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 		}
 		eventually(t, func() error {
 			if got := w.answered(cluster) - before; got != requests {
-				return fmt.Errorf("%v answers were counted for %d requests", got, requests)
+				return fmt.Errorf("got %v counted responses for %d requests, want one each", got, requests)
 			}
 			return nil
 		})
@@ -210,7 +210,7 @@ func allPlacesAreFree(t *testing.T, w *weir, cluster string, n int, u *upstream.
 		u.Forget()
 		answers := load.Run(t, load.Plan{URL: w.url, Host: cluster, Connections: n, Requests: n})
 		if _, most := u.InFlight(); len(answers.With(200)) != n || most != n {
-			return fmt.Errorf("of %d places that are to be free %d were taken: %v", n, most, answers.Statuses())
+			return fmt.Errorf("of %d places that must be free %d were taken: statuses %v", n, most, answers.Statuses())
 		}
 		return nil
 	})

@@ -52,14 +52,14 @@ func storm(t *testing.T, w *weir, name string, u *upstream.Upstream) {
 	u.WaitIdle()
 	took := time.Since(begun)
 	if failed := answers.Failed(); len(failed) > 0 || len(answers.With(503)) != requests {
-		t.Errorf("statuses %v, failed %v", answers.Statuses(), failed)
+		t.Errorf("got statuses %v, failed %v, want 503 alone", answers.Statuses(), failed)
 	}
 	got := u.Count()
 	retries := got - requests
 	t.Logf("%s: %d requests within %v, upstream got %d: %.2f for each", name, requests, took.Round(time.Millisecond), got, float64(got)/requests)
 	if least, without := map[string]int{"envoy-default": requests * 5 / 4, "envoy-raised": requests * 5 / 2}[name]; without {
 		if got < least {
-			t.Errorf("without a budget upstream got only %d for %d requests: this was no storm", got, requests)
+			t.Errorf("without a budget: upstream got %d for %d requests, want a storm", got, requests)
 		}
 		return
 	}
@@ -67,10 +67,10 @@ func storm(t *testing.T, w *weir, name string, u *upstream.Upstream) {
 	halfSeconds := math.Ceil(took.Seconds()/0.5) + 1
 	minimum := 10 * minPerSecond * math.Ceil(halfSeconds/21)
 	if most := share*requests + minimum; float64(retries) > most {
-		t.Errorf("%d retries of %d requests, at most %.0f are allowed", retries, requests, most)
+		t.Errorf("got %d retries of %d requests, want at most %.0f", retries, requests, most)
 	}
 	if least := share * requests / 2; float64(retries) < least {
-		t.Errorf("%d retries of %d requests, half of the budget is %.0f", retries, requests, least)
+		t.Errorf("got %d retries of %d requests, want at least %.0f, half of the budget", retries, requests, least)
 	}
 	w.WaitMetric(`weir_retries_total{cluster="`+name+`"}`, engine.Exactly(float64(retries)))
 }

@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
 // The tests of retries share one way of asking: each request has a number of its own in a header that means nothing to
-// Weir, by which its upstream tells whose try arrives.
-const numberHeader = "number"
+// Weir, by which its upstream knows the request that an attempt belongs to.
+const numberHeader = load.NumberHeader
 
 // drivers are those that send a request again: Envoy's router, and this filter.
 var drivers = []string{"envoy", "filter"}
@@ -49,12 +50,12 @@ func many(t *testing.T, n int, rate float64, send func(i int) error) {
 	all.Wait()
 	wrong = slices.DeleteFunc(wrong, func(err error) bool { return err == nil })
 	if len(wrong) > 0 {
-		t.Errorf("%d of %d requests: %v, …", len(wrong), n, wrong[0])
+		t.Errorf("%d of %d requests failed: %v, …", len(wrong), n, wrong[0])
 	}
 }
 
-// asks sends a request and says where the answer is another one than wanted.
-func (w *weir) asks(cluster string, status int, reports string) error {
+// expect sends a request and returns an error when the response is another one than wanted.
+func (w *weir) expect(cluster string, status int, reports string) error {
 	r, id := w.numberedRequest("GET", cluster, "/")
 	if a := w.do(r); a.err != nil || a.status != status || a.errorOf() != reports {
 		return fmt.Errorf("request %s to %s: %+v, want %d %s", id, cluster, a, status, reports)
@@ -62,17 +63,17 @@ func (w *weir) asks(cluster string, status int, reports string) error {
 	return nil
 }
 
-// byNumber are the tries of each request, in the order of their arrival.
+// byNumber are the attempts of each request, in the order of their arrival.
 func byNumber(u *upstream.Upstream) map[string][]upstream.Request {
-	tries := map[string][]upstream.Request{}
+	attempts := map[string][]upstream.Request{}
 	for _, r := range u.Requests() {
 		id := r.Header.Get(numberHeader)
-		tries[id] = append(tries[id], r)
+		attempts[id] = append(attempts[id], r)
 	}
-	return tries
+	return attempts
 }
 
-// retryRules is a section `retry` of a driver, quick and with a budget that is never spent, save what rules say.
+// retryRules is a section `retry` of a driver with short delays and a budget that is never used up, unless rules say otherwise.
 func retryRules(driver, rules string) string {
 	section := "driver: " + driver
 	for _, usual := range []string{"base_delay: 10ms", "max_delay: 60s", "budget: {percent: 100, min_per_second: 1000}"} {
@@ -100,7 +101,7 @@ func (w *weir) retries(cluster string, made, exhausted int) {
 	})
 }
 
-// errorOf is what an answer's x-weir-error says.
+// errorOf is a response's header x-weir-error.
 func (a answer) errorOf() string { return a.header.Get("x-weir-error") }
 
 // answeredOnce checks that an answer is whole and the only one.

@@ -30,34 +30,34 @@ clusters:
 	for i, reason := range []string{"", "shadow_rate_limited", "shadow_rate_limited"} {
 		a := w.get("limit", "/")
 		if a.status != 200 || a.body != "fine" || a.source() != "upstream" || a.reason() != reason || a.header.Get("ratelimit") != "" || a.header.Get("retry-after") != "" {
-			t.Errorf("limit, request %d: %+v", i, a)
+			t.Errorf("limit, request %d: got %+v, want upstream's 200 with its shadow reason and no limit headers", i, a)
 		}
 	}
 	for i, reason := range []string{"shadow_upstream_failure", "shadow_upstream_failure", "shadow_upstream_failure", "shadow_upstream_failure"} {
 		if a := w.get("breaker", "/"); a.status != 500 || a.body != "sorry" || a.source() != "upstream" || a.reason() != reason {
-			t.Errorf("breaker, request %d: %+v", i, a)
+			t.Errorf("breaker, request %d: got %+v, want upstream's 500 with its shadow reason", i, a)
 		}
 	}
 	if n := failing.Count(); n != 4 {
-		t.Errorf("%d of 4 requests reached the upstream behind an open breaker in shadow", n)
+		t.Errorf("%d requests reached the upstream behind an open breaker in shadow, want 4", n)
 	}
 	for _, r := range failing.Requests() {
 		if got := r.Header.Get("x-envoy-expected-rq-timeout-ms"); got == "5000" {
-			t.Error("a policy in shadow set the router's timeout")
+			t.Error("got upstream's timeout set by a policy in shadow, want the route's own")
 		}
 	}
 	done := make(chan answer)
 	go func() { done <- w.get("bulkhead", "/") }()
 	slow.Wait("the first request", func() bool { now, _ := slow.InFlight(); return now == 1 })
 	if a := w.get("bulkhead", "/"); a.status != 200 || a.reason() != "shadow_bulkhead_full" {
-		t.Errorf("bulkhead: %+v", a)
+		t.Errorf("bulkhead: got %+v, want status 200, shadow_bulkhead_full", a)
 	}
 	if a := <-done; a.status != 200 || a.reason() != "" {
-		t.Errorf("bulkhead, first: %+v", a)
+		t.Errorf("bulkhead, first: got %+v, want status 200, no reason", a)
 	}
 	for range 3 {
 		if a := w.get("off", "/"); a.status != 200 || a.source() != "" {
-			t.Errorf("off: %+v", a)
+			t.Errorf("off: got %+v, want status 200, no source", a)
 		}
 	}
 	for metric, want := range map[string]float64{

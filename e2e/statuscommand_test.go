@@ -27,8 +27,8 @@ type said struct {
 	out, err string
 }
 
-// weirSays runs `weir` to its end.
-func weirSays(t *testing.T, args ...string) said {
+// runWeir runs `weir` to its end.
+func runWeir(t *testing.T, args ...string) said {
 	t.Helper()
 	if _, err := os.Stat(weirCommand); err != nil {
 		t.Fatalf("%v: run `make weir` first", err)
@@ -93,7 +93,7 @@ clusters:
 	}
 
 	t.Run("table", func(t *testing.T) {
-		got := weirSays(t, "status", address)
+		got := runWeir(t, "status", address)
 		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z, Weir \S+: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
 
 STATE +CLUSTER +LIMIT/MIN +LEFT +IN FLIGHT +ALLOWED +REFUSED +FALLBACK +RETRIES +WHY
@@ -103,19 +103,19 @@ shadow +shadowed +0\.02 +0 +1 +0 +0 +would be limited: the limit of 0\.02 a minu
 ok +fine +100 +99 +1 +0 +0
 $`)
 		if got.status != 0 || got.err != "" || !want.MatchString(got.out) {
-			t.Errorf("status %d, %s\n%s", got.status, got.err, got.out)
+			t.Errorf("got status %d, %s, want 0 and the table, in\n%s", got.status, got.err, got.out)
 		}
 	})
 	t.Run("one cluster", func(t *testing.T) {
-		got := weirSays(t, "status", "http://"+address, "broken")
+		got := runWeir(t, "status", "http://"+address, "broken")
 		for _, line := range []string{"circuit breaker  open for ", "opened 1 times", "requests         2 allowed, 0 rate limited, 2 circuit open", "answers          0 from upstream, 0 cache, 0 stale cache, 4 default"} {
 			if got.status != 0 || got.err != "" || !strings.Contains(got.out, line) {
-				t.Errorf("%+v has no %q", got, line)
+				t.Errorf("got %+v, want status 0 and the line %q", got, line)
 			}
 		}
 	})
 	t.Run("json", func(t *testing.T) {
-		got := weirSays(t, "status", "--json", address)
+		got := runWeir(t, "status", "--json", address)
 		var all map[string]any
 		if err := json.Unmarshal([]byte(got.out), &all); err != nil || got.status != 0 {
 			t.Fatalf("%v: %+v", err, got)
@@ -125,7 +125,7 @@ $`)
 		delete(own, "time")
 		retryAfter := cmp.FilterPath(func(p cmp.Path) bool { return strings.Contains(p.String()+p.Last().String(), "retry_after") }, cmp.Ignore())
 		if diff := cmp.Diff(own, all, retryAfter); diff != "" {
-			t.Errorf("not what the server says (-server +weir): %s", diff)
+			t.Errorf("got another status than the server's (-server +weir): %s", diff)
 		}
 	})
 	t.Run("mistakes", func(t *testing.T) {
@@ -139,7 +139,7 @@ $`)
 			{[]string{"status", strings.TrimPrefix(w.url, "http://")}, "; its address is what `weir render envoy --weir-admin` was given\n"},
 			{[]string{"status", "127.0.0.1:1"}, "weir: http://127.0.0.1:1: no connection: "},
 		} {
-			if got := weirSays(t, test.args...); got.status != 1 || got.out != "" || !strings.Contains(got.err, test.want) {
+			if got := runWeir(t, test.args...); got.status != 1 || got.out != "" || !strings.Contains(got.err, test.want) {
 				t.Errorf("%v: %+v, want %q", test.args, got, test.want)
 			}
 		}
@@ -149,19 +149,19 @@ $`)
 		up["broken"].Set(upstream.OK())
 		answered := w.sum("weir_responses_total")
 		if a := w.get("broken", "/"); a.status != 203 {
-			t.Fatalf("before: %+v", a)
+			t.Fatalf("before: got %+v, want status 203", a)
 		}
 		counted(t, answered+1) // or the reset would come before it is
-		got := weirSays(t, "reset", address, "broken")
+		got := runWeir(t, "reset", address, "broken")
 		if want := (said{0, "broken at http://" + address + " is reset: its circuit breaker is closed, its limit is unused, its counts are zero\n", ""}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		if a := w.get("broken", "/"); a.status != 200 || a.source() != "upstream" {
-			t.Errorf("after: %+v", a)
+			t.Errorf("after: got %+v, want status 200 from upstream", a)
 		}
 		after := regexp.MustCompile(`(?m)^ok +broken +1 +0 +0 `)
 		eventually(t, func() error {
-			if got := weirSays(t, "status", address); !after.MatchString(got.out + " ") {
+			if got := runWeir(t, "status", address); !after.MatchString(got.out + " ") {
 				return errors.New("after:\n" + got.out)
 			}
 			return nil
@@ -190,14 +190,14 @@ func watchTwice(t *testing.T, address string) {
 	}
 	interrupted := time.Now()
 	if err := cmd.Wait(); err != nil || errs.Len() > 0 {
-		t.Errorf("%v %s", err, errs.String())
+		t.Errorf("got %v %s, want a clean end", err, errs.String())
 	}
 	if took := time.Since(interrupted); took > 5*time.Second {
-		t.Errorf("it took %v to end", took)
+		t.Errorf("it took %v to end, want at most 5 s", took)
 	}
 }
 
-// lockedBuffer is written by a process and read meanwhile.
+// lockedBuffer is written by a process and read at the same time.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	all bytes.Buffer

@@ -28,7 +28,7 @@ func TestSharedData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := map[string][]byte{"store.wasm": bytesOf(t, storeModule)}
+	store := map[string][]byte{"store.wasm": moduleBytes(t, storeModule)}
 	p := &storePlugin{Envoy: engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: store})}
 	p.url = p.URL()
 
@@ -40,7 +40,7 @@ func TestSharedData(t *testing.T) {
 			for i, client := range clients {
 				a := p.ask(t, client, "/case", p.header(c.Name))
 				if a.err != nil || a.status != http.StatusOK || a.body != "ok" {
-					t.Errorf("worker %d: %d %q %v", i, a.status, a.body, a.err)
+					t.Errorf("worker %d: got %d %q %v, want 200 \"ok\"", i, a.status, a.body, a.err)
 				}
 				if got := a.header.Get(vmHeader); got != vms[i] {
 					t.Errorf("worker %d: VM %q answered, want %q", i, got, vms[i])
@@ -50,7 +50,7 @@ func TestSharedData(t *testing.T) {
 	}
 	for _, race := range storetest.Races {
 		t.Run(race.Name, func(t *testing.T) {
-			// What one worker does at a time is no race: only rounds count in which both won something and somebody lost.
+			// A race needs both workers at the same time: only rounds count in which both won something and one lost.
 			const want = 5
 			rounds, met := 0, 0
 			var all storetest.Score
@@ -104,7 +104,7 @@ func (p *storePlugin) round(t *testing.T, client *http.Client, race storetest.Ra
 	scores, vms := map[string]storetest.Score{}, map[string]bool{}
 	for _, a := range load.Run(t, load.Plan{URL: p.url + "/step", Header: header, Requests: 64}) {
 		if a.Err != nil || a.Status != http.StatusOK {
-			t.Fatalf("a step: %d %q %v", a.Status, a.Body, a.Err)
+			t.Fatalf("step: got %d %q %v, want 200", a.Status, a.Body, a.Err)
 		}
 		var score storetest.Score
 		if err := json.Unmarshal([]byte(a.Body), &score); err != nil {
@@ -124,7 +124,7 @@ func (p *storePlugin) round(t *testing.T, client *http.Client, race storetest.Ra
 	}
 	header.Set("Weir-Test-Scores", string(text))
 	if a := p.ask(t, client, "/check", header); a.err != nil || a.status != http.StatusOK || a.body != "ok" {
-		t.Fatalf("check: %d %q %v", a.status, a.body, a.err)
+		t.Fatalf("check: got %d %q %v, want 200 \"ok\"", a.status, a.body, a.err)
 	}
 	return all, len(vms) == 2
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// watched is an Envoy whose policy stands in a watched file, as `weir render envoy -o` writes it.
+// watched is an Envoy whose policy is in a watched file, as `weir render envoy -o` writes it.
 type watched struct {
 	*weir
 	upstreams map[string]*upstream.Upstream
@@ -66,7 +66,7 @@ func asFile(t *testing.T, response proto.Message, err error) []byte {
 	return content
 }
 
-// replace puts another policy in place by rename and waits until Envoy says what became of it: config_reload or
+// replace replaces the policy by rename and waits until Envoy reports the result: config_reload or
 // config_fail.
 func (w *watched) replace(policy, becomes string) {
 	w.t.Helper()

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { os.Exit(engine.Main(m)) }
 // wasm is the module under test, as make builds it.
 const wasm = "../build/weir.wasm"
 
-// options is what `weir render envoy` would be told: a policy in YAML and an upstream for each cluster.
+// options is the input of `weir render envoy`: a policy in YAML and an upstream for each cluster.
 func options(t *testing.T, policy string, upstreams map[string]*upstream.Upstream) render.Options {
 	t.Helper()
 	document, err := policyfile.JSON([]byte(policy))
@@ -79,13 +79,13 @@ type answer struct {
 func (a answer) source() string { return a.header.Get("x-weir-source") }
 func (a answer) reason() string { return a.header.Get("x-weir-reason") }
 
-// get asks a cluster for a path.
+// get sends a GET to a cluster.
 func (w *weir) get(cluster, path string) answer {
 	w.t.Helper()
 	return w.do(w.request(w.t.Context(), http.MethodGet, cluster, path))
 }
 
-// leave asks a cluster and closes the connection after d.
+// leave sends a GET to a cluster and closes the connection after d.
 func (w *weir) leave(cluster, path string, d time.Duration) answer {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), d)

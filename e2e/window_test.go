@@ -2,60 +2,17 @@ package e2e
 
 import (
 	"fmt"
-	"net/http"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/weir-mesh/weir/e2e/check"
 	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// numbered sends requests to a cluster, each with a number of its own, from connections clients for a time, rate a
-// second in all. It returns when each was sent, by number, and how many were.
-func numbered(w *weir, cluster string, connections int, rate float64, last time.Duration) (sent map[string]time.Time, statuses map[int]int) {
-	w.t.Helper()
-	sent, statuses = map[string]time.Time{}, map[int]int{}
-	var mu sync.Mutex
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	start := time.Now()
-	for range connections {
-		wg.Go(func() {
-			client := http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: 30 * time.Second}
-			defer client.CloseIdleConnections()
-			for {
-				n := next.Add(1)
-				at := start.Add(time.Duration(float64(n) / rate * float64(time.Second)))
-				if at.Sub(start) > last {
-					return
-				}
-				time.Sleep(time.Until(at)) // the load's own pace
-				r := w.request(w.t.Context(), http.MethodGet, cluster, "/")
-				number := strconv.FormatInt(n, 10)
-				r.Header.Set("number", number)
-				now := time.Now()
-				response, err := client.Do(r)
-				if err != nil {
-					w.t.Errorf("request %s came to nothing: %v", number, err)
-					return
-				}
-				_ = response.Body.Close()
-				mu.Lock()
-				sent[number] = now
-				statuses[response.StatusCode]++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return sent, statuses
-}
-
-// TestSlidingWindowsOverTwoWorkers asks above three limits, from the exact log to the sub-windows, and checks every
+// TestSlidingWindowsOverTwoWorkers sends above three limits, from the exact log to the sub-windows, and checks every
 // interval of the upstream's own log.
 func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 	t.Parallel()
@@ -87,19 +44,23 @@ func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 		t.Run(l.cluster, func(t *testing.T) {
 			t.Parallel()
 			w, u := &weir{Envoy: w.Envoy, t: t, url: w.url}, upstreams[l.cluster]
-			sent, statuses := numbered(w, l.cluster, 64, l.rate, l.last)
+			all := load.Run(t, load.Plan{URL: w.url, Host: l.cluster, Number: l.cluster + "-", Rate: l.rate, Duration: l.last})
+			for _, failed := range all.Failed() {
+				t.Errorf("request %s failed: %v", failed.Number, failed.Err)
+			}
+			sent, statuses := all.StartByNumber(), all.Statuses()
 			requests := u.Requests()
 			if statuses[200] != len(requests) || statuses[200]+statuses[429] != len(sent) {
-				t.Fatalf("%d sent, statuses %v, %d seen by the upstream", len(sent), statuses, len(requests))
+				t.Fatalf("got %d sent, statuses %v and %d seen by the upstream, want as many 200 as it saw and the rest 429", len(sent), statuses, len(requests))
 			}
 			spans := make([]check.Span, len(requests))
 			for i, r := range requests {
-				spans[i] = check.Span{From: sent[r.Header.Get("number")], To: r.Arrived}
+				spans[i] = check.Span{From: sent[r.Header.Get(load.NumberHeader)], To: r.Arrived}
 			}
 			if most := check.MostWithin(spans, l.window); most > l.most {
-				t.Errorf("%d requests within %v, the limit is %d", most, l.window, l.most)
+				t.Errorf("got %d requests within %v, want at most %d", most, l.window, l.most)
 			}
-			// And not too few: all of the limit in each window, as far as the load asked for it.
+			// And not too few: all of the limit in each window, as far as the load reached it.
 			windows := float64(l.last) / float64(l.window)
 			asked := float64(len(sent)) / l.last.Seconds()
 			possible := min(float64(l.most)/l.window.Seconds(), asked) * l.last.Seconds()
@@ -107,7 +68,7 @@ func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 				possible = float64(l.most)
 			}
 			if float64(len(requests)) < 0.8*possible { // the rest is for a machine that stalls
-				t.Errorf("%d admitted, at least four fifths of %.0f were to be", len(requests), possible)
+				t.Errorf("got %d admitted, want at least four fifths of %.0f", len(requests), possible)
 			}
 			t.Logf("%d asked, %d admitted in %v", len(sent), len(requests), l.last)
 		})
@@ -118,7 +79,7 @@ func TestSlidingWindowsOverTwoWorkers(t *testing.T) {
 	})
 }
 
-// TestWindowHeadersAreTrue counts down what is left, and asks again when the headers say.
+// TestWindowHeadersAreTrue counts down the remaining requests, and sends again when the headers say so.
 func TestWindowHeadersAreTrue(t *testing.T) {
 	t.Parallel()
 	u := upstream.New(t)
@@ -130,24 +91,24 @@ clusters:
 	for left := 2; left >= 0; left-- {
 		a := w.get("aws", "/")
 		if a.status != 200 || a.header.Get("ratelimit-policy") != `"aws";q=3;w=2` || a.header.Get("x-ratelimit-remaining") != strconv.Itoa(left) {
-			t.Fatalf("%d left: %+v", left, a)
+			t.Fatalf("%d left: got %+v, want status 200 with that many remaining", left, a)
 		}
 	}
 	a := w.get("aws", "/")
 	if a.status != 429 || a.header.Get("x-ratelimit-remaining") != "0" {
-		t.Fatalf("none left: %+v", a)
+		t.Fatalf("none left: got %+v, want status 429 with 0 remaining", a)
 	}
 	wait, err := strconv.Atoi(a.header.Get("retry-after"))
 	if err != nil || wait < 1 || wait > 2 {
-		t.Fatalf("Retry-After %q (%v)", a.header.Get("retry-after"), err)
+		t.Fatalf("got Retry-After %q (%v), want 1 or 2", a.header.Get("retry-after"), err)
 	}
 	eventually(t, func() error {
 		if a := w.get("aws", "/"); a.status != 200 {
-			return fmt.Errorf("not admitted again %v after the first", time.Since(first))
+			return fmt.Errorf("got no admission %v after the first", time.Since(first))
 		}
 		return nil
 	})
 	if after := time.Since(first); after < 1900*time.Millisecond || after > 4*time.Second {
-		t.Errorf("admitted again %v after the first, the window is 2 s", after)
+		t.Errorf("admitted again %v after the first, want the window of 2 s", after)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/proxytest"
 
-	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/filter/internal/host"
 )
 
 // The compiled module under the SDK's emulator: what needs no real Envoy, in a second instead of ten. Shared data,
@@ -82,7 +82,7 @@ func TestMistakesStopThePluginAndAreAllLogged(t *testing.T) {
 		}
 	}
 	if len(log) != 3 {
-		t.Errorf("%d lines, want one for each mistake: %q", len(log), log)
+		t.Errorf("got %d lines, want 3, one for each mistake: %q", len(log), log)
 	}
 }
 
@@ -111,7 +111,7 @@ func TestCompiledFilter(t *testing.T) {
 			}
 			proxy.CallOnResponseHeaders(id, [][2]string{{":status", "500"}}, true)
 			if headers := proxy.GetCurrentResponseHeaders(id); len(headers) != 1 {
-				t.Errorf("touched: %v", headers)
+				t.Errorf("got %v, want the headers untouched", headers)
 			}
 			proxy.CompleteHttpContext(id)
 		}
@@ -132,11 +132,11 @@ func TestCompiledFilter(t *testing.T) {
 		}
 		reply := proxy.GetSentLocalResponse(second)
 		if reply == nil || reply.StatusCode != 429 || !strings.Contains(string(reply.Data), `"title":"RateLimitExceeded"`) {
-			t.Errorf("reply: %+v", reply)
+			t.Errorf("got reply %+v, want 429 RateLimitExceeded", reply)
 		}
 		for name, want := range map[string]uint64{"allowed": 1, "rate_limited": 1, "circuit_open": 0} {
 			if got, err := proxy.GetCounterMetric("weir_requests_total_cluster_=limited;_decision_=" + name + ";"); err != nil || got != want {
-				t.Errorf("%s: %d, want %d (%v)", name, got, want, err)
+				t.Errorf("%s: got %d, want %d (%v)", name, got, want, err)
 			}
 		}
 	})
@@ -154,7 +154,7 @@ func TestCompiledFilter(t *testing.T) {
 				t.Fatal("the failing answer was not replaced")
 			}
 			if reply := proxy.GetSentLocalResponse(id); reply == nil || reply.StatusCode != 200 || string(reply.Data) != `{"services":[]}` {
-				t.Fatalf("reply: %+v", reply)
+				t.Fatalf("got reply %+v, want the default data", reply)
 			}
 			proxy.CompleteHttpContext(id)
 		}
@@ -162,10 +162,10 @@ func TestCompiledFilter(t *testing.T) {
 			t.Fatal("the breaker did not open")
 		}
 		if log := proxy.GetInfoLogs(); !slices.Contains(log, "weir: fragile: circuit breaker closed -> open (consecutive_failures, status 500)") {
-			t.Errorf("log: %q", log)
+			t.Errorf("got log %q, want the transition", log)
 		}
 		if state, err := proxy.GetGaugeMetric("weir_breaker_state_cluster_=fragile;"); err != nil || state != 2 {
-			t.Errorf("weir_breaker_state: %d (%v)", state, err)
+			t.Errorf("weir_breaker_state: got %d (%v), want 2", state, err)
 		}
 	})
 }

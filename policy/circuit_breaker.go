@@ -57,7 +57,7 @@ func decodeSlowCalls(s *section) *SlowCalls {
 	return c
 }
 
-// notBelow notes a duration that must not be shorter than another, unless one of them is wrong already.
+// notBelow checks that a duration is not shorter than another, unless the section has a mistake already.
 func (s *section) notBelow(name string, is time.Duration, other string, least time.Duration) {
 	if !s.clean() || is >= least {
 		return

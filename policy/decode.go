@@ -8,23 +8,26 @@ import (
 	"unicode/utf8"
 )
 
-// What a document may be at most. A configuration that a person or a tool wrote for a proxy stays far below.
+// The bounds of a document. A configuration that a person or a tool writes for a proxy stays far below.
 const (
-	maxBytes = 1 << 20 // the document, and the values of its variables
-	maxDepth = 32      // objects and lists within each other, default_data's body included
+	maxBytes = 1 << 20 // of the document, and of the values of its variables
+	maxDepth = 32      // nested objects and lists, default_data's body included
 	maxList  = 100     // items of a list
 	maxName  = 256     // bytes of a name: a cluster's, a header's, a variable's
 )
 
-var errNotUTF8 = errors.New("not UTF-8")
+// errWrittenTwice is the mistake about a key of an object that has it already.
+const errWrittenTwice = "is written twice, remove one"
+
+var errNotUTF8 = errors.New("must be UTF-8")
 
 func errTooDeep(at *place) error {
-	return &Mistakes{[]Mistake{{at.String(), fmt.Sprintf("stands within more than %d objects and lists", maxDepth)}}}
+	return &Mistakes{[]Mistake{{at.String(), fmt.Sprintf("must not be nested in more than %d objects and lists", maxDepth)}}}
 }
 
-// Decode reads a document as it reaches the filter as plugin configuration: a StringValue's JSON text, or the
-// bytes of a google.protobuf.Struct. getenv answers the variables of ${NAME}; it has the shape of os.LookupEnv.
-// Keys that are not written have their defaults. The error is a *Mistakes with all mistakes at once.
+// Decode reads a document as the filter gets it, as plugin configuration: a StringValue's JSON text, or the bytes of a
+// google.protobuf.Struct. getenv looks up the variables of ${NAME}, as os.LookupEnv does. Keys that are not written
+// have their defaults. The error is a *Mistakes with all mistakes at once.
 func Decode(raw []byte, getenv func(string) (string, bool)) (*Document, error) {
 	d := &decoder{getenv: getenv}
 	root, err := d.read(raw)
@@ -43,26 +46,28 @@ func Decode(raw []byte, getenv func(string) (string, bool)) (*Document, error) {
 	return doc, nil
 }
 
-// decoder holds what one call of Decode gathers.
+// decoder is the state of one call of Decode.
 type decoder struct {
 	getenv           func(string) (string, bool)
 	mistakes         []Mistake
-	count            int // of mistakes, those that were too many to keep included
+	count            int // of mistakes, including those beyond maxMistakes
 	substitutedBytes int
-	describe         func(key) // nil but where the reference table is checked: hears of each key that is asked for
+	describe         func(key) // called with each key that is read; only the test of the reference table sets it
 }
+
+// maxMistakes bounds the list: with long paths, the mistakes of a document of 1 MiB could take 1 GiB.
+const maxMistakes = 10_000
 
 // mistake notes that something is wrong at path.
 func (d *decoder) mistake(path, format string, args ...any) {
-	const most = 10_000 // with long paths, the mistakes of a document of a MiB would else take a GiB
-	if d.count++; d.count > most {
+	if d.count++; d.count > maxMistakes {
 		return
 	}
 	d.mistakes = append(d.mistakes, Mistake{Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
-// read finds out which of the two forms raw has. A Struct starts with 0x0a, which in JSON is a line feed; but each
-// of its entries has a 0x12 too, which JSON allows nowhere.
+// read detects the form of raw and reads it. A Struct starts with 0x0a, which is a line feed in JSON; but each of its
+// entries has a 0x12 too, which JSON never has.
 func (d *decoder) read(raw []byte) (value, error) {
 	switch {
 	case len(raw) > maxBytes:

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// defaults is everySection as it must come out: each default, once.
+// defaults is what everySection must decode to: each default, once.
 func defaults() *Document {
 	return &Document{
 		Clusters: []Cluster{{Pattern: "NAME", Policy: &Policy{
@@ -80,7 +80,7 @@ func defaults() *Document {
 	}
 }
 
-// failures is the set of the statuses from first to last, and what more adds.
+// failures is the set of the statuses from first to last, and of what more adds.
 func failures(first, last int, more func(*Failures)) Failures {
 	var f Failures
 	for status := first; status <= last; status++ {
@@ -98,13 +98,13 @@ func TestDefaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(defaults(), got); diff != "" {
-				t.Errorf("wanted (-) and got (+):\n%s", diff)
+				t.Errorf("want (-), got (+):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestWholeDocument decodes a document that writes every key: with the defaults, and a few values that have none.
+// TestWholeDocument decodes a document that writes every key: with its default, or a value if it has none.
 func TestWholeDocument(t *testing.T) {
 	want := defaults()
 	cluster := &want.Clusters[0]
@@ -126,7 +126,7 @@ func TestWholeDocument(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("wanted (-) and got (+):\n%s", diff)
+				t.Errorf("want (-), got (+):\n%s", diff)
 			}
 		})
 	}
@@ -137,13 +137,13 @@ func TestAdminDocument(t *testing.T) {
 		t.Run(form, func(t *testing.T) {
 			got, err := Decode(encode(t, []byte("admin: {}")), noVariables)
 			if diff := cmp.Diff(&Document{Admin: true}, got); err != nil || diff != "" {
-				t.Errorf("%v\n%s", err, diff)
+				t.Errorf("error %v; want (-), got (+):\n%s", err, diff)
 			}
 		})
 	}
 }
 
-// TestPlainOnAndOff: YAML 1.1 takes both words for booleans where they stand without quotes.
+// TestPlainOnAndOff: in YAML 1.1 both words without quotes are booleans.
 func TestPlainOnAndOff(t *testing.T) {
 	for _, document := range []string{
 		"default: {mode: off, fallback: {on: [rate_limited]}}",
@@ -156,7 +156,7 @@ func TestPlainOnAndOff(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got.Default.Mode != ModeOff || got.Default.Fallback.On != (Reasons{RateLimited: true}) {
-					t.Errorf("got mode %d, on %+v", got.Default.Mode, got.Default.Fallback.On)
+					t.Errorf("got mode %d, on %+v, want %d, only RateLimited", got.Default.Mode, got.Default.Fallback.On, ModeOff)
 				}
 			})
 		}
@@ -206,7 +206,7 @@ func TestKey(t *testing.T) {
 	got := decodeYAML(t, `default: {rate_limit: {key: [{header: X-User}, {query: User}, {cookie: sid}, client_ip, path, method]}}`)
 	want := []KeyPart{{KeyHeader, "x-user"}, {KeyQuery, "User"}, {KeyCookie, "sid"}, {Kind: KeyClientIP}, {Kind: KeyPath}, {Kind: KeyMethod}}
 	if diff := cmp.Diff(want, got.Default.RateLimit.Key); diff != "" {
-		t.Error(diff)
+		t.Errorf("want (-), got (+):\n%s", diff)
 	}
 }
 
@@ -225,7 +225,7 @@ func TestFailures(t *testing.T) {
 		t.Run(test.list, func(t *testing.T) {
 			got := decodeYAML(t, "default: {circuit_breaker: {expected_failures: "+test.list+"}}").Default.CircuitBreaker.ExpectedFailures
 			if got != test.want {
-				t.Errorf("got %+v", got)
+				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
 	}
@@ -255,13 +255,13 @@ func TestDefaultData(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(&test.want, doc.Default.Fallback.Default); diff != "" {
-				t.Errorf("wanted (-) and got (+):\n%s", diff)
+				t.Errorf("want (-), got (+):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestDefaultDataOfAStruct: a Struct keeps neither the order of keys nor the digits of numbers.
+// TestDefaultDataOfAStruct: a Struct keeps neither the order of keys nor the notation of numbers.
 func TestDefaultDataOfAStruct(t *testing.T) {
 	raw := structBytes(t, []byte(`{"default": {"fallback": {"default_data": {
 		"headers": {"x-b": "1", "x-a": "2"}, "body": {"b": [1.50, 1e3, 1e21, 1e-7, true], "a": {}}}}}}`))
@@ -275,7 +275,7 @@ func TestDefaultDataOfAStruct(t *testing.T) {
 		Body:    []byte(`{"a":{},"b":[1.5,1000,1e+21,1e-07,true]}`),
 	}
 	if diff := cmp.Diff(want, doc.Default.Fallback.Default); diff != "" {
-		t.Errorf("wanted (-) and got (+):\n%s", diff)
+		t.Errorf("want (-), got (+):\n%s", diff)
 	}
 }
 

@@ -19,20 +19,20 @@ func decodeDefaultData(s *section) *DefaultData {
 			data.Body, contentType = appendJSON(nil, v), "application/json"
 		}
 	}
-	data.Headers = decodeAnswerHeaders(s)
+	data.Headers = decodeDefaultHeaders(s)
 	isType := func(header [2]string) bool { return header[0] == "content-type" }
 	if len(data.Body) > 0 && !slices.ContainsFunc(data.Headers, isType) {
 		data.Headers = append(data.Headers, [2]string{"content-type", contentType})
 	}
 	if noBody := data.Status == 204 || data.Status == 205 || data.Status == 304; noBody && len(data.Body) > 0 {
-		s.mistake("body", "an answer with status %d has none", data.Status)
+		s.mistake("body", "must be empty, because a response with status %d has no body", data.Status)
 	}
 	s.end()
 	return data
 }
 
-// decodeAnswerHeaders reads the object `headers`: names in any case, values as they are sent.
-func decodeAnswerHeaders(s *section) [][2]string {
+// decodeDefaultHeaders reads the object `headers`: names in any case, values as they are sent.
+func decodeDefaultHeaders(s *section) [][2]string {
 	v := s.find("headers", "object of header names and strings", "content-type by the body")
 	if v == nil {
 		return nil
@@ -41,17 +41,17 @@ func decodeAnswerHeaders(s *section) [][2]string {
 	var headers [][2]string
 	for i := range inner.members {
 		m := &inner.members[i]
-		name, problem := answerHeader(m.name)
+		name, problem := defaultHeader(m.name)
 		switch {
 		case m.value.broken:
 			continue
 		case problem != "":
 		case m.value.kind != text:
 			problem = "must be a string, got " + m.value.kind.String()
-		case hasControl(strings.ReplaceAll(m.value.text, "\t", " ")): // RFC 9110, 5.5
-			problem = "has a control character"
+		case hasControl(strings.ReplaceAll(m.value.text, "\t", " ")): // RFC 9110, section 5.5
+			problem = "must not have control characters"
 		case slices.ContainsFunc(headers, func(h [2]string) bool { return h[0] == name }):
-			problem = "stands twice, in another case"
+			problem = "is written twice, in another case; remove one"
 		}
 		if problem != "" {
 			inner.mistake(m.name, "%s", problem)

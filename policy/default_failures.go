@@ -1,12 +1,12 @@
 package policy
 
-// defaultFailures is circuit_breaker.expected_failures where nothing is written.
+// defaultFailures is the default of circuit_breaker.expected_failures.
 var defaultFailures = []string{
 	"5xx", "reset", "connect_failure", "timeout",
 	"grpc:unavailable", "grpc:deadline_exceeded", "grpc:internal",
 }
 
-// DefaultFailures is what counts as a failure where no policy says it.
+// DefaultFailures is what counts as a failure if the policy does not list it.
 func DefaultFailures() Failures {
 	var f Failures
 	for _, word := range defaultFailures {

@@ -1,35 +1,40 @@
-// Package policy reads the policy document: what its users write for each upstream cluster, checked as a whole
-// and made ready for the request's path.
+// Package policy decodes the policy document: what users write for each upstream cluster. It fills in the defaults and
+// reports all mistakes at once.
 //
-// The pure parts that a policy is made of (limits, breaker, fallback …) are its sub-packages; they know no proxy,
-// no clock and no document.
+//	bytes (JSON | Struct) ──► value ──► ${NAME} ──► section by section ──► Document, or *Mistakes
+//	                       json.go      substitute  root.go, retry.go, …
+//	                       structpb.go
+//
+// The algorithms (rate limits, breaker, fallback …) are its sub-packages; they do not depend on a proxy, a clock or
+// this document.
 package policy
 
 import "time"
 
-// Mode says what a cluster's policy may do.
+// Mode is what the filter does with a cluster's policy.
 type Mode uint8
 
 // The modes of a policy.
 const (
 	ModeEnforce Mode = iota // decide and act
 	ModeShadow              // decide, count and label, never act
-	ModeOff                 // the cluster passes untouched
+	ModeOff                 // ignore the policy
 )
 
-// Document is a policy document without mistakes, defaults filled in.
+// Document is a valid policy document with its defaults filled in.
 type Document struct {
-	Clusters []Cluster // exact names and patterns, in no order that matters; see For
-	Default  *Policy   // the policy of clusters that match nothing; nil: they pass untouched
+	Clusters []Cluster // exact names and patterns; their order has no meaning, see For
+	Default  *Policy   // the policy of clusters that match no entry; nil: nothing is enforced for them
 	Redis    *Redis    // nil: absent
-	Admin    bool      // `admin: {}`: this plugin serves the admin API and holds no policy
-	// AdminHosts are names under which browsers may ask for the admin API, beside addresses and private names; lower case.
+	Admin    bool      // `admin: {}`: this plugin serves the admin API and has no policy
+	// AdminHosts are host names by which browsers may use the admin API, in addition to IP addresses and private names;
+	// lower case.
 	AdminHosts []string
 }
 
 // Cluster is one entry of `clusters`.
 type Cluster struct {
-	Pattern string // a cluster's name; `*` in it matches any run of characters, the empty one included
+	Pattern string // a cluster's name; `*` in it matches any run of characters, also an empty one
 	Policy  *Policy
 }
 
@@ -54,7 +59,7 @@ const (
 	Adaptive
 )
 
-// Scope says who shares a limit.
+// Scope is who shares a limit.
 type Scope uint8
 
 // The scopes of a rate limit.
@@ -63,20 +68,20 @@ const (
 	ScopeMesh               // all proxies, through Redis
 )
 
-// HeadersMode says which answers carry RateLimit headers.
+// HeadersMode is which responses have RateLimit headers.
 type HeadersMode uint8
 
 // When RateLimit headers are sent.
 const (
 	HeadersRefused HeadersMode = iota // on refusals
-	HeadersAll                        // on each answer
+	HeadersAll                        // on each response
 	HeadersNone
 )
 
 // RateLimit is the section `rate_limit`.
 type RateLimit struct {
 	Algorithm Algorithm
-	Requests  int64         // the limit of one window, at least 1: `requests`, or requests_per_minute x window_size / 60 s rounded down
+	Requests  int64         // in each window: `requests`, or requests_per_minute x window_size / 60 s, rounded down, at least 1
 	Window    time.Duration // window_size
 	Burst     int64         // burst_capacity, at least 1
 	Refill    float64       // refill_rate, tokens a second
@@ -96,11 +101,11 @@ type RateLimit struct {
 
 // Lease is `rate_limit.lease`.
 type Lease struct {
-	MaxTokens int64         // 0: sized by the filter, 1: one Redis call a request
-	TTL       time.Duration // never more than Window/10, whatever was written
+	MaxTokens int64         // 0: the filter sizes the lease; 1: one Redis call for each request
+	TTL       time.Duration // at most Window/10, also if more is written
 }
 
-// KeyKind says where a part of a limit's key is read from.
+// KeyKind is where a part of a limit's key comes from.
 type KeyKind uint8
 
 // The parts that a limit's key can be made of.
@@ -126,7 +131,7 @@ type CircuitBreaker struct {
 	SuccessThreshold   int
 	HalfOpenMaxCalls   int
 	Timeout            time.Duration
-	TimeoutWritten     bool // `timeout` stands in the document: the router is told too
+	TimeoutWritten     bool // `timeout` is written in the document: the router gets it as well
 	FailureRate        *FailureRate
 	SlowCalls          *SlowCalls
 	MaxRecoveryTimeout time.Duration
@@ -158,7 +163,7 @@ type Failures struct {
 	Timeout        bool
 }
 
-// RetryDriver says who sends a request again.
+// RetryDriver is who sends the retries.
 type RetryDriver uint8
 
 // The drivers of a retry.
@@ -206,7 +211,7 @@ type Fallback struct {
 	MaxEntries      int
 	MaxBodyBytes    int64
 	EnableDefault   bool
-	Default         *DefaultData // nil: none was written, the step is passed over
+	Default         *DefaultData // nil: not written, this fallback is skipped
 	EnableDegraded  bool
 	DegradedStatus  int
 	Limitations     []string
@@ -229,7 +234,7 @@ type Failover struct {
 	Header string // lower case
 }
 
-// Dialect names the HTTP bridge's way of speaking.
+// Dialect is the request format of the HTTP bridge.
 type Dialect uint8
 
 // The dialects of the HTTP bridge to Redis.
@@ -238,10 +243,10 @@ const (
 	DialectUpstash
 )
 
-// OnError says what a mesh limit does while Redis is gone.
+// OnError is what a mesh limit does while Redis is unavailable.
 type OnError uint8
 
-// What a mesh limit does while Redis is gone.
+// What a mesh limit does while Redis is unavailable.
 const (
 	OnErrorLocal OnError = iota
 	OnErrorAllow

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// The bounds that most durations share. Below a millisecond Envoy's own timers say nothing; above a day a limit or
-// a breaker outlives the process that it is kept in.
+// The bounds of most durations. Envoy's timers have no finer resolution than a millisecond; a limit or a breaker is
+// kept in a process, which seldom lives longer than a day.
 const (
 	shortest = time.Millisecond
 	longest  = 24 * time.Hour
 )
 
 // parseDuration reads a duration: a string as time.ParseDuration takes it ("300ms", "1m30s"), or a number of
-// seconds. A string made by substitution may be the number, too. One that no time.Duration can hold (292 years) is
-// answered as the largest there is, or the smallest.
-func parseDuration(v *value) (answer time.Duration, problem string) {
+// seconds. A string made by substitution may be the number, too. One beyond the range of time.Duration (292 years) is
+// clamped to it.
+func parseDuration(v *value) (d time.Duration, problem string) {
 	const shape = `must be a duration such as "300ms", "60s" or "1h", or a number of seconds, got `
 	switch v.kind {
 	case number:
@@ -26,19 +26,19 @@ func parseDuration(v *value) (answer time.Duration, problem string) {
 			if v.mayBeNumber() {
 				return seconds(n), ""
 			}
-			return 0, shape + quote(v.text) + "; drop the quotes or add a unit"
+			return 0, shape + quote(v.text) + "; remove the quotes or add a unit"
 		}
-		answer, err := time.ParseDuration(v.text)
+		d, err := time.ParseDuration(v.text)
 		if err != nil {
 			return 0, shape + quote(v.text)
 		}
-		return answer, ""
+		return d, ""
 	default:
 		return 0, shape + v.kind.String()
 	}
 }
 
-// seconds makes a duration of a number of seconds, rounded to the nanosecond.
+// seconds converts a number of seconds to a duration, rounded to the nanosecond.
 func seconds(n float64) time.Duration {
 	nanoseconds := math.Round(n * float64(time.Second))
 	switch {
@@ -50,7 +50,7 @@ func seconds(n float64) time.Duration {
 	return time.Duration(nanoseconds)
 }
 
-// durationText writes a duration in the one unit that fits it, as documents do: 60s, not 1m0s.
+// durationText writes a duration in one unit, as documents do: 60s, not 1m0s.
 func durationText(d time.Duration) string {
 	for _, unit := range []struct {
 		size time.Duration

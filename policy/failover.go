@@ -7,10 +7,10 @@ func decodeFailover(s *section) *Failover {
 	}
 	items, written := s.list("to", "clusters", "required")
 	f := &Failover{
-		To: s.d.keep(items, func(name string) (kept, problem string) { return name, clusterName(name) }),
+		To: s.d.strings(items, func(name string) (kept, problem string) { return name, clusterName(name) }),
 	}
 	if missing := !s.has("to") || written && len(items) == 0; missing && s.clean() {
-		s.mistake("to", "must name at least one cluster")
+		s.mistake("to", "must list at least one cluster")
 	}
 	header := s.text("header", "header name", "x-weir-cluster", func(name string) (problem string) {
 		_, problem = headerName(name)

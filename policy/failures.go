@@ -14,7 +14,7 @@ var grpcCodes = [17]string{
 	"internal", "unavailable", "data_loss", "unauthenticated",
 }
 
-// decodeFailures reads a list of outcomes that count as failures; the default is written as a document would.
+// decodeFailures reads a list of outcomes that count as failures; the default is written as in a document.
 func decodeFailures(s *section, name string, fallback ...string) Failures {
 	var set Failures
 	items, written := s.list(name, "failures, see below", listText(fallback))
@@ -41,7 +41,7 @@ func decodeFailures(s *section, name string, fallback ...string) Failures {
 	return set
 }
 
-// add puts what word names into the set, or answers why it names nothing.
+// add puts what word names into the set, or returns what is wrong with it.
 func (f *Failures) add(word string) (problem string) {
 	switch word {
 	case "4xx", "5xx":
@@ -70,22 +70,20 @@ func (f *Failures) add(word string) (problem string) {
 		f.Statuses[status] = true
 		return ""
 	}
-	known := []string{"4xx", "5xx", "reset", "connect_failure", "timeout"}
-	if near, ok := hint(word, known); ok {
-		return "unknown failure " + quote(word) + ", did you mean `" + near + "`?"
+	known := []string{
+		"4xx", "5xx", "reset", "connect_failure", "timeout", `a status such as "429"`, `a gRPC code such as "grpc:unavailable"`,
 	}
-	return "unknown failure " + quote(word) + ", known are " + strings.Join(known, ", ") +
-		`, a status such as "429" and a gRPC code such as "grpc:unavailable"`
+	return "unknown failure " + quote(word) + ", " + suggestion(word, known)
 }
 
-// addGRPC puts a gRPC code, by name or number, into the set. OK is no failure.
+// addGRPC puts a gRPC code, by name or number, into the set. OK is not a failure.
 func (f *Failures) addGRPC(code string) (problem string) {
 	i := slices.Index(grpcCodes[:], code)
 	if n, err := strconv.Atoi(code); err == nil {
 		i = n
 	}
 	if i < 1 || i >= len(f.GRPC) {
-		return "unknown gRPC code " + quote(code) + ", " + meant(code, grpcCodes[1:])
+		return "unknown gRPC code " + quote(code) + ", " + suggestion(code, grpcCodes[1:])
 	}
 	f.GRPC[i] = true
 	return ""

@@ -38,8 +38,8 @@ func decodeFallback(s *section) *Fallback {
 	return f
 }
 
-// decodeReasons reads `on`. YAML 1.1, which Kubernetes reads, takes a plain on for the boolean true, also where it
-// is a key; so a key "true" is accepted for it.
+// decodeReasons reads `on`. In YAML 1.1, which Kubernetes reads, a plain on is the boolean true, even as a key; so the
+// key "true" is accepted for it.
 func decodeReasons(s *section) Reasons {
 	words := []string{"circuit_open", "upstream_failure", "bulkhead_full", "rate_limited"}
 	if s.has("true") && !s.has("on") {
@@ -47,7 +47,7 @@ func decodeReasons(s *section) Reasons {
 	}
 	chosen := s.texts("on", strings.Join(words, ", "), words[:3], func(word string) (kept, problem string) {
 		if !slices.Contains(words, word) {
-			return "", "unknown value " + quote(word) + ", " + meant(word, words)
+			return "", "unknown value " + quote(word) + ", " + suggestion(word, words)
 		}
 		return word, ""
 	})

@@ -10,13 +10,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// forms are the ways in which a document reaches the filter.
+// forms are the encodings in which the filter gets a document.
 var forms = map[string]func(*testing.T, []byte) []byte{
 	"json":   func(t *testing.T, document []byte) []byte { return toJSON(t, document) },
 	"struct": func(t *testing.T, document []byte) []byte { return structBytes(t, toJSON(t, document)) },
 }
 
-// toJSON makes JSON of YAML, as Istio and Kubernetes do.
+// toJSON converts YAML to JSON, as Istio and Kubernetes do.
 func toJSON(t fataler, document []byte) []byte {
 	t.Helper()
 	text, err := yaml.YAMLToJSON(document)
@@ -26,8 +26,8 @@ func toJSON(t fataler, document []byte) []byte {
 	return text
 }
 
-// structBytes makes a Struct of JSON, as Envoy does. An object's fields stand in their own order each time. What is
-// no object can't be a Struct and stays JSON.
+// structBytes converts JSON to a Struct, as Envoy does. The order of an object's fields is random. What is not an
+// object can't be a Struct and stays JSON.
 func structBytes(t fataler, text []byte) []byte {
 	t.Helper()
 	var v structpb.Value
@@ -44,7 +44,7 @@ func structBytes(t fataler, text []byte) []byte {
 	return raw
 }
 
-// fataler is what these need of a test, be it a fuzzer or a property of rapid's.
+// fataler is what these helpers need of a test, a fuzz test or a rapid property.
 type fataler interface {
 	Helper()
 	Fatal(args ...any)
@@ -52,7 +52,7 @@ type fataler interface {
 
 func noVariables(string) (string, bool) { return "", false }
 
-// variables is a getenv that knows the given names.
+// variables is a getenv with the given variables.
 func variables(known map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
 		v, ok := known[name]
@@ -60,7 +60,7 @@ func variables(known map[string]string) func(string) (string, bool) {
 	}
 }
 
-// decodeYAML decodes a document that has no mistake.
+// decodeYAML decodes a valid document.
 func decodeYAML(t *testing.T, document string) *Document {
 	t.Helper()
 	doc, err := Decode(toJSON(t, []byte(document)), noVariables)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestFractionsThatEnvoyMadeStringsOf: in envoy.yaml 1.67 reaches the filter as the string "1.67", while 20 stays a number.
-func TestFractionsThatEnvoyMadeStringsOf(t *testing.T) {
+// TestFractionsThatEnvoyMakesStrings: 1.67 in envoy.yaml arrives as the string "1.67", while 20 stays a number.
+func TestFractionsThatEnvoyMakesStrings(t *testing.T) {
 	const document = `{"clusters": {"a": {
 		"rate_limit": {"refill_rate": "1.67"},
 		"circuit_breaker": {"recovery_timeout": "1.5", "timeout": "2e1"}}}}`
@@ -17,16 +17,16 @@ func TestFractionsThatEnvoyMadeStringsOf(t *testing.T) {
 	}
 	p := doc.For("a")
 	if p.RateLimit.Refill != 1.67 || p.CircuitBreaker.RecoveryTimeout != 1500*time.Millisecond || p.CircuitBreaker.Timeout != 20*time.Second {
-		t.Errorf("got %v, %v, %v", p.RateLimit.Refill, p.CircuitBreaker.RecoveryTimeout, p.CircuitBreaker.Timeout)
+		t.Errorf("got %v, %v, %v, want 1.67, 1.5s, 20s", p.RateLimit.Refill, p.CircuitBreaker.RecoveryTimeout, p.CircuitBreaker.Timeout)
 	}
-	if _, err := Decode([]byte(document), noVariables); err == nil || strings.Count(err.Error(), "drop the quotes") != 3 {
-		t.Errorf("in JSON a quoted number is a mistake: %v", err)
+	if _, err := Decode([]byte(document), noVariables); err == nil || strings.Count(err.Error(), "remove the quotes") != 3 {
+		t.Errorf("quoted numbers in JSON: got %v, want 3 mistakes", err)
 	}
 	if _, err := Decode(structBytes(t, []byte(`{"clusters": {"a": {"rate_limit": {"requests": "20"}}}}`)), noVariables); err == nil {
-		t.Error("a whole number that is a string was in quotes: a mistake in both forms")
+		t.Error("a quoted whole number in a Struct: got no mistake, want one")
 	}
 	if _, err := Decode(structBytes(t, []byte(`{"clusters": {"a": {"rate_limit": {"requests": "1.5"}}}}`)), noVariables); err == nil ||
 		!strings.Contains(err.Error(), "whole number") {
-		t.Errorf("a fraction where a whole number belongs: %v", err)
+		t.Errorf("a fraction for a whole number: got %v, want a mistake about the whole number", err)
 	}
 }

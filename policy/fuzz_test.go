@@ -49,38 +49,38 @@ func seeds(f *testing.F) [][]byte {
 	return all
 }
 
-// checkDecode: either a document that keeps its bounds, or mistakes, a line each.
+// checkDecode wants either a document within its bounds, or mistakes of one line each.
 func checkDecode(t *testing.T, raw []byte) {
 	doc, err := Decode(raw, fuzzVariables)
 	if err != nil {
 		var mistakes *Mistakes
 		if !errors.As(err, &mistakes) || len(mistakes.List) == 0 || doc != nil {
-			t.Fatalf("got %v and %T with nothing in it", doc, err)
+			t.Fatalf("got document %v and error %T (%v), want no document and *Mistakes", doc, err, err)
 		}
 		for _, m := range mistakes.List {
 			if m.Text == "" || hasControl(m.String()) {
-				t.Errorf("not one line: %q", m.String())
+				t.Errorf("got mistake %q, want one line", m.String())
 			}
 		}
 		return
 	}
 	if doc.Admin && (len(doc.Clusters) > 0 || doc.Default != nil || doc.Redis != nil) {
-		t.Error("admin stands beside others")
+		t.Errorf("got admin together with %+v, want it alone", doc)
 	}
 	for _, c := range doc.Clusters {
 		if p := doc.For(c.Pattern); p != c.Policy && c.Policy.Mode != ModeOff {
-			t.Errorf("%q does not get its own policy", c.Pattern)
+			t.Errorf("For(%q) = %p, want its own policy %p", c.Pattern, p, c.Policy)
 		}
 	}
 	doc.Each(func(path string, p *Policy) {
 		if r := p.RateLimit; r != nil && (r.Requests < 1 || r.Requests > maxRequests || r.Burst < 1 || !(r.Refill > 0) || r.Lease.TTL > r.Window/10) {
-			t.Errorf("%s.rate_limit: %+v", path, r)
+			t.Errorf("%s.rate_limit: got %+v, want it within its bounds", path, r)
 		}
 		if b := p.CircuitBreaker; b != nil && (b.FailureThreshold < 1 || b.RecoveryTimeout < shortest || b.MaxRecoveryTimeout < b.RecoveryTimeout || b.HalfOpenMaxCalls > 32) {
-			t.Errorf("%s.circuit_breaker: %+v", path, b)
+			t.Errorf("%s.circuit_breaker: got %+v, want it within its bounds", path, b)
 		}
 		if f := p.Fallback; f != nil && (f.DegradedStatus < 200 || f.DegradedStatus > 599 || f.Staleness < f.TTL) {
-			t.Errorf("%s.fallback: %+v", path, f)
+			t.Errorf("%s.fallback: got %+v, want it within its bounds", path, f)
 		}
 	})
 }

@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// readJSON reads JSON text (RFC 8259) into a value. A key that stands twice in one object is a mistake, noted by
-// d; the first one counts. The error is for text that can't be read at all.
+// readJSON reads JSON text (RFC 8259) into a value. A key that is written twice in one object is a mistake; the first
+// one counts. The error is for text that can't be read at all.
 func (d *decoder) readJSON(raw []byte) (value, error) {
-	// One pass over the whole finds every fault of syntax, with its place; the tokens that follow can't fail.
+	// One pass over the whole text finds every syntax error and its position; the tokens that follow can't fail.
 	var whole json.RawMessage
 	if err := json.Unmarshal(raw, &whole); err != nil {
 		var syntax *json.SyntaxError
@@ -83,7 +83,7 @@ func (d *decoder) jsonObject(tokens *json.Decoder, at *place, depth int) (value,
 			return value{}, err
 		}
 		if seen[name] {
-			d.mistake(below.String(), "stands twice")
+			d.mistake(below.String(), errWrittenTwice)
 			continue
 		}
 		seen[name] = true
@@ -93,7 +93,7 @@ func (d *decoder) jsonObject(tokens *json.Decoder, at *place, depth int) (value,
 	return v, err
 }
 
-// position gives the line and column, from 1, of the last byte of the first n.
+// position returns the line and column, both from 1, of the n-th byte.
 func position(raw []byte, n int) (line, column int) {
 	n = max(min(n, len(raw)), 1)
 	before := raw[:n-1]

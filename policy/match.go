@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// For answers the policy of an upstream cluster: that of its exact name, else of the longest pattern that matches,
-// else Default. Of patterns with the same number of bytes the one with fewer * wins, then the one that comes first
-// in byte order. Nil means that the cluster passes untouched, which is also what mode off says.
+// For returns the policy of an upstream cluster: that of its exact name, else of the longest pattern that matches, else
+// Default. Of patterns with the same number of bytes the one with fewer * wins, then the one that is first in byte
+// order. Nil means that nothing is enforced for the cluster, as with mode off.
 //
-// It looks at each entry; callers that ask for each request keep the answer.
+// It takes time proportional to the number of entries: callers that need the policy for each request keep it.
 func (doc *Document) For(cluster string) *Policy {
 	chosen, best := doc.Default, ""
 	for _, c := range doc.Clusters {
@@ -36,7 +36,7 @@ func precedence(a, b string) int {
 	)
 }
 
-// matches says whether the whole name fits the pattern, in which * is any run of characters, the empty one included.
+// matches reports whether the whole name fits the pattern, in which * is any run of characters, also an empty one.
 func matches(pattern, name string) bool {
 	head, rest, wild := strings.Cut(pattern, "*")
 	if !wild {
@@ -46,7 +46,7 @@ func matches(pattern, name string) bool {
 	if !ok {
 		return false
 	}
-	// Between two * the first place that fits is as good as any; what follows the last * must end the name.
+	// Between two * the first match is as good as any later one; what follows the last * must end the name.
 	for {
 		part, after, more := strings.Cut(rest, "*")
 		if !more {

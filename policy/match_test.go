@@ -23,18 +23,18 @@ func TestMatches(t *testing.T) {
 	for _, test := range tests {
 		for _, name := range test.yes {
 			if !matches(test.pattern, name) {
-				t.Errorf("%s does not match %q", test.pattern, name)
+				t.Errorf("matches(%q, %q) = false, want true", test.pattern, name)
 			}
 		}
 		for _, name := range test.no {
 			if matches(test.pattern, name) {
-				t.Errorf("%s matches %q", test.pattern, name)
+				t.Errorf("matches(%q, %q) = true, want false", test.pattern, name)
 			}
 		}
 	}
 }
 
-// TestFor tells the policies apart by their bulkheads.
+// TestFor identifies the policies by their bulkheads.
 func TestFor(t *testing.T) {
 	const untouched = 0
 	doc := decodeYAML(t, `

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/spelling"
 )
 
 // Mistake is one thing that is wrong in a document.
@@ -13,7 +15,7 @@ type Mistake struct {
 	Text string // "must be at least 1, got 0"
 }
 
-// String is the mistake's line.
+// String is one line: the path and the text.
 func (m Mistake) String() string {
 	if m.Path == "" {
 		return "document: " + m.Text
@@ -21,13 +23,13 @@ func (m Mistake) String() string {
 	return m.Path + ": " + m.Text
 }
 
-// Mistakes is all that is wrong in a document, in the order of the paths; ten thousand at most.
+// Mistakes is all that is wrong in a document, in the order of the paths; at most 10,000.
 type Mistakes struct{ List []Mistake }
 
 // maxLines bounds what Error writes into a proxy's log.
 const maxLines = 1000
 
-// Error has one line for each mistake; past a thousand it says how many more there are.
+// Error has one line for each mistake; after maxLines it says how many more there are.
 func (m *Mistakes) Error() string {
 	var text strings.Builder
 	for i, mistake := range m.List {
@@ -43,7 +45,7 @@ func (m *Mistakes) Error() string {
 	return text.String()
 }
 
-// asError sorts the mistakes, so that both forms of a document give the same text, and is nil where there are none.
+// asError sorts the mistakes, so that both forms of a document give the same text. It is nil if there are none.
 func asError(all []Mistake) error {
 	if len(all) == 0 {
 		return nil
@@ -52,4 +54,15 @@ func asError(all []Mistake) error {
 		return cmp.Or(comparePaths(a.Path, b.Path), strings.Compare(a.Text, b.Text))
 	})
 	return &Mistakes{List: slices.Compact(all)}
+}
+
+// suggestion ends the mistake about an unknown word: the word that was probably meant, or all that are known.
+func suggestion(word string, known []string) string {
+	if near, ok := spelling.Suggest(word, known); ok {
+		return "did you mean `" + near + "`?"
+	}
+	if len(known) == 0 {
+		return "remove it"
+	}
+	return "known are " + strings.Join(known, ", ")
 }

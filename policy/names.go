@@ -8,38 +8,38 @@ import (
 // clusterName checks the name of an upstream cluster.
 func clusterName(s string) (problem string) {
 	if strings.Contains(s, "*") {
-		return "must be one cluster's name, without *, got " + quote(s)
+		return "must be the name of one cluster, without *, got " + quote(s)
 	}
 	return clusterPattern(s)
 }
 
-// clusterPattern checks a name in which * may stand for any run of characters.
+// clusterPattern checks a name in which * matches any run of characters.
 func clusterPattern(s string) (problem string) {
 	switch {
 	case s == "":
-		return "the name is empty"
+		return "the name is empty, write a cluster's name"
 	case len(s) > maxName:
-		return "the name has more than 256 bytes"
+		return "the name must have at most 256 bytes"
 	case hasControl(s):
-		return "the name has a control character: " + quote(s)
+		return "the name must not have control characters, got " + quote(s)
 	}
 	return ""
 }
 
-// headerName answers a header's name in lower case (RFC 9110, 5.1), or why it can't be one.
+// headerName returns a header's name in lower case (RFC 9110, section 5.1), or what is wrong with it.
 func headerName(s string) (lower, problem string) {
 	switch {
 	case strings.HasPrefix(s, ":"):
-		return "", "pseudo headers can't be used, got " + quote(s)
+		return "", "must not be a pseudo header, got " + quote(s)
 	case !token(s):
 		return "", "must be a header name, got " + quote(s)
 	}
 	return strings.ToLower(s), ""
 }
 
-// answerHeader checks the name of a header that an answer of our own carries: not one that belongs to the
-// connection (RFC 9110, 7.6.1), and none of those that the filter writes itself.
-func answerHeader(s string) (lower, problem string) {
+// defaultHeader checks the name of a header of default_data: not one that belongs to the connection (RFC 9110, section
+// 7.6.1), and none that the filter sets itself.
+func defaultHeader(s string) (lower, problem string) {
 	lower, problem = headerName(s)
 	if problem != "" {
 		return "", problem
@@ -48,43 +48,44 @@ func answerHeader(s string) (lower, problem string) {
 		"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 	}
 	if slices.Contains(connection, lower) {
-		return "", "the proxy sets " + lower + " itself"
+		return "", "the proxy sets " + lower + " itself, remove it"
 	}
 	if strings.HasPrefix(lower, "x-weir-") {
-		return "", "the headers x-weir-* are the filter's own"
+		return "", "the filter sets the headers x-weir-* itself, remove it"
 	}
 	return lower, ""
 }
 
-// hostName answers a host's name in lower case, or why it can't be one.
+// hostName returns a host name in lower case, or what is wrong with it.
 func hostName(s string) (lower, problem string) {
 	lower = strings.ToLower(s)
 	if s == "" || len(s) > maxName || strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
-		return "", "must be a host's name, without a port, got " + quote(s)
+		return "", "must be a host name without a port, got " + quote(s)
 	}
 	return lower, ""
 }
 
-// method checks a request method. Methods are case-sensitive (RFC 9110, 9.1), and all registered ones upper case.
+// method checks a request method. Methods are case-sensitive (RFC 9110, section 9.1); all registered ones are upper
+// case.
 func method(s string) (kept, problem string) {
 	if !token(s) || s != strings.ToUpper(s) {
-		return "", "must be a method in upper case, got " + quote(s)
+		return "", "must be a request method in upper case, got " + quote(s)
 	}
 	return s, ""
 }
 
-// printable checks a text that becomes part of a request of our own. It doesn't show it: it may be a secret.
+// printable checks a text that becomes part of a request to Redis. The mistake doesn't show it: it may be a secret.
 func printable(s string) (problem string) {
 	switch {
 	case len(s) > 4096:
 		return "must have at most 4096 bytes"
 	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "must be of printable ASCII characters without spaces"
+		return "must have only printable ASCII characters and no spaces"
 	}
 	return ""
 }
 
-// token says that s is a token (RFC 9110, 5.6.2) of bounded length.
+// token reports whether s is a token (RFC 9110, section 5.6.2) of bounded length.
 func token(s string) bool {
 	if s == "" || len(s) > maxName {
 		return false
@@ -97,7 +98,7 @@ func token(s string) bool {
 	return true
 }
 
-// hasControl says that s has an ASCII control character.
+// hasControl reports whether s has an ASCII control character.
 func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }

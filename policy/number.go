@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// between is the range of a number. An open end is not part of it.
+// between is the range of a number. An open end is excluded.
 type between struct {
 	low, high         float64
 	openLow, openHigh bool
@@ -23,7 +23,7 @@ func (b between) String() string {
 	return low + " to " + high
 }
 
-// problem says why n is out of range, or nothing.
+// problem says why n is out of range; "" if it is within.
 func (b between) problem(n float64) string {
 	var must string
 	switch {
@@ -49,7 +49,7 @@ func (s *section) number(name string, fallback float64, b between) float64 {
 	return fallback
 }
 
-// optionalNumber is a number that has no default, or one that note explains.
+// optionalNumber reads a number without a default, or with one that note explains.
 func (s *section) optionalNumber(name, note string, b between) (float64, bool) {
 	return s.inRange(name, s.find(name, "number, "+b.String(), note), b)
 }
@@ -62,7 +62,7 @@ func (s *section) whole(name string, fallback, low, high int64) int64 {
 	return fallback
 }
 
-// optionalWhole is a whole number that has no default, or one that note explains.
+// optionalWhole reads a whole number without a default, or with one that note explains.
 func (s *section) optionalWhole(name, note string, low, high int64) (int64, bool) {
 	b := between{low: float64(low), high: float64(high)}
 	n, ok := s.inRange(name, s.find(name, "whole number, "+b.String(), note), b)
@@ -73,7 +73,7 @@ func (s *section) optionalWhole(name, note string, low, high int64) (int64, bool
 	return int64(n), ok
 }
 
-// inRange answers v as a number, or notes why it isn't one that can be used.
+// inRange returns v as a number, or notes what is wrong with it.
 func (s *section) inRange(name string, v *value, b between) (float64, bool) {
 	if v == nil {
 		return 0, false
@@ -87,7 +87,7 @@ func (s *section) inRange(name string, v *value, b between) (float64, bool) {
 			s.mistake(name, "must be a number, got %s", v.got())
 			return 0, false
 		case !v.mayBeNumber():
-			s.mistake(name, "must be a number, got the string %s; drop the quotes", quote(v.text))
+			s.mistake(name, "must be a number, got the string %s; remove the quotes", quote(v.text))
 			return 0, false
 		}
 	} else if v.kind != number {
@@ -101,8 +101,8 @@ func (s *section) inRange(name string, v *value, b between) (float64, bool) {
 	return n, true
 }
 
-// parseNumber reads decimal digits with an optional fraction and exponent, with white space around them: what
-// strconv takes beyond that (inf, nan, 0x1p4) no document means. A number out of float64's range is infinite.
+// parseNumber reads decimal digits with an optional fraction and exponent, with white space around them, but not what
+// else strconv reads (inf, nan, 0x1p4). A number out of float64's range is infinite.
 func parseNumber(s string) (float64, bool) {
 	s = strings.TrimSpace(s)
 	if strings.Trim(s, "0123456789+-.eE") != "" {
@@ -112,9 +112,9 @@ func parseNumber(s string) (float64, bool) {
 	return n, err == nil || math.IsInf(n, 0)
 }
 
-// looksFractional says whether a Struct's text looks like a number that is not whole. Envoy's YAML loader makes numbers of
-// whole ones alone and hands over 1.67 as the string "1.67" (ValueUtil::loadFromYaml; seen in Envoy 1.40), so such a text
-// is taken as the number that its writer meant.
+// looksFractional reports whether a Struct's text looks like a number that is not whole. Envoy's YAML loader makes only
+// whole numbers and passes 1.67 on as the string "1.67" (ValueUtil::loadFromYaml; seen in Envoy 1.40), so such a text
+// is read as a number.
 func looksFractional(s string) bool {
 	if _, numeric := parseNumber(s); !numeric {
 		return false

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// memberPath is the path of an object's member. A name that would make the path ambiguous stands in quotes:
+// memberPath is the path of an object's member. A name that would make the path ambiguous is quoted:
 // clusters["outbound|80||prices.example"].rate_limit.
 func memberPath(path, name string) string {
 	if !plainName(name) {
@@ -23,8 +23,8 @@ func indexPath(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 
-// place is a path that is written out only where a mistake needs it: a document has many values and, mostly, no
-// mistakes. Nil is the document itself.
+// place is a path that is formatted only if there is a mistake: a document has many values and mostly no mistakes. Nil
+// is the document itself.
 type place struct {
 	above *place
 	name  string // a member's name

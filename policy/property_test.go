@@ -8,17 +8,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBothFormsMeanTheSame: a random valid document gives one Document in both forms.
+// TestBothFormsMeanTheSame: a random valid document decodes to the same Document in both forms.
 func TestBothFormsMeanTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := marshal(t, validDocument(t))
 		fromJSON, err := Decode(text, noVariables)
 		if err != nil {
-			t.Fatalf("%s\n%v", text, err)
+			t.Fatalf("%s\ngot %v, want no mistake", text, err)
 		}
 		fromStruct, err := Decode(structBytes(t, text), noVariables)
 		if err != nil {
-			t.Fatalf("%s\n%v", text, err)
+			t.Fatalf("%s\ngot %v, want no mistake", text, err)
 		}
 		if diff := cmp.Diff(fromJSON, fromStruct); diff != "" {
 			t.Fatalf("%s\nJSON (-) and Struct (+):\n%s", text, diff)
@@ -26,7 +26,7 @@ func TestBothFormsMeanTheSame(t *testing.T) {
 	})
 }
 
-// TestBothFormsHaveTheSameMistakes: known keys with values of any kind give the same lines in both forms.
+// TestBothFormsHaveTheSameMistakes: known keys with values of any kind give the same mistakes in both forms.
 func TestBothFormsHaveTheSameMistakes(t *testing.T) {
 	keys := []string{"mode", "rate_limit", "circuit_breaker", "retry", "fallback", "default_data", "headers", "body", "on", "key", "to", "failover", "timeout", "requests", "a b"}
 	words := []any{"${A}", "${A:-5}", "$${", "${", "5s", "5xx", "token_bucket"}
@@ -55,7 +55,7 @@ func marshal(t *rapid.T, document any) []byte {
 	return text
 }
 
-// validDocument draws a document without mistakes: each key is there or not.
+// validDocument draws a valid document: each key is there or not.
 func validDocument(t *rapid.T) map[string]any {
 	cluster := rapid.StringMatching(`[a-z*|][a-z*|._-]{0,10}`)
 	document := map[string]any{"clusters": rapid.MapOfN(cluster, rapid.Custom(validPolicy), 0, 4).Draw(t, "clusters")}
@@ -148,7 +148,8 @@ func some[T any](t *rapid.T, object map[string]any, name string, values *rapid.G
 	}
 }
 
-// anything draws any JSON with the given keys, and the given words among its strings. Its numbers are whole: a Struct doesn't keep how others were written.
+// anything draws any JSON with the given keys, and the given words among its strings. Its numbers are whole, because a
+// Struct does not keep the notation of fractions.
 func anything(keys []string, words []any, depth int) *rapid.Generator[any] {
 	scalars := []*rapid.Generator[any]{
 		rapid.Just[any](nil),

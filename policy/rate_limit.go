@@ -14,7 +14,7 @@ const (
 
 var refillRange = between{low: 1e-6, high: maxCount}
 
-// decodeRateLimit reads `rate_limit`. Keys of an algorithm that is not chosen are checked all the same.
+// decodeRateLimit reads `rate_limit`. The keys of the other algorithms are checked as well.
 func decodeRateLimit(s *section) *RateLimit {
 	if s == nil {
 		return nil
@@ -48,7 +48,7 @@ func decodeRequests(s *section, window time.Duration) int64 {
 	perMinute := s.whole("requests_per_minute", 100, 1, maxRequests)
 	requests, written := s.optionalWhole("requests", "requests_per_minute x window_size / 60s", 1, maxRequests)
 	if s.has("requests") && s.has("requests_per_minute") {
-		s.mistake("requests", "can't stand beside requests_per_minute; write one of the two")
+		s.mistake("requests", "can't be combined with requests_per_minute; remove one")
 	}
 	if written {
 		return requests
@@ -58,7 +58,7 @@ func decodeRequests(s *section, window time.Duration) int64 {
 	quotient, _ := bits.Div64(high, low, uint64(time.Minute))
 	if quotient > maxRequests {
 		if s.clean() {
-			s.mistake("requests_per_minute", "comes to %d requests in each %s, must be at most %d", quotient, durationText(window), maxRequests)
+			s.mistake("requests_per_minute", "amounts to %d requests in %s, must be at most %d", quotient, durationText(window), maxRequests)
 		}
 		return maxRequests
 	}
@@ -78,8 +78,7 @@ func decodeRefill(s *section, r *RateLimit) float64 {
 	return refill
 }
 
-// decodeLease reads `lease`. A lease is never longer than a tenth of the window: what is lost when its holder goes
-// away stays small.
+// decodeLease reads `lease`. A lease is at most a tenth of the window, so that little is lost when its holder crashes.
 func decodeLease(s *section, window time.Duration) Lease {
 	l := Lease{
 		MaxTokens: s.whole("max_tokens", 0, 0, maxCount),
@@ -106,7 +105,7 @@ func decodeKey(s *section) []KeyPart {
 		switch {
 		case !ok:
 		case slices.Contains(parts, part):
-			s.d.mistake(it.path, "stands twice")
+			s.d.mistake(it.path, "%s is listed twice, remove one", part)
 		default:
 			parts = append(parts, part)
 		}
@@ -114,24 +113,26 @@ func decodeKey(s *section) []KeyPart {
 	return parts
 }
 
+// keyWords are the words of `key`, by KeyKind. The first three need a name.
+var keyWords = [...]string{"header", "query", "cookie", "client_ip", "path", "method"}
+
 func decodeKeyPart(d *decoder, it item) (KeyPart, bool) {
-	words, kinds := []string{"client_ip", "path", "method"}, []KeyKind{KeyClientIP, KeyPath, KeyMethod}
-	named := []string{"header", "query", "cookie"}
+	named, plain := keyWords[:KeyClientIP], keyWords[KeyClientIP:]
 	v := it.value
 	switch v.kind {
 	case text:
-		if i := slices.Index(words, v.text); i >= 0 {
-			return KeyPart{Kind: kinds[i]}, true
+		if i := slices.Index(plain, v.text); i >= 0 {
+			return KeyPart{Kind: KeyClientIP + KeyKind(i)}, true
 		}
 		if slices.Contains(named, v.text) {
-			d.mistake(it.path, "%s needs a name: {%s: NAME}", v.text, v.text)
+			d.mistake(it.path, "%s needs a name, write {%s: NAME}", v.text, v.text)
 			return KeyPart{}, false
 		}
-		d.mistake(it.path, "unknown value %s, %s", quote(v.text), meant(v.text, words))
+		d.mistake(it.path, "unknown value %s, %s", quote(v.text), suggestion(v.text, plain))
 		return KeyPart{}, false
 	case object:
 		if len(v.members) != 1 {
-			d.mistake(it.path, "must have one of %s, got %d keys", strings.Join(named, ", "), len(v.members))
+			d.mistake(it.path, "must have exactly one of %s, got %d keys", strings.Join(named, ", "), len(v.members))
 			return KeyPart{}, false
 		}
 		return decodeNamedPart(d, it.path, &v.members[0], named)
@@ -146,7 +147,7 @@ func decodeNamedPart(d *decoder, path string, m *member, named []string) (KeyPar
 	i := slices.Index(named, m.name)
 	switch {
 	case i < 0:
-		d.mistake(path, "unknown key, %s", meant(m.name, named))
+		d.mistake(path, "unknown key, %s", suggestion(m.name, named))
 		return KeyPart{}, false
 	case m.value.broken:
 		return KeyPart{}, false
@@ -154,18 +155,26 @@ func decodeNamedPart(d *decoder, path string, m *member, named []string) (KeyPar
 		d.mistake(path, "must be a string, got %s", m.value.kind)
 		return KeyPart{}, false
 	}
-	part := KeyPart{Kind: []KeyKind{KeyHeader, KeyQuery, KeyCookie}[i], Name: m.value.text}
+	part := KeyPart{Kind: KeyKind(i), Name: m.value.text}
 	problem := ""
 	switch {
 	case part.Kind == KeyHeader:
 		part.Name, problem = headerName(part.Name)
 	case part.Kind == KeyCookie && !token(part.Name):
-		problem = "must be a cookie's name, got " + quote(part.Name)
+		problem = "must be a cookie name, got " + quote(part.Name)
 	case part.Name == "" || len(part.Name) > maxName || hasControl(part.Name):
-		problem = "must be a query parameter's name, got " + quote(part.Name)
+		problem = "must be the name of a query parameter, got " + quote(part.Name)
 	}
 	if problem != "" {
 		d.mistake(path, "%s", problem)
 	}
 	return part, problem == ""
+}
+
+// String writes a part as messages show it: `client_ip`, `header x-user`.
+func (p KeyPart) String() string {
+	if p.Name == "" {
+		return keyWords[p.Kind]
+	}
+	return keyWords[p.Kind] + " " + p.Name
 }

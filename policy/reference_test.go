@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// everySection is a document in which each section is present and says as little as it may.
+// everySection is a document with each section, as short as possible.
 const everySection = `{
   "clusters": {"NAME": {
     "rate_limit": {"lease": {}},
@@ -24,7 +24,7 @@ const everySection = `{
   "redis": {}
 }`
 
-// knownKeys asks the decoder which keys it knows, by letting it read everySection.
+// knownKeys are the keys that the decoder reads from everySection.
 func knownKeys(t *testing.T) []key {
 	t.Helper()
 	var keys []key
@@ -42,7 +42,7 @@ func knownKeys(t *testing.T) []key {
 	return slices.Compact(slices.DeleteFunc(keys, func(k key) bool { return strings.HasPrefix(k.path, "default.") }))
 }
 
-// TestReference holds REFERENCE.md against the decoder: one row for each key, with its type, bounds and default.
+// TestReference compares REFERENCE.md with the decoder: one row for each key, with its type, bounds and default.
 func TestReference(t *testing.T) {
 	text, err := os.ReadFile("REFERENCE.md")
 	if err != nil {
@@ -55,6 +55,6 @@ func TestReference(t *testing.T) {
 	}
 	slices.SortStableFunc(documented, func(a, b key) int { return comparePaths(a.path, b.path) })
 	if diff := cmp.Diff(knownKeys(t), documented, cmp.AllowUnexported(key{})); diff != "" {
-		t.Errorf("the decoder (-) and REFERENCE.md (+) differ:\n%s", diff)
+		t.Errorf("REFERENCE.md: want by the decoder (-), got (+):\n%s", diff)
 	}
 }

@@ -34,33 +34,33 @@ func decodeRetry(s *section) *Retry {
 	checkRetriedGRPC(s, r)
 	s.notBelow("max_delay", r.MaxDelay, "base_delay", r.BaseDelay)
 	if r.Driver == DriverEnvoy {
-		// The router's back-off has no other shape, and a policy that says another one would not get it.
+		// The router's back-off is fixed: a policy with another one would not get it.
 		if r.ExponentialBase != 2 {
-			s.mistake("exponential_base", "Envoy's router knows only 2, got %s; write `driver: filter`", numberText(r.ExponentialBase))
+			s.mistake("exponential_base", "must be 2, the only base of Envoy's router, got %s; write 2 or `driver: filter`", numberText(r.ExponentialBase))
 		}
 		if !r.Jitter {
-			s.mistake("jitter", "Envoy's router always adds it; write `driver: filter` to do without")
+			s.mistake("jitter", "must be true, because Envoy's router always adds jitter; write true or `driver: filter`")
 		}
 	}
 	s.end()
 	return r
 }
 
-// checkRetriedGRPC refuses the gRPC codes of retry_on that the driver could do nothing about.
+// checkRetriedGRPC refuses the gRPC codes of retry_on on which the driver can't retry.
 func checkRetriedGRPC(s *section, r *Retry) {
 	for code, listed := range r.RetryOn.GRPC {
 		switch {
 		case !listed:
 		case r.Driver == DriverFilter:
-			s.mistake("retry_on", "the filter can't replay gRPC, whose status stands behind the body; leave \"grpc:%s\" out, or write `driver: envoy`", grpcCodes[code])
+			s.mistake("retry_on", "the filter can't retry gRPC, whose status comes after the body; remove \"grpc:%s\", or write `driver: envoy`", grpcCodes[code])
 		case RouterGRPC(code) == "":
-			s.mistake("retry_on", "Envoy's router can't retry on \"grpc:%s\", only on cancelled, deadline_exceeded, internal, resource_exhausted and unavailable", grpcCodes[code])
+			s.mistake("retry_on", "Envoy's router can't retry on \"grpc:%s\", only on cancelled, deadline_exceeded, internal, resource_exhausted and unavailable; remove it", grpcCodes[code])
 		}
 	}
 }
 
-// RouterGRPC is the name of a gRPC status code in the router's x-envoy-retry-grpc-on, "" where it knows none.
-// https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-grpc-on
+// RouterGRPC is the name of a gRPC status code in the router's x-envoy-retry-grpc-on, "" if the router can't retry on
+// it. https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-grpc-on
 func RouterGRPC(code int) string {
 	switch name := grpcCodes[code]; name {
 	case "cancelled", "deadline_exceeded", "internal", "resource_exhausted", "unavailable":

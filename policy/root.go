@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// document reads the whole of a document. Its keys: clusters, default, redis, admin.
+// document reads the whole document. Its keys: clusters, default, redis, admin.
 func (d *decoder) document(root *value) *Document {
 	s := d.section("", root)
 	doc := &Document{}
@@ -22,15 +22,15 @@ func (d *decoder) document(root *value) *Document {
 		admin.end()
 		for _, other := range []string{"clusters", "default", "redis"} {
 			if s.has(other) {
-				s.mistake(other, "can't stand beside admin, which is a document of its own")
+				s.mistake(other, "can't be combined with admin, which needs a document of its own; remove one")
 			}
 		}
 	}
 	if !s.broken && !s.has("clusters") && !s.has("default") && !s.has("admin") {
-		s.mistake("clusters", "missing; there is nothing to enforce. Write a policy here or in default, or admin: {}")
+		s.mistake("clusters", "missing, so there is nothing to enforce; write a policy here or in default, or write admin: {}")
 	}
 	s.end()
-	d.wantOthers(doc, s.has("redis"))
+	d.checkReferences(doc, s.has("redis"))
 	return doc
 }
 
@@ -52,7 +52,7 @@ func (d *decoder) clusters(path string, v *value) []Cluster {
 	return all
 }
 
-// policy reads what stands for one cluster.
+// policy reads the policy of one cluster.
 func (d *decoder) policy(path string, v *value) *Policy {
 	s := d.section(path, v)
 	p := &Policy{
@@ -68,7 +68,7 @@ func (d *decoder) policy(path string, v *value) *Policy {
 	return p
 }
 
-// decodeMode reads `mode`. YAML 1.1, which Envoy and Kubernetes read, takes a plain off for the boolean false.
+// decodeMode reads `mode`. In YAML 1.1, which Envoy and Kubernetes read, a plain off is the boolean false.
 func decodeMode(s *section) Mode {
 	words := []string{"enforce", "shadow", "off"}
 	v := s.find("mode", strings.Join(words, ", "), words[0])
@@ -78,17 +78,17 @@ func decodeMode(s *section) Mode {
 	return Mode(s.choose("mode", v, words))
 }
 
-// wantOthers checks what one section says against another one: a limit that is shared through a Redis that the
-// document doesn't have, a failover to the very cluster that fails.
-func (d *decoder) wantOthers(doc *Document, redis bool) {
+// checkReferences checks what one section says about another: a mesh limit needs Redis, and a failover needs another
+// cluster.
+func (d *decoder) checkReferences(doc *Document, redis bool) {
 	doc.Each(func(path string, p *Policy) {
 		if p.RateLimit != nil && p.RateLimit.Scope == ScopeMesh && !redis {
-			d.mistake(path+".rate_limit.scope", "mesh needs the section redis")
+			d.mistake(path+".rate_limit.scope", "mesh needs the section redis; add it, or write scope: proxy")
 		}
 	})
 	for _, c := range doc.Clusters {
 		if c.Policy.Failover != nil && slices.Contains(c.Policy.Failover.To, c.Pattern) {
-			d.mistake(memberPath("clusters", c.Pattern)+".failover.to", "names the cluster itself")
+			d.mistake(memberPath("clusters", c.Pattern)+".failover.to", "lists the cluster itself, remove it")
 		}
 	}
 }

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// section reads an object key by key. What it is asked for are the keys that it knows; end reports the others.
+// section reads an object key by key. The keys that were read are known; end reports the others.
 type section struct {
 	d       *decoder
 	path    string
 	members []member
 	known   []string
-	broken  bool // it is no object, which is noted: nothing can be said about what it lacks
-	before  int  // how many mistakes there were when it was begun
+	broken  bool // it is not an object, and that mistake is noted: missing keys are not
+	before  int  // number of mistakes when the section began
 }
 
 // key is one row of the reference table.
 type key struct{ path, typ, fallback string }
 
-// section begins to read v, which ought to be an object.
+// section begins to read v, which should be an object.
 func (d *decoder) section(path string, v *value) *section {
 	s := &section{d: d, path: path, before: d.count}
 	switch {
@@ -38,11 +38,11 @@ func (d *decoder) section(path string, v *value) *section {
 	return s
 }
 
-// end reports the keys that nobody asked for.
+// end reports the unknown keys.
 func (s *section) end() {
 	for i := range s.members {
 		if name := s.members[i].name; !slices.Contains(s.known, name) {
-			s.d.mistake(memberPath(s.path, name), "unknown key, %s", meant(name, s.known))
+			s.d.mistake(memberPath(s.path, name), "unknown key, %s", suggestion(name, s.known))
 		}
 	}
 }
@@ -50,7 +50,7 @@ func (s *section) end() {
 // at is the path of one of the section's keys.
 func (s *section) at(name string) string { return memberPath(s.path, name) }
 
-// clean says that nothing below the section is wrong so far: only then can its values be held against each other.
+// clean reports that the section has no mistakes so far: only then can its values be compared with each other.
 func (s *section) clean() bool { return !s.broken && s.d.count == s.before }
 
 // mistake notes that something is wrong with one of the section's keys.
@@ -58,7 +58,7 @@ func (s *section) mistake(name, format string, args ...any) {
 	s.d.mistake(s.at(name), format, args...)
 }
 
-// has says that a key is written, be it rightly or wrongly.
+// has reports whether a key is written, with a right or a wrong value.
 func (s *section) has(name string) bool {
 	return slices.ContainsFunc(s.members, func(m member) bool { return m.name == name })
 }
@@ -73,7 +73,7 @@ func (s *section) rename(from, to string) {
 	}
 }
 
-// find makes a key known and answers its value; nil where it is absent or already known to be wrong.
+// find makes a key known and returns its value; nil if it is absent or already reported as wrong.
 func (s *section) find(name, typ, fallback string) *value {
 	s.known = append(s.known, name)
 	if s.d.describe != nil {
@@ -87,7 +87,7 @@ func (s *section) find(name, typ, fallback string) *value {
 	return nil
 }
 
-// section begins to read a section within this one; nil where it is absent. Absent means off.
+// section begins to read a section within this one; nil if it is absent, which means off.
 func (s *section) section(name string) *section {
 	v := s.find(name, "object", "absent: off")
 	if v == nil {
@@ -96,7 +96,7 @@ func (s *section) section(name string) *section {
 	return s.d.section(s.at(name), v)
 }
 
-// subsection is a section whose keys have their defaults even where it is absent.
+// subsection is a section whose keys have their defaults even if it is absent.
 func (s *section) subsection(name string) *section {
 	v := s.find(name, "object", "{}")
 	if v == nil {
@@ -116,14 +116,14 @@ func (s *section) boolean(name string, fallback bool) bool {
 		if v.substituted {
 			return strings.EqualFold(v.text, "true")
 		}
-		s.mistake(name, "must be a boolean, got the string %s; drop the quotes", quote(v.text))
+		s.mistake(name, "must be a boolean, got the string %s; remove the quotes", quote(v.text))
 	default:
 		s.mistake(name, "must be a boolean, got %s", v.got())
 	}
 	return fallback
 }
 
-// text reads a string; check answers what is wrong with it, or nothing.
+// text reads a string; check returns what is wrong with it, or "".
 func (s *section) text(name, typ, fallback string, check func(string) (problem string)) string {
 	v := s.find(name, typ, strconv.Quote(fallback))
 	if v == nil {
@@ -140,7 +140,7 @@ func (s *section) text(name, typ, fallback string, check func(string) (problem s
 	return v.text
 }
 
-// choice reads one of some words and answers its index; the first is the default.
+// choice reads one of some words and returns its index; the first is the default.
 func (s *section) choice(name string, words ...string) int {
 	return s.choose(name, s.find(name, strings.Join(words, ", "), words[0]), words)
 }
@@ -155,7 +155,7 @@ func (s *section) choose(name string, v *value, words []string) int {
 	}
 	i := slices.Index(words, v.text)
 	if i < 0 {
-		s.mistake(name, "unknown value %s, %s", quote(v.text), meant(v.text, words))
+		s.mistake(name, "unknown value %s, %s", quote(v.text), suggestion(v.text, words))
 		return 0
 	}
 	return i
@@ -167,7 +167,7 @@ type item struct {
 	value *value
 }
 
-// list reads the entries of a list; written is false where the default counts.
+// list reads the entries of a list; written is false if the default applies.
 func (s *section) list(name, typ, fallback string) (items []item, written bool) {
 	v := s.find(name, "list of "+typ, fallback)
 	if v == nil {
@@ -189,29 +189,30 @@ func (s *section) list(name, typ, fallback string) (items []item, written bool) 
 	return items, true
 }
 
-// texts reads a list of strings. fix answers each as it is kept, or what is wrong with it. None may stand twice.
-func (s *section) texts(name, typ string, fallback []string, fix func(string) (kept, problem string)) []string {
+// texts reads a list of strings. normalize returns each as it is kept, or what is wrong with it. None may be listed
+// twice.
+func (s *section) texts(name, typ string, fallback []string, normalize func(string) (kept, problem string)) []string {
 	items, written := s.list(name, typ, listText(fallback))
 	if !written {
 		return fallback
 	}
-	return s.d.keep(items, fix)
+	return s.d.strings(items, normalize)
 }
 
-// keep answers the strings of a list, as fix leaves them.
-func (d *decoder) keep(items []item, fix func(string) (kept, problem string)) []string {
+// strings returns the strings of a list, normalized.
+func (d *decoder) strings(items []item, normalize func(string) (kept, problem string)) []string {
 	kept := make([]string, 0, len(items))
 	for _, it := range items {
 		if it.value.kind != text {
 			d.mistake(it.path, "must be a string, got %s", it.value.kind)
 			continue
 		}
-		one, problem := fix(it.value.text)
+		one, problem := normalize(it.value.text)
 		switch {
 		case problem != "":
 			d.mistake(it.path, "%s", problem)
 		case slices.Contains(kept, one):
-			d.mistake(it.path, "%s stands twice", quote(one))
+			d.mistake(it.path, "%s is listed twice, remove one", quote(one))
 		default:
 			kept = append(kept, one)
 		}
@@ -219,10 +220,10 @@ func (d *decoder) keep(items []item, fix func(string) (kept, problem string)) []
 	return kept
 }
 
-// listText shows a default list as YAML would.
+// listText writes a default list as YAML would.
 func listText(words []string) string { return "[" + strings.Join(words, ", ") + "]" }
 
-// got says what a value is, for a mistake: a variable's text is shown, since the document doesn't show it.
+// got describes a value in a mistake. The text of a variable is shown, because the document doesn't show it.
 func (v *value) got() string {
 	if v.kind == text && v.substituted {
 		return quote(v.text)
@@ -230,7 +231,7 @@ func (v *value) got() string {
 	return v.kind.String()
 }
 
-// duration reads a duration, see parseDuration. low and high are its bounds.
+// duration reads a duration from low to high, see parseDuration.
 func (s *section) duration(name string, fallback, low, high time.Duration) time.Duration {
 	if v, ok := s.optionalDuration(name, durationText(fallback), low, high); ok {
 		return v
@@ -238,7 +239,7 @@ func (s *section) duration(name string, fallback, low, high time.Duration) time.
 	return fallback
 }
 
-// optionalDuration is a duration that has no default, or one that note explains.
+// optionalDuration reads a duration without a default, or with one that note explains.
 func (s *section) optionalDuration(name, note string, low, high time.Duration) (time.Duration, bool) {
 	v := s.find(name, "duration, "+durationText(low)+" to "+durationText(high), note)
 	if v == nil {

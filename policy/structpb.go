@@ -22,10 +22,10 @@ const (
 	listValues   protowire.Number = 1
 )
 
-var errNotStruct = errors.New("neither JSON nor the bytes of a google.protobuf.Struct")
+var errNotStruct = errors.New("must be JSON or the bytes of a google.protobuf.Struct, got neither")
 
-// readStruct reads the wire bytes of a google.protobuf.Struct, without reflection: that would add the whole
-// protobuf runtime to every proxy. A Struct's entries have no order, so they are put in the order of their names.
+// readStruct reads the wire bytes of a google.protobuf.Struct, without reflection: that would add the whole protobuf
+// runtime to every proxy. A Struct's entries have no order, so they are sorted by name.
 func (d *decoder) readStruct(raw []byte) (value, error) {
 	return d.structObject(raw, nil, 1)
 }
@@ -61,7 +61,7 @@ func (d *decoder) structObject(raw []byte, at *place, depth int) (value, error) 
 			return err
 		}
 		if seen[name] {
-			d.mistake(below.String(), "stands twice")
+			d.mistake(below.String(), errWrittenTwice)
 			return nil
 		}
 		seen[name] = true
@@ -72,7 +72,7 @@ func (d *decoder) structObject(raw []byte, at *place, depth int) (value, error) 
 	return v, err
 }
 
-// structValue reads a google.protobuf.Value; where no kind is set it is null.
+// structValue reads a google.protobuf.Value; one without a kind is null.
 func (d *decoder) structValue(raw []byte, at *place, depth int) (value, error) {
 	var v value
 	err := eachField(raw, func(f field) error {
@@ -83,7 +83,7 @@ func (d *decoder) structValue(raw []byte, at *place, depth int) (value, error) {
 		case f.number == valueNumber && f.kind == protowire.Fixed64Type:
 			n := math.Float64frombits(f.bits)
 			if math.IsNaN(n) || math.IsInf(n, 0) {
-				d.mistake(at.String(), "must be a finite number")
+				d.mistake(at.String(), "must be a finite number, got %g", n)
 				v = value{broken: true}
 				return nil
 			}
@@ -127,7 +127,7 @@ func (d *decoder) structList(raw []byte, at *place, depth int) (value, error) {
 	return v, err
 }
 
-// field is one field of a message: bits for a varint or a fixed64, bytes for what has a length.
+// field is one field of a message: bits of a varint or a fixed64, bytes of a length-delimited field.
 type field struct {
 	number protowire.Number
 	kind   protowire.Type

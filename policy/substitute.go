@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// substitute replaces ${NAME} and ${NAME:-value} in every string value below v, keys excepted. As in a shell, the
-// value after :- is taken where the variable is unset or empty; it ends at the first }. $${ stands for ${.
+// substitute replaces ${NAME} and ${NAME:-value} in every string value below v, but not in keys. As in a shell, the
+// value after :- is used if the variable is unset or empty; it ends at the first }. $${ is a plain ${.
 func (d *decoder) substitute(at *place, v *value) {
 	switch v.kind {
 	case text:
@@ -24,7 +24,7 @@ func (d *decoder) substitute(at *place, v *value) {
 	}
 }
 
-// substituteText answers the text with its variables filled in, and whether there was one.
+// substituteText returns the text with its variables filled in, and whether there was one.
 func (d *decoder) substituteText(at *place, s string) (string, bool) {
 	if !strings.Contains(s, "${") {
 		return s, false
@@ -56,33 +56,33 @@ func (d *decoder) substituteText(at *place, s string) (string, bool) {
 	return out.String(), substituted
 }
 
-// variable answers the value of one expression, ${NAME} or ${NAME:-value}.
+// variable returns the value of one expression, ${NAME} or ${NAME:-value}.
 func (d *decoder) variable(at *place, expression string) string {
-	name, instead, hasDefault := strings.Cut(expression[2:len(expression)-1], ":-")
+	name, fallback, hasDefault := strings.Cut(expression[2:len(expression)-1], ":-")
 	if !variableName(name) {
 		d.mistake(at.String(), "%s is neither ${NAME} nor ${NAME:-value}; write $${ for a plain ${", quote(expression))
 		return ""
 	}
-	if strings.Contains(instead, "${") {
-		d.mistake(at.String(), "%s: the value after :- can't hold another ${", quote(expression))
+	if strings.Contains(fallback, "${") {
+		d.mistake(at.String(), "%s: the value after :- can't contain another ${", quote(expression))
 		return ""
 	}
-	answer, set := d.getenv(name)
+	value, set := d.getenv(name)
 	switch {
-	case hasDefault && answer == "":
-		answer = instead
+	case hasDefault && value == "":
+		value = fallback
 	case !set:
-		d.mistake(at.String(), "the variable %s is not set; write ${%s:-value} to do without it", name, name)
-	case !utf8.ValidString(answer):
-		d.mistake(at.String(), "the value of the variable %s is not UTF-8", name)
-		answer = ""
+		d.mistake(at.String(), "the variable %s is not set; set it, or write ${%s:-value} for a default", name, name)
+	case !utf8.ValidString(value):
+		d.mistake(at.String(), "the value of the variable %s must be UTF-8", name)
+		value = ""
 	}
-	// A long value named many times must not outgrow the document's own bound.
-	if d.substitutedBytes += len(answer); d.substitutedBytes > maxBytes {
-		d.mistake(at.String(), "the variables' values are longer than %d bytes in all", maxBytes)
+	// A long value that is used many times must not exceed the bound of the document.
+	if d.substitutedBytes += len(value); d.substitutedBytes > maxBytes {
+		d.mistake(at.String(), "the values of all variables must have at most %d bytes together", maxBytes)
 		return ""
 	}
-	return answer
+	return value
 }
 
 func variableName(s string) bool {

@@ -37,7 +37,7 @@ func TestSubstituteText(t *testing.T) {
 	}
 }
 
-func TestVariablesStandForAnything(t *testing.T) {
+func TestVariablesInValuesOfAnyType(t *testing.T) {
 	const document = `
 clusters:
   ${NOT_IN_KEYS}:
@@ -56,7 +56,7 @@ clusters:
 				t.Fatal(err)
 			}
 			if name := doc.Clusters[0].Pattern; name != "${NOT_IN_KEYS}" {
-				t.Errorf("the key became %s", name)
+				t.Errorf("got the key %s, want it unchanged", name)
 			}
 			p := doc.Clusters[0].Policy
 			switch {
@@ -65,7 +65,7 @@ clusters:
 				p.CircuitBreaker.RecoveryTimeout != time.Minute, p.CircuitBreaker.Timeout != 90*time.Second,
 				!p.CircuitBreaker.ExpectedFailures.Statuses[429],
 				p.Fallback.EnableCache, string(p.Fallback.Default.Body) != `{"limit":"3"}`:
-				t.Errorf("got %+v, %+v, %+v, %s", p.Mode, p.RateLimit, p.CircuitBreaker, p.Fallback.Default.Body)
+				t.Errorf("got %+v, %+v, %+v, %s, want the values of the variables", p.Mode, p.RateLimit, p.CircuitBreaker, p.Fallback.Default.Body)
 			}
 		})
 	}

@@ -26,15 +26,15 @@ func (k kind) String() string {
 	return [...]string{"null", "a boolean", "a number", "a string", "a list", "an object"}[k]
 }
 
-// value is one node of a document, whichever of the two forms it came in.
+// value is one node of a document, in either of its two forms.
 type value struct {
 	kind        kind
 	truth       bool     // boolean
-	number      float64  // number; infinite where JSON's digits say more than a float64 can
+	number      float64  // number; infinite if it is beyond the range of float64
 	text        string   // text; and a number's digits as they were written
-	substituted bool     // text that ${NAME} had a part in: it may stand for a number, a boolean or a duration
-	unquoted    bool     // text that was a number with a fraction in YAML, see looksFractional; it may stand for one, too
-	broken      bool     // a mistake about it is already noted; it counts as absent from there on
+	substituted bool     // text with a ${NAME} in it: it may be read as a number, a boolean or a duration
+	unquoted    bool     // text that was a fractional number in YAML, see looksFractional: it may be read as a number
+	broken      bool     // a mistake about it is already noted; from then on it counts as absent
 	items       []value  // list
 	members     []member // object, in the order of the document, each name once
 }
@@ -45,7 +45,7 @@ type member struct {
 	value value
 }
 
-// mayBeNumber says whether a text may stand for a number although its type says otherwise.
+// mayBeNumber reports whether a text may be read as a number.
 func (v *value) mayBeNumber() bool { return v.substituted || v.unquoted }
 
 // numberText writes a number as messages and JSON bodies show it.
@@ -56,7 +56,7 @@ func numberText(n float64) string {
 	return strconv.FormatFloat(n, 'f', -1, 64)
 }
 
-// appendJSON appends v as compact JSON, its keys in the order they have.
+// appendJSON appends v as compact JSON, its keys in their order.
 func appendJSON(to []byte, v *value) []byte {
 	switch v.kind {
 	case boolean:
@@ -89,7 +89,7 @@ func appendJSON(to []byte, v *value) []byte {
 	}
 }
 
-// appendJSONString appends s in quotes. Unlike json.Marshal it leaves <, > and & as they are: the body is no HTML.
+// appendJSONString appends s in quotes. Unlike json.Marshal it does not escape <, > and &: the body is not HTML.
 func appendJSONString(to []byte, s string) []byte {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
@@ -100,7 +100,7 @@ func appendJSONString(to []byte, s string) []byte {
 	return append(to, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))...)
 }
 
-// sortMembers puts an object's members in the order of their names.
+// sortMembers sorts an object's members by name.
 func sortMembers(members []member) {
 	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
 }

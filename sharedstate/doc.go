@@ -1,11 +1,11 @@
-// Package sharedstate is what a proxy's workers agree on: packed records in Envoy's shared data, changed by a bounded
-// compare-and-swap loop.
+// Package sharedstate is the state that a proxy's workers share: packed records in Envoy's shared data, changed by a
+// bounded compare-and-swap loop.
 //
 //	worker 1 ─┐                       ┌──────────────────────────────┐
-//	          ├─ Get → change → Swap ─► weir/1/cluster/aws_pricing   │  one record a cluster
+//	          ├─ Get → change → Swap ─► weir/1/cluster/aws_pricing   │  one record for each cluster
 //	worker 2 ─┘        ▲       │      └──────────────────────────────┘
-//	                   └───────┘ mismatch: somebody was first, look again (at most Attempts times)
+//	                   └───────┘ mismatch: another worker was first, start over (at most MaxSwaps times)
 //
-// Shared data lives as long as Envoy's process: a policy reload and the crash of a worker's VM leave it as it is. It
-// has no expiry and nothing is ever removed from it, so keys are bounded by what Envoy's configuration names.
+// Shared data lives as long as Envoy's process: it survives a policy reload and the crash of a worker's VM. It has no
+// expiry and nothing is ever removed from it, so its keys are bounded by what Envoy's configuration names.
 package sharedstate

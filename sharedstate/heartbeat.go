@@ -2,8 +2,8 @@ package sharedstate
 
 import "time"
 
-// HeartbeatEvery is how often a worker shows that it is alive. WorkerExpiry is how long what a worker holds counts
-// without a heartbeat: four may be missed.
+// HeartbeatEvery is the time between two heartbeats of a worker. What a worker holds counts until WorkerExpiry after its
+// last heartbeat: it may miss four.
 const (
 	HeartbeatEvery = time.Second
 	WorkerExpiry   = 5 * time.Second

@@ -16,7 +16,7 @@ func TestKeySetRoundTrip(t *testing.T) {
 		ways, size := rapid.IntRange(1, 8).Draw(t, "ways"), rapid.IntRange(1, 64).Draw(t, "size")
 		s := NewKeySet(ways, size)
 		if s.Unpack(nil) || len(s.Ways) != ways {
-			t.Fatalf("nothing is read as an empty set of %d ways, got %+v", ways, s.Ways)
+			t.Fatalf("Unpack(nil): got %+v, want an empty set of %d ways, not ok", s.Ways, ways)
 		}
 		for i := range s.Ways {
 			s.Ways[i].Key = Fingerprint{rapid.Uint64().Draw(t, "hi"), rapid.Uint64().Draw(t, "lo")}
@@ -25,7 +25,7 @@ func TestKeySetRoundTrip(t *testing.T) {
 		packed := s.AppendTo(nil)
 		got := NewKeySet(ways, size)
 		if len(packed) != KeySetSize(ways, size) || !got.Unpack(packed) || !bytes.Equal(got.AppendTo(nil), packed) {
-			t.Fatalf("%d bytes come back as %+v", len(packed), got)
+			t.Fatalf("got %+v from %d bytes, want the set that was packed, in %d bytes", got, len(packed), KeySetSize(ways, size))
 		}
 	})
 }
@@ -37,7 +37,7 @@ func TestKeySetFind(t *testing.T) {
 	take := func(key Fingerprint) *Way {
 		way, had := s.Find(key, zero)
 		if had {
-			t.Fatalf("%v had a way", key)
+			t.Fatalf("Find(%v): got a way of its own, want another one or none", key)
 		}
 		if way != nil {
 			way.Key, way.State[0] = key, 1
@@ -45,23 +45,23 @@ func TestKeySetFind(t *testing.T) {
 		return way
 	}
 	if take(a) == nil || take(b) == nil {
-		t.Fatal("two keys find two ways")
+		t.Fatal("two keys in two ways: got none, want one each")
 	}
 	if take(c) != nil {
-		t.Fatal("a third finds none while both are in use")
+		t.Fatal("a third key in two ways: got one, want none")
 	}
 	if way, had := s.Find(a, neverIdle); !had || way.Key != a {
-		t.Fatalf("a's way: %+v", way)
+		t.Fatalf("got %+v, %v, want the way of key a", way, had)
 	}
 	s.Ways[0].State[0] = 0 // a's limit is as fresh as a new one
 	if way, had := s.Find(a, zero); !had || way.Key != a {
-		t.Fatalf("an idle way is still its key's, while nobody took it: %+v", way)
+		t.Fatalf("an idle way that no key took: got %+v, %v, want that of key a", way, had)
 	}
 	if take(c) == nil {
-		t.Fatal("an idle way is free for another key")
+		t.Fatal("a third key where one way is idle: got none, want that way")
 	}
 	if way, had := s.Find(a, neverIdle); had || way != nil {
-		t.Fatalf("a lost its way: %+v", way)
+		t.Fatalf("key a after another took its way: got %+v, %v, want none", way, had)
 	}
 }
 
@@ -74,10 +74,10 @@ func FuzzKeySetUnpack(f *testing.F) {
 		s := NewKeySet(2, 8)
 		ok := s.Unpack(bytes.Clone(b))
 		if len(s.Ways) != 2 {
-			t.Fatalf("%d ways", len(s.Ways))
+			t.Fatalf("got %d ways, want 2", len(s.Ways))
 		}
 		if again := s.AppendTo(nil); ok != bytes.Equal(again, b) {
-			t.Fatalf("believed: %v, %x packs as %x", ok, b, again)
+			t.Fatalf("Unpack(%x): got ok %v, packed again %x, want the same bytes exactly if ok", b, ok, again)
 		}
 	})
 }

@@ -1,16 +1,16 @@
 package sharedstate
 
-// A set of keys has up to 32 ways, fewer where a state is large, so that a set stays below some 8 KB: a set is copied for
-// each request of a limit by key. A key overflows when its set is full. With 32 ways that happens to 1 set in 10,000
-// while half of the table is in use, and to 1 in 10 at four fifths (Poisson).
+// A set has up to 32 ways, fewer where a state is large, so that a set stays below some 8 KB: it is copied for each
+// request of a limit by key. A key overflows when its set is full. With 32 ways that happens in 1 of 10,000 sets while half
+// of the table is in use, and in 1 of 10 at four fifths (Poisson).
 const (
 	maxWays     = 32
 	maxSetBytes = 8 << 10
 )
 
-// KeyTable keeps one state for each key of a cluster, as a set-associative table (as in a CPU's cache): a key belongs to
-// one set, by its fingerprint, and a set is one record in the store. Keys that find their set full share one more state,
-// the overflow.
+// KeyTable keeps one state for each key of a cluster, in a set-associative table (as in a CPU's cache): a key belongs to
+// one set, by its fingerprint, and a set is one record in the store. Keys whose set is full share one more state, the
+// overflow.
 //
 //	fingerprint ── Lo mod sets ──► set 3: │ key a │ key b │ free │ … │ 32 ways
 //	                                       full: the overflow state, shared by all keys that find no way
@@ -25,7 +25,7 @@ type KeyTable struct {
 	setCell, overflowCell *Cell
 }
 
-// Slot is where a key's state was found, for a later Find.
+// Slot is where Update found a key's state, for a later Change.
 type Slot struct {
 	Key      Fingerprint
 	Overflow bool // in the state that overflowing keys share
@@ -47,10 +47,11 @@ func NewKeyTable(store Store, cluster string, maxKeys, size int) *KeyTable {
 	return t
 }
 
-// Update changes the state of a key, which gets a way of its set if it has none: a free one, or one whose state idle says
-// may be given away. Fresh tells change that the state is not the key's yet. Change reports whether the state is to be
-// stored, and may run several times, as Cell.Update says.
-func (t *KeyTable) Update(key Fingerprint, idle func(state []byte) bool, change func(state []byte, fresh bool) (store bool)) (at Slot, conflicts int, err error) {
+// Update changes the state of a key. A key without a way gets one whose state is idle: then fresh is true, and the state
+// is to be initialised. Change returns whether the state is to be stored, and may run several times, as in Cell.Update.
+func (t *KeyTable) Update(
+	key Fingerprint, idle func(state []byte) bool, change func(state []byte, fresh bool) (store bool),
+) (at Slot, conflicts int, err error) {
 	at.Key = key
 	t.use(t.setOf(key))
 	conflicts, err = t.setCell.Update(func() bool {
@@ -70,7 +71,7 @@ func (t *KeyTable) Update(key Fingerprint, idle func(state []byte) bool, change 
 	return at, conflicts + more, err
 }
 
-// Change changes a state that Update found, where it still is the key's.
+// Change changes a state that Update found, if the way still is the key's.
 func (t *KeyTable) Change(at Slot, change func(state []byte) (store bool)) (conflicts int, err error) {
 	if at.Overflow {
 		return t.overflowCell.Update(func() bool { return change(t.overflow.Ways[0].State) })

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Clear frees all ways of all sets. Sets that only an earlier policy with more keys used are not looked at.
+// Clear frees all ways of all sets, and the overflow. Sets that only an earlier policy with more keys used stay.
 func (t *KeyTable) Clear() (err error) {
 	for set := range t.sets {
 		t.use(set)

@@ -1,8 +1,11 @@
 package sharedstate
 
-import "sync"
+import (
+	"bytes"
+	"sync"
+)
 
-// Memory is a Store with Envoy's semantics in a map, for tests and for what runs outside of a proxy.
+// Memory is a Store with Envoy's semantics in a map, for tests and for code that runs outside of a proxy.
 type Memory struct {
 	mu      sync.Mutex
 	entries map[string]entry
@@ -25,11 +28,11 @@ func (m *Memory) Get(key string) ([]byte, uint32, error) {
 	if !ok {
 		return nil, 0, ErrNotFound
 	}
-	return append([]byte(nil), e.value...), e.cas, nil
+	return bytes.Clone(e.value), e.cas, nil
 }
 
-// Set implements Store. As in Envoy the numbers come from one counter for all keys and 0 is never given
-// (proxy-wasm-cpp-host, SharedData::nextCas).
+// Set implements Store. As in Envoy, cas numbers come from one counter for all keys, and are never 0 (proxy-wasm-cpp-host,
+// SharedData::nextCas).
 func (m *Memory) Set(key string, value []byte, cas uint32) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -40,7 +43,7 @@ func (m *Memory) Set(key string, value []byte, cas uint32) error {
 	if m.next == 0 || m.next == CreateCAS {
 		m.next = 1
 	}
-	m.entries[key] = entry{value: append([]byte(nil), value...), cas: m.next}
+	m.entries[key] = entry{value: bytes.Clone(value), cas: m.next}
 	return nil
 }
 

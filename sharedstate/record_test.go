@@ -2,7 +2,6 @@ package sharedstate
 
 import (
 	"bytes"
-	"encoding/binary"
 	"testing"
 	"time"
 
@@ -12,35 +11,16 @@ import (
 
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/bulkhead"
+	"github.com/weir-mesh/weir/policy/packed"
 )
-
-func anyWindow(t *rapid.T, name string) (w breaker.Window) {
-	if !rapid.Bool().Draw(t, name) {
-		return w
-	}
-	w.Width = rapid.Int64Range(1, 1<<40).Draw(t, "width")
-	w.Start = w.Width * rapid.Int64Range(0, 1<<20).Draw(t, "start")
-	for i := range w.Buckets {
-		w.Buckets[i].Calls = rapid.Uint32().Draw(t, "calls")
-		w.Buckets[i].Bad = rapid.Uint32Range(0, w.Buckets[i].Calls).Draw(t, "bad")
-	}
-	return w
-}
 
 func anyRecord(t *rapid.T) Record {
 	r := Record{
 		Breaker: breaker.State{
 			Status:     breaker.Status(rapid.IntRange(0, 2).Draw(t, "status")),
 			Generation: rapid.Uint32().Draw(t, "generation"),
-			Failures:   rapid.Uint32().Draw(t, "failures"),
-			Successes:  rapid.Uint32().Draw(t, "successes"),
-			Opens:      rapid.Uint32().Draw(t, "opens"),
 			Since:      rapid.Int64().Draw(t, "since"),
 			Wait:       time.Duration(rapid.Int64().Draw(t, "wait")),
-			Failed:     anyWindow(t, "failure rate"),
-			Slow:       anyWindow(t, "slow calls"),
-			Forced:     breaker.Forced(rapid.IntRange(0, 2).Draw(t, "forced")),
-			Cause:      breaker.Cause(rapid.IntRange(0, int(breaker.Operator)).Draw(t, "cause")),
 		},
 		Resets: rapid.Uint32().Draw(t, "resets"),
 		Budget: rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "budget"),
@@ -51,15 +31,20 @@ func anyRecord(t *rapid.T) Record {
 			r.Breaker.Probes[i] = rapid.Int64().Draw(t, "expiry")
 		}
 	}
+	if rapid.Bool().Draw(t, "slow calls") {
+		r.Breaker.Slow.Width = rapid.Int64Range(1, 1<<40).Draw(t, "width")
+		r.Breaker.Slow.Buckets[7].Calls = rapid.Uint32().Draw(t, "calls")
+	}
 	for range rapid.IntRange(0, 4).Draw(t, "owners") {
 		r.Bulkhead.Owners = append(r.Bulkhead.Owners, bulkhead.Owner{
-			ID: rapid.Uint32().Draw(t, "id"), Count: rapid.Uint32Range(1, 100).Draw(t, "count"), Beat: rapid.Int64().Draw(t, "beat"),
+			ID: rapid.Uint32().Draw(t, "id"), Count: rapid.Uint32Range(1, 100).Draw(t, "count"), Heartbeat: rapid.Int64().Draw(t, "beat"),
 		})
 	}
 	return r
 }
 
-func difference(a, b Record) string { return cmp.Diff(a, b, cmpopts.EquateEmpty()) }
+// difference is what got has (+) and want has (-), "" where they are equal.
+func difference(want, got Record) string { return cmp.Diff(want, got, cmpopts.EquateEmpty()) }
 
 func TestRecordRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -67,7 +52,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		b := r.AppendTo(nil)
 		got := anyRecord(t) // what was in it before does not matter
 		if !got.Unpack(b) || difference(r, got) != "" {
-			t.Fatalf("wanted (-) and got (+):\n%s", difference(r, got))
+			t.Fatalf("Unpack(%x): want (-), got (+):\n%s", b, difference(r, got))
 		}
 	})
 }
@@ -86,7 +71,7 @@ func TestTornRecordIsFresh(t *testing.T) {
 		}
 		got := anyRecord(t)
 		if got.Unpack(b) || difference(Record{}, got) != "" {
-			t.Fatalf("a torn record was believed: %+v", got)
+			t.Fatalf("Unpack(%x) of a torn record left %+v, want a fresh record", b, got)
 		}
 	})
 }
@@ -97,31 +82,74 @@ func TestRecordOfAnotherVersionIsFresh(t *testing.T) {
 		b[0] = version
 		var got Record
 		if got.Unpack(b) || difference(Record{}, got) != "" {
-			t.Errorf("version %d was believed: %+v", version, got)
+			t.Errorf("version %d: Unpack left %+v, want a fresh record", version, got)
 		}
 	}
 }
 
-// TestRecordThatNobodyPacksIsFresh: numbers beyond what their fields know, under a check that holds.
-func TestRecordThatNobodyPacksIsFresh(t *testing.T) {
-	for name, r := range map[string]Record{
-		"status": {Breaker: breaker.State{Status: breaker.Open + 1}},
-		"forced": {Breaker: breaker.State{Forced: breaker.ForcedClosed + 1}},
-		"cause":  {Breaker: breaker.State{Cause: breaker.Operator + 1}},
+// TestRecordSize holds the documented sizes.
+func TestRecordSize(t *testing.T) {
+	one := bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 1}}}
+	for _, tc := range []struct {
+		name   string
+		record Record
+		want   int
+	}{
+		{"a breaker alone", Record{}, 56},
+		{"and a bulkhead", Record{Bulkhead: one}, 12 + 2*4 + 4 + 40 + 16},
+		{"and a retry budget and a limit", Record{Bulkhead: one, Budget: make([]byte, 184), Limit: make([]byte, 40)}, 12 + 4*4 + 4 + 40 + 16 + 184 + 40},
 	} {
-		var got Record
-		if got.Unpack(r.AppendTo(nil)) || difference(Record{}, got) != "" {
-			t.Errorf("%s: believed: %+v", name, got)
+		if got := len(tc.record.AppendTo(nil)); got != tc.want {
+			t.Errorf("%s: got %d bytes, want %d", tc.name, got, tc.want)
 		}
 	}
-	for at := 54; at < recordFixed; at++ {
-		b := (&Record{}).AppendTo(nil)
-		b[at] = 1
-		binary.LittleEndian.PutUint32(b[20:], checksum(b))
-		var got Record
-		if got.Unpack(b) {
-			t.Errorf("byte %d: believed", at)
+}
+
+// TestImpossibleRecordIsFresh: bytes that no record packs to, under a check that is right.
+func TestImpossibleRecordIsFresh(t *testing.T) {
+	full := Record{
+		Bulkhead: bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 1}}},
+		Budget:   []byte{2, 3}, Limit: []byte{4},
+	}
+	good := full.AppendTo(nil)
+	const entries, entryAt = 4, headerSize
+	breakerAt := entryAt + entries*entrySize + 4
+	sealed := breakerAt + full.Breaker.Size() + full.Bulkhead.Size()
+	for _, tc := range []struct {
+		name  string
+		at    int
+		value byte
+	}{
+		{"one section less", 1, entries - 1},
+		{"one section more", 1, entries + 1},
+		{"more sections than bytes", 1, 255},
+		{"reserved byte 2", 2, 1},
+		{"reserved byte 3", 3, 1},
+		{"kind 0", entryAt, 0},
+		{"unknown kind", entryAt + 3*entrySize, sectionKinds},
+		{"the same kind twice", entryAt + entrySize, sectionBreaker},
+		{"kinds that descend", entryAt, sectionBudget},
+		{"reserved byte of an entry", entryAt + 1, 1},
+		{"an empty section", entryAt + 3*entrySize + 2, 0},
+		{"a section beyond the end", entryAt + 3*entrySize + 3, 1},
+		{"an impossible breaker", breakerAt, byte(breaker.Open) + 1},
+		{"an impossible bulkhead: count 0", breakerAt + full.Breaker.Size() + 4, 0},
+	} {
+		b := bytes.Clone(good)
+		b[tc.at] = tc.value
+		packed.Seal(b[:sealed])
+		got := full
+		if got.Unpack(b) || difference(Record{}, got) != "" {
+			t.Errorf("%s: Unpack(%x) left %+v, want a fresh record", tc.name, b, got)
 		}
+	}
+	noBreaker := []byte{RecordVersion, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, sectionLimit, 0, 1, 0, 7}
+	packed.Seal(noBreaker[:16])
+	if got := full; got.Unpack(noBreaker) || difference(Record{}, got) != "" {
+		t.Errorf("without a breaker: Unpack(%x) left %+v, want a fresh record", noBreaker, got)
+	}
+	if got := (Record{}); !got.Unpack(good) || difference(full, got) != "" {
+		t.Errorf("Unpack(%x): want (-), got (+):\n%s", good, difference(full, got))
 	}
 }
 
@@ -130,7 +158,7 @@ func FuzzRecordUnpack(f *testing.F) {
 	f.Add((&Record{}).AppendTo(nil))
 	half := Record{
 		Breaker:  breaker.State{Status: breaker.HalfOpen, Cause: breaker.RecoveryTimeout, Probes: [breaker.MaxProbes]int64{1, 2, 3}, Slow: breaker.Window{Width: 1}},
-		Bulkhead: bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 2, Beat: 3}}},
+		Bulkhead: bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 2, Heartbeat: 3}}},
 		Budget:   []byte{4, 5},
 		Limit:    []byte{1, 2, 3},
 	}
@@ -139,12 +167,12 @@ func FuzzRecordUnpack(f *testing.F) {
 		var r, again Record
 		if r.Unpack(bytes.Clone(b)) {
 			if !again.Unpack(r.AppendTo(nil)) || difference(r, again) != "" {
-				t.Fatalf("believed %x, comes back as %s", b, difference(r, again))
+				t.Fatalf("Unpack(%x), packed and unpacked again: want (-), got (+):\n%s", b, difference(r, again))
 			}
 			return
 		}
 		if difference(Record{}, r) != "" {
-			t.Fatalf("refused bytes left %+v", r)
+			t.Fatalf("Unpack(%x) = false left %+v, want a fresh record", b, r)
 		}
 	})
 }
@@ -163,7 +191,7 @@ func BenchmarkRecord(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if !r.Unpack(packed) {
-					b.Fatal("not read")
+					b.Fatal("Unpack = false, want true")
 				}
 				buf = r.AppendTo(buf[:0])
 			}

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// Seed returns the two words that fingerprints are made with: the same in all workers of a process, made from random by
-// the first that asks. Random is 16 bytes that nobody outside can guess.
+// Seed returns the two words that fingerprints are made with, the same in all workers of a process: random of the worker
+// that called first. random is 16 bytes that nobody outside can guess.
 func Seed(s Store, random [16]byte) (k0, k1 uint64, err error) {
 	err = s.Set(SeedKey, random[:], CreateCAS)
 	if err != nil && !errors.Is(err, ErrMismatch) {
@@ -17,17 +17,17 @@ func Seed(s Store, random [16]byte) (k0, k1 uint64, err error) {
 		return 0, 0, err
 	}
 	if len(value) != len(random) {
-		return 0, 0, errors.New("sharedstate: " + SeedKey + " holds something else")
+		return 0, 0, errors.New("sharedstate: " + SeedKey + " does not hold 16 bytes: another filter uses it")
 	}
 	return binary.LittleEndian.Uint64(value), binary.LittleEndian.Uint64(value[8:]), nil
 }
 
-// workersKey counts the workers that ever signed on.
+// workersKey is the key of the number of workers that ever started, u32.
 const workersKey = prefix + "workers"
 
-// NextWorker returns an id that no other worker of this process has or had: each VM asks once, when it starts.
+// NextWorker returns an id that no other worker of this process has or had. Each VM calls it once, when it starts.
 func NextWorker(s Store) (id uint32, err error) {
-	for range Attempts {
+	for range MaxSwaps {
 		value, cas, err := s.Get(workersKey)
 		switch {
 		case errors.Is(err, ErrNotFound):
@@ -35,7 +35,7 @@ func NextWorker(s Store) (id uint32, err error) {
 		case err != nil:
 			return 0, err
 		case len(value) != 4:
-			return 0, errors.New("sharedstate: " + workersKey + " holds something else")
+			return 0, errors.New("sharedstate: " + workersKey + " does not hold 4 bytes: another filter uses it")
 		default:
 			id = binary.LittleEndian.Uint32(value)
 		}

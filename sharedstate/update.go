@@ -2,11 +2,11 @@ package sharedstate
 
 import "errors"
 
-// Attempts bounds a compare-and-swap loop. Each mismatch means that another worker got through, so with W workers a
-// change seldom takes more than a few; 1 % of the swaps mismatch once at 47,000 requests a second on 2 workers.
-const Attempts = 64
+// MaxSwaps bounds a compare-and-swap loop. Each mismatch means that another worker's swap succeeded, so with W workers a
+// change seldom takes more than a few: at 47,000 requests a second on 2 workers, 1 % of the swaps mismatch once.
+const MaxSwaps = 64
 
-// ErrContended says that a record was changed by others at each of Attempts tries.
+// ErrContended says that other workers changed a record between each of MaxSwaps loads and swaps.
 var ErrContended = errors.New("sharedstate: gave up after 64 changes by other workers")
 
 // Packed is what a store keeps: something that packs itself. Unpack reads bytes that it can't use as a fresh one.
@@ -15,8 +15,8 @@ type Packed interface {
 	AppendTo(b []byte) []byte
 }
 
-// Cell is a place in a store and the record that is worked on there. It keeps the buffer that the record is packed into,
-// so that a change allocates nothing; one goroutine uses it at a time.
+// Cell is a key of a store, and the record that is worked on there. It keeps the buffer that the record is packed into,
+// so that a change allocates nothing. One goroutine uses it at a time.
 type Cell struct {
 	store  Store
 	key    string
@@ -24,15 +24,15 @@ type Cell struct {
 	buf    []byte
 }
 
-// NewCell names a record in a store. Load and Update read into record, which the caller keeps.
+// NewCell is the cell of a key. Load and Update read into record, which the caller keeps.
 func NewCell(store Store, key string, record Packed) *Cell {
 	return &Cell{store: store, key: key, record: record}
 }
 
-// Move makes the cell another place, for a record of the same kind.
+// Move changes the cell's key, to one that has a record of the same kind.
 func (c *Cell) Move(key string) { c.key = key }
 
-// Load reads the record, a fresh one where there is none, and the cas that Swap wants.
+// Load reads the record, a fresh one where the key is missing, and the cas that Swap needs.
 func (c *Cell) Load() (cas uint32, err error) {
 	value, cas, err := c.store.Get(c.key)
 	switch {
@@ -47,17 +47,17 @@ func (c *Cell) Load() (cas uint32, err error) {
 	}
 }
 
-// Swap stores the record where nobody changed it since it was loaded, else ErrMismatch.
+// Swap stores the record if it was not changed since it was loaded. Else the error is ErrMismatch.
 func (c *Cell) Swap(cas uint32) error {
 	c.buf = c.record.AppendTo(c.buf[:0])
 	return c.store.Set(c.key, c.buf, cas)
 }
 
-// Update loads the record, lets change work on it and stores it where change says so, again and again until nobody
-// came between, at most Attempts times. It returns how often somebody did. Change may run several times, each time on a
-// newly loaded record; it takes its results from the last run.
+// Update loads the record, calls change, and stores the record if change returns true. Where another worker changed the
+// record meanwhile, it starts over, at most MaxSwaps times; it returns the number of these conflicts. So change may run
+// several times, each time on a newly loaded record, and the results of its last run count.
 func (c *Cell) Update(change func() (store bool)) (conflicts int, err error) {
-	for ; conflicts < Attempts; conflicts++ {
+	for ; conflicts < MaxSwaps; conflicts++ {
 		cas, err := c.Load()
 		if err != nil {
 			return conflicts, err

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestUpdateLosesNothing lets workers count in one record at the same time: every count must be in it at the end.
+// TestUpdateLosesNothing has workers that count in one record at the same time.
 func TestUpdateLosesNothing(t *testing.T) {
 	const workers, each = 8, 500
 	store := NewMemory()
@@ -39,7 +39,7 @@ func TestUpdateLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := int(r.Breaker.Failures); got != workers*each-gaveUp {
-		t.Fatalf("counted %d, want %d (%d gave up and said so)", got, workers*each-gaveUp, gaveUp)
+		t.Fatalf("got a count of %d, want %d (%d updates returned ErrContended)", got, workers*each-gaveUp, gaveUp)
 	}
 }
 
@@ -66,17 +66,17 @@ func TestUpdateIsBounded(t *testing.T) {
 	}{
 		{0, 0, nil},
 		{3, 3, nil},
-		{Attempts - 1, Attempts - 1, nil},
-		{Attempts, Attempts, ErrContended},
+		{MaxSwaps - 1, MaxSwaps - 1, nil},
+		{MaxSwaps, MaxSwaps, ErrContended},
 	} {
 		cell := NewCell(&rival{NewMemory(), tc.rivals}, "k", &Record{})
 		runs := 0
 		conflicts, err := cell.Update(func() bool { runs++; return true })
 		if conflicts != tc.conflicts || !errors.Is(err, tc.err) {
-			t.Errorf("%d rivals: %d conflicts, %v; want %d, %v", tc.rivals, conflicts, err, tc.conflicts, tc.err)
+			t.Errorf("%d rivals: got %d conflicts, %v, want %d, %v", tc.rivals, conflicts, err, tc.conflicts, tc.err)
 		}
-		if want := min(tc.rivals+1, Attempts); runs != want {
-			t.Errorf("%d rivals: change ran %d times, want %d", tc.rivals, runs, want)
+		if want := min(tc.rivals+1, MaxSwaps); runs != want {
+			t.Errorf("%d rivals: got %d runs of change, want %d", tc.rivals, runs, want)
 		}
 	}
 }
@@ -86,8 +86,8 @@ func TestUpdateWithoutChangeStoresNothing(t *testing.T) {
 	if _, err := NewCell(store, "k", &Record{}).Update(func() bool { return false }); err != nil {
 		t.Fatal(err)
 	}
-	if store.Len() != 0 {
-		t.Fatal("a record was stored")
+	if got := store.Len(); got != 0 {
+		t.Fatalf("got %d records, want 0", got)
 	}
 }
 
@@ -96,7 +96,7 @@ type broken struct{ error }
 func (b broken) Get(string) ([]byte, uint32, error) { return nil, 0, b.error }
 func (b broken) Set(string, []byte, uint32) error   { return b.error }
 
-func TestUpdateNamesTheStoresFault(t *testing.T) {
+func TestUpdateReturnsTheStoresError(t *testing.T) {
 	fault := errors.New("host on fire")
 	if _, err := NewCell(broken{fault}, "k", &Record{}).Update(func() bool { return true }); !errors.Is(err, fault) {
 		t.Fatalf("got %v, want %v", err, fault)

@@ -4,7 +4,7 @@
 // Each row is an Envoy of its own with the same listener, route and cluster, in which only the filter differs. All are up the
 // whole time; one at a time is under load, in turns (A B C, A B C, …), so that a machine that gets slower or busier does so for
 // all of them. A row's number is the median over the rounds. Upstream is one more Envoy, which answers directly. After each
-// turn the row is checked: every request was answered 200, and the filter that is to be measured did see them all.
+// turn the row is checked: every request was answered 200, and the measured filter saw all of them.
 //
 // BENCH_ROUNDS (5) and BENCH_SECONDS (5, for each turn) make a run longer. The load comes from wrk, which has to be installed.
 package bench

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/envoy/render"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
 // warmUpSeconds of load go before the first round, unmeasured: V8 compiles a module's hot functions a second time.
@@ -168,7 +169,7 @@ func (u *under) answered() (completed, ok float64) {
 
 func (u *under) cpu(t testing.TB) time.Duration {
 	t.Helper()
-	used, err := CPUTime(u.pid)
+	used, err := process.CPUTime(u.pid)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,15 +21,15 @@ import (
 // row is one Envoy of the table.
 type row struct {
 	name string
-	// filter stands before the router; nil: nothing does. weir is what the renderer has put there.
+	// filter is the filter before the router; nil: none. weir is the filter that the renderer has put there.
 	filter func(t testing.TB, weir *hcmv3.HttpFilter) *hcmv3.HttpFilter
 	// policy is Weir's, as JSON; empty where its filter is not used.
 	policy string
-	// path is asked for; "": "/".
+	// path of the requests; "": "/".
 	path string
 	// before is done once, before the first request that counts; nil: nothing is.
 	before func(t testing.TB, url string)
-	// verify looks at the Envoy and at one answer of it and fails the test if this is not what the row says; nil: nothing to see.
+	// verify looks at the Envoy and at one response and fails the test if this is not what the row says; nil: nothing to check.
 	verify func(t testing.TB, e *engine.Envoy, answer *http.Response)
 	// saw is how many requests the filter saw so far, by its own account; nil: it keeps none.
 	saw func(e *engine.Envoy) float64
@@ -70,7 +70,7 @@ func rules(sections string) string {
 	return `{"clusters": {"` + Cluster + `": {` + sections + `}}}`
 }
 
-// quickstart has what the demo's policy has, with a limit that refuses nobody.
+// quickstart has what the demo's policy has, with a limit that refuses no request.
 var quickstart = rules(`
 	"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 1000000, "refill_rate": 1000000},
 	"circuit_breaker": {},

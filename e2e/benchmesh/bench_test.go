@@ -10,7 +10,7 @@ import (
 
 	"github.com/weir-mesh/weir/e2e/bench"
 	"github.com/weir-mesh/weir/e2e/engine"
-	"github.com/weir-mesh/weir/e2e/redis"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
 )
 
 // warmUpSeconds of load go before the first round, unmeasured: V8 compiles a module's hot functions a second time.
@@ -36,7 +36,7 @@ func begin(b *testing.B) run {
 	return run{rounds: bench.Setting(b, "BENCH_ROUNDS", 5), seconds: bench.Setting(b, "BENCH_SECONDS", 5)}
 }
 
-// measured does what is to be measured and says afterwards on what machine, and how quiet it was.
+// measured runs a measurement and then reports the machine, and how busy others kept it.
 func (r run) measured(b *testing.B, title string, do func()) {
 	b.Helper()
 	all, stolen, err := bench.MachineTime()
@@ -58,7 +58,7 @@ func (r run) measured(b *testing.B, title string, do func()) {
 func compare(b *testing.B, title string, rows []row, rates []int) []result {
 	b.Helper()
 	r := begin(b)
-	upstream, server := bench.StartUpstream(b), redis.NewServer(b)
+	upstream, server := bench.StartUpstream(b), redistest.NewServer(b)
 	var all []*under
 	for i, row := range rows {
 		all = append(all, start(b, i, row, upstream, server))
@@ -109,7 +109,7 @@ func BenchmarkRedisDown(b *testing.B) {
 	upstream := bench.StartUpstream(b)
 	var all []*under
 	for i, row := range withoutRedis() {
-		all = append(all, start(b, i, row, upstream, redis.NewServer(b)))
+		all = append(all, start(b, i, row, upstream, redistest.NewServer(b)))
 	}
 	for _, u := range all {
 		u.turn(b, rates[0], warmUpSeconds)

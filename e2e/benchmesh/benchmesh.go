@@ -9,7 +9,7 @@
 //
 // As in package bench, each row is an Envoy of its own with a service of its own, all are up the whole time, one at a time is under
 // load, in turns (A B C, A B C, …), and a row's number is the median over the rounds. Unlike there, requests come at a given
-// rate: a shared limit is asked by the second and not by the request, so its cost a request has a meaning only at a rate. After
+// rate: a shared limit is called by the second and not by the request, so its cost a request has a meaning only at a rate. After
 // each turn the row is checked: all requests were answered as they should be, and those rows, and only those, that say so made
 // Redis work.
 //

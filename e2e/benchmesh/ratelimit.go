@@ -15,8 +15,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weir-mesh/weir/e2e/bench"
-	"github.com/weir-mesh/weir/e2e/port"
-	"github.com/weir-mesh/weir/e2e/redis"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
 // ratelimitCluster is the Envoy cluster of the peer's service.
@@ -24,9 +25,9 @@ const ratelimitCluster = "ratelimit"
 
 // newRateLimit starts envoyproxy/ratelimit with the limit `limit` a second for all requests together, and returns it and the port of
 // its gRPC. What is not said has its own defaults; it writes no statistics. cacheBytes is the size of its local cache, in
-// which it remembers who is over the limit; 0: none, so that it asks Redis each time.
+// which it keeps the keys that are over the limit; 0: none, so that it calls Redis each time.
 // https://github.com/envoyproxy/ratelimit#configuration
-func newRateLimit(t testing.TB, server *redis.Server, limit, cacheBytes int, prefix string) (*redis.Program, uint32) {
+func newRateLimit(t testing.TB, server *redistest.Server, limit, cacheBytes int, prefix string) (*process.Program, uint32) {
 	t.Helper()
 	binary := os.Getenv("RATELIMIT_BIN")
 	if binary == "" {
@@ -45,7 +46,7 @@ descriptors:
 		t.Fatal(err)
 	}
 	grpc := port.Reserve(t)
-	service := redis.NewProgram(t, binary, nil, []string{
+	service := &process.Program{Path: binary, Address: fmt.Sprintf("127.0.0.1:%d", grpc), Env: []string{
 		"HOST=127.0.0.1", fmt.Sprintf("PORT=%d", port.Reserve(t)),
 		"DEBUG_HOST=127.0.0.1", fmt.Sprintf("DEBUG_PORT=%d", port.Reserve(t)),
 		"GRPC_HOST=127.0.0.1", fmt.Sprintf("GRPC_PORT=%d", grpc),
@@ -53,7 +54,8 @@ descriptors:
 		"RUNTIME_ROOT=" + root, "RUNTIME_SUBDIRECTORY=", "RUNTIME_WATCH_ROOT=false",
 		"USE_STATSD=false", "DISABLE_STATS=true", "LOG_LEVEL=error",
 		fmt.Sprintf("LOCAL_CACHE_SIZE_IN_BYTES=%d", cacheBytes), "CACHE_KEY_PREFIX=" + prefix,
-	}, fmt.Sprintf("127.0.0.1:%d", grpc))
+	}}
+	service.Start(t)
 	return service, uint32(grpc)
 }
 
@@ -63,7 +65,7 @@ func useRateLimit(t testing.TB, manager *hcmv3.HttpConnectionManager) {
 	t.Helper()
 	manager.HttpFilters[0] = bench.HTTPFilter(t, "envoy.filters.http.ratelimit", &ratelimitv3.RateLimit{
 		Domain: "bench",
-		// Its default is 20 ms, and then the request goes on unasked, which would look cheap.
+		// Its default is 20 ms, and then the request passes without a reply, which would look cheap.
 		Timeout: durationpb.New(time.Second),
 		RateLimitService: &ratelimitconfigv3.RateLimitServiceConfig{
 			TransportApiVersion: corev3.ApiVersion_V3,

@@ -20,7 +20,7 @@ type row struct {
 	limit int
 	// cacheBytes is the peer's local cache.
 	cacheBytes int
-	// bridge is what Weir asks in scope mesh.
+	// bridge is what Weir calls in scope mesh.
 	bridge redis.Kind
 	// more is added to Weir's rate_limit.
 	more string
@@ -28,7 +28,7 @@ type row struct {
 	onError string
 }
 
-// usesRedis says whether this row's requests make Redis work.
+// usesRedis returns whether this row's requests use Redis.
 func (r row) usesRedis() bool { return r.filter == peer || r.filter == mesh }
 
 // calls are the names of the commands that Redis is sent; a script's own are counted by Redis under their names beside them.
@@ -51,7 +51,7 @@ const (
 	byBridge   = "Weir, scope mesh, weir bridge"
 )
 
-// plenty refuses nobody, few nearly everybody at 5,000 requests a second.
+// plenty refuses no request, few refuses nearly all at 5,000 a second.
 const (
 	plenty    = 1_000_000
 	few       = 100

@@ -14,6 +14,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/e2e/redis"
 	"github.com/weir-mesh/weir/envoy/render"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
 // under is a row with its processes and what they did.
@@ -24,13 +26,13 @@ type under struct {
 	service interface {
 		CPU(t testing.TB) time.Duration
 	} // the bridge or the peer; nil: there is none
-	server *redis.Server
+	server *redistest.Server
 	gone   bool           // the server was killed
 	turns  map[int][]turn // by rate
 }
 
 // start starts a row's service and Envoy. number keeps its keys in Redis apart from other rows'.
-func start(t testing.TB, number int, r row, upstream render.Upstream, server *redis.Server) *under {
+func start(t testing.TB, number int, r row, upstream render.Upstream, server *redistest.Server) *under {
 	t.Helper()
 	u := &under{row: r, server: server, turns: map[int][]turn{}}
 	prefix := fmt.Sprintf("row%d:", number)
@@ -123,7 +125,7 @@ func (u *under) turnAnyway(t testing.TB, rate, seconds int) turn {
 func (u *under) cpu(t testing.TB) (used [3]time.Duration) {
 	t.Helper()
 	var err error
-	if used[0], err = bench.CPUTime(u.pid); err != nil {
+	if used[0], err = process.CPUTime(u.pid); err != nil {
 		t.Fatal(err)
 	}
 	if u.service != nil {
@@ -135,7 +137,7 @@ func (u *under) cpu(t testing.TB) (used [3]time.Duration) {
 	return used
 }
 
-// count reads what Redis did since ResetCalls, without what this package itself asks it.
+// count reads what Redis did since ResetCalls, without the commands of this package itself.
 func (u *under) count(t testing.TB, this *turn) {
 	t.Helper()
 	for name, n := range u.server.Calls(t) {
@@ -148,7 +150,7 @@ func (u *under) count(t testing.TB, this *turn) {
 	}
 }
 
-// asked is how many requests the filter decided so far, by its own metrics, and how many calls failed it.
+// asked is how many requests the filter decided so far, by its own metrics, and how many of its calls failed.
 func (u *under) asked() (decided, errors float64) {
 	switch u.filter {
 	case peer:

@@ -131,7 +131,7 @@ func (p *Page) Timezone(name string) {
 	}
 }
 
-// Console returns what was written to the console since it was last asked: the page's own words, exceptions, and the browser's
+// Console returns what was written to the console since the last call: the page's own lines, exceptions, and the browser's
 // about failed requests and breaches of the Content-Security-Policy.
 func (p *Page) Console() []string {
 	p.mu.Lock()

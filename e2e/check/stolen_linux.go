@@ -14,7 +14,7 @@ import (
 	"unsafe"
 )
 
-// Stolen notes the time in which the machine lets nobody run who wants to, so that a test of delays tells a late program
+// Stolen measures the time in which threads that are ready to run get no CPU, so that a test of delays tells a late program
 // from a busy machine. Its measures know nothing of the program under test:
 //
 //   - a clock on each CPU, a thread bound to it that sleeps for a millisecond again and again: what it oversleeps is a CPU
@@ -54,14 +54,14 @@ func WatchStolen(t testing.TB, pid int) *Stolen {
 	s.clocks = make([][]theft, cpuMaskOf)
 	for cpu := range s.clocks {
 		if allowed[cpu/64]&(1<<(cpu%64)) != 0 {
-			s.runs.Go(func() { s.oversleeps(t, cpu) })
+			s.runs.Go(func() { s.watchCPU(t, cpu) })
 		}
 	}
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(tasks) == 0 {
 		t.Fatalf("process %d has no threads (%v)", pid, err)
 	}
-	s.runs.Go(func() { s.standsInLine(tasks) })
+	s.runs.Go(func() { s.watchRunQueues(tasks) })
 	t.Cleanup(func() {
 		close(s.stop)
 		s.runs.Wait()
@@ -100,7 +100,7 @@ func (s *Stolen) stopped() bool {
 	}
 }
 
-func (s *Stolen) oversleeps(t testing.TB, cpu int) {
+func (s *Stolen) watchCPU(t testing.TB, cpu int) {
 	// Never unlocked: the thread, which stays bound to its CPU, ends with its goroutine.
 	runtime.LockOSThread()
 	var only [cpuMaskOf / 64]uint64
@@ -121,7 +121,7 @@ func (s *Stolen) oversleeps(t testing.TB, cpu int) {
 	}
 }
 
-func (s *Stolen) standsInLine(tasks []string) {
+func (s *Stolen) watchRunQueues(tasks []string) {
 	type sample struct {
 		at     time.Time
 		waited time.Duration

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// More threads want to run than there are CPUs, so that each stands in line for about half of the time.
+// More threads are ready to run than there are CPUs, so each waits in a run queue for about half of the time.
 func TestStolenTimeIsSeen(t *testing.T) {
 	unwatched := time.Now()
 	s := WatchStolen(t, os.Getpid())

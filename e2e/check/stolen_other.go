@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Stolen notes the time in which the machine lets nobody run who wants to. It needs Linux; elsewhere it knows of none.
+// Stolen measures the time in which threads that are ready to run get no CPU. It needs Linux; elsewhere it measures nothing.
 type Stolen struct{}
 
-// WatchStolen says that nothing is noted here.
+// WatchStolen logs that nothing is measured here.
 func WatchStolen(t testing.TB, _ int) *Stolen {
 	t.Helper()
 	t.Log("what the machine itself takes is not known on this system")

@@ -7,7 +7,10 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/weir-mesh/weir/e2e/repo"
 )
 
 const (
@@ -27,11 +30,11 @@ func newDocker() (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	image, err := findImage()
+	root, err := repo.Root()
 	if err != nil {
 		return nil, err
 	}
-	root, err := moduleRoot()
+	image, err := findImage(root)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (d docker) terminate(name string, _ int) error {
 // remove fails as a rule, since --rm was quicker.
 func (d docker) remove(name string) { _, _ = output("docker", "rm", "--force", name) }
 
-// sweep removes containers whose owner is gone: a test process that was killed could not do it.
+// sweep removes containers whose owner no longer runs: a test process that was killed could not do it.
 func (d docker) sweep() error {
 	list, err := output("docker", "ps", "--all", "--filter", "label="+ownerLabel, "--format", "{{.Names}} {{.Label \""+ownerLabel+"\"}}")
 	if err != nil {
@@ -101,3 +104,5 @@ func (d docker) sweep() error {
 	}
 	return nil
 }
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) != syscall.ESRCH }

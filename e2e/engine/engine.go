@@ -19,13 +19,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
-
-	"github.com/weir-mesh/weir/envoy/run"
 )
 
 // engine is one way to run Envoy.
@@ -35,7 +33,7 @@ type engine interface {
 	// command is Envoy with these arguments, not started. name is the caller's own for this Envoy, dir the folder it may
 	// write, env NAME=VALUE pairs.
 	command(name, dir string, env, args []string) *exec.Cmd
-	// kill ends the named Envoy at once, by SIGKILL to it and to nothing around it.
+	// kill ends the named Envoy at once, by SIGKILL to its process alone.
 	kill(name string, pid int) error
 	// terminate sends it SIGTERM.
 	terminate(name string, pid int) error
@@ -79,71 +77,8 @@ func Announce(w io.Writer) {
 	_, _ = fmt.Fprintf(w, "e2e engine: %s\n", e)
 }
 
-// moduleRoot is the folder of go.mod. It is Envoy's working directory, so that build/weir.wasm means what it means to a user.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", fmt.Errorf("no go.mod above the working directory")
-		}
-		dir = parent
-	}
-}
-
-// binary runs the Envoy that envoy/run finds, as a child of the test's process.
-type binary struct {
-	found   run.Binary
-	version string
-	root    string
-}
-
-func newBinary() (engine, error) {
-	found, err := run.Find()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	version, err := found.Version(ctx)
-	if err != nil {
-		return nil, err
-	}
-	root, err := moduleRoot()
-	if err != nil {
-		return nil, err
-	}
-	return binary{found: found, version: version, root: root}, nil
-}
-
-func (b binary) String() string {
-	return fmt.Sprintf("binary, Envoy %s, %s (from %s)", b.version, b.found.Path, b.found.Source)
-}
-
-func (b binary) command(_, _ string, env, args []string) *exec.Cmd {
-	cmd := exec.Command(b.found.Path, args...)
-	cmd.Dir = b.root
-	cmd.Env = append(os.Environ(), env...)
-	return cmd
-}
-
-func (b binary) kill(_ string, pid int) error      { return signal(pid, os.Kill) }
-func (b binary) terminate(_ string, pid int) error { return signal(pid, terminateSignal) }
-func (b binary) remove(string)                     {}
-
-func signal(pid int, s os.Signal) error {
-	process, err := os.FindProcess(pid)
-	if err != nil {
-		return err
-	}
-	return process.Signal(s)
-}
+// terminateSignal ends Envoy in order. It is also the signal for when the test process dies: Docker's client passes it on.
+const terminateSignal = syscall.SIGTERM
 
 // output runs a command and returns what it printed; its error holds what it said on standard error.
 func output(name string, args ...string) (string, error) {

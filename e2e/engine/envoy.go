@@ -13,12 +13,7 @@ import (
 	"testing"
 	"time"
 
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-
-	"github.com/weir-mesh/weir/e2e/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
 const (
@@ -28,151 +23,14 @@ const (
 	pollInterval  = 10 * time.Millisecond
 )
 
-// Config says what to start. Only Bootstrap is needed.
-type Config struct {
-	// Bootstrap is started as it stands, save that the ports of its admin and its listeners are chosen by the kernel. It
-	// needs an admin address. It is not changed.
-	Bootstrap *bootstrapv3.Bootstrap
-	// KeepPorts keeps the ports too; FreePort gives some.
-	KeepPorts bool
-	// Concurrency is the number of worker threads: at least 2, since that is where state is shared; 0 means 2.
-	Concurrency int
-	// Dir is the folder of Envoy's files, for a bootstrap that names some of them; take it from Dir. Empty: one is made.
-	Dir string
-	// Files are written into Dir before the start, by name.
-	Files map[string][]byte
-	// Env is what is added to Envoy's own environment, NAME=VALUE.
-	Env []string
-	// LogLevel is Envoy's (trace, debug, info, warning, error); empty means info.
-	LogLevel string
-	// ComponentLogLevel is for some components alone, such as "wasm:debug".
-	ComponentLogLevel string
-	// AdminOnly makes Start return as soon as the admin interface answers, though Envoy is not ready, for a test about just that.
-	AdminOnly bool
-}
-
 // Envoy is a running Envoy. Its methods fail the test that started it when something is wrong.
 type Envoy struct {
 	t       testing.TB
 	engine  engine
-	process *process
+	process *process.Process
 	name    string
 	dir     string
 	admin   string // host:port
-}
-
-// Exit is how an Envoy ended that could not start.
-type Exit struct {
-	Status int
-	Logs   string
-}
-
-// Dir returns a new folder that any Envoy of this test may use, in either engine. It is removed at the end.
-func Dir(t testing.TB) string {
-	t.Helper()
-	return t.TempDir()
-}
-
-// FreePort returns a port that stays free until it is used, for a bootstrap that has to name it.
-func FreePort(t testing.TB) uint32 {
-	t.Helper()
-	return uint32(port.Reserve(t))
-}
-
-// Start starts an Envoy and returns when it is ready. It ends with t.
-func Start(t testing.TB, c Config) *Envoy {
-	t.Helper()
-	e := launch(t, c)
-	deadline := time.Now().Add(startDeadline)
-	for {
-		if e.process.ended() {
-			t.Fatalf("Envoy ended before it was ready (status %d)", e.process.cmd.ProcessState.ExitCode())
-		}
-		state := e.readiness()
-		if state == live || (c.AdminOnly && state != silent) {
-			return e
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Envoy was not ready within %s; its /ready says: %s", startDeadline, state)
-		}
-		time.Sleep(pollInterval)
-	}
-}
-
-// StartExpectingFailure starts an Envoy that must not come up, and returns how it ended. The test fails if it gets ready.
-func StartExpectingFailure(t testing.TB, c Config) Exit {
-	t.Helper()
-	e := launch(t, c)
-	deadline := time.Now().Add(startDeadline)
-	for !e.process.ended() {
-		if e.readiness() == live {
-			t.Fatal("Envoy is ready, though it must not start")
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Envoy neither ended nor got ready within %s", startDeadline)
-		}
-		time.Sleep(pollInterval)
-	}
-	return Exit{Status: e.process.cmd.ProcessState.ExitCode(), Logs: e.Logs()}
-}
-
-const adminFile = "admin.address"
-
-func launch(t testing.TB, c Config) *Envoy {
-	t.Helper()
-	chosen, err := chosen()
-	if err != nil {
-		t.Fatalf("e2e engine: %v", err)
-	}
-	if c.Dir == "" {
-		c.Dir = Dir(t)
-	}
-	for name, content := range c.Files {
-		if err := replace(filepath.Join(c.Dir, name), content); err != nil {
-			t.Fatal(err)
-		}
-	}
-	bootstrap := proto.CloneOf(c.Bootstrap)
-	if !c.KeepPorts {
-		letKernelChoosePorts(bootstrap)
-	}
-	config, err := protojson.Marshal(bootstrap)
-	if err != nil {
-		t.Fatalf("bootstrap: %v", err)
-	}
-	// Several Envoys of a test may share a folder.
-	name := fmt.Sprintf("weir-e2e-%d-%d", os.Getpid(), time.Now().UnixNano())
-	configPath := filepath.Join(c.Dir, name+".json")
-	if err := replace(configPath, config); err != nil {
-		t.Fatal(err)
-	}
-	level := c.LogLevel
-	if level == "" {
-		level = "info"
-	}
-	args := []string{
-		"--config-path", configPath,
-		"--admin-address-path", filepath.Join(c.Dir, name+"."+adminFile),
-		"--concurrency", strconv.Itoa(max(2, c.Concurrency)),
-		"--log-level", level,
-		// No shared memory and no socket by which two Envoys of one machine could meet.
-		"--disable-hot-restart",
-	}
-	if c.ComponentLogLevel != "" {
-		args = append(args, "--component-log-level", c.ComponentLogLevel)
-	}
-	process, err := start(chosen.command(name, c.Dir, c.Env, args))
-	if err != nil {
-		t.Fatalf("start Envoy: %v", err)
-	}
-	e := &Envoy{t: t, engine: chosen, process: process, name: name, dir: c.Dir}
-	t.Cleanup(func() {
-		e.Stop()
-		if t.Failed() {
-			t.Logf("log of Envoy %s:\n%s", name, withoutInventory(e.Logs()))
-		}
-	})
-	return e
 }
 
 // withoutInventory drops the list of everything compiled in that Envoy begins its log with, thousands of characters a line.
@@ -186,24 +44,11 @@ func withoutInventory(log string) string {
 	return kept.String()
 }
 
-// letKernelChoosePorts works on listeners with a TCP address and on the admin. Envoy binds a port 0 once for all its workers.
-func letKernelChoosePorts(b *bootstrapv3.Bootstrap) {
-	zero := func(a *corev3.Address) {
-		if socket := a.GetSocketAddress(); socket != nil {
-			socket.PortSpecifier = &corev3.SocketAddress_PortValue{PortValue: 0}
-		}
-	}
-	zero(b.GetAdmin().GetAddress())
-	for _, listener := range b.GetStaticResources().GetListeners() {
-		zero(listener.GetAddress())
-	}
-}
-
 // Dir is the folder of its files.
 func (e *Envoy) Dir() string { return e.dir }
 
 // Logs is all that Envoy wrote so far.
-func (e *Envoy) Logs() string { return e.process.logs.String() }
+func (e *Envoy) Logs() string { return e.process.Output() }
 
 // WaitLog waits until the log contains text.
 func (e *Envoy) WaitLog(text string) {
@@ -274,7 +119,7 @@ func replace(path string, content []byte) error {
 }
 
 // Running says whether the process is still there.
-func (e *Envoy) Running() bool { return !e.process.ended() }
+func (e *Envoy) Running() bool { return !e.process.Ended() }
 
 // PID is Envoy's process id on this machine, also when it runs in a container, for accounting by /proc. It needs Linux.
 func (e *Envoy) PID() int {
@@ -307,26 +152,26 @@ func (e *Envoy) PID() int {
 // Kill9 ends Envoy by SIGKILL, as a crash does, and returns when it is gone.
 func (e *Envoy) Kill9() {
 	e.t.Helper()
-	if err := e.engine.kill(e.name, e.process.cmd.Process.Pid); err != nil {
+	if err := e.engine.kill(e.name, e.process.PID()); err != nil {
 		e.t.Fatalf("kill -9: %v", err)
 	}
-	<-e.process.done
+	<-e.process.Done()
 }
 
 // Stop ends Envoy by SIGTERM, after 10 s by SIGKILL, and returns when it is gone. It may be called again.
 func (e *Envoy) Stop() {
 	defer e.engine.remove(e.name)
-	if e.process.ended() {
+	if e.process.Ended() {
 		return
 	}
-	_ = e.engine.terminate(e.name, e.process.cmd.Process.Pid) // fails when it has just ended
+	_ = e.engine.terminate(e.name, e.process.PID()) // fails when it has just ended
 	select {
-	case <-e.process.done:
+	case <-e.process.Done():
 	case <-time.After(stopDeadline):
 		e.t.Errorf("Envoy did not end by SIGTERM within %s", stopDeadline)
-		_ = e.engine.kill(e.name, e.process.cmd.Process.Pid)
+		_ = e.engine.kill(e.name, e.process.PID())
 		e.engine.remove(e.name)
-		<-e.process.done
+		<-e.process.Done()
 	}
 }
 

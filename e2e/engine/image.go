@@ -17,15 +17,15 @@ import (
 )
 
 // findImage returns E2E_ENVOY_IMAGE, which has to be there already, or else the image that is made of this machine's Envoy
-// binary, building it when it is not there yet.
-func findImage() (string, error) {
+// binary (see run.FindFrom), building it when it is not there yet.
+func findImage(root string) (string, error) {
 	if image := os.Getenv("E2E_ENVOY_IMAGE"); image != "" {
 		if _, err := output("docker", "image", "inspect", "--format", "{{.Id}}", image); err != nil {
 			return "", fmt.Errorf("E2E_ENVOY_IMAGE is never pulled by a test, `docker pull` it: %w", err)
 		}
 		return image, nil
 	}
-	found, err := run.Find()
+	found, err := run.FindFrom(root)
 	if err != nil {
 		return "", fmt.Errorf("no image: set E2E_ENVOY_IMAGE, or provide the binary that one is made of: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 func TestFixedCountOverSeparateConnections(t *testing.T) {
 	u := upstream.New(t)
-	// Nobody is answered before all 16 connections have a request there, and none of them can have a second one.
+	// No request is answered before all 16 connections have sent one, and none of them can have sent a second one.
 	u.Set(upstream.Func(func(w http.ResponseWriter, _ *http.Request) {
 		u.Wait("16 requests at one time", func() bool { _, most := u.InFlight(); return most >= 16 })
 		_, _ = io.WriteString(w, "hello")
@@ -88,7 +89,7 @@ func TestLeaveEarly(t *testing.T) {
 		t.Errorf("answered: got %d, want %d; failed %v", got, 200-left, answers.Failed())
 	}
 	u.WaitIdle()
-	// Who leaves before the connection is even made is never seen by the upstream.
+	// A client that leaves before it has a connection is never seen by the upstream.
 	if gone := u.ClientsGone(); gone == 0 || gone > left {
 		t.Errorf("upstream saw %d leave, of %d", gone, left)
 	}
@@ -100,5 +101,62 @@ func TestFailedRequests(t *testing.T) {
 	answers := Run(t, Plan{URL: u.URL(), Connections: 2, Requests: 4})
 	if len(answers.Failed()) != 4 || len(answers.Statuses()) != 0 {
 		t.Errorf("got %d failed, statuses %v; want 4 and none", len(answers.Failed()), answers.Statuses())
+	}
+}
+
+func TestNumbersAndHeadersOfTheirOwn(t *testing.T) {
+	u := upstream.New(t)
+	answers := Run(t, Plan{
+		URL: u.URL(), Connections: 4, Requests: 40, Number: "aws-",
+		HeaderOf: func(n int64) http.Header { return http.Header{"User": {strconv.FormatInt(n%3, 10)}} },
+	})
+	users := map[string]string{}
+	for _, r := range u.Requests() {
+		users[r.Header.Get(NumberHeader)] = r.Header.Get("user")
+	}
+	starts := answers.StartByNumber()
+	for n := range 40 {
+		number := "aws-" + strconv.Itoa(n)
+		if want := strconv.Itoa(n % 3); users[number] != want {
+			t.Errorf("request %s: got user %q, want %q", number, users[number], want)
+		}
+		if starts[number].IsZero() {
+			t.Errorf("request %s: got no start", number)
+		}
+	}
+}
+
+func TestSeveralServers(t *testing.T) {
+	one, two := upstream.New(t), upstream.New(t)
+	answers := Run(t, Plan{URLs: []string{one.URL(), two.URL()}, Connections: 4, Requests: 200, Rate: 2000})
+	got := [2]int{}
+	for _, a := range answers {
+		got[a.Server]++
+	}
+	if want := [2]int{one.Count(), two.Count()}; got != want || got[0] == 0 || got[1] == 0 {
+		t.Errorf("got %v requests by server, want %v and some of each", got, want)
+	}
+}
+
+func TestStop(t *testing.T) {
+	u := upstream.New(t)
+	stop := make(chan struct{})
+	u.Set(upstream.Func(func(http.ResponseWriter, *http.Request) {
+		if u.Count() == 50 {
+			close(stop)
+		}
+	}))
+	answers := Run(t, Plan{URL: u.URL(), Connections: 1, NewConnections: true, Stop: stop})
+	if len(answers) != 50 || len(answers.With(200)) != 50 {
+		t.Errorf("got %d requests with statuses %v, want 50 with 200", len(answers), answers.Statuses())
+	}
+}
+
+func TestEndOnError(t *testing.T) {
+	u := upstream.New(t)
+	u.Set(upstream.HalfBody(10))
+	answers := Run(t, Plan{URL: u.URL(), Connections: 3, Requests: 100, EndOnError: true})
+	if len(answers) != 3 || len(answers.Failed()) != 3 {
+		t.Errorf("got %d requests, %d failed, want one for each of 3 connections", len(answers), len(answers.Failed()))
 	}
 }

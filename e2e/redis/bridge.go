@@ -8,7 +8,10 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/weir-mesh/weir/e2e/port"
+	"github.com/weir-mesh/weir/e2e/repo"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
 // Kind is a program that speaks HTTP for Redis. Its text is what `redis.dialect` of a policy says for it.
@@ -24,10 +27,10 @@ const (
 func Kinds(t testing.TB) []Kind {
 	t.Helper()
 	switch {
-	case !Installed("redis-server"):
+	case !redistest.Installed("redis-server"):
 		t.Logf("redis-server is not installed (apt-get install redis-server webdis): only `weir bridge --embedded` is tested, with a miniredis inside")
 		return []Kind{Upstash}
-	case !Installed("webdis"):
+	case !redistest.Installed("webdis"):
 		t.Logf("webdis is not installed (apt-get install webdis): only `weir bridge` is tested")
 		return []Kind{Upstash}
 	default:
@@ -37,7 +40,7 @@ func Kinds(t testing.TB) []Kind {
 
 // Bridge is a child process that Envoy's cluster `redis.cluster` points to.
 type Bridge struct {
-	process
+	process.Program
 	Kind Kind
 	Port int
 	// Token is `redis.token`. Webdis has none.
@@ -48,18 +51,18 @@ type Bridge struct {
 func (b *Bridge) Dialect() string { return string(b.Kind) }
 
 // Start starts a Redis and a bridge of a kind to it. Without redis-server the Server is nil and Redis is inside the bridge.
-func Start(t testing.TB, kind Kind) (*Server, *Bridge) {
+func Start(t testing.TB, kind Kind) (*redistest.Server, *Bridge) {
 	t.Helper()
-	if kind == Upstash && !Installed("redis-server") {
+	if kind == Upstash && !redistest.Installed("redis-server") {
 		t.Logf("redis-server is not installed: `weir bridge --embedded`, with a miniredis inside")
 		return nil, NewBridge(t, kind, nil)
 	}
-	server := NewServer(t)
+	server := redistest.NewServer(t)
 	return server, NewBridge(t, kind, server)
 }
 
 // NewBridge starts a bridge to a server. More than one may lead to the same.
-func NewBridge(t testing.TB, kind Kind, server *Server) *Bridge {
+func NewBridge(t testing.TB, kind Kind, server *redistest.Server) *Bridge {
 	t.Helper()
 	if kind == Webdis {
 		return newWebdis(t, server)
@@ -68,56 +71,33 @@ func NewBridge(t testing.TB, kind Kind, server *Server) *Bridge {
 }
 
 // newUpstash starts `weir bridge`, embedded without a server.
-func newUpstash(t testing.TB, server *Server) *Bridge {
+func newUpstash(t testing.TB, server *redistest.Server) *Bridge {
 	t.Helper()
-	binary, err := weir()
+	binary, err := repo.Built("weir", "weir")
 	if err != nil {
 		t.Fatalf("the bridge: %v", err)
 	}
 	b := &Bridge{Kind: Upstash, Port: port.Reserve(t), Token: "e2e-token"}
-	b.process = process{
-		program:   binary,
-		arguments: []string{"bridge", "--listen", fmt.Sprintf("127.0.0.1:%d", b.Port)},
-		environ:   []string{"WEIR_BRIDGE_TOKEN=" + b.Token},
-		address:   fmt.Sprintf("127.0.0.1:%d", b.Port),
+	b.Program = process.Program{
+		Path:    binary,
+		Args:    []string{"bridge", "--listen", fmt.Sprintf("127.0.0.1:%d", b.Port)},
+		Env:     []string{"WEIR_BRIDGE_TOKEN=" + b.Token},
+		Address: fmt.Sprintf("127.0.0.1:%d", b.Port),
 	}
 	if server == nil {
-		b.arguments = append(b.arguments, "--embedded")
+		b.Args = append(b.Args, "--embedded")
 	} else {
-		b.arguments = append(b.arguments, "--redis", server.URL())
+		b.Args = append(b.Args, "--redis", server.URL())
 	}
-	b.start(t)
+	b.Start(t)
 	return b
-}
-
-// weir finds the command that `make weir` builds.
-func weir() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", fmt.Errorf("no go.mod above the working directory")
-		}
-		dir = parent
-	}
-	binary := filepath.Join(dir, "build", "weir")
-	if _, err := os.Stat(binary); err != nil {
-		return "", fmt.Errorf("%w; run `make weir`", err)
-	}
-	return binary, nil
 }
 
 // newWebdis starts webdis with what the filter needs and no more. Its version 0.1.9 wants the configuration in a file.
 // https://github.com/nicolasff/webdis#configuration
-func newWebdis(t testing.TB, server *Server) *Bridge {
+func newWebdis(t testing.TB, server *redistest.Server) *Bridge {
 	t.Helper()
-	if !Installed("webdis") {
+	if !redistest.Installed("webdis") {
 		t.Skip("webdis is not installed (apt-get install webdis)")
 	}
 	b := &Bridge{Kind: Webdis, Port: port.Reserve(t)}
@@ -135,7 +115,7 @@ func newWebdis(t testing.TB, server *Server) *Bridge {
 	if err := os.WriteFile(path, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.process = process{program: "webdis", arguments: []string{path}, address: fmt.Sprintf("127.0.0.1:%d", b.Port)}
-	b.start(t)
+	b.Program = process.Program{Path: "webdis", Args: []string{path}, Address: fmt.Sprintf("127.0.0.1:%d", b.Port)}
+	b.Start(t)
 	return b
 }

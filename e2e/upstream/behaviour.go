@@ -79,7 +79,7 @@ func Pieces(pause time.Duration, parts ...string) Behaviour {
 	}}
 }
 
-// Raw sends a text in place of an answer, as it stands, and closes the connection in order, by FIN: for what net/http
+// Raw sends a text in place of an answer, unchanged, and closes the connection in order, by FIN: for what net/http
 // would not send, such as a false content-length. HTTP/1.1 only.
 func Raw(text string) Behaviour {
 	return Behaviour{play: func(_ Behaviour, w http.ResponseWriter, r *http.Request) {
@@ -143,7 +143,7 @@ func (b Behaviour) Header(name, value string) Behaviour {
 	return b
 }
 
-// answer says whether the client left before the end of it.
+// answer returns whether the client left before the end of it.
 func (b Behaviour) answer(w http.ResponseWriter, r *http.Request, read func([sha256.Size]byte, int64)) (gone bool) {
 	body := sha256.New()
 	// The server sees a client leave only once the body was read to its end. An upgrade has no body.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Request is what the upstream knows of one request.
+// Request is the upstream's record of one request.
 type Request struct {
 	Arrived    time.Time // with a monotonic reading, taken before the body is read
 	Done       time.Time // zero while it is being answered
@@ -32,15 +32,15 @@ func (u *Upstream) Requests() []Request {
 	return requests
 }
 
-// Tries returns the requests in which a header has this value, in the order of arrival: the tries of one request, where
+// Attempts returns the requests in which a header has this value, in the order of arrival: the attempts of one request, where
 // its sender has numbered it.
-func (u *Upstream) Tries(header, value string) (tries []Request) {
+func (u *Upstream) Attempts(header, value string) (attempts []Request) {
 	for _, r := range u.Requests() {
 		if r.Header.Get(header) == value {
-			tries = append(tries, r)
+			attempts = append(attempts, r)
 		}
 	}
-	return tries
+	return attempts
 }
 
 // Count is the number of requests that arrived.

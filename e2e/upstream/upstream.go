@@ -1,11 +1,11 @@
-// Package upstream is a server that misbehaves on command: the test says how the next requests are answered, and
+// Package upstream is a server that fails as the test wants: the test says how the next requests are answered, and
 // afterwards reads what arrived, when, and at how many at once.
 //
 //	u := upstream.New(t)                                      // answers 200
 //	u.Set(upstream.Status(503))                               // from now on
 //	u.Script(upstream.Reset(), upstream.Status(503), upstream.OK()) // one each, the last one for all that follow
 //	u.When(upstream.Path("/slow"), upstream.Delay(time.Second))     // takes precedence over Set and Script
-//	u.WhenTried("id", upstream.Any, upstream.Status(503), upstream.OK()) // of each request the first try fails
+//	u.ScriptAttempts("id", upstream.Any, upstream.Status(503), upstream.OK()) // the first attempt of each request fails
 //	u.Refuse(); u.Accept()                                    // the port refuses connections; it is back
 //
 // It runs inside the test's process, on a real socket, and speaks HTTP/1.1 and HTTP/2 without TLS (h2c) on one port.
@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weir-mesh/weir/e2e/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
 )
 
 // Upstream is a running server. All methods may be called at any time, from any goroutine.
@@ -39,20 +39,20 @@ type Upstream struct {
 }
 
 type rule struct {
-	applies func(*http.Request) bool
-	behaves []Behaviour    // one for each try, the last for all that follow
-	header  string         // whose value tells the requests apart that are tried
-	tries   map[string]int // by that value
+	applies  func(*http.Request) bool
+	behaves  []Behaviour    // one for each attempt, the last for all that follow
+	header   string         // whose value tells the requests apart that are tried
+	attempts map[string]int // by that value
 }
 
 func (r *rule) next(q *http.Request) Behaviour {
 	value := q.Header.Get(r.header)
-	try := r.tries[value]
-	r.tries[value]++
-	return r.behaves[min(try, len(r.behaves)-1)]
+	attempt := r.attempts[value]
+	r.attempts[value]++
+	return r.behaves[min(attempt, len(r.behaves)-1)]
 }
 
-// New starts an upstream that answers each request with an empty 200 until it is told otherwise. It ends with t.
+// New starts an upstream that answers each request with an empty 200 until Set, Script or When. It ends with t.
 func New(t testing.TB) *Upstream {
 	t.Helper()
 	u := &Upstream{t: t, port: port.Reserve(t), script: []Behaviour{OK()}, changed: make(chan struct{})}
@@ -90,19 +90,19 @@ func (u *Upstream) Script(b ...Behaviour) {
 func (u *Upstream) When(applies func(*http.Request) bool, b Behaviour) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.rules = append([]*rule{{applies: applies, behaves: []Behaviour{b}, tries: map[string]int{}}}, u.rules...)
+	u.rules = append([]*rule{{applies: applies, behaves: []Behaviour{b}, attempts: map[string]int{}}}, u.rules...)
 }
 
-// WhenTried is When for what is sent again: the tries of one request are answered by one behaviour each, in the order of
-// their arrival, and all that follow by the last. A header, which each request has a value of its own for, tells whose try it is.
-func (u *Upstream) WhenTried(header string, applies func(*http.Request) bool, b ...Behaviour) {
+// ScriptAttempts is When for requests that are retried: the attempts of one request are answered by one behaviour each, in the
+// order of their arrival, and all that follow by the last. A header, with another value in each request, identifies the request.
+func (u *Upstream) ScriptAttempts(header string, applies func(*http.Request) bool, b ...Behaviour) {
 	u.t.Helper()
 	if len(b) == 0 {
 		u.t.Fatal("upstream: an empty script says nothing")
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.rules = append([]*rule{{applies: applies, behaves: append([]Behaviour(nil), b...), header: header, tries: map[string]int{}}}, u.rules...)
+	u.rules = append([]*rule{{applies: applies, behaves: append([]Behaviour(nil), b...), header: header, attempts: map[string]int{}}}, u.rules...)
 }
 
 // Any is a condition for When that each request meets.

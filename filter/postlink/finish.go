@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/filter/internal/host"
 )
 
 // unused are the SDK's exports that the filter does not implement: the SDK would answer them by "continue".

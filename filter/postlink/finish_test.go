@@ -13,7 +13,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
-	"github.com/weir-mesh/weir/filter/host"
+	"github.com/weir-mesh/weir/filter/internal/host"
 )
 
 // linked is the filter as Go's linker writes it.

@@ -2,15 +2,15 @@ package breaker
 
 import "time"
 
-// MaxProbes is the largest number of places for half-open probes that a State holds.
+// MaxProbes is the largest number of probe slots of a State.
 const MaxProbes = 32
 
-// skew is how far ahead of a reading of the clock a stored time may be. A worker reads the clock once, before its
-// turn to store; one that had to wait for its turn finds times that are later than its own. A time that is further ahead
-// is not of this clock (a torn record, a machine that was suspended) and must not hold anything up.
+// skew is how far ahead of a worker's reading of the clock a stored time may be. A worker reads the clock once, before
+// it loads the state; by then others may have stored later times. A time that is further ahead is not of this clock (a
+// torn record, a machine that was suspended) and must not delay anything.
 const skew = time.Second
 
-// Status is where a breaker stands. The numbers are those of the metric weir_breaker_state.
+// Status is the state of a breaker. The numbers are those of the metric weir_breaker_state.
 type Status uint8
 
 // The states of a breaker.
@@ -32,23 +32,23 @@ func (s Status) String() string {
 	}
 }
 
-// Config is what a breaker is told by its policy.
+// Config is what the policy says of a breaker.
 type Config struct {
 	FailureThreshold uint32        // consecutive failures that open it, at least 1
-	FailureRate      *Rate         // a share of failures that opens it; nil: none
-	SlowCalls        *Slow         // a share of slow calls that opens it; nil: none, and no call is slow
+	FailureRate      *Rate         // the share of failures that opens it; nil: not used
+	SlowCalls        *Slow         // the share of slow calls that opens it; nil: not used, no call is slow
 	SuccessThreshold uint32        // consecutive successes, half-open, that close it, at least 1
 	Probes           int           // half-open requests at a time, 1 to MaxProbes
 	Recovery         time.Duration // the first wait while open
 	MaxRecovery      time.Duration // the longest wait while open, at least Recovery
-	ProbeTimeout     time.Duration // after it a probe that never ended gives its place back
+	ProbeTimeout     time.Duration // after it a probe that has not ended loses its slot
 }
 
 // Rate is a share of the calls of a time window.
 type Rate struct {
 	Threshold float64       // the share that opens the breaker, above 0 and at most 1
 	Window    time.Duration // each call counts for at least this long, and less than a tenth longer
-	MinCalls  uint32        // with fewer calls in the window there is no share, at least 1
+	MinCalls  uint32        // with fewer calls in the window the share is not looked at, at least 1
 }
 
 // Slow is the rate of slow calls.
@@ -60,47 +60,47 @@ type Slow struct {
 // State is one breaker. The zero State is a fresh one, closed. Times are nanoseconds of a monotonic clock.
 type State struct {
 	Status     Status
-	Generation uint32 // counts transitions, and what an operator did
-	Failures   uint32 // consecutive, while closed
-	Successes  uint32 // consecutive, while half-open
-	Opens      uint32 // how often it opened
-	Since      int64  // when it took this status; 0 while it never changed
-	Cause      Cause  // why it did
-	Wait       time.Duration
-	Probes     [MaxProbes]int64 // when each place's holder loses it; 0 is a free place
-	// What the rates count, while closed. Each is fresh where the policy has no such rate.
+	Generation uint32           // counts transitions and operator actions
+	Failures   uint32           // consecutive, while closed
+	Successes  uint32           // consecutive, while half-open
+	Opens      uint32           // how often it opened
+	Since      int64            // when it got this status; 0 if it never changed
+	Cause      Cause            // of the last transition
+	Wait       time.Duration    // while open, until the next probe
+	Probes     [MaxProbes]int64 // expiry of each probe slot; 0: free
+	// What the rates count, while closed. A window is fresh if the policy has no such rate.
 	Failed, Slow Window
-	Forced       Forced // by an operator, until it is taken back
+	Forced       Forced // by an operator, until it is undone
 }
 
-// Forced is what an operator wants of a breaker, whatever it counts.
+// Forced is an operator's override of the status.
 type Forced uint8
 
-// What an operator may want.
+// The overrides.
 const (
 	NotForced    Forced = 0
 	ForcedOpen   Forced = 1
 	ForcedClosed Forced = 2
 )
 
-// Ticket is what an admitted request keeps until its outcome is known. It has one owner and is settled once.
+// Ticket is what an admitted request keeps until its outcome is known. It is settled once.
 type Ticket struct {
 	Generation uint32
-	Slot       int8  // the probe's place, -1 for a request that is no probe
-	Expiry     int64 // of the place: tells this probe's place from the next one's
+	Slot       int8  // of the probe, -1 for a request that is not a probe
+	Expiry     int64 // of the slot: distinguishes this probe from the next in the same slot
 }
 
-// RetryAfter tells when an open breaker lets the next probe run; 0 where it is not open, or was forced to be.
+// RetryAfter is the time until an open breaker admits the next probe; 0 if it is not open, or is forced open.
 func RetryAfter(s *State, c *Config, now int64) time.Duration {
 	if s.Status != Open || s.Forced == ForcedOpen {
 		return 0
 	}
-	return max(s.left(c, now), 0)
+	return max(s.remainingWait(c, now), 0)
 }
 
-// left is how much of the wait remains. A Since that is not of this clock ends the wait, rather than that it lasts
-// for ever.
-func (s *State) left(c *Config, now int64) time.Duration {
+// remainingWait is how much of the wait remains. A Since that is not of this clock ends the wait; it could last for
+// ever otherwise.
+func (s *State) remainingWait(c *Config, now int64) time.Duration {
 	passed := time.Duration(now - s.Since)
 	if passed < -skew {
 		return 0
@@ -108,8 +108,8 @@ func (s *State) left(c *Config, now int64) time.Duration {
 	return min(s.Wait, c.MaxRecovery) - max(passed, 0)
 }
 
-// to starts a new generation in the given status, with nothing counted and no place taken.
-func (s *State) to(status Status, cause Cause, now int64) {
+// transition starts a new generation in the given status, with nothing counted and all slots free.
+func (s *State) transition(status Status, cause Cause, now int64) {
 	*s = State{
 		Status: status, Generation: s.Generation + 1, Opens: s.Opens, Since: now, Cause: cause, Wait: s.Wait, Forced: s.Forced,
 	}

@@ -1,11 +1,11 @@
 package breaker
 
-// Cause is why a breaker changed its status. The numbers are packed in the workers' record.
+// Cause is why a breaker changed its status. The numbers are part of the packed state.
 type Cause uint8
 
-// The causes of a transition. Where several hold at once, it is the first of them.
+// The causes of a transition. If several apply at once, the first of them is named.
 const (
-	Unmoved             Cause = iota // no transition
+	NoTransition        Cause = iota // no transition
 	ConsecutiveFailures              // closed -> open
 	FailureRate                      // closed -> open
 	SlowCalls                        // closed -> open
@@ -18,7 +18,7 @@ const (
 	lastCause = Operator
 )
 
-// Known tells a cause from a number that is none.
+// Known reports whether the number is that of a cause.
 func (c Cause) Known() bool { return c <= lastCause }
 
 // String names the cause as logs and metrics do.
@@ -45,10 +45,10 @@ func (c Cause) String() string {
 	}
 }
 
-// Cause is the cause of the transition that this request makes.
+// Cause is the cause of the transition that Enter makes.
 func (v *Verdict) Cause() Cause {
 	if v.HalfOpened {
 		return RecoveryTimeout
 	}
-	return Unmoved
+	return NoTransition
 }

@@ -14,23 +14,23 @@
 //	       successes            └───────────┘  is over              │
 //	                                  └─────────────────────────────┘
 //
-// Half-open, at most Config.Probes requests run at a time. Each holds a place with an expiry, so that a probe whose
-// worker crashed gives it back. Every transition starts a new generation with nothing counted; an outcome of an
-// earlier one is ignored (sony/gobreaker has the same rule).
+// Half-open, at most Config.Probes requests run at a time. Each takes a slot with an expiry, so that the slot of a
+// probe whose worker crashed becomes free. Every transition starts a new generation with nothing counted; an outcome of
+// an earlier generation is ignored (sony/gobreaker has the same rule).
 //
-// A request's way through it, each half inside one compare-and-swap:
+// A request makes three calls, the first two in one compare-and-swap and the last in another:
 //
-//	v := s.Admit(c, now)                           reads only: another check may still refuse the request
-//	s.Enter(&v, now)                               it goes on; store s where this says that it changed
+//	v := s.Admit(c, now)                                  reads only: another stage may still refuse the request
+//	s.Enter(&v, now)                                      no stage refused it; store s if this reports a change
 //	…
-//	s.Settle(c, v.Ticket, c.Call(outcome, took), now)   its end; store s where this says that it changed
+//	s.Settle(c, v.Ticket, c.Call(outcome, took), now)     it ended; store s if this reports a change
 //
-// The rates look at the calls that ended within a Window, a ring of eleven buckets of a tenth of its length each:
+// The rates count the calls that ended within a Window, a ring of eleven buckets, each a tenth of its length:
 //
 //	      a call counts for at least ten tenths, and less than eleven
 //	├────┼────┼────┼────┼────┼────┼────┼────┼────┼────┼──┄
-//	└ the eleventh bucket is emptied when it gets to be the newest    └ now: the newest, still filling
+//	└ the oldest bucket is emptied and becomes the newest              └ now: the newest, still filling
 //
-// A rate is looked at when a call ends, be it a success (as resilience4j does): it opens the breaker where at least
-// MinCalls are counted and their share that failed, or was slow, is Threshold or more.
+// A rate is looked at when a call ends, also if it was a success (as in resilience4j): it opens the breaker if at least
+// MinCalls are counted and the share of them that failed, or was slow, is Threshold or more.
 package breaker

@@ -2,7 +2,7 @@ package breaker
 
 import "fmt"
 
-// model is a breaker that keeps all that happened in its generation, and counts it anew each time.
+// model is a breaker that keeps all calls of its generation, and counts them anew each time.
 type model struct {
 	c          *Config
 	status     Status
@@ -11,8 +11,8 @@ type model struct {
 	cause      Cause // of the last transition
 	wait       int64
 	forced     Forced
-	ended      []ended // calls that said something of upstream
-	probes     []int64 // places: the expiry of who holds or lost it, 0 where it ended
+	ended      []ended // calls that count
+	probes     []int64 // expiry of each slot, 0: the probe ended
 }
 
 type ended struct {
@@ -24,14 +24,14 @@ func (m *model) to(s Status, cause Cause, now int64) {
 	*m = model{c: m.c, status: s, generation: m.generation + 1, since: now, cause: cause, wait: m.wait, forced: m.forced}
 }
 
-// operate does what an operator wants.
+// operate carries out an operator's action.
 func (m *model) operate(o operator, now int64) Cause {
 	from, since, last := m.status, m.since, m.cause
 	switch {
 	case o == resets:
 		m.to(Closed, Operator, now)
 	case o.forces() == m.forced:
-		return Unmoved
+		return NoTransition
 	case o == forcesOpen:
 		m.to(Open, Operator, now)
 	case o == forcesClosed:
@@ -45,12 +45,12 @@ func (m *model) operate(o operator, now int64) Cause {
 	}
 	if m.status == from {
 		m.since, m.cause = since, last
-		return Unmoved
+		return NoTransition
 	}
 	return Operator
 }
 
-// admit says whether a request at this time passes, and whether it is a probe.
+// admit returns whether a request at this time is admitted, and whether it is a probe.
 func (m *model) admit(now int64) (admitted, probe, halfOpened bool) {
 	if m.status == Open && m.forced == NotForced && max(now-m.since, 0) >= m.wait {
 		m.to(HalfOpen, RecoveryTimeout, now)
@@ -62,38 +62,38 @@ func (m *model) admit(now int64) (admitted, probe, halfOpened bool) {
 	case Open:
 		return false, false, false
 	}
-	held, lost := 0, -1
+	running, expired := 0, -1
 	for i, expiry := range m.probes {
 		switch {
 		case expiry > now:
-			held++
-		case lost < 0:
-			lost = i
+			running++
+		case expired < 0:
+			expired = i
 		}
 	}
-	if held == m.c.Probes {
+	if running == m.c.Probes {
 		return false, false, halfOpened
 	}
-	if lost < 0 {
-		lost, m.probes = len(m.probes), append(m.probes, 0)
+	if expired < 0 {
+		expired, m.probes = len(m.probes), append(m.probes, 0)
 	}
-	m.probes[lost] = now + int64(m.c.ProbeTimeout)
+	m.probes[expired] = now + int64(m.c.ProbeTimeout)
 	return true, true, halfOpened
 }
 
-// settle says what the end of a ticket's call makes of the breaker.
+// settle records how a ticket's call ended, and returns the cause of the transition.
 func (m *model) settle(t Ticket, call Call, now int64) Cause {
 	if t.Generation != m.generation {
-		return Unmoved
+		return NoTransition
 	}
 	if m.forced == ForcedClosed {
-		return Unmoved
+		return NoTransition
 	}
 	if t.Slot >= 0 && m.probes[t.Slot] == t.Expiry {
 		m.probes[t.Slot] = 0
 	}
 	if call.Outcome == Neither {
-		return Unmoved
+		return NoTransition
 	}
 	newest := now
 	if n := len(m.ended); n > 0 {
@@ -116,10 +116,10 @@ func (m *model) settle(t Ticket, call Call, now int64) Cause {
 			m.to(Closed, ProbesSucceeded, now)
 			return ProbesSucceeded
 		}
-		return Unmoved
+		return NoTransition
 	}
 	cause := m.trips(newest)
-	if cause != Unmoved {
+	if cause != NoTransition {
 		m.to(Open, cause, now)
 		m.wait = int64(m.c.Recovery)
 	}
@@ -136,10 +136,10 @@ func (m *model) trips(now int64) Cause {
 	case s != nil && s.reached(noEarlierThan(slow, s.width(), now)):
 		return SlowCalls
 	}
-	return Unmoved
+	return NoTransition
 }
 
-// calls is all calls that ended, by what makes one bad.
+// calls is all calls that ended, bad or not.
 func (m *model) calls(bad func(Call) bool) (calls []call) {
 	for _, e := range m.ended {
 		calls = append(calls, call{e.at, bad(e.call)})
@@ -158,31 +158,31 @@ func (m *model) consecutive() (failures int) {
 	return failures
 }
 
-// differs says what of a state is not as the model has it.
+// differs describes how a state differs from the model.
 func (m *model) differs(s *State, now int64) error {
 	if s.Status != m.status || s.Generation != m.generation || s.Forced != m.forced || (m.status != Closed && s.Since != m.since) {
-		return fmt.Errorf("status %v of generation %d, want %v of %d", s.Status, s.Generation, m.status, m.generation)
+		return fmt.Errorf("got status %v in generation %d, want %v in %d", s.Status, s.Generation, m.status, m.generation)
 	}
 	if s.Cause != m.cause {
-		return fmt.Errorf("the last transition came by %v, want %v", s.Cause, m.cause)
+		return fmt.Errorf("got cause %v of the last transition, want %v", s.Cause, m.cause)
 	}
-	places, held := 0, 0
+	taken, wantTaken := 0, 0
 	for _, expiry := range s.Probes {
 		if expiry > now {
-			places++
+			taken++
 		}
 	}
 	for _, expiry := range m.probes {
 		if expiry > now {
-			held++
+			wantTaken++
 		}
 	}
 	successes, failures := 0, m.consecutive()
 	if m.status == HalfOpen {
 		successes = len(m.ended)
 	}
-	if places != held || int(s.Successes) != successes || int(s.Failures) != failures {
-		return fmt.Errorf("%d places, %d successes, %d failures; want %d, %d, %d", places, s.Successes, s.Failures, held, successes, failures)
+	if taken != wantTaken || int(s.Successes) != successes || int(s.Failures) != failures {
+		return fmt.Errorf("got %d slots taken, %d successes, %d failures, want %d, %d, %d", taken, s.Successes, s.Failures, wantTaken, successes, failures)
 	}
 	return nil
 }

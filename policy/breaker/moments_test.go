@@ -24,12 +24,12 @@ var rates = Config{
 	SlowCalls:   &Slow{SlowerThan: 2 * time.Second, Rate: Rate{Threshold: 0.75, Window: 10 * time.Second, MinCalls: 4}},
 }
 
-// moment is a request that asks, or one that ends. Requests have a number.
+// moment is the Admit of a request, or its Settle. Requests have a number.
 type moment struct {
 	at    int64 // seconds
 	ask   int
 	end   int
-	times int // ask and end this many requests at once, for those that no later moment names
+	times int // admit and settle this many requests that no later moment names
 	how   Call
 
 	refused bool
@@ -54,7 +54,7 @@ func TestMoments(t *testing.T) {
 		config  *Config
 		moments []moment
 	}{
-		{"consecutive failures open it, a success between starts anew", &consecutive, []moment{
+		{"consecutive failures open it, a success between resets the count", &consecutive, []moment{
 			{at: 100, ask: 1},
 			{at: 100, ask: 2},
 			{at: 100, ask: 3},
@@ -95,23 +95,23 @@ func TestMoments(t *testing.T) {
 			moment{at: 210, ask: 12}, moment{at: 210, ask: 13}, moment{at: 210, ask: 14},
 			moment{at: 210, end: 12, how: failure}, moment{at: 210, end: 13, how: failure},
 			moment{at: 210, end: 14, how: failure, want: Open, cause: ConsecutiveFailures},
-			moment{at: 210, ask: 15, refused: true, retry: 10 * time.Second, want: Open}, // anew from the first wait
+			moment{at: 210, ask: 15, refused: true, retry: 10 * time.Second, want: Open}, // the first wait again
 		)},
-		{"a probe that never ends gives its place back; its late end frees nobody else's", &consecutive, append(open[:len(open):len(open)],
+		{"a probe that never ends loses its slot; its late end frees no other slot", &consecutive, append(open[:len(open):len(open)],
 			moment{at: 110, ask: 4, want: HalfOpen}, moment{at: 111, ask: 5, want: HalfOpen},
 			moment{at: 114, ask: 6, refused: true, retry: time.Second, want: HalfOpen},
-			moment{at: 115, ask: 7, want: HalfOpen}, // in 4's place
+			moment{at: 115, ask: 7, want: HalfOpen}, // in 4's slot
 			moment{at: 115, ask: 8, refused: true, retry: time.Second, want: HalfOpen},
 			moment{at: 115, end: 4, how: left, want: HalfOpen},
 			moment{at: 115, ask: 9, refused: true, retry: time.Second, want: HalfOpen},
-			moment{at: 116, ask: 10, want: HalfOpen}, // in 5's place
+			moment{at: 116, ask: 10, want: HalfOpen}, // in 5's slot
 		)},
-		{"a probe that lost its place still tells what upstream is like", &consecutive, append(open[:len(open):len(open)],
+		{"the outcome of a probe that lost its slot counts", &consecutive, append(open[:len(open):len(open)],
 			moment{at: 110, ask: 4, want: HalfOpen},
 			moment{at: 120, end: 4, how: failure, want: Open, cause: FailedProbe},
 			moment{at: 120, ask: 5, refused: true, retry: 20 * time.Second, want: Open},
 		)},
-		{"clients that leave neither open nor close it, and give their place back", &consecutive, []moment{
+		{"clients that leave neither open nor close it, and free their slot", &consecutive, []moment{
 			{at: 100, ask: 1},
 			{at: 100, ask: 2},
 			{at: 100, ask: 3},
@@ -125,7 +125,7 @@ func TestMoments(t *testing.T) {
 			{at: 110, end: 5, how: left, want: HalfOpen},
 			{at: 110, ask: 7, want: HalfOpen},
 		}},
-		{"another worker's clock, a little behind: the wait is not over early, and takes no place that is held", &consecutive, append(open[:len(open):len(open)],
+		{"another worker's clock is a little behind: the wait is not over early, and no slot is free early", &consecutive, append(open[:len(open):len(open)],
 			moment{at: 99, ask: 4, refused: true, retry: 10 * time.Second, want: Open},
 			moment{at: 111, ask: 5, want: HalfOpen}, moment{at: 111, ask: 6, want: HalfOpen},
 			moment{at: 110, ask: 7, refused: true, retry: time.Second, want: HalfOpen},
@@ -133,7 +133,7 @@ func TestMoments(t *testing.T) {
 		{"the clock jumps back: the wait is over", &consecutive, append(open[:len(open):len(open)],
 			moment{at: 50, ask: 4, want: HalfOpen},
 		)},
-		{"the clock jumps back: no place is held", &consecutive, append(open[:len(open):len(open)],
+		{"the clock jumps back: all slots are free", &consecutive, append(open[:len(open):len(open)],
 			moment{at: 110, ask: 4, want: HalfOpen}, moment{at: 110, ask: 5, want: HalfOpen},
 			moment{at: 50, ask: 6, want: HalfOpen},
 		)},
@@ -144,12 +144,12 @@ func TestMoments(t *testing.T) {
 			{at: 101, ask: 1},
 			{at: 102, end: 1, how: failure, want: Open, cause: FailureRate},
 		}},
-		{"too few calls are no share", &rates, []moment{
+		{"with too few calls the share is not looked at", &rates, []moment{
 			{at: 100, times: 3, how: failure},
 			{at: 110, ask: 1},
-			{at: 112, end: 1, how: failure}, // the three are forgotten by then
+			{at: 112, end: 1, how: failure}, // the three have left the window
 		}},
-		{"the call that makes the share may be a success", &rates, []moment{
+		{"a success may be the call that opens it", &rates, []moment{
 			{at: 100, times: 3, how: failure},
 			{at: 100, ask: 1},
 			{at: 100, end: 1, how: success, want: Open, cause: FailureRate},
@@ -159,7 +159,7 @@ func TestMoments(t *testing.T) {
 			{at: 110, ask: 1},
 			{at: 110, end: 1, how: failure, want: Open, cause: FailureRate},
 		}},
-		{"who left counts nowhere", &rates, []moment{
+		{"clients that leave count nowhere", &rates, []moment{
 			{at: 100, times: 3, how: failure},
 			{at: 100, times: 9, how: Call{Outcome: Neither, Slow: true}},
 			{at: 100, ask: 1},
@@ -214,7 +214,7 @@ func TestMoments(t *testing.T) {
 	}
 }
 
-// line is a breaker under test, and the tickets of the requests that run.
+// line is a breaker under test, and the tickets of the running requests.
 type line struct {
 	t       *testing.T
 	config  *Config
@@ -232,19 +232,19 @@ func (l *line) moment(i int, m moment) {
 		}
 	case m.end != 0:
 		if cause := l.end(m.end, m.how, m.at*second); cause != m.cause {
-			l.t.Fatalf("moment %d: request %d: cause %v, want %v", i, m.end, cause, m.cause)
+			l.t.Fatalf("moment %d: request %d: got cause %v, want %v", i, m.end, cause, m.cause)
 		}
 	default:
 		const unnamed = -1
 		for n := range m.times {
 			l.ask(unnamed, m.at*second)
 			if cause := l.end(unnamed, m.how, m.at*second); cause != m.cause {
-				l.t.Fatalf("moment %d, call %d: cause %v, want %v", i, n, cause, m.cause)
+				l.t.Fatalf("moment %d, call %d: got cause %v, want %v", i, n, cause, m.cause)
 			}
 		}
 	}
 	if l.state.Status != m.want {
-		l.t.Fatalf("moment %d: status %v, want %v", i, l.state.Status, m.want)
+		l.t.Fatalf("moment %d: got status %v, want %v", i, l.state.Status, m.want)
 	}
 }
 
@@ -253,13 +253,13 @@ func (l *line) ask(request int, at int64) Verdict {
 	before := l.state
 	v := l.state.Admit(l.config, at)
 	if l.state != before {
-		l.t.Fatalf("request %d: Admit changed the state", request)
+		l.t.Fatalf("request %d: Admit left %+v, want %+v unchanged", request, l.state, before)
 	}
 	if changed := l.state.Enter(&v, at); changed != (l.state != before) || (changed && !v.Admitted) {
-		l.t.Fatalf("request %d, %+v: Enter reported a change: %v", request, v, changed)
+		l.t.Fatalf("request %d: Enter(%+v) = %v, want %v", request, v, changed, l.state != before)
 	}
 	if v.HalfOpened != (l.state.Status == HalfOpen && before.Status == Open) {
-		l.t.Fatalf("request %d: %v -> %v and %+v", request, before.Status, l.state.Status, v)
+		l.t.Fatalf("request %d: got %+v, want HalfOpened only for open -> half_open, got %v -> %v", request, v, before.Status, l.state.Status)
 	}
 	l.tickets[request] = v.Ticket
 	return v
@@ -270,18 +270,18 @@ func (l *line) end(request int, how Call, at int64) Cause {
 	before := l.state
 	changed, cause := l.state.Settle(l.config, l.tickets[request], how, at)
 	if changed != (l.state != before) {
-		l.t.Fatalf("request %d: reported a change: %v", request, changed)
+		l.t.Fatalf("request %d: Settle reported a change %v, want %v", request, changed, l.state != before)
 	}
-	if (cause != Unmoved) != (l.state.Status != before.Status) {
-		l.t.Fatalf("request %d: %v -> %v by cause %v", request, before.Status, l.state.Status, cause)
+	if (cause != NoTransition) != (l.state.Status != before.Status) {
+		l.t.Fatalf("request %d: got cause %v for %v -> %v, want a cause for each transition only", request, cause, before.Status, l.state.Status)
 	}
-	if cause != Unmoved && l.state.Cause != cause || cause == Unmoved && l.state.Cause != before.Cause {
-		l.t.Fatalf("request %d: the state keeps the cause %v, want that of its last transition, %v", request, l.state.Cause, cause)
+	if cause != NoTransition && l.state.Cause != cause || cause == NoTransition && l.state.Cause != before.Cause {
+		l.t.Fatalf("request %d: got State.Cause %v, want that of the last transition, %v", request, l.state.Cause, cause)
 	}
 	return cause
 }
 
-func TestSlowerThanIsNotAsSlowAs(t *testing.T) {
+func TestSlowerThanIsExclusive(t *testing.T) {
 	for _, tc := range []struct {
 		config *Config
 		took   time.Duration
@@ -292,7 +292,7 @@ func TestSlowerThanIsNotAsSlowAs(t *testing.T) {
 		{&consecutive, time.Hour, false},
 	} {
 		if got := tc.config.Call(Failure, tc.took); got != (Call{Outcome: Failure, Slow: tc.slow}) {
-			t.Errorf("%v: got %+v, want slow %v", tc.took, got, tc.slow)
+			t.Errorf("Call(Failure, %v) = %+v, want Slow %v", tc.took, got, tc.slow)
 		}
 	}
 }
@@ -308,26 +308,26 @@ func TestFewerProbesAfterReload(t *testing.T) {
 	l.config = &one
 	for request := range 3 {
 		if v := l.ask(10, 101*second); v.Admitted {
-			t.Fatalf("admitted while %d probes run and one is allowed", 3-request)
+			t.Fatalf("with %d probes running and one allowed: got admitted, want refused", 3-request)
 		}
 		l.end(request, Call{Outcome: Neither}, 101*second)
 	}
 	if v := l.ask(10, 101*second); !v.Admitted {
-		t.Fatal("refused while no probe runs")
+		t.Fatal("with no probe running: got refused, want admitted")
 	}
 }
 
 func TestCauseNames(t *testing.T) {
 	names := map[string]Cause{}
-	for c := Unmoved; c <= lastCause; c++ {
+	for c := NoTransition; c <= lastCause; c++ {
 		if other, taken := names[c.String()]; taken {
-			t.Errorf("causes %d and %d are both %q", other, c, c)
+			t.Errorf("causes %d and %d: got the same name %q, want different names", other, c, c)
 		}
 		names[c.String()] = c
 	}
-	for c, known := range map[Cause]bool{Unmoved: true, Operator: true, Operator + 1: false, 255: false} {
-		if c.Known() != known {
-			t.Errorf("cause %d: known %v", c, !known)
+	for c, known := range map[Cause]bool{NoTransition: true, Operator: true, Operator + 1: false, 255: false} {
+		if got := c.Known(); got != known {
+			t.Errorf("Cause(%d).Known() = %v, want %v", c, got, known)
 		}
 	}
 }

@@ -2,18 +2,18 @@ package breaker
 
 import "time"
 
-// Outcome is what became of an admitted request.
+// Outcome is how an admitted request ended.
 type Outcome uint8
 
-// The outcomes of a request. Neither is what the client did, or what never came from upstream: it counts nowhere.
+// The outcomes of a request. Neither is one that upstream did not cause, as when the client leaves: it is not counted.
 const (
 	Neither Outcome = iota
 	Success
 	Failure
 )
 
-// Call is how an admitted request ended. A slow success is a success to the consecutive failures and to the failure
-// rate; half-open, where slow calls count, a slow probe is a failed one.
+// Call is an outcome and whether it was slow. A slow success counts as a success for the consecutive failures and the
+// failure rate; but if slow calls count, a slow probe is a failed one.
 type Call struct {
 	Outcome Outcome
 	Slow    bool
@@ -25,33 +25,33 @@ func (c *Config) Call(o Outcome, took time.Duration) Call {
 }
 
 // Settle records how a ticket's request ended. It reports whether the state changed and must be stored, and the cause
-// where that was a transition (s.Status tells to what), else Unmoved.
+// of the transition to s.Status, or NoTransition.
 func (s *State) Settle(c *Config, t Ticket, call Call, now int64) (changed bool, cause Cause) {
 	if t.Generation != s.Generation {
-		return false, Unmoved
+		return false, NoTransition
 	}
 	if t.Slot >= 0 && int(t.Slot) < MaxProbes && t.Expiry != 0 && s.Probes[t.Slot] == t.Expiry {
 		s.Probes[t.Slot] = 0
 		changed = true
 	}
 	if call.Outcome == Neither {
-		return changed, Unmoved
+		return changed, NoTransition
 	}
 	if s.Forced == ForcedClosed {
-		return changed, Unmoved
+		return changed, NoTransition
 	}
 	switch s.Status {
 	case Closed:
 		counted := s.count(c, call, now)
-		if cause = s.tripped(c); cause != Unmoved {
-			s.to(Open, cause, now)
+		if cause = s.tripped(c); cause != NoTransition {
+			s.transition(Open, cause, now)
 			s.Wait = c.Recovery
 		}
 		return changed || counted, cause
 	case HalfOpen:
 		return true, s.settleProbe(c, call, now)
-	default: // nothing is admitted under an open breaker's generation
-		return changed, Unmoved
+	default: // an open breaker admits nothing in its generation
+		return changed, NoTransition
 	}
 }
 
@@ -75,7 +75,7 @@ func (s *State) count(c *Config, call Call, now int64) (changed bool) {
 	return changed
 }
 
-// tripped says what, of all that was counted, opens a closed breaker.
+// tripped returns what opens a closed breaker, if anything that was counted does.
 func (s *State) tripped(c *Config) Cause {
 	switch {
 	case s.Failures >= c.FailureThreshold:
@@ -85,29 +85,29 @@ func (s *State) tripped(c *Config) Cause {
 	case c.SlowCalls != nil && s.Slow.reaches(&c.SlowCalls.Rate):
 		return SlowCalls
 	}
-	return Unmoved
+	return NoTransition
 }
 
-// settleProbe records a half-open breaker's call. A probe that lost its place counts too: that upstream answers too
-// late is no less true.
+// settleProbe records a call of a half-open breaker. A probe that lost its slot counts as well: its outcome still
+// describes the upstream.
 func (s *State) settleProbe(c *Config, call Call, now int64) Cause {
-	cause := Unmoved
+	cause := NoTransition
 	switch {
 	case call.Outcome == Failure:
 		cause = FailedProbe
 	case call.Slow && c.SlowCalls != nil:
 		cause = SlowProbe
 	}
-	if cause != Unmoved {
+	if cause != NoTransition {
 		wait := min(max(2*s.Wait, c.Recovery), c.MaxRecovery)
-		s.to(Open, cause, now)
+		s.transition(Open, cause, now)
 		s.Wait = wait
 		return cause
 	}
 	s.Successes++
 	if s.Successes < c.SuccessThreshold {
-		return Unmoved
+		return NoTransition
 	}
-	s.to(Closed, ProbesSucceeded, now)
+	s.transition(Closed, ProbesSucceeded, now)
 	return ProbesSucceeded
 }

@@ -1,33 +1,30 @@
 package breaker
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "math"
 
 const (
-	// tenths is the number of buckets that make up a window's length.
+	// tenths is the number of buckets in the length of a window.
 	tenths = 10
-	// Buckets is the number of buckets of a Window: those of its length, and the one that is still filling.
+	// Buckets is the number of buckets of a Window: those of its length, and the newest, which is still filling.
 	Buckets = tenths + 1
 	// WindowSize is the size of a packed Window in bytes.
 	WindowSize = 16 + 8*Buckets
 )
 
-// Window is the calls of the last while. The zero Window is a fresh one, without calls.
+// Window counts the recent calls. The zero Window is a fresh one, without calls.
 type Window struct {
 	Width   int64           // of a bucket, nanoseconds; 0 while fresh
 	Start   int64           // when the newest bucket began: a multiple of Width, 0 or later
 	Buckets [Buckets]Bucket // the bucket that began at time T is the one at T/Width modulo Buckets
 }
 
-// Bucket is the calls that ended within one width. Its numbers stay at their largest rather than begin anew.
+// Bucket counts the calls that ended within one width. A count stays at its largest and does not wrap around.
 type Bucket struct {
 	Calls uint32
 	Bad   uint32 // of the calls: failed, or slow; never more than Calls
 }
 
-// width is a tenth of the window, rounded up so that no call counts for too short.
+// width is a tenth of the window, rounded up so that no call counts for less than the window.
 func (r *Rate) width() int64 {
 	return max((int64(r.Window)+tenths-1)/tenths, 1)
 }
@@ -35,7 +32,7 @@ func (r *Rate) width() int64 {
 // add counts one call that ended at time now.
 func (w *Window) add(r *Rate, bad bool, now int64) {
 	w.advance(r.width(), now)
-	b := &w.Buckets[w.place(w.Start)]
+	b := &w.Buckets[w.index(w.Start)]
 	if b.Calls == math.MaxUint32 {
 		return
 	}
@@ -45,9 +42,9 @@ func (w *Window) add(r *Rate, bad bool, now int64) {
 	}
 }
 
-// advance makes the bucket of time now the newest, and empties those that it passes. A reading from before the newest
-// bucket is another worker's, who read the clock earlier: its call counts in the newest. What was counted by another
-// policy's width or by another clock is forgotten.
+// advance makes the bucket of time now the newest, and empties those in between. A time before the newest bucket is
+// that of a worker that read the clock earlier: its call counts in the newest. What was counted with the width of
+// another policy or by another clock is dropped.
 func (w *Window) advance(width, now int64) {
 	start := max(now-now%width, 0)
 	switch {
@@ -56,15 +53,15 @@ func (w *Window) advance(width, now int64) {
 	default:
 		for w.Start < start {
 			w.Start += width
-			w.Buckets[w.place(w.Start)] = Bucket{}
+			w.Buckets[w.index(w.Start)] = Bucket{}
 		}
 	}
 }
 
-// place is where the bucket that began at this time stands.
-func (w *Window) place(start int64) int { return int(uint64(start/w.Width) % Buckets) }
+// index is that of the bucket that began at this time.
+func (w *Window) index(start int64) int { return int(uint64(start/w.Width) % Buckets) }
 
-// sum is all calls of the window, as of the last one that was added.
+// sum is all calls of the window, at the time of the last call.
 func (w *Window) sum() (calls, bad uint64) {
 	for i := range w.Buckets {
 		calls += uint64(w.Buckets[i].Calls)
@@ -73,54 +70,9 @@ func (w *Window) sum() (calls, bad uint64) {
 	return calls, bad
 }
 
-// reaches says whether the window's share of bad calls opens the breaker. The division is what makes 7 of 100 reach 0.07:
-// both are the float nearest to the same number, which 0.07 x 100 is not.
+// reaches reports whether the window's share of bad calls opens the breaker. It divides because 7 of 100 must reach
+// 0.07: 7 / 100 is the same float as 0.07, but 0.07 x 100 is a little more than 7.
 func (w *Window) reaches(r *Rate) bool {
 	calls, bad := w.sum()
 	return calls >= uint64(max(r.MinCalls, 1)) && float64(bad)/float64(calls) >= r.Threshold
-}
-
-// The packed form of a Window, little endian:
-//
-//	 0  i64  width of a bucket, nanoseconds; 0: fresh
-//	 8  i64  start of the newest bucket, nanoseconds, a multiple of the width
-//	16  11 x { u32 calls, u32 bad }
-//	104
-
-// AppendTo packs the window behind b, in WindowSize bytes.
-func (w *Window) AppendTo(b []byte) []byte {
-	le := binary.LittleEndian
-	b = le.AppendUint64(b, uint64(w.Width))
-	b = le.AppendUint64(b, uint64(w.Start))
-	for i := range w.Buckets {
-		b = le.AppendUint32(b, w.Buckets[i].Calls)
-		b = le.AppendUint32(b, w.Buckets[i].Bad)
-	}
-	return b
-}
-
-// Unpack reads a packed window. Bytes that no window packs to are no error: they are read as a fresh one, and ok is
-// false.
-func (w *Window) Unpack(b []byte) (ok bool) {
-	*w = Window{}
-	if len(b) != WindowSize {
-		return false
-	}
-	le := binary.LittleEndian
-	got := Window{Width: int64(le.Uint64(b)), Start: int64(le.Uint64(b[8:]))}
-	for i := range got.Buckets {
-		bucket := Bucket{Calls: le.Uint32(b[16+8*i:]), Bad: le.Uint32(b[20+8*i:])}
-		if bucket.Bad > bucket.Calls {
-			return false
-		}
-		got.Buckets[i] = bucket
-	}
-	if got.Width == 0 {
-		return got == Window{}
-	}
-	if got.Width < 0 || got.Start < 0 || got.Start%got.Width != 0 {
-		return false
-	}
-	*w = got
-	return true
 }

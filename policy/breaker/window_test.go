@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"bytes"
 	"math"
 	"testing"
 	"time"
@@ -36,14 +35,14 @@ func noOlderThan(calls []call, age, now int64) (young []call) {
 	return young
 }
 
-// noEarlierThan is what a window of whole buckets holds: all calls but those of eleven or more buckets ago.
-func noEarlierThan(calls []call, width, now int64) (held []call) {
+// noEarlierThan is what a window of whole buckets counts: all calls but those of eleven or more buckets ago.
+func noEarlierThan(calls []call, width, now int64) (kept []call) {
 	for _, c := range calls {
 		if c.at/width > now/width-Buckets {
-			held = append(held, c)
+			kept = append(kept, c)
 		}
 	}
-	return held
+	return kept
 }
 
 func anyRate(t *rapid.T) *Rate {
@@ -56,7 +55,7 @@ func anyRate(t *rapid.T) *Rate {
 	}
 }
 
-// TestWindowPromise holds a window to its promise by the times of all calls: each counts while it is no older than the
+// TestWindowPromise checks a window against the times of all calls: each counts while it is no older than the
 // window, none when it is eleven tenths old. So it reaches its rate when the share is high enough over each while of
 // that length, never when it is over none, and between, exactly when its buckets say so.
 func TestWindowPromise(t *testing.T) {
@@ -79,7 +78,7 @@ func TestWindowPromise(t *testing.T) {
 			got := w.reaches(r)
 
 			if want := r.reached(noEarlierThan(calls, r.width(), now)); got != want {
-				t.Fatalf("reached: %v, by the buckets' calls %v; %+v", got, want, w)
+				t.Fatalf("reaches = %v, want %v by the calls of the buckets: %+v", got, want, w)
 			}
 			all, none := r.reached(noOlderThan(calls, int64(r.Window), now)), true
 			if all {
@@ -95,7 +94,7 @@ func TestWindowPromise(t *testing.T) {
 				}
 			}
 			if (all && !got) || (none && got) {
-				t.Fatalf("reached: %v, over each while: %v, over none: %v", got, all, none)
+				t.Fatalf("reaches = %v, want true if in each time span (%v), false if in none (%v)", got, all, none)
 			}
 			if got {
 				reached++
@@ -106,7 +105,7 @@ func TestWindowPromise(t *testing.T) {
 		}
 	})
 	if reached == 0 || between == 0 {
-		t.Fatalf("the draws say nothing: reached %d times, %d times between", reached, between)
+		t.Fatalf("the draws are too weak: reached %d times, %d times in some but not all time spans, want both", reached, between)
 	}
 }
 
@@ -116,7 +115,7 @@ func TestWindowClock(t *testing.T) {
 	type add struct {
 		rate *Rate
 		at   int64
-		want uint64 // calls held then
+		want uint64 // calls counted then
 	}
 	for _, tc := range []struct {
 		name string
@@ -134,7 +133,7 @@ func TestWindowClock(t *testing.T) {
 			for i, a := range tc.adds {
 				w.add(a.rate, false, a.at)
 				if calls, _ := w.sum(); calls != a.want {
-					t.Fatalf("add %d at %d: %d calls, want %d: %+v", i, a.at, calls, a.want, w)
+					t.Fatalf("add %d at %d: got %d calls, want %d: %+v", i, a.at, calls, a.want, w)
 				}
 			}
 		})
@@ -147,11 +146,11 @@ func TestShareIsExact(t *testing.T) {
 		r := &Rate{Threshold: float64(hundredths) / 100, Window: time.Second, MinCalls: 100}
 		w := Window{Buckets: [Buckets]Bucket{{Calls: 100, Bad: uint32(hundredths)}}}
 		if !w.reaches(r) {
-			t.Errorf("%d of 100 do not reach %g", hundredths, r.Threshold)
+			t.Errorf("%d of 100, threshold %g: got not reached, want reached", hundredths, r.Threshold)
 		}
 		w.Buckets[0].Bad--
 		if w.reaches(r) {
-			t.Errorf("%d of 100 reach %g", hundredths-1, r.Threshold)
+			t.Errorf("%d of 100, threshold %g: got reached, want not", hundredths-1, r.Threshold)
 		}
 	}
 }
@@ -163,75 +162,6 @@ func TestFullBucketStays(t *testing.T) {
 	w.Buckets[0] = full
 	w.add(r, true, 0)
 	if w.Buckets[0] != full {
-		t.Fatalf("got %+v", w.Buckets[0])
+		t.Fatalf("got %+v, want %+v", w.Buckets[0], full)
 	}
-}
-
-func TestWindowRoundTrip(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		r := anyRate(t)
-		var w, got Window
-		now := int64(0)
-		for range rapid.IntRange(0, 30).Draw(t, "calls") {
-			now += rapid.Int64Range(0, int64(r.Window)).Draw(t, "pass")
-			w.add(r, rapid.Bool().Draw(t, "bad"), now)
-		}
-		b := w.AppendTo([]byte{1, 2})[2:]
-		if len(b) != WindowSize || !got.Unpack(b) || got != w {
-			t.Fatalf("%x: got %+v, want %+v", b, got, w)
-		}
-	})
-}
-
-func TestImpossibleWindowIsFresh(t *testing.T) {
-	good := Window{Width: second, Start: 7 * second}
-	good.Buckets[7] = Bucket{Calls: 2, Bad: 2}
-	for _, tc := range []struct {
-		name string
-		bend func(*Window)
-	}{
-		{"more bad calls than calls", func(w *Window) { w.Buckets[7].Bad = 3 }},
-		{"a start between buckets", func(w *Window) { w.Start++ }},
-		{"a start before the clock", func(w *Window) { w.Start = -second }},
-		{"a negative width", func(w *Window) { w.Width = -second }},
-		{"calls without a width", func(w *Window) { w.Width = 0 }},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			bent, got := good, good
-			tc.bend(&bent)
-			if got.Unpack(bent.AppendTo(nil)) || got != (Window{}) {
-				t.Fatalf("believed: %+v", got)
-			}
-		})
-	}
-	var got Window
-	if b := good.AppendTo(nil); !got.Unpack(b) || got.Unpack(b[1:]) || got.Unpack(append(b, 0)) || got != (Window{}) {
-		t.Fatalf("only whole windows are to be believed: %+v", got)
-	}
-}
-
-func FuzzWindowUnpack(f *testing.F) {
-	w := Window{Width: second, Start: 7 * second}
-	w.Buckets[7] = Bucket{Calls: 2, Bad: 2}
-	f.Add(w.AppendTo(nil), int64(8))
-	f.Add((&Window{}).AppendTo(nil), int64(0))
-	w.Start = math.MaxInt64 / second * second
-	f.Add(w.AppendTo(nil), int64(math.MaxInt64))
-	r := &Rate{Threshold: 0.5, Window: 10 * time.Second, MinCalls: 1}
-	f.Fuzz(func(t *testing.T, b []byte, now int64) {
-		var w Window
-		if w.Unpack(b) {
-			if again := w.AppendTo(nil); !bytes.Equal(again, b) {
-				t.Fatalf("%x packs as %x", b, again)
-			}
-		} else if w != (Window{}) {
-			t.Fatalf("refused bytes left %+v", w)
-		}
-		// Whatever was believed can be counted on.
-		now = max(now, 0)
-		w.add(r, true, now)
-		if calls, bad := w.sum(); calls == 0 || bad > calls || !new(Window).Unpack(w.AppendTo(nil)) {
-			t.Fatalf("after a call at %d: %+v", now, w)
-		}
-	})
 }

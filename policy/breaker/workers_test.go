@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// shared is where the workers' breaker is kept: it takes a new state from who saw the last one.
+// shared is the store of the workers' breaker, with compare-and-swap.
 type shared struct {
 	state   State
 	version int
@@ -21,15 +21,15 @@ func (s *shared) swap(next State, version int) bool {
 	return true
 }
 
-// worker is one of those that share the breaker. Its loop of compare-and-swap is cut in two where another may come
-// between: it loads and works, and later it swaps.
+// worker is one of those that share the breaker. Its compare-and-swap is cut in two, so that another can come between:
+// it loads and changes, and later it swaps.
 type worker struct {
-	busy bool
-	ask  bool // else it settles, or
-	does operator
-	now  int64
-	t    Ticket // settled
-	how  Call
+	busy   bool
+	admit  bool // else it settles, or carries out
+	action operator
+	now    int64
+	t      Ticket // settled
+	how    Call
 
 	next    State // what it wants to store
 	version int   // seen when it loaded
@@ -38,14 +38,14 @@ type worker struct {
 	cause   Cause
 }
 
-// operator is what an operator does, through one of the workers.
+// operator is an operator's action, carried out by one of the workers.
 type operator uint8
 
 const (
 	nothing operator = iota
 	forcesOpen
 	forcesClosed
-	leavesAlone
+	undoes
 	resets
 )
 
@@ -53,7 +53,7 @@ func (o operator) forces() Forced {
 	return map[operator]Forced{forcesOpen: ForcedOpen, forcesClosed: ForcedClosed}[o]
 }
 
-// world is the workers, what they share, and the model that follows each change at the moment when it holds.
+// world is the workers, their store, and the model that follows each change when it is stored.
 type world struct {
 	*rapid.T
 	c       *Config
@@ -61,12 +61,12 @@ type world struct {
 	shared  shared
 	model   model
 	workers []worker
-	running []Ticket // admitted, neither ended nor lost
-	moved   map[uint32]Cause
-	renewed map[uint32]bool // generations that an operator ended without a transition
+	running []Ticket         // admitted, neither ended nor lost
+	moved   map[uint32]Cause // how each generation ended
+	renewed map[uint32]bool  // generations that an operator ended without a transition
 }
 
-// pass lets time go by, but not so much that a worker between its load and its swap falls behind by more than skew.
+// pass advances the clock, but not so far that a worker between load and swap is behind by more than skew.
 func (w *world) pass() {
 	to := w.clock + rapid.SampledFrom([]int64{0, 1000, ms, 30 * ms, 100 * ms, 300 * ms, second, 3 * second}).Draw(w.T, "pass")
 	for i := range w.workers {
@@ -81,17 +81,17 @@ func (w *world) pass() {
 func (w *world) begin(k *worker) {
 	*k = worker{busy: true, now: w.clock - rapid.Int64Range(0, ms).Draw(w.T, "behind")}
 	if rapid.IntRange(0, 39).Draw(w.T, "operator") == 0 {
-		k.does = operator(rapid.IntRange(int(forcesOpen), int(resets)).Draw(w.T, "does"))
+		k.action = operator(rapid.IntRange(int(forcesOpen), int(resets)).Draw(w.T, "action"))
 		return
 	}
-	if k.ask = len(w.running) == 0 || rapid.Bool().Draw(w.T, "ask"); k.ask {
+	if k.admit = len(w.running) == 0 || rapid.Bool().Draw(w.T, "admit"); k.admit {
 		return
 	}
 	i := rapid.IntRange(0, len(w.running)-1).Draw(w.T, "which")
 	k.t = w.running[i]
 	w.running = append(w.running[:i], w.running[i+1:]...)
 	if rapid.SampledFrom([]bool{true, false, false, false, false, false, false, false}).Draw(w.T, "crash") {
-		k.busy = false // nobody will ever say what became of it
+		k.busy = false // it is never settled
 		return
 	}
 	k.how = Call{
@@ -100,22 +100,22 @@ func (w *world) begin(k *worker) {
 	}
 }
 
-// load is the first half of a worker's try.
+// load is the first half of a compare-and-swap.
 func (w *world) load(k *worker) {
 	k.next, k.version = w.shared.state, w.shared.version
 	switch {
-	case k.does == resets:
+	case k.action == resets:
 		k.changed, k.cause = true, k.next.Reset(k.now)
-	case k.does != nothing:
-		k.changed, k.cause = k.next.Force(k.does.forces(), k.now)
-	case k.ask:
+	case k.action != nothing:
+		k.changed, k.cause = k.next.Force(k.action.forces(), k.now)
+	case k.admit:
 		k.verdict = k.next.Admit(w.c, k.now)
 		k.changed = k.next.Enter(&k.verdict, k.now)
 		k.cause = k.verdict.Cause()
 	default:
 		k.changed, k.cause = k.next.Settle(w.c, k.t, k.how, k.now)
 	}
-	if !k.changed { // it holds as of this moment
+	if !k.changed { // nothing to store
 		w.done(k)
 	}
 }
@@ -129,18 +129,18 @@ func (w *world) swap(k *worker) {
 	w.done(k)
 }
 
-// done checks a worker's result against the model's.
+// done compares a worker's result with the model's.
 func (w *world) done(k *worker) {
 	generation := w.model.generation
-	if k.does != nothing {
-		cause := w.model.operate(k.does, k.now)
+	if k.action != nothing {
+		cause := w.model.operate(k.action, k.now)
 		if k.cause != cause {
-			w.Fatalf("an operator's %d: cause %v, want %v", k.does, k.cause, cause)
+			w.Fatalf("operator action %d: got cause %v, want %v", k.action, k.cause, cause)
 		}
-		if cause == Unmoved && w.model.generation != generation {
+		if cause == NoTransition && w.model.generation != generation {
 			w.renewed[generation] = true
 		}
-	} else if k.ask {
+	} else if k.admit {
 		admitted, probe, halfOpened := w.model.admit(k.now)
 		v := k.verdict
 		if v.Admitted != admitted || (v.Ticket.Slot >= 0) != (probe || !admitted) || v.HalfOpened != halfOpened {
@@ -149,14 +149,14 @@ func (w *world) done(k *worker) {
 		if v.Admitted {
 			w.running = append(w.running, v.Ticket)
 		} else if (v.RetryAfter <= 0) != (w.model.forced == ForcedOpen) {
-			w.Fatalf("refused, with %v until it is worth to come back, forced %v", v.RetryAfter, w.model.forced)
+			w.Fatalf("refused: got RetryAfter %v, want 0 only if forced open, forced is %v", v.RetryAfter, w.model.forced)
 		}
 	} else if cause := w.model.settle(k.t, k.how, k.now); k.cause != cause {
-		w.Fatalf("%+v of %+v: cause %v, want %v", k.how, k.t, k.cause, cause)
+		w.Fatalf("Settle(%+v) of %+v: got cause %v, want %v", k.how, k.t, k.cause, cause)
 	}
-	if k.cause != Unmoved {
+	if k.cause != NoTransition {
 		if earlier, twice := w.moved[generation]; twice {
-			w.Fatalf("generation %d ended twice: %v, %v", generation, earlier, k.cause)
+			w.Fatalf("generation %d: got a second transition by %v, want only that by %v", generation, k.cause, earlier)
 		}
 		w.moved[generation] = k.cause
 	}
@@ -164,14 +164,14 @@ func (w *world) done(k *worker) {
 	w.check()
 }
 
-// check holds what must be so at each moment.
+// check checks the invariants.
 func (w *world) check() {
 	s := &w.shared.state
 	if err := w.model.differs(s, w.clock); err != nil {
 		w.Fatal(err)
 	}
 	if int(s.Generation) != len(w.moved)+len(w.renewed) {
-		w.Fatalf("%d transitions were told of, %d happened", len(w.moved), int(s.Generation)-len(w.renewed))
+		w.Fatalf("got %d transitions reported, want %d", len(w.moved), int(s.Generation)-len(w.renewed))
 	}
 	probes := 0
 	for _, t := range w.running {
@@ -180,21 +180,21 @@ func (w *world) check() {
 		}
 	}
 	if probes > w.c.Probes {
-		w.Fatalf("%d probes run, %d allowed", probes, w.c.Probes)
+		w.Fatalf("got %d running probes, want at most %d", probes, w.c.Probes)
 	}
 }
 
-// recover is a patient client of an upstream that is well again: it must find the breaker closed in the end.
+// recover is a client that retries with a healthy upstream: the breaker must close in the end.
 func (w *world) recover() {
-	w.finish(&worker{busy: true, now: w.clock, does: leavesAlone})
+	w.finish(&worker{busy: true, now: w.clock, action: undoes})
 	if w.shared.state.Status == Closed {
 		return
 	}
 	w.clock += int64(w.c.MaxRecovery) + int64(w.c.ProbeTimeout) + ms
 	for range w.c.SuccessThreshold {
-		k := &worker{busy: true, ask: true, now: w.clock}
+		k := &worker{busy: true, admit: true, now: w.clock}
 		if w.finish(k); !k.verdict.Admitted {
-			w.Fatalf("stuck %v: %+v", w.shared.state.Status, k.verdict)
+			w.Fatalf("status %v: got %+v, want a probe admitted", w.shared.state.Status, k.verdict)
 		}
 		w.running = nil
 		w.finish(&worker{busy: true, now: w.clock, t: k.verdict.Ticket, how: Call{Outcome: Success}})
@@ -202,7 +202,7 @@ func (w *world) recover() {
 			return
 		}
 	}
-	w.Fatalf("still %v after %d successes", w.shared.state.Status, w.c.SuccessThreshold)
+	w.Fatalf("after %d successes: got status %v, want closed", w.c.SuccessThreshold, w.shared.state.Status)
 }
 
 func (w *world) finish(k *worker) {
@@ -212,8 +212,8 @@ func (w *world) finish(k *worker) {
 	}
 }
 
-// TestWorkers interleaves some workers at each compare-and-swap, with random outcomes, late ones and lost ones, and
-// holds every step to the model: no transition twice, no probe too many, never stuck.
+// TestWorkers interleaves some workers at each compare-and-swap, with random outcomes, late and lost ones, and compares
+// every step with the model: no transition twice, no probe too many, never stuck.
 func TestWorkers(t *testing.T) {
 	seen := map[Cause]int{}
 	conflicts := 0
@@ -254,7 +254,7 @@ func TestWorkers(t *testing.T) {
 				}
 			}
 		}
-		for i := range w.workers { // let what began come to an end
+		for i := range w.workers { // complete what has begun
 			for k := &w.workers[i]; k.busy; {
 				w.finish(k)
 			}
@@ -266,10 +266,10 @@ func TestWorkers(t *testing.T) {
 	})
 	for cause := ConsecutiveFailures; cause <= lastCause; cause++ {
 		if seen[cause] == 0 {
-			t.Errorf("the draws never came to the cause %v", cause)
+			t.Errorf("the draws never made a transition by %v, want some", cause)
 		}
 	}
 	if conflicts == 0 {
-		t.Error("the draws never let two workers meet")
+		t.Error("the draws made no conflicts, want some")
 	}
 }

@@ -5,73 +5,72 @@ import (
 	"time"
 )
 
-// MaxOwners is the largest number of owners that a State holds.
+// MaxOwners is the largest number of owners in a State.
 const MaxOwners = 256
 
-// Config is what a bulkhead is told by its policy, and how soon a silent worker is taken for dead.
+// Config is what the policy says of a bulkhead, and how soon a silent worker counts as dead.
 type Config struct {
 	Max    uint32        // requests at a time, over all owners, at least 1
-	Expiry time.Duration // an owner's share counts for this long after its last sign of life
+	Expiry time.Duration // an owner's share counts for this long after its last heartbeat
 }
 
 // Owner is one worker's share.
 type Owner struct {
-	ID    uint32
-	Count uint32 // requests that run, at least 1
-	Beat  int64  // its last sign of life, nanoseconds of a monotonic clock
+	ID        uint32
+	Count     uint32 // running requests, at least 1
+	Heartbeat int64  // the time of its last change or heartbeat, nanoseconds of a monotonic clock
 }
 
-// State is one bulkhead. The zero State is a fresh one. Its methods work on Owners in place, which allocates nothing
-// once the slice has grown.
+// State is one bulkhead. The zero State is a fresh one. Its methods change Owners in place and allocate only when the
+// slice grows.
 type State struct {
-	Owners []Owner // in no order, at most MaxOwners
+	Owners []Owner // in any order, at most MaxOwners
 }
 
-// Verdict is the answer to Acquire.
+// Verdict is the result of Acquire.
 type Verdict uint8
 
-// The answers.
+// The verdicts.
 const (
-	Acquired Verdict = iota // store the state
-	Full                    // Max run
-	NoRoom                  // MaxOwners others hold something
+	Acquired      Verdict = iota // the state changed and must be stored
+	Full                         // Max requests are running
+	TooManyOwners                // MaxOwners other owners have running requests
 )
 
-// Acquire asks for one request of an owner at time now. A refusal, by Full or NoRoom, changes nothing that must be
-// stored.
+// Acquire adds one request of an owner at time now. Full and TooManyOwners are refusals: nothing must be stored.
 func (s *State) Acquire(c Config, owner uint32, now int64) Verdict {
 	mine := s.find(owner)
 	if mine >= 0 {
-		s.Owners[mine].Beat = now // it asks, so it lives, however long it was silent
+		s.Owners[mine].Heartbeat = now // it is alive, however long it was silent
 	}
 	s.drop(c, now)
 	if s.Running(c, now) >= c.Max {
 		return Full
 	}
 	if mine = s.find(owner); mine >= 0 {
-		s.Owners[mine].Count++ // all that run are below Max, so it does not overflow
+		s.Owners[mine].Count++ // can't overflow: Running is less than Max
 		return Acquired
 	}
 	if !s.add(owner, 1, now) {
-		return NoRoom
+		return TooManyOwners
 	}
 	return Acquired
 }
 
-// Release gives one request of an owner back. It reports whether the state changed and must be stored: an owner that
-// was dropped meanwhile has nothing to give back.
+// Release removes one request of an owner. It reports whether the state changed and must be stored: an owner that was
+// dropped meanwhile has none to remove.
 func (s *State) Release(owner uint32, now int64) (changed bool) {
 	i := s.find(owner)
 	if i < 0 {
 		return false
 	}
-	return s.Beat(owner, s.Owners[i].Count-1, now)
+	return s.Heartbeat(owner, s.Owners[i].Count-1, now)
 }
 
-// Beat says that an owner is alive and how many of its requests truly run. It reports whether the state changed and must
-// be stored. Where the owner is not in the list any more, and there is no room for it, it is left out: its next Beat
-// tries again.
-func (s *State) Beat(owner, count uint32, now int64) (changed bool) {
+// Heartbeat records that an owner is alive and how many of its requests are running. It reports whether the state
+// changed and must be stored. An owner that is no longer in the list is added again; if the list is full, its next
+// Heartbeat tries again.
+func (s *State) Heartbeat(owner, count uint32, now int64) (changed bool) {
 	i := s.find(owner)
 	switch {
 	case i < 0:
@@ -79,12 +78,12 @@ func (s *State) Beat(owner, count uint32, now int64) (changed bool) {
 	case count == 0:
 		s.remove(i)
 	default:
-		s.Owners[i].Count, s.Owners[i].Beat = count, now
+		s.Owners[i].Count, s.Owners[i].Heartbeat = count, now
 	}
 	return true
 }
 
-// Running is how many requests the owners that are alive hold, at time now.
+// Running is the number of running requests of all owners that are alive at time now.
 func (s *State) Running(c Config, now int64) uint32 {
 	sum := uint64(0)
 	for i := range s.Owners {
@@ -95,14 +94,14 @@ func (s *State) Running(c Config, now int64) uint32 {
 	return uint32(min(sum, math.MaxUint32))
 }
 
-// alive says whether an owner's share still counts. A sign of life that is a little later than now is another worker's
-// reading of the clock; one that is later by more than Expiry is of another clock.
+// alive reports whether an owner's share still counts. A heartbeat a little later than now is another worker's reading
+// of the clock; one that is later by more than Expiry is of another clock.
 func (o *Owner) alive(c Config, now int64) bool {
-	silent := now - o.Beat
+	silent := now - o.Heartbeat
 	return silent <= int64(c.Expiry) && silent >= -int64(c.Expiry)
 }
 
-// drop takes the dead out of the list.
+// drop removes dead owners from the list.
 func (s *State) drop(c Config, now int64) {
 	for i := len(s.Owners) - 1; i >= 0; i-- {
 		if !s.Owners[i].alive(c, now) {
@@ -124,7 +123,7 @@ func (s *State) add(owner, count uint32, now int64) (ok bool) {
 	if len(s.Owners) >= MaxOwners {
 		return false
 	}
-	s.Owners = append(s.Owners, Owner{ID: owner, Count: count, Beat: now})
+	s.Owners = append(s.Owners, Owner{ID: owner, Count: count, Heartbeat: now})
 	return true
 }
 

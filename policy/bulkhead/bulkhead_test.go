@@ -18,16 +18,16 @@ func TestMoments(t *testing.T) {
 	const (
 		acquire what = iota
 		release
-		beat
-		look // at what runs, nothing else
+		heartbeat
+		look // only at the number of running requests
 	)
 	type moment struct {
 		at      int64 // milliseconds
 		owner   uint32
 		do      what
-		count   uint32 // beat
+		count   uint32 // heartbeat
 		verdict Verdict
-		same    bool // release, beat: nothing changed
+		same    bool // release, heartbeat: nothing changed
 		running uint32
 	}
 	fill := []moment{ // owner 1 holds two and owner 2 one, at 100 s
@@ -39,7 +39,7 @@ func TestMoments(t *testing.T) {
 		name    string
 		moments []moment
 	}{
-		{"full over all owners, until one gives back", append(fill[:3:3],
+		{"full over all owners, until one releases", append(fill[:3:3],
 			moment{at: 100_001, owner: 1, do: acquire, verdict: Full, running: 3},
 			moment{at: 100_001, owner: 3, do: acquire, verdict: Full, running: 3},
 			moment{at: 100_002, owner: 1, do: release, running: 2},
@@ -49,50 +49,50 @@ func TestMoments(t *testing.T) {
 			moment{at: 100_001, owner: 2, do: release, running: 2},
 			moment{at: 100_001, owner: 2, do: release, same: true, running: 2},
 			moment{at: 100_001, owner: 9, do: release, same: true, running: 2},
-			moment{at: 100_001, owner: 9, do: beat, count: 0, same: true, running: 2},
+			moment{at: 100_001, owner: 9, do: heartbeat, count: 0, same: true, running: 2},
 		)},
-		{"a crashed owner's share comes back after Expiry", append(fill[:3:3],
-			moment{at: 105_000, owner: 2, do: beat, count: 1, running: 3},
+		{"a crashed owner's share is free after Expiry", append(fill[:3:3],
+			moment{at: 105_000, owner: 2, do: heartbeat, count: 1, running: 3},
 			moment{at: 105_000, owner: 2, do: acquire, verdict: Full, running: 3},
 			moment{at: 105_001, do: look, running: 1},
 			moment{at: 105_001, owner: 2, do: acquire, running: 2},
 			moment{at: 105_001, owner: 2, do: acquire, running: 3},
 			moment{at: 105_001, owner: 2, do: acquire, verdict: Full, running: 3},
 		)},
-		{"a stalled owner's beat restores what it holds, and nobody passes until enough have ended", append(fill[:3:3],
-			moment{at: 104_000, owner: 2, do: beat, count: 1, running: 3},
+		{"a stalled owner's heartbeat restores its count, and nothing is admitted until enough have ended", append(fill[:3:3],
+			moment{at: 104_000, owner: 2, do: heartbeat, count: 1, running: 3},
 			moment{at: 106_000, owner: 2, do: acquire, running: 2}, // drops owner 1
-			moment{at: 107_000, owner: 1, do: beat, count: 2, running: 4},
+			moment{at: 107_000, owner: 1, do: heartbeat, count: 2, running: 4},
 			moment{at: 107_000, owner: 2, do: release, running: 3},
 			moment{at: 107_000, owner: 2, do: acquire, verdict: Full, running: 3},
 			moment{at: 107_000, owner: 1, do: release, running: 2},
 			moment{at: 107_000, owner: 2, do: acquire, running: 3},
 		)},
-		{"a release of a dropped owner gives nothing back", append(fill[:3:3],
+		{"a release of a dropped owner changes nothing", append(fill[:3:3],
 			moment{at: 106_000, owner: 2, do: acquire, running: 2},
 			moment{at: 106_000, owner: 1, do: release, same: true, running: 2},
 		)},
-		{"an owner that asks lives, however long it was silent: its share counts again", append(fill[:3:3],
+		{"an owner that acquires is alive, however long it was silent: its share counts again", append(fill[:3:3],
 			moment{at: 106_000, do: look, running: 0},
 			moment{at: 106_000, owner: 1, do: acquire, running: 3},
 			moment{at: 106_000, owner: 1, do: acquire, verdict: Full, running: 3},
 		)},
-		{"an owner that releases lives", append(fill[:3:3],
+		{"an owner that releases is alive", append(fill[:3:3],
 			moment{at: 106_000, owner: 1, do: release, running: 1},
 		)},
-		{"each change is a sign of life", append(fill[:3:3],
+		{"each change shows that the owner is alive", append(fill[:3:3],
 			moment{at: 104_000, owner: 1, do: release, running: 2},
 			moment{at: 109_000, do: look, running: 1},
 			moment{at: 109_001, do: look, running: 0},
 		)},
-		{"a beat makes lost releases good", append(fill[:3:3],
-			moment{at: 101_000, owner: 1, do: beat, count: 1, running: 2},
-			moment{at: 101_000, owner: 2, do: beat, count: 0, running: 1},
+		{"a heartbeat corrects lost releases", append(fill[:3:3],
+			moment{at: 101_000, owner: 1, do: heartbeat, count: 1, running: 2},
+			moment{at: 101_000, owner: 2, do: heartbeat, count: 0, running: 1},
 		)},
 		{"another worker's clock is a little behind", append(fill[:3:3],
 			moment{at: 99_999, owner: 3, do: acquire, verdict: Full, running: 3},
 		)},
-		{"a beat of another clock is no sign of life", append(fill[:3:3],
+		{"a heartbeat of another clock does not count", append(fill[:3:3],
 			moment{at: 94_999, owner: 3, do: acquire, running: 1},
 		)},
 	} {
@@ -103,47 +103,47 @@ func TestMoments(t *testing.T) {
 				switch m.do {
 				case acquire:
 					if got := s.Acquire(three, m.owner, now); got != m.verdict {
-						t.Fatalf("moment %d: acquire: %v, want %v", i, got, m.verdict)
+						t.Fatalf("moment %d: Acquire = %v, want %v", i, got, m.verdict)
 					}
 				case release:
 					if changed := s.Release(m.owner, now); changed == m.same {
-						t.Fatalf("moment %d: release changed something: %v", i, changed)
+						t.Fatalf("moment %d: Release = %v, want %v", i, changed, !m.same)
 					}
-				case beat:
-					if changed := s.Beat(m.owner, m.count, now); changed == m.same {
-						t.Fatalf("moment %d: beat changed something: %v", i, changed)
+				case heartbeat:
+					if changed := s.Heartbeat(m.owner, m.count, now); changed == m.same {
+						t.Fatalf("moment %d: Heartbeat = %v, want %v", i, changed, !m.same)
 					}
 				}
 				if got := s.Running(three, now); got != m.running {
-					t.Fatalf("moment %d: %d run, want %d: %+v", i, got, m.running, s)
+					t.Fatalf("moment %d: Running = %d, want %d: %+v", i, got, m.running, s)
 				}
 			}
 		})
 	}
 }
 
-func TestNoRoom(t *testing.T) {
+func TestTooManyOwners(t *testing.T) {
 	c := Config{Max: 10_000, Expiry: 5 * time.Second}
 	var s State
 	for owner := range uint32(MaxOwners) {
 		if got := s.Acquire(c, owner, 100*second); got != Acquired {
-			t.Fatalf("owner %d: %v", owner, got)
+			t.Fatalf("owner %d: Acquire = %v, want %v", owner, got, Acquired)
 		}
 	}
-	if got := s.Acquire(c, MaxOwners, 100*second); got != NoRoom {
-		t.Fatalf("one owner too many: %v", got)
+	if got := s.Acquire(c, MaxOwners, 100*second); got != TooManyOwners {
+		t.Fatalf("one owner too many: Acquire = %v, want %v", got, TooManyOwners)
 	}
-	if s.Beat(MaxOwners, 7, 100*second) {
-		t.Fatal("a beat made room where none is")
+	if s.Heartbeat(MaxOwners, 7, 100*second) {
+		t.Fatal("Heartbeat of one owner too many = true, want false")
 	}
 	if got := s.Acquire(c, 0, 100*second); got != Acquired {
-		t.Fatalf("an owner in the list: %v", got)
+		t.Fatalf("an owner in the list: Acquire = %v, want %v", got, Acquired)
 	}
 	if got := s.Running(c, 100*second); got != MaxOwners+1 {
-		t.Fatalf("%d run", got)
+		t.Fatalf("Running = %d, want %d", got, MaxOwners+1)
 	}
 	if got := s.Acquire(c, MaxOwners, 106*second); got != Acquired || len(s.Owners) != 1 {
-		t.Fatalf("after the others died: %v, %d owners", got, len(s.Owners))
+		t.Fatalf("after the others died: Acquire = %v with %d owners, want %v with 1", got, len(s.Owners), Acquired)
 	}
 }
 
@@ -151,9 +151,9 @@ func TestCountsDoNotOverflow(t *testing.T) {
 	c := Config{Max: math.MaxUint32, Expiry: time.Second}
 	s := State{Owners: []Owner{{ID: 1, Count: math.MaxUint32}, {ID: 2, Count: 1}}}
 	if got := s.Running(c, 0); got != math.MaxUint32 {
-		t.Errorf("%d run", got)
+		t.Errorf("Running = %d, want %d", got, uint32(math.MaxUint32))
 	}
 	if got := s.Acquire(c, 1, 0); got != Full {
-		t.Errorf("got %v", got)
+		t.Errorf("Acquire = %v, want %v", got, Full)
 	}
 }

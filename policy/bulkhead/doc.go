@@ -1,24 +1,24 @@
-// Package bulkhead bounds how many requests run at a time, over all workers of a proxy, as a pure function of a small
+// Package bulkhead limits how many requests run at a time, over all workers of a proxy, as a pure function of a small
 // list. Time is an argument, in nanoseconds of a monotonic clock, and the caller stores the state, so that the workers
 // share it by compare-and-swap.
 //
 //	 worker 7        worker 8        worker 9 (crashed)
 //	┌───────────┐   ┌───────────┐   ┌───────────┐
 //	│ 3 running │   │ 4 running │   │ 2         │          Running = 3 + 4
-//	│ beat 1 s  │   │ beat 0 s  │   │ beat 6 s  │          a new one passes while that is below Max
+//	│ 1 s ago   │   │ 0 s ago   │   │ 6 s ago   │          a new request is admitted while that is below Max
 //	└───────────┘   └───────────┘   └───────────┘
-//	  alive           alive           dead: its share is free, its place goes with the next Acquire
+//	  alive           alive           dead: its share is free, the next Acquire removes it
 //
-// A worker (one VM instance) is an owner: it has an id that no other has, and counts what it holds also for itself.
-// Each of its changes is a sign of life, and it gives one at least every second by Beat.
+// A worker (one VM instance) is an owner: it has an id of its own and also counts its running requests itself. Each of
+// its changes shows that it is alive, and it sends a Heartbeat at least every second.
 //
-//   - A worker that crashes gives no more of them. After Expiry its share counts no longer. The VM that follows it is
+//   - A worker that crashes sends no more heartbeats. After Expiry its share no longer counts. The VM that replaces it is
 //     another owner, with another id.
-//   - A worker that stalled for longer than Expiry may find that its share was dropped, and given to others meanwhile.
-//     Its next Beat says what it truly holds, and nothing is admitted until the sum is below Max again. So the promise
-//     "never more than Max" is one for workers that give signs of life within Expiry.
-//   - A release that was lost (a store that was contended beyond the caller's patience) is made good by the next Beat.
+//   - A worker that stalled for longer than Expiry may have been dropped, and its share given to others. Its next Heartbeat
+//     restores its real count, and nothing is admitted until the sum is below Max again. So the promise "never more than
+//     Max" holds for workers that are never silent for longer than Expiry.
+//   - A lost Release (the store was contended for too long) is corrected by the next Heartbeat.
 //   - A policy with a smaller Max ends no request: none is admitted until enough have ended.
-//   - Only an owner that holds something has a place in the list. With MaxOwners alive in it, another one is told
-//     NoRoom: the caller takes that as a fault, not as a refusal, for it says nothing of how many requests run.
+//   - Only an owner with running requests is in the list. With MaxOwners of them alive, another one gets TooManyOwners: the
+//     caller treats that as an error, not as a refusal, because it does not depend on how many requests run.
 package bulkhead

@@ -14,21 +14,21 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := State{Owners: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Owner {
 			return Owner{
-				ID:    rapid.Uint32().Draw(t, "id"),
-				Count: rapid.Uint32Min(1).Draw(t, "count"),
-				Beat:  rapid.Int64().Draw(t, "beat"),
+				ID:        rapid.Uint32().Draw(t, "id"),
+				Count:     rapid.Uint32Min(1).Draw(t, "count"),
+				Heartbeat: rapid.Int64().Draw(t, "heartbeat"),
 			}
 		}), 0, MaxOwners).Draw(t, "owners")}
 		got := State{Owners: []Owner{{ID: 7, Count: 7}}}
 		b := s.AppendTo([]byte{1})[1:]
-		if len(b) != OwnerSize*len(s.Owners) || !got.Unpack(b) || !slices.Equal(got.Owners, s.Owners) {
-			t.Fatalf("got %+v, want %+v", got, s)
+		if len(b) != s.Size() || !got.Unpack(b) || !slices.Equal(got.Owners, s.Owners) {
+			t.Fatalf("Unpack(%x): got %+v, want %+v", b, got, s)
 		}
 	})
 }
 
 func TestImpossibleStateIsFresh(t *testing.T) {
-	one := State{Owners: []Owner{{ID: 1, Count: 1, Beat: 1}}}
+	one := State{Owners: []Owner{{ID: 1, Count: 1, Heartbeat: 1}}}
 	good := one.AppendTo(nil)
 	for _, tc := range []struct {
 		name  string
@@ -40,7 +40,7 @@ func TestImpossibleStateIsFresh(t *testing.T) {
 	} {
 		got := State{Owners: []Owner{{ID: 7, Count: 7}}}
 		if got.Unpack(tc.bytes) || len(got.Owners) != 0 {
-			t.Errorf("%s: believed: %+v", tc.name, got)
+			t.Errorf("%s: Unpack left %+v, want a fresh state", tc.name, got)
 		}
 	}
 }
@@ -53,10 +53,10 @@ func FuzzUnpack(f *testing.F) {
 		var s State
 		if s.Unpack(b) {
 			if again := s.AppendTo(nil); !bytes.Equal(again, b) {
-				t.Fatalf("%x packs as %x", b, again)
+				t.Fatalf("Unpack(%x), packed again: got %x", b, again)
 			}
 		} else if len(s.Owners) != 0 {
-			t.Fatalf("refused bytes left %+v", s)
+			t.Fatalf("Unpack(%x) = false left %+v, want a fresh state", b, s)
 		}
 		// Whatever was believed can be worked with.
 		c := Config{Max: 3, Expiry: 5 * time.Second}
@@ -64,9 +64,9 @@ func FuzzUnpack(f *testing.F) {
 		switch got, running := s.Acquire(c, owner, now), s.Running(c, now); {
 		case got == Acquired && (running < 1 || running > c.Max || !s.Release(owner, now)),
 			got == Full && running < c.Max,
-			got == NoRoom && len(s.Owners) < MaxOwners:
-			t.Fatalf("%v while %d run: %+v", got, running, s)
+			got == TooManyOwners && len(s.Owners) < MaxOwners:
+			t.Fatalf("Acquire = %v with %d running: %+v", got, running, s)
 		}
-		s.Beat(owner, 0, now)
+		s.Heartbeat(owner, 0, now)
 	})
 }

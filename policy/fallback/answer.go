@@ -134,9 +134,9 @@ func (r *CacheRules) allows(name, value string) bool {
 	case "pragma": // means nothing beside a cache-control (RFC 9111, section 5.4)
 		w.pragma = w.pragma || strings.Contains(strings.ToLower(value), "no-cache")
 	case "expires":
-		w.expires.add(httpdate.Read(trim(value)))
+		w.expires.add(httpdate.Parse(trim(value)))
 	case "date":
-		if at, ok := httpdate.Read(trim(value)); ok && !w.dated {
+		if at, ok := httpdate.Parse(trim(value)); ok && !w.dated {
 			w.date, w.dated = at, true
 		}
 	case "age":

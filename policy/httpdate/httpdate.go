@@ -7,8 +7,8 @@ import "time"
 // be read.
 var forms = [...]string{"Mon, 02 Jan 2006 15:04:05 GMT", "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC}
 
-// Read reads an HTTP-date, without blanks around it, as seconds since 1970.
-func Read(s string) (at int64, ok bool) {
+// Parse reads an HTTP-date, without white space around it, as seconds since 1970.
+func Parse(s string) (at int64, ok bool) {
 	if len(s) < 24 || len(s) > 33 { // of the shortest and the longest form
 		return 0, false
 	}

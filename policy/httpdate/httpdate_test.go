@@ -2,7 +2,7 @@ package httpdate
 
 import "testing"
 
-func TestRead(t *testing.T) {
+func TestParse(t *testing.T) {
 	const at = 784111777 // RFC 9110, section 5.6.7
 	for _, tc := range []struct {
 		text string
@@ -18,7 +18,7 @@ func TestRead(t *testing.T) {
 		{"784111777", 0, false},
 		{"", 0, false},
 	} {
-		if got, ok := Read(tc.text); got != tc.want || ok != tc.ok {
+		if got, ok := Parse(tc.text); got != tc.want || ok != tc.ok {
 			t.Errorf("%q: %d %v, want %d %v", tc.text, got, ok, tc.want, tc.ok)
 		}
 	}

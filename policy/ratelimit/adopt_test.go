@@ -103,8 +103,8 @@ func TestAdoptOfNothing(t *testing.T) {
 	}
 }
 
-// TestAdoptForgetsWhatBothWindowsLetGoOf: an admission that is over in the longer new window as well stands for nothing of
-// what the old one had used: 5 of 6 become 6 of 7, not 5.
+// TestAdoptForgetsWhatBothWindowsLetGoOf: an admission that is over in the longer new window as well stands for nothing
+// of what the old one had used: 5 of 6 become 6 of 7, not 5.
 func TestAdoptForgetsWhatBothWindowsLetGoOf(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	before, after := NewSlidingWindow(6, 100*time.Millisecond), NewSlidingWindow(7, 101*time.Millisecond)

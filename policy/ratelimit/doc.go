@@ -1,12 +1,12 @@
-// Package ratelimit holds the limits' algorithms as pure functions over bytes. A Limiter is a policy's numbers, compiled;
-// a limit's state is a small region of bytes (drawn in state.go) that Take changes in place and the caller stores where the
-// Verdict says so. Time is an argument, in nanoseconds of a monotonic clock.
+// Package ratelimit has the algorithms of rate limits as pure functions over bytes. A Limiter is a policy's numbers,
+// compiled; a limit's state is a small region of bytes (drawn in state.go) that Take changes in place and the caller
+// stores if the Verdict says so. Time is an argument, in nanoseconds of a monotonic clock.
 //
 //	             ┌───────────┐   now, n
 //	policy ────► │  Limiter  │ ◄──────────
 //	             └─────┬─────┘
 //	state ─► Usable? ──┤ yes: Take ──► Verdict{Admitted, Store, Remaining, RetryAfter, Reset}
-//	                   └ no: Adopt what it knows, or Reset
+//	                   └ no: Adopt its usage, or Reset
 //
 // # Token bucket
 //
@@ -19,21 +19,21 @@
 //	└───┬───┘                else it is refused and takes nothing
 //	    ▼
 //
-// In an interval of length T no more is taken than was in it at its start (at most Burst) and what came in meanwhile
-// (at most Rate x T): Burst + Rate x T. Amounts are whole nano-tokens and each refill is rounded down, so
-// rounding never adds to it.
+// In an interval of length T at most Burst + Rate x T are taken: what was in the bucket at its start (at most Burst)
+// and what was refilled meanwhile (at most Rate x T). Amounts are whole nano-tokens and each refill is rounded down, so
+// rounding never admits more.
 //
 // # Sliding window
 //
-// No interval as long as the window, wherever it starts, admits more than the limit. Up to 512 requests each admission's
-// time is kept:
+// No interval as long as the window, wherever it starts, admits more than the limit. Up to 512 requests each
+// admission's time is kept:
 //
 //	    over │◄───────── window ─────────►│
 //	──●──●───┼──●────●●───────●───●───────┼──► time
-//	         │  └─ the next to be over   now      used: 5
+//	         │  └─ the next to expire    now      used: 5
 //
-// Above, admissions are counted by 64ths of the window. One counts until it is over for certain, which is up to a 64th
-// longer than it should and never too short:
+// Above, admissions are counted by 64ths of the window. One counts until it has certainly expired, which is up to a
+// 64th of the window too long and never too short:
 //
 //	    over │◄───────── window ─────────►│
 //	─┬────┬──┼─┬────┬────┬─ … ─┬────┬────┬┼──► time

@@ -3,6 +3,8 @@ package ratelimit
 import (
 	"testing"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/packed"
 )
 
 func fuzzed() []*Limiter {
@@ -35,8 +37,8 @@ func FuzzState(f *testing.F) {
 		if l.adaptive != nil {
 			sealed[atAdaptive] = 1
 		}
-		putI64(sealed, atLimit, l.limit)
-		putI64(sealed, atWindow, l.window)
+		packed.PutI64(sealed, atLimit, l.limit)
+		packed.PutI64(sealed, atWindow, l.window)
 		l.seal(sealed)
 		bear(t, l, sealed, now, n)
 	})
@@ -61,16 +63,16 @@ func bear(t *testing.T, l *Limiter, state []byte, now, n int64) {
 		t.Fatalf("SuccessRatio: %g", ratio)
 	}
 	for i := range int64(4) {
-		take(t, l, state, heldTime(now)+i*i*l.window/3, n)
+		take(t, l, state, clampTime(now)+i*i*l.window/3, n)
 		l.Outcome(state, i%2 == 0, now)
 		if !l.Usable(state) {
 			t.Fatalf("an outcome left %x", state)
 		}
 	}
 	// Whatever it held, it is over a window later, and a day later it is a fresh one.
-	last := heldTime(now)
+	last := clampTime(now)
 	if l.kind != kindBucket {
-		last = max(last, getI64(state, atLast), getI64(state, atLast)+l.window)
+		last = max(last, packed.I64(state, atLast), packed.I64(state, atLast)+l.window)
 		if last > longest-2*l.window {
 			return
 		}

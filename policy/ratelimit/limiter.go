@@ -1,15 +1,20 @@
 package ratelimit
 
-import "time"
+import (
+	"time"
 
-// Limiter is one compiled limit: its algorithm and its numbers. It is read-only; what a limit remembers stands in a state,
-// bytes that the caller keeps (see state.go). The zero Limiter is of no use.
+	"github.com/weir-mesh/weir/policy/fixedpoint"
+	"github.com/weir-mesh/weir/policy/packed"
+)
+
+// Limiter is one compiled limit: its algorithm and its numbers. It is read-only; what a limit counts is in a state,
+// bytes that the caller keeps (see state.go). The zero Limiter can't be used.
 //
-// The methods that take a state want one that Usable accepts, or that Reset or Adopt made. They allocate nothing. now is
-// a reading of a monotonic clock, in nanoseconds, greater than 0. Two workers may come in another order than they read the
-// clock: a reading before the last admission counts as being of its time. A state whose times are further ahead than
-// the window is not of this clock. What it counts is then taken to be used just now: that neither opens the limit nor
-// locks it for longer than a window.
+// The methods that take a state need one that Usable accepts, or that Reset or Adopt made. They allocate nothing. now
+// is a reading of a monotonic clock, in nanoseconds, greater than 0. Workers may call in another order than they read
+// the clock: a time before the last admission counts as the time of that. A state whose times are further ahead than
+// the window is of another clock ("foreign"). Its requests then count as used just now: that neither opens the limit
+// nor locks it for longer than a window.
 type Limiter struct {
 	kind     byte
 	size     int // bytes of a state
@@ -21,7 +26,7 @@ type Limiter struct {
 	adaptive *adaptive // nil: the limit does not move
 }
 
-// What a limit's numbers are held to; the policy allows less.
+// The bounds to which a limit's numbers are clamped; the policy allows less.
 const (
 	maxBurst  = 1e6
 	maxRefill = 1e6
@@ -30,33 +35,33 @@ const (
 	maxCost   = 1e9
 )
 
-// NewTokenBucket is a bucket of burst tokens (1 to 1e6) into which refill tokens come a second (1e-6 to 1e6). No
-// interval of length T admits more than burst + refill x T.
+// NewTokenBucket is a bucket of burst tokens (1 to 1e6) that gets refill tokens a second (1e-6 to 1e6). No interval of
+// length T admits more than burst + refill x T.
 func NewTokenBucket(burst int64, refill float64) *Limiter {
 	l := bucketLimiter(NewBucketConfig(min(max(burst, 1), maxBurst), min(max(refill, 1e-6), maxRefill)))
 	return &l
 }
 
-// NewSlidingWindow admits limit requests (1 to 2^31 - 1) in each window: no interval of that length, wherever it starts,
-// admits more. Intervals are half-open, two admissions exactly a window apart are not together. Up to 512 requests it
-// is exact to a tick of window / 2^30; above, a request counts for up to window / 64 longer.
+// NewSlidingWindow admits limit requests (1 to 2^31 - 1) in each window: no interval of that length, wherever it
+// starts, admits more. Intervals are half-open, two admissions exactly a window apart are not together. Up to 512
+// requests it is exact to a tick of window / 2^30; above, a request counts for up to window / 64 longer.
 func NewSlidingWindow(limit int64, window time.Duration) *Limiter {
-	l := windowLimiter(heldLimit(limit), heldWindow(window), nil)
+	l := windowLimiter(clampLimit(limit), clampWindow(window), nil)
 	return &l
 }
 
 // NewAdaptive is a sliding window whose limit moves with the success rate, see AdaptiveConfig.
 func NewAdaptive(limit int64, window time.Duration, c AdaptiveConfig) *Limiter {
-	n, w := heldLimit(limit), heldWindow(window)
+	n, w := clampLimit(limit), clampWindow(window)
 	l := windowLimiter(n, w, newAdaptive(n, w, c))
 	return &l
 }
 
-func heldLimit(limit int64) int64           { return min(max(limit, 1), maxLimit) }
-func heldWindow(window time.Duration) int64 { return min(max(int64(window), 1), maxWindow) }
+func clampLimit(limit int64) int64           { return min(max(limit, 1), maxLimit) }
+func clampWindow(window time.Duration) int64 { return min(max(int64(window), 1), maxWindow) }
 
-// heldTime keeps sums of a time and a window within 63 bits.
-func heldTime(now int64) int64 { return min(max(now, 1), longest) }
+// clampTime keeps sums of a time and a window within 63 bits.
+func clampTime(now int64) int64 { return min(max(now, 1), longest) }
 
 func bucketLimiter(c BucketConfig) Limiter {
 	c.fill = int64(c.after(c.capacity))
@@ -79,11 +84,11 @@ func windowLimiter(limit, window int64, a *adaptive) Limiter {
 	return l
 }
 
-// Take asks for n requests (less than 1 counts as 1) at time now. A refusal takes nothing; state is changed only where
-// the verdict says Store. More than the limit is never admitted: RetryAfter is then the window, or the time in which a
-// bucket would have had as many.
+// Take asks for n requests (less than 1 counts as 1) at time now. A refusal takes nothing; state is changed only if the
+// verdict says Store. A cost of more than the limit is never admitted: RetryAfter is then the window, or the time in
+// which a bucket would get as many tokens.
 func (l *Limiter) Take(state []byte, now, n int64) Verdict {
-	now, n = heldTime(now), min(max(n, 1), maxCost)
+	now, n = clampTime(now), min(max(n, 1), maxCost)
 	if l.kind != kindBucket {
 		return l.takeWindow(state, now, n)
 	}
@@ -94,10 +99,10 @@ func (l *Limiter) Take(state []byte, now, n int64) Verdict {
 	return v
 }
 
-// Idle says whether the state is at time now, and from then on, no different from a fresh one: its place may be given
-// away. (An adaptive limit is, after its forgetting time.)
+// Idle reports whether the state is at time now, and from then on, no different from a fresh one: its memory can be
+// used for another key. (An adaptive limit becomes idle when it forgets its current limit, see AdaptiveConfig.)
 func (l *Limiter) Idle(state []byte, now int64) bool {
-	now = heldTime(now)
+	now = clampTime(now)
 	if l.kind == kindBucket {
 		b, _ := l.bucket.refill(loadBucket(state), now)
 		return b.Level == l.bucket.capacity && b.At == now
@@ -106,19 +111,19 @@ func (l *Limiter) Idle(state []byte, now int64) bool {
 	return used == 0 && (l.adaptive == nil || l.adaptive.fresh(state, now))
 }
 
-// Current is the limit that holds at time now, and what is used of it. An adaptive limit that was just lowered may have
-// more used than it allows. Of a bucket: its burst, and the tokens that are not whole in it.
+// Current is the limit at time now, and how much of it is used. An adaptive limit that was just lowered may have more
+// used than it allows. For a bucket these are its burst, and the whole tokens that it lacks.
 func (l *Limiter) Current(state []byte, now int64) (limit, used int64) {
-	now = heldTime(now)
+	now = clampTime(now)
 	if l.kind == kindBucket {
 		b, _ := l.bucket.refill(loadBucket(state), now)
-		return l.bucket.Burst(), l.bucket.Burst() - b.Level/nano
+		return l.bucket.Burst(), l.bucket.Burst() - b.Level/fixedpoint.Nano
 	}
 	used, _ = l.usedAt(state, now)
-	return l.holds(state, now), used
+	return l.limitAt(state, now), used
 }
 
-// Quota is what was configured, for RateLimit-Policy: the limit and its window; of a bucket, burst and fill time.
+// Quota is the configured limit and its window, for the header RateLimit-Policy; of a bucket, its burst and fill time.
 func (l *Limiter) Quota() (q int64, w time.Duration) {
 	if l.kind == kindBucket {
 		return l.bucket.Burst(), l.bucket.Fill()
@@ -127,11 +132,11 @@ func (l *Limiter) Quota() (q int64, w time.Duration) {
 }
 
 func loadBucket(state []byte) Bucket {
-	return Bucket{Level: getI64(state, atLevel), At: getI64(state, atLevelAt)}
+	return Bucket{Level: packed.I64(state, atLevel), At: packed.I64(state, atLevelAt)}
 }
 
 func (l *Limiter) storeBucket(state []byte, b Bucket) {
-	putI64(state, atLevel, b.Level)
-	putI64(state, atLevelAt, b.At)
+	packed.PutI64(state, atLevel, b.Level)
+	packed.PutI64(state, atLevelAt, b.At)
 	l.seal(state)
 }

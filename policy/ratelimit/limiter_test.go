@@ -6,6 +6,9 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/fixedpoint"
+	"github.com/weir-mesh/weir/policy/packed"
 )
 
 const (
@@ -227,7 +230,7 @@ func TestAdaptiveOfAnotherClock(t *testing.T) {
 	state = bytes.Clone(ahead)
 	take(t, l, state, hour, 1)
 	l.Outcome(state, true, hour)
-	if got := getI64(state, atHeard); got != hour {
+	if got := packed.I64(state, atLastOutcome); got != hour {
 		t.Errorf("last heard at %d, want %d", got, hour)
 	}
 }
@@ -236,8 +239,8 @@ func TestOutcomesNeverOverflow(t *testing.T) {
 	l := NewAdaptive(100, time.Minute, AdaptiveConfig{Threshold: 0.8, Backoff: 0.5, Recovery: 1.5, Interval: time.Hour, MinSamples: 2})
 	state := fresh(l)
 	l.Outcome(state, true, hour)
-	putU32(state, atOutcomes, math.MaxUint32)
-	putU32(state, atSuccesses, math.MaxUint32/4)
+	packed.PutU32(state, atOutcomes, math.MaxUint32)
+	packed.PutU32(state, atSuccesses, math.MaxUint32/4)
 	l.seal(state)
 	for range 3 {
 		l.Outcome(state, true, hour)
@@ -298,7 +301,7 @@ func TestAdaptiveMoments(t *testing.T) {
 	} {
 		now += m.after * second
 		outcomes(m.n, m.good)
-		if got := getI64(state, atCurrent); got != m.thousands {
+		if got := packed.I64(state, atCurrent); got != m.thousands {
 			t.Fatalf("step %d: current limit %d/1000, want %d/1000", i, got, m.thousands)
 		}
 		if limit, used := l.Current(state, now); limit != m.thousands/1000 || used != 0 {
@@ -449,7 +452,7 @@ func TestUsable(t *testing.T) {
 		at int
 		v  int64
 	}{
-		"more tokens than fit":             {NewTokenBucket(20, 2), atLevel, 21 * nano},
+		"more tokens than fit":             {NewTokenBucket(20, 2), atLevel, 21 * fixedpoint.Nano},
 		"tokens below nothing":             {NewTokenBucket(20, 2), atLevel, -1},
 		"a time before the clock's":        {NewTokenBucket(20, 2), atLevelAt, -1},
 		"a last admission before it":       {NewSlidingWindow(20, time.Second), atLast, -1},
@@ -459,11 +462,11 @@ func TestUsable(t *testing.T) {
 		"a current limit above the limit":  {NewAdaptive(20, time.Second, c), atCurrent, 20_001},
 		"a current limit below a tenth":    {NewAdaptive(20, time.Second, c), atCurrent, 1_999},
 		"more successes than outcomes":     {NewAdaptive(20, time.Second, c), atOutcomes, 1 << 32},
-		"a rate above one":                 {NewAdaptive(20, time.Second, c), atRatio, micro + 2},
+		"a rate above one":                 {NewAdaptive(20, time.Second, c), atRatio, fixedpoint.Micro + 2},
 		"something in the unused bytes":    {NewAdaptive(20, time.Second, c), atRatio, 1 << 32},
 	} {
 		state := fresh(lie.l)
-		putI64(state, lie.at, lie.v)
+		packed.PutI64(state, lie.at, lie.v)
 		lie.l.seal(state)
 		if lie.l.Usable(state) {
 			t.Errorf("%s: usable", name)

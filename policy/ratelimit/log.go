@@ -1,19 +1,23 @@
 package ratelimit
 
+import (
+	"github.com/weir-mesh/weir/policy/packed"
+)
+
 // maxLog is the largest limit whose admissions are remembered one by one.
 const maxLog = 512
 
 // log is a ring of the times of admissions, as ticks in 32 bits.
 //
-// A tick is window / 2^30 rounded up to whole nanoseconds: 1 ns up to a window of one second, 56 ns at a minute,
-// 81 us at a day. Admissions are rounded up to the next tick, so that one counts for a window and less than a tick, never
+// A tick is window / 2^30 rounded up to whole nanoseconds: 1 ns up to a window of one second, 56 ns at a minute, 81 us
+// at a day. Admissions are rounded up to the next tick, so that each counts for a window and up to a tick longer, never
 // less than a window.
 //
-// Ticks wrap around, which is why last is kept in full. An entry is read by its distance back from last. When it was
-// stored all that was in the ring was younger than a window, and last moves only together with letting go of what is
-// older: distances are at most 2^30 + 1, far from 2^32.
+// Ticks wrap around, so last is kept in full and an entry is read by its distance back from last. When an entry was
+// stored, all in the ring were younger than a window, and last moves only when older ones are dropped: distances are at
+// most 2^30 + 1, far from 2^32.
 type log struct {
-	at     int // where the ring starts in a state
+	at     int // offset of the ring in a state
 	limit  int64
 	window int64
 	tick   int64
@@ -25,28 +29,28 @@ func newLog(at int, limit, window int64) *log {
 
 // distance is how many ticks before last the i-th oldest entry is.
 func (g *log) distance(state []byte, lastTick, i int64) int64 {
-	i += getU32(state, atOldest)
+	i += packed.U32(state, atOldest)
 	if i >= g.limit {
 		i -= g.limit
 	}
-	return int64(uint32(lastTick) - uint32(getU32(state, g.at+int(i)*4)))
+	return int64(uint32(lastTick) - uint32(packed.U32(state, g.at+int(i)*4)))
 }
 
-// counted looks from the oldest entry in growing steps and then halves the last one: two looks where one entry is over,
-// eighteen where 512 are. The ring being in order, that finds the oldest entry that is live; a ring that is torn it leaves
-// with some count.
+// counted searches from the oldest entry in growing steps and then halves the last one: two reads if one entry has
+// expired, eighteen if 512 have. In an ordered ring that finds the oldest live entry; in a torn one it ends with some
+// count.
 func (g *log) counted(state []byte, t int64) (used, expired int64) {
-	count := getU32(state, atUsed)
+	count := packed.U32(state, atUsed)
 	if count == 0 {
 		return 0, 0
 	}
-	lastTick := ceilDiv(getI64(state, atLast), g.tick)
-	// An entry's tick is over when tick x g.tick + window <= t.
+	lastTick := ceilDiv(packed.I64(state, atLast), g.tick)
+	// An entry has expired when its tick x g.tick + window <= t.
 	over := lastTick - floorDiv(t-g.window, g.tick)
 	if over <= 0 {
 		return 0, count
 	}
-	// Entries before low are over, the entry at high (if there is one) is live.
+	// Entries before low have expired, the entry at high (if there is one) is live.
 	low, high := int64(0), int64(0)
 	for step := int64(1); high < count && g.distance(state, lastTick, high) >= over; step *= 2 {
 		low = high + 1
@@ -65,19 +69,19 @@ func (g *log) counted(state []byte, t int64) (used, expired int64) {
 }
 
 func (g *log) admit(state []byte, t, used, expired, n int64) {
-	oldest := (getU32(state, atOldest) + expired) % g.limit
+	oldest := (packed.U32(state, atOldest) + expired) % g.limit
 	tick := ceilDiv(t, g.tick)
 	for i := range n {
 		place := (oldest + used + i) % g.limit
-		putU32(state, g.at+int(place)*4, tick)
+		packed.PutU32(state, g.at+int(place)*4, tick)
 	}
-	putI64(state, atLast, t)
-	putU32(state, atUsed, used+n)
-	putU32(state, atOldest, oldest)
+	packed.PutI64(state, atLast, t)
+	packed.PutU32(state, atUsed, used+n)
+	packed.PutU32(state, atOldest, oldest)
 }
 
 func (g *log) frees(state []byte, _, expired, k int64) int64 {
-	lastTick := ceilDiv(getI64(state, atLast), g.tick)
+	lastTick := ceilDiv(packed.I64(state, atLast), g.tick)
 	return (lastTick-g.distance(state, lastTick, expired+k-1))*g.tick + g.window
 }
 
@@ -86,9 +90,9 @@ func (g *log) empties(t int64) int64 { return ceilDiv(t, g.tick)*g.tick + g.wind
 func (g *log) drop(_ []byte, _, used, expired, k int64) (int64, int64) { return used - k, expired + k }
 
 func (g *log) uses(state []byte, known []use) []use {
-	last := getI64(state, atLast)
+	last := packed.I64(state, atLast)
 	lastTick := ceilDiv(last, g.tick)
-	for i := range getU32(state, atUsed) {
+	for i := range packed.U32(state, atUsed) {
 		tick := lastTick - g.distance(state, lastTick, i)
 		known = append(known, use{at: min(tick*g.tick, last), n: 1})
 	}

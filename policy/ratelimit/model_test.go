@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/weir-mesh/weir/policy/fixedpoint"
+	"github.com/weir-mesh/weir/policy/packed"
 )
 
 // model is a sliding window that is plainly right: all admissions with their times, added up each time.
@@ -191,7 +194,7 @@ func TestBucketBytesEqualBucket(t *testing.T) {
 			}
 			level, _ := c.refill(b, now)
 			limit, used := l.Current(state, now)
-			if limit != burst || used != burst-level.Level/nano || l.Idle(state, now) != (level == Bucket{c.capacity, now}) {
+			if limit != burst || used != burst-level.Level/fixedpoint.Nano || l.Idle(state, now) != (level == Bucket{c.capacity, now}) {
 				t.Fatalf("at %d: %d of %d used, idle %v, the bucket holds %+v", now, used, limit, l.Idle(state, now), level)
 			}
 		}
@@ -277,7 +280,7 @@ func TestAdaptiveEqualsItsModel(t *testing.T) {
 				t.Fatalf("%d of %d used, configured %d; the model uses %d", used, holds, limit, w.used(now))
 			}
 			// Each rounding is a thousandth; factors carry it on, and the bounds stop it.
-			got := new(big.Rat).SetFrac64(getI64(state, atCurrent), milli)
+			got := new(big.Rat).SetFrac64(packed.I64(state, atCurrent), fixedpoint.Milli)
 			if off := new(big.Rat).Sub(got, m.current); off.Abs(off).Cmp(new(big.Rat).SetFrac64(1, 100)) > 0 {
 				t.Fatalf("current limit %s, exactly %s", got.FloatString(4), m.current.FloatString(4))
 			}
@@ -347,8 +350,8 @@ func drive(t *rapid.T, l *Limiter, state []byte, now *int64, asks int) (admissio
 	return admissions
 }
 
-// TestIdleIsFresh: a state that is idle answers as a fresh one does, whatever comes; one that is not would be told from a
-// fresh one by a request for all of the limit (or, adaptive, by what it has learnt).
+// TestIdleIsFresh: a state that is idle answers as a fresh one does, whatever comes; one that is not would be told from
+// a fresh one by a request for all of the limit (or, adaptive, by what it has learnt).
 func TestIdleIsFresh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := limiters.Draw(t, "limit")
@@ -439,8 +442,8 @@ func TestAdoptBetweenWindows(t *testing.T) {
 	})
 }
 
-// TestAdoptGivesNoFreeBurst: right after a change of algorithm or to a longer window no greater share is left than was left before, and no more than the
-// new limit less what was used.
+// TestAdoptGivesNoFreeBurst: right after a change of algorithm or to a longer window no greater share is left than was
+// left before, and no more than the new limit less what was used.
 func TestAdoptGivesNoFreeBurst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before, after := limiters.Draw(t, "before"), limiters.Draw(t, "after")
@@ -463,7 +466,7 @@ func TestAdoptGivesNoFreeBurst(t *testing.T) {
 		// Into a window that is no longer, each admission keeps its time, see TestAdoptBetweenWindows.
 		same := before.kind != kindBucket && after.kind != kindBucket && after.window <= before.window
 		// A bucket was not used after its last use: a window that is shorter than that is empty.
-		same = same || before.kind == kindBucket && after.kind != kindBucket && now-getI64(old, atLevelAt) >= after.window
+		same = same || before.kind == kindBucket && after.kind != kindBucket && now-packed.I64(old, atLevelAt) >= after.window
 		if left > max(after.configured()-used, 0) && !same {
 			t.Fatalf("%d left of %d after %d were used", left, newLimit, used)
 		}

@@ -1,15 +1,18 @@
 package ratelimit
 
-import "encoding/binary"
+import (
+	"github.com/weir-mesh/weir/policy/fixedpoint"
+	"github.com/weir-mesh/weir/policy/packed"
+)
 
-// A limit's state is a region of bytes that is changed in place. Its size is fixed for a Limiter, a multiple of 8, and it
-// says itself what it is. Little endian; times are nanoseconds of a monotonic clock, 0 is never.
+// A limit's state is a region of bytes that is changed in place. Its size is fixed for a Limiter, a multiple of 8, and
+// it describes itself. Little endian; times are nanoseconds of a monotonic clock, 0 is never.
 //
 //	 0  u8   version
 //	 1  u8   kind: 1 token bucket, 2 log, 3 sub-windows
 //	 2  u8   1: an adaptive part follows, 0: none
 //	 3  u8   0
-//	 4  u32  check over all bytes before the entries, see checksum
+//	 4  u32  check over all bytes before the entries, see package packed
 //	 8  i64  limit, requests       │ token bucket: capacity, nano-tokens
 //	16  i64  window                │ token bucket: rate, micro-tokens a second
 //
@@ -21,7 +24,7 @@ import "encoding/binary"
 //	                                 adaptive part
 //	                                 40  i64  current limit, milli-requests
 //	                                 48  i64  since: when the counting of outcomes began
-//	                                 56  i64  heard: time of the last outcome
+//	                                 56  i64  time of the last outcome
 //	                                 64  u32  outcomes counted
 //	                                 68  u32  … of them successes
 //	                                 72  u32  success rate of the last evaluation, millionths + 1; 0: none yet
@@ -31,7 +34,7 @@ import "encoding/binary"
 //	                                 log          u32 x limit  ticks, see log
 //	                                 sub-windows  u32 x 65     counts, see subWindows
 //
-// The check leaves the entries out: whatever they hold, a limit only counts wrongly, for a window at most.
+// The check leaves the entries out: whatever they contain, a limit only counts wrongly, for a window at most.
 const (
 	stateVersion = 1
 
@@ -41,7 +44,6 @@ const (
 
 	atKind     = 1
 	atAdaptive = 2
-	atCheck    = 4
 	atLimit    = 8
 	atWindow   = 16
 
@@ -52,22 +54,17 @@ const (
 	atUsed   = 32
 	atOldest = 36
 
-	atCurrent   = 40
-	atSince     = 48
-	atHeard     = 56
-	atOutcomes  = 64
-	atSuccesses = 68
-	atRatio     = 72
+	atCurrent     = 40
+	atSince       = 48
+	atLastOutcome = 56
+	atOutcomes    = 64
+	atSuccesses   = 68
+	atRatio       = 72
 
 	bucketSize    = 40
 	windowFixed   = 40
 	adaptiveFixed = 80
 )
-
-func getI64(b []byte, at int) int64    { return int64(binary.LittleEndian.Uint64(b[at:])) }
-func putI64(b []byte, at int, v int64) { binary.LittleEndian.PutUint64(b[at:], uint64(v)) }
-func getU32(b []byte, at int) int64    { return int64(binary.LittleEndian.Uint32(b[at:])) }
-func putU32(b []byte, at int, v int64) { binary.LittleEndian.PutUint32(b[at:], uint32(v)) }
 
 // Size is the number of bytes of the limit's state.
 func (l *Limiter) Size() int { return l.size }
@@ -80,32 +77,32 @@ func (l *Limiter) Reset(state []byte) {
 	if l.adaptive != nil {
 		state[atAdaptive] = 1
 	}
-	putI64(state, atLimit, l.limit)
-	putI64(state, atWindow, l.window)
+	packed.PutI64(state, atLimit, l.limit)
+	packed.PutI64(state, atWindow, l.window)
 	switch {
 	case l.kind == kindBucket:
-		putI64(state, atLevel, l.bucket.capacity)
+		packed.PutI64(state, atLevel, l.bucket.capacity)
 	case l.adaptive != nil:
 		l.adaptive.reset(state)
 	}
 	l.seal(state)
 }
 
-// Usable says whether these bytes are a state of this limit: its size, version, kind and numbers, and whole. An older
-// version, a torn record or a stranger's bytes are not; they are treated as fresh (Reset). A state of other numbers is not
-// either: Adopt takes over what it knows.
+// Usable reports whether these bytes are a valid state of this limit, with its size, version, kind and numbers. An
+// older version, a torn record or other bytes are not; they are treated as fresh (Reset). A state of another limit is
+// not either: Adopt takes over its usage.
 func (l *Limiter) Usable(state []byte) bool {
 	if len(state) != l.size || state[0] != stateVersion || state[atKind] != l.kind || state[3] != 0 ||
 		(state[atAdaptive] == 1) != (l.adaptive != nil) || state[atAdaptive] > 1 ||
-		getI64(state, atLimit) != l.limit || getI64(state, atWindow) != l.window ||
-		getU32(state, atCheck) != checksum(state[:l.fixed]) {
+		packed.I64(state, atLimit) != l.limit || packed.I64(state, atWindow) != l.window ||
+		!packed.Sealed(state[:l.fixed]) {
 		return false
 	}
 	if l.kind == kindBucket {
-		level, at := getI64(state, atLevel), getI64(state, atLevelAt)
+		level, at := packed.I64(state, atLevel), packed.I64(state, atLevelAt)
 		return level >= 0 && level <= l.bucket.capacity && at >= 0 && at <= longest
 	}
-	last, used, oldest := getI64(state, atLast), getU32(state, atUsed), getU32(state, atOldest)
+	last, used, oldest := packed.I64(state, atLast), packed.U32(state, atUsed), packed.U32(state, atOldest)
 	if last < 0 || last > longest || used > l.limit || (last == 0 && used != 0) ||
 		(l.kind == kindLog && oldest >= l.limit) || (l.kind == kindSubWindows && oldest != 0) {
 		return false
@@ -114,31 +111,17 @@ func (l *Limiter) Usable(state []byte) bool {
 }
 
 // seal writes the check, after each change.
-func (l *Limiter) seal(state []byte) { putU32(state, atCheck, checksum(state[:l.fixed])) }
+func (l *Limiter) seal(state []byte) { packed.Seal(state[:l.fixed]) }
 
-// checksum folds words by steps that are each one-to-one, as sharedstate's records do: a change of any one word changes
-// the 64 bits, and is missed once in 2^32. Bytes 4 to 7, the check itself, are left out.
-func checksum(b []byte) int64 {
-	const prime = 0x9E3779B185EBCA87 // odd, 2^64 / golden ratio
-	h := (uint64(len(b)) ^ uint64(binary.LittleEndian.Uint32(b))) * prime
-	h ^= h >> 29
-	for i := 8; i+8 <= len(b); i += 8 {
-		h = (h ^ binary.LittleEndian.Uint64(b[i:])) * prime
-		h ^= h >> 29
-	}
-	h *= prime
-	return int64(h >> 32)
-}
-
-// described reads from the bytes alone whose state they are: enough of a Limiter to read them, its factors left out.
-func described(state []byte) (l Limiter, ok bool) {
+// fromState returns the limit that a state is of, without the factors of an adaptive one: enough to read the state.
+func fromState(state []byte) (l Limiter, ok bool) {
 	if len(state) < bucketSize {
 		return Limiter{}, false
 	}
-	limit, span := getI64(state, atLimit), getI64(state, atWindow)
+	limit, span := packed.I64(state, atLimit), packed.I64(state, atWindow)
 	switch state[atKind] {
 	case kindBucket:
-		if limit < nano || limit > maxBurst*nano || span < 1 || span > maxRefill*1e6 {
+		if limit < fixedpoint.Nano || limit > maxBurst*fixedpoint.Nano || span < 1 || span > maxRefill*fixedpoint.Micro {
 			return Limiter{}, false
 		}
 		l = bucketLimiter(BucketConfig{capacity: limit, rate: span})

@@ -1,22 +1,26 @@
 package ratelimit
 
-import "math"
+import (
+	"math"
+
+	"github.com/weir-mesh/weir/policy/packed"
+)
 
 // subWindowCount is how many sub-windows can be live at one time: 64 make a window, and a window that does not start
 // with one touches 65.
 const subWindowCount = 65
 
 // subWindows counts admissions by sub-windows of window / 64, rounded up to whole nanoseconds (which it is for whole
-// milliseconds). Sub-window s is [s x width, (s+1) x width) and its count stands at place s mod 65.
+// milliseconds). Sub-window s is [s x width, (s+1) x width), its count is at place s mod 65.
 //
 //	    s     s+1                            s+64   s+65
 //	────┼──●───┼──────┼── … ──┼──────┼──────┼──────┼──
 //	       └─ counts until s+65 begins: for a window at least, for a window and a 64th at most
 //
-// used in a state is the sum at last. It is summed up anew whenever another sub-window has begun, so that counts that are
-// torn do no harm for longer than a window.
+// used in a state is the sum at last. It is computed anew when another sub-window has begun, so that torn counts have
+// no effect for longer than a window.
 type subWindows struct {
-	at    int // where the counts start in a state
+	at    int // offset of the counts in a state
 	width int64
 }
 
@@ -26,39 +30,39 @@ func newSubWindows(at int, window int64) *subWindows {
 
 func (w *subWindows) place(s int64) int { return w.at + int(uint64(s)%subWindowCount)*4 }
 
-// live is the oldest and the newest sub-window that count at t, and whether no other has begun since last.
+// live is the oldest and the newest sub-window that count at t, and whether t and last are in the same sub-window.
 func (w *subWindows) live(state []byte, t int64) (oldest, newest int64, same bool) {
 	s := t / w.width
-	newest = getI64(state, atLast) / w.width
+	newest = packed.I64(state, atLast) / w.width
 	return max(s-(subWindowCount-1), 0), newest, s == newest
 }
 
 func (w *subWindows) counted(state []byte, t int64) (used, oldest int64) {
 	oldest, newest, same := w.live(state, t)
 	if same {
-		return getU32(state, atUsed), oldest
+		return packed.U32(state, atUsed), oldest
 	}
 	for s := oldest; s <= newest; s++ {
-		used += getU32(state, w.place(s))
+		used += packed.U32(state, w.place(s))
 	}
 	return used, oldest
 }
 
 func (w *subWindows) admit(state []byte, t, used, _, n int64) {
 	s := t / w.width
-	newest := getI64(state, atLast) / w.width
+	newest := packed.I64(state, atLast) / w.width
 	for fresh := max(newest, s-subWindowCount) + 1; fresh <= s; fresh++ {
-		putU32(state, w.place(fresh), 0)
+		packed.PutU32(state, w.place(fresh), 0)
 	}
-	putU32(state, w.place(s), min(getU32(state, w.place(s))+n, math.MaxUint32))
-	putI64(state, atLast, t)
-	putU32(state, atUsed, used+n)
+	packed.PutU32(state, w.place(s), min(packed.U32(state, w.place(s))+n, math.MaxUint32))
+	packed.PutI64(state, atLast, t)
+	packed.PutU32(state, atUsed, used+n)
 }
 
 func (w *subWindows) frees(state []byte, t, oldest, k int64) int64 {
 	_, newest, _ := w.live(state, t)
 	s := oldest
-	for freed := getU32(state, w.place(s)); freed < k && s < newest; freed += getU32(state, w.place(s)) {
+	for freed := packed.U32(state, w.place(s)); freed < k && s < newest; freed += packed.U32(state, w.place(s)) {
 		s++
 	}
 	return (s + subWindowCount) * w.width
@@ -69,9 +73,9 @@ func (w *subWindows) empties(t int64) int64 { return (t/w.width + subWindowCount
 func (w *subWindows) drop(state []byte, t, used, oldest, k int64) (int64, int64) {
 	_, newest, _ := w.live(state, t)
 	for s := oldest; s <= newest && k > 0; s++ {
-		count := getU32(state, w.place(s))
+		count := packed.U32(state, w.place(s))
 		gone := min(count, k)
-		putU32(state, w.place(s), count-gone)
+		packed.PutU32(state, w.place(s), count-gone)
 		used -= gone
 		k -= gone
 	}
@@ -79,10 +83,10 @@ func (w *subWindows) drop(state []byte, t, used, oldest, k int64) (int64, int64)
 }
 
 func (w *subWindows) uses(state []byte, known []use) []use {
-	last := getI64(state, atLast)
+	last := packed.I64(state, atLast)
 	oldest, newest, _ := w.live(state, last)
 	for s := oldest; s <= newest; s++ {
-		if n := getU32(state, w.place(s)); n > 0 {
+		if n := packed.U32(state, w.place(s)); n > 0 {
 			known = append(known, use{at: min((s+1)*w.width-1, last), n: n})
 		}
 	}

@@ -2,14 +2,13 @@ package ratelimit
 
 import (
 	"math"
-	"math/bits"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/fixedpoint"
 )
 
-// nano is the number of nano-tokens in a token: rate x nanoseconds is then a whole number for a whole rate.
-const nano = 1e9
-
-// BucketConfig is a token bucket's policy, in the units its arithmetic needs.
+// BucketConfig is a token bucket's policy, in the units that its arithmetic needs: a rate in micro-tokens a second,
+// times nanoseconds, divided by 1e6, is a number of nano-tokens.
 type BucketConfig struct {
 	capacity int64 // nano-tokens
 	rate     int64 // micro-tokens a second: 1.67/s is 1670000
@@ -19,15 +18,15 @@ type BucketConfig struct {
 // NewBucketConfig takes a burst of whole tokens (1 to 1e6) and a refill rate in tokens a second (1e-6 to 1e6). A rate
 // is rounded down to whole micro-tokens a second, and is at least one.
 func NewBucketConfig(burst int64, refill float64) BucketConfig {
-	c := BucketConfig{capacity: burst * nano}
+	c := BucketConfig{capacity: burst * fixedpoint.Nano}
 	// The small addend keeps 1.67 x 1e6 from becoming 1669999 by the float's last bit.
-	c.rate = max(int64(math.Floor(refill*1e6+1e-4)), 1)
+	c.rate = max(int64(math.Floor(refill*fixedpoint.Micro+1e-4)), 1)
 	c.fill = int64(c.after(c.capacity))
 	return c
 }
 
 // Burst is the capacity in tokens.
-func (c *BucketConfig) Burst() int64 { return c.capacity / nano }
+func (c *BucketConfig) Burst() int64 { return c.capacity / fixedpoint.Nano }
 
 // Fill is the time from empty to full.
 func (c *BucketConfig) Fill() time.Duration { return time.Duration(c.fill) }
@@ -38,19 +37,19 @@ type Bucket struct {
 	At    int64 // nanoseconds; 0: never used
 }
 
-// Verdict is a limit's answer.
+// Verdict is the result of Take.
 type Verdict struct {
 	Admitted   bool
 	Store      bool          // the state changed and must be stored
 	Remaining  int64         // whole requests left
-	RetryAfter time.Duration // refused: when the cost will be there
-	Reset      time.Duration // until nothing is used any more
+	RetryAfter time.Duration // refused: until the cost is available
+	Reset      time.Duration // until nothing is used
 }
 
 // Take asks for n tokens at time now. A refusal takes nothing.
 func (c *BucketConfig) Take(b Bucket, now, n int64) (Bucket, Verdict) {
 	b, repaired := c.refill(b, now)
-	cost := n * nano
+	cost := n * fixedpoint.Nano
 	v := Verdict{Store: repaired}
 	if b.Level >= cost {
 		b.Level -= cost
@@ -58,53 +57,42 @@ func (c *BucketConfig) Take(b Bucket, now, n int64) (Bucket, Verdict) {
 	} else {
 		v.RetryAfter = c.after(cost-b.Level) + time.Duration(max(b.At-now, 0))
 	}
-	v.Remaining = b.Level / nano
+	v.Remaining = b.Level / fixedpoint.Nano
 	v.Reset = c.after(c.capacity - b.Level)
 	return b, v
 }
 
-// refill brings the level to time now. It reports a repair: the state's time can't be of this clock (it is further
-// ahead than the bucket takes to fill) and was set to now, without a token for it.
+// refill brings the level to time now. It reports whether it repaired the state: its time can't be of this clock,
+// because it is further ahead than the bucket takes to fill, and was set to now without adding tokens.
 func (c *BucketConfig) refill(b Bucket, now int64) (Bucket, bool) {
 	if b.At == 0 {
 		return Bucket{Level: c.capacity, At: now}, false
 	}
-	// A policy with a smaller bucket may have been loaded since; a torn record may hold anything.
+	// The state may be of a policy with a larger bucket, or torn.
 	b.Level = min(max(b.Level, 0), c.capacity)
 	passed := now - b.At
 	switch {
 	case passed < -c.fill:
 		return Bucket{Level: b.Level, At: now}, true
-	case passed <= 0: // another worker's reading, a little ahead: nothing came in, and At stays
+	case passed <= 0: // another worker's reading, a little ahead: no refill, and At stays
 		return b, false
 	case passed >= c.fill:
 		b.Level = c.capacity
 	default:
-		// passed < fill, so passed x rate < capacity x 1e6 + rate <= 1e21 and the quotient fits.
-		hi, lo := bits.Mul64(uint64(passed), uint64(c.rate))
-		q, _ := bits.Div64(hi, lo, 1e6)
-		b.Level = min(b.Level+int64(q), c.capacity)
+		// passed < fill, so this adds less than capacity + rate / 1e6 <= 1e15 + 1e6.
+		b.Level = min(b.Level+fixedpoint.MulDiv(passed, c.rate, fixedpoint.Micro), c.capacity)
 	}
 	b.At = now
 	return b, false
 }
 
-// longest is what stands for times beyond 146 years, so that sums of them do not overflow.
+// longest stands for all times beyond 146 years, so that sums of them do not overflow.
 const longest = math.MaxInt64 / 2
 
-// after is the time in which an amount of nano-tokens comes in, rounded up.
+// after is the time in which an amount of nano-tokens is refilled, rounded up.
 func (c *BucketConfig) after(amount int64) time.Duration {
 	if amount <= 0 {
 		return 0
 	}
-	// amount <= 1e15, so hi <= 1e6 x 1e15 / 2^64 = 54. A rate no larger than that does not divide.
-	hi, lo := bits.Mul64(uint64(amount), 1e6)
-	if uint64(c.rate) <= hi {
-		return longest
-	}
-	q, r := bits.Div64(hi, lo, uint64(c.rate))
-	if r > 0 {
-		q++
-	}
-	return time.Duration(min(q, longest))
+	return time.Duration(min(fixedpoint.MulDivUp(amount, fixedpoint.Micro, c.rate), longest))
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/weir-mesh/weir/policy/fixedpoint"
 )
 
 const second = int64(time.Second)
@@ -102,7 +104,7 @@ func TestBucketOfAnotherPolicyGivesNoFreeBurst(t *testing.T) {
 		t.Fatal("a larger burst must not fill the bucket that was empty")
 	}
 	smaller := NewBucketConfig(2, 1)
-	_, v := smaller.Take(Bucket{Level: 5 * nano, At: now}, now, 1)
+	_, v := smaller.Take(Bucket{Level: 5 * fixedpoint.Nano, At: now}, now, 1)
 	if !v.Admitted || v.Remaining != 1 {
 		t.Fatalf("a level above the new burst counts as the burst: got %+v", v)
 	}

@@ -1,21 +1,25 @@
 package ratelimit
 
-import "time"
+import (
+	"time"
 
-// entries is how a window remembers its admissions. t is never before the state's last, and in each call of a Take the
-// same. used and oldest are what counted found; oldest is for the entries alone to understand.
+	"github.com/weir-mesh/weir/policy/packed"
+)
+
+// entries is how a window keeps its admissions. t is never before the state's last, and the same in all calls of one
+// Take. used and oldest are the results of counted; the meaning of oldest is private to the implementation.
 type entries interface {
-	// counted is what is used at t.
+	// counted is the number of requests used at t.
 	counted(state []byte, t int64) (used, oldest int64)
-	// admit adds n requests at t and lets go of what is older than oldest.
+	// admit adds n requests at t and drops what is older than oldest.
 	admit(state []byte, t, used, oldest, n int64)
-	// frees is the time at which k of those that are used at t, the oldest, are used no more; k is 1 to used.
+	// frees is the time at which the k oldest of the requests used at t have expired; k is 1 to used.
 	frees(state []byte, t, oldest, k int64) int64
-	// empties is the time at which a request that is admitted at t is used no more.
+	// empties is the time at which a request admitted at t expires.
 	empties(t int64) int64
-	// drop lets go of the k oldest of those that are used.
+	// drop drops the k oldest of the used requests.
 	drop(state []byte, t, used, oldest, k int64) (int64, int64)
-	// uses appends all that the entries know, the oldest first, none dated before it was.
+	// uses appends all requests, the oldest first, each with its time or a later one.
 	uses(state []byte, known []use) []use
 }
 
@@ -27,8 +31,8 @@ func (l *Limiter) takeWindow(state []byte, now, n int64) Verdict {
 	if v.Store {
 		l.repair(state, now)
 	}
-	t := max(now, getI64(state, atLast))
-	limit := l.holds(state, t)
+	t := max(now, packed.I64(state, atLast))
+	limit := l.limitAt(state, t)
 	used, oldest := l.entries.counted(state, t)
 	switch {
 	case used+n <= limit:
@@ -45,7 +49,7 @@ func (l *Limiter) takeWindow(state []byte, now, n int64) Verdict {
 	}
 	v.Remaining = max(limit-used, 0)
 	if used > 0 {
-		v.Reset = time.Duration(max(l.entries.empties(getI64(state, atLast))-now, 0))
+		v.Reset = time.Duration(max(l.entries.empties(packed.I64(state, atLast))-now, 0))
 	}
 	if v.Store {
 		l.seal(state)
@@ -53,30 +57,32 @@ func (l *Limiter) takeWindow(state []byte, now, n int64) Verdict {
 	return v
 }
 
-// holds is the limit that holds at t.
-func (l *Limiter) holds(state []byte, t int64) int64 {
+// limitAt is the limit at t.
+func (l *Limiter) limitAt(state []byte, t int64) int64 {
 	if l.adaptive == nil {
 		return l.limit
 	}
-	return l.adaptive.holds(state, t)
+	return l.adaptive.limitAt(state, t)
 }
 
-// usedAt is what is used at time now, and the moment that this is worked out for.
+// usedAt is the number of requests used at time now, and the time t for which it was computed.
 func (l *Limiter) usedAt(state []byte, now int64) (used, t int64) {
 	if l.foreign(state, now) {
-		return getU32(state, atUsed), now
+		return packed.U32(state, atUsed), now
 	}
-	t = max(now, getI64(state, atLast))
+	t = max(now, packed.I64(state, atLast))
 	used, _ = l.entries.counted(state, t)
 	return used, t
 }
 
-// foreign says whether the state's times can't be of this clock.
-func (l *Limiter) foreign(state []byte, now int64) bool { return getI64(state, atLast)-now > l.window }
+// foreign reports whether the state's times can't be of this clock.
+func (l *Limiter) foreign(state []byte, now int64) bool {
+	return packed.I64(state, atLast)-now > l.window
+}
 
-// repair makes what a state of another clock counts used just now.
+// repair makes the requests of a foreign state count as used just now.
 func (l *Limiter) repair(state []byte, now int64) {
-	used := min(getU32(state, atUsed), l.limit)
+	used := min(packed.U32(state, atUsed), l.limit)
 	clear(state[atLast:windowFixed])
 	clear(state[l.fixed:])
 	if used > 0 {

@@ -1,6 +1,10 @@
 package retry
 
-import "math"
+import (
+	"math"
+
+	"github.com/weir-mesh/weir/policy/fixedpoint"
+)
 
 // Budget bounds the retries of all workers by a share of the requests of the last 10 s and a minimum. It is read-only;
 // what is counted stands in a state, bytes that the caller keeps (see state.go).
@@ -12,25 +16,17 @@ type Budget struct {
 	minimum int64 // retries in 10 s, millionths
 }
 
-// million is the unit of a Budget's numbers.
-const million = 1_000_000
-
 // NewBudget is a budget of percent (0 to 100) of the requests of the last 10 s and minPerSecond (0 to 1e6) x 10 more. The
 // percentage is held to the nearest ten-thousandth. A fraction of a retry is none: 20 % of 4 requests are none, of 5
 // are one.
 func NewBudget(percent, minPerSecond float64) Budget {
-	return Budget{share: millionths(percent/100, 1), minimum: millionths(minPerSecond*10, 1e7)}
-}
-
-func millionths(n, most float64) int64 {
-	if !(n > 0) { // NaN included
-		return 0
-	}
-	return int64(math.Round(min(n, most) * million))
+	return Budget{share: fixedpoint.Millionths(percent/100, 0, 1), minimum: fixedpoint.Millionths(minPerSecond*10, 0, 1e7)}
 }
 
 // allowed is how many retries there may be for so many requests: 20 x 2^32 of them at most, which keeps this in 63 bits.
-func (b *Budget) allowed(requests int64) int64 { return (requests*b.share + b.minimum) / million }
+func (b *Budget) allowed(requests int64) int64 {
+	return (requests*b.share + b.minimum) / fixedpoint.Micro
+}
 
 // Request counts a request: one that is sent upstream, for the first time.
 func (b *Budget) Request(state []byte, now int64) {

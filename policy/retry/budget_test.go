@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/weir-mesh/weir/policy/packed"
 )
 
 func fresh() []byte { return make([]byte, stateSize) }
@@ -278,7 +280,7 @@ func TestUnusableStates(t *testing.T) {
 		{"cut", good[:stateSize-1], false},
 		{"too long", append(slices.Clone(good), 0), false},
 		{"another newest bucket", flip(good, atNewest), false},
-		{"another check", flip(good, atCheck), false},
+		{"another check", flip(good, packed.CheckAt), false},
 		{"another era", flip(good, atEra), false},
 		{"a time that no clock has", beyond, false},
 		{"a negative time", negative, false},

@@ -1,8 +1,9 @@
 package retry
 
 import (
-	"encoding/binary"
 	"math"
+
+	"github.com/weir-mesh/weir/policy/packed"
 )
 
 const (
@@ -13,19 +14,18 @@ const (
 )
 
 // A budget's state is a region of bytes that is changed in place, a part of a record: it has no version of its own. Bucket
-// k is the time from k x 0.5 s up to (k+1) x 0.5 s of a monotonic clock, and stands at place k mod 21. Little endian:
+// k is the time from k x 0.5 s up to (k+1) x 0.5 s of a monotonic clock, and is kept at place k mod 21. Little endian:
 //
-//	  0  u32  check over bytes 4 to 15, see check
-//	  4  u32  era: how often the clock turned out to be another one
+//	  0  u32  era: how often the times of the state turned out to be of another clock
+//	  4  u32  check over bytes 0 to 15, see package packed
 //	  8  i64  number of the newest bucket
 //	 16  21 x { u32 requests, u32 retries }
 //	184
 //
-// All zeros are a fresh one. The check leaves the buckets out: whatever they hold, a budget only counts wrongly, for
+// All zeros are a fresh state. The check leaves the buckets out: whatever they contain, a budget only counts wrongly, for
 // 10.5 s at most.
 const (
-	atCheck   = 0
-	atEra     = 4
+	atEra     = 0
 	atNewest  = 8
 	atBuckets = 16
 	stateSize = atBuckets + 8*retriesCount
@@ -37,34 +37,23 @@ func (b *Budget) Size() int { return stateSize }
 // Reset makes the state a fresh one. len(state) is Size.
 func (b *Budget) Reset(state []byte) { clear(state) }
 
-// Usable says whether these bytes are a budget's state, of whatever percentage and minimum: they are not part of it, and
-// hold from the next call on when a policy changes. Others are treated as fresh (Reset).
+// Usable reports whether these bytes are a budget's state, of whatever percentage and minimum: those are not part of it,
+// and a changed policy applies from the next call on. Other bytes are treated as fresh (Reset).
 func (b *Budget) Usable(state []byte) bool {
 	if len(state) != stateSize {
 		return false
 	}
 	k := newest(state)
-	return k >= 0 && k <= longestTime/width && binary.LittleEndian.Uint32(state[atCheck:]) == check(k, era(state))
+	return k >= 0 && k <= longestTime/width && packed.Sealed(state[:atBuckets])
 }
 
-// check folds what it covers by steps that are each one-to-one, as sharedstate's records do. That of zeros is zero.
-func check(newest int64, era uint32) uint32 {
-	const prime = 0x9E3779B185EBCA87 // odd, 2^64 / golden ratio
-	h := uint64(newest) * prime
-	h ^= h >> 29
-	h = (h ^ uint64(era)) * prime
-	h ^= h >> 29
-	h *= prime
-	return uint32(h >> 32)
-}
-
-func newest(state []byte) int64 { return int64(binary.LittleEndian.Uint64(state[atNewest:])) }
-func era(state []byte) uint32   { return binary.LittleEndian.Uint32(state[atEra:]) }
+func newest(state []byte) int64 { return packed.I64(state, atNewest) }
+func era(state []byte) uint32   { return uint32(packed.U32(state, atEra)) }
 
 func setNewest(state []byte, k int64, era uint32) {
-	binary.LittleEndian.PutUint64(state[atNewest:], uint64(k))
-	binary.LittleEndian.PutUint32(state[atEra:], era)
-	binary.LittleEndian.PutUint32(state[atCheck:], check(k, era))
+	packed.PutI64(state, atNewest, k)
+	packed.PutU32(state, atEra, int64(era))
+	packed.Seal(state[:atBuckets])
 }
 
 func bucketAt(now int64) int64 { return min(max(now, 0), longestTime) / width }
@@ -77,17 +66,14 @@ func bucketIn(state []byte, place int) []byte {
 	return state[at : at+8]
 }
 
-func requestsIn(bucket []byte) int64 { return int64(binary.LittleEndian.Uint32(bucket)) }
-func retriesIn(bucket []byte) int64  { return int64(binary.LittleEndian.Uint32(bucket[4:])) }
+func requestsIn(bucket []byte) int64 { return packed.U32(bucket, 0) }
+func retriesIn(bucket []byte) int64  { return packed.U32(bucket, 4) }
 
-// The counts stay within 32 bits: at their largest rather than begin anew.
-func setRequests(bucket []byte, n int64) {
-	binary.LittleEndian.PutUint32(bucket, uint32(min(max(n, 0), math.MaxUint32)))
-}
+func setRequests(bucket []byte, n int64) { packed.PutU32(bucket, 0, clampCount(n)) }
+func setRetries(bucket []byte, n int64)  { packed.PutU32(bucket, 4, clampCount(n)) }
 
-func setRetries(bucket []byte, n int64) {
-	binary.LittleEndian.PutUint32(bucket[4:], uint32(min(max(n, 0), math.MaxUint32)))
-}
+// clampCount keeps a count within 32 bits: it stays at its largest and does not wrap around.
+func clampCount(n int64) int64 { return min(max(n, 0), math.MaxUint32) }
 
 // current is the bucket that a call at this time counts in. A reading from before the newest bucket is another worker's,
 // who read the clock earlier. One that is more than 10 s before it is of another clock.

@@ -10,41 +10,41 @@ import (
 const (
 	MaxBytes    = 64 << 20 // of all entries of all clusters together
 	MaxEntries  = 4096     // of one cluster
-	SegmentWays = 256      // entries that one index tells of
+	SegmentWays = 256      // entries of one index
 	MaxSegments = MaxEntries / SegmentWays
 )
 
-// RefreshEvery is how often an entry is stored anew, over all workers: once in so many nanoseconds.
+// RefreshEvery is the shortest time between two stores of one entry, over all workers, in nanoseconds.
 const RefreshEvery int64 = 1e9
 
-// looks is how often a reader looks for an entry that another worker is about to write.
-const looks = 3
+// maxReads is how often a reader tries to read an entry that another worker is about to write.
+const maxReads = 3
 
-// Cache is one cluster's cache as one worker sees it. It keeps the buffers that it works with, so one goroutine uses it
-// at a time; what it stores is in the store, and belongs to all.
+// Cache is one worker's access to a cluster's cache. The entries are in the store, which all workers share. It keeps its
+// buffers, so one goroutine uses it at a time.
 type Cache struct {
 	store    sharedstate.Store
 	cluster  string
-	name     []byte // the cluster's, as rows want it
+	name     []byte // the cluster's, as rows have it
 	entries  int
 	segments int
-	budget   uint64 // MaxBytes; tests have less
-	unit     uint64 // granule; tests have less
-	reach    int    // MaxSegments; tests have less
+	budget   uint64 // MaxBytes, less in tests
+	unit     uint64 // granule, less in tests
+	reach    int    // MaxSegments, less in tests: the segments that Invalidate clears
 
 	own        index // of the segment that Put works on
-	other      index // of one that gives room, or is invalidated
+	other      index // of a segment that gives room, or is invalidated
 	ledger     ledger
 	ownCell    *sharedstate.Cell
 	otherCell  *sharedstate.Cell
 	ledgerCell *sharedstate.Cell
 
-	ownFreed, otherFreed []uint16 // slots to empty once the index is swapped
+	ownFreed, otherFreed []uint16 // slots to empty after the swap of the index
 
 	indexKeys []string
 	slotKeys  [][]string // by segment and slot, made when first needed
-	settled   bool
-	recent    []recent // what was stored lately, by the key's lowest bits
+	settled   bool       // settle has succeeded
+	recent    []recent   // what was stored recently, by the key's lowest bits
 }
 
 // recent is an entry that this worker knows to have been stored.
@@ -53,7 +53,7 @@ type recent struct {
 	stored int64
 }
 
-// New names a cluster's cache. It stores nothing yet. MaxEntries bounds maxEntries, and it is at least 1.
+// New is a cluster's cache. It stores nothing yet. maxEntries is at least 1, and at most MaxEntries.
 func New(store sharedstate.Store, cluster string, maxEntries int) *Cache {
 	c := &Cache{
 		store:   store,
@@ -76,11 +76,11 @@ func New(store sharedstate.Store, cluster string, maxEntries int) *Cache {
 	return c
 }
 
-// Get finds a key's entry; its parts are places in the bytes that the store returned. An entry that is not all that the
-// index says of it (another worker is about to write it, or didn't come to) is none.
+// Get finds a key's entry; its parts are slices of the bytes that the store returned. An entry that differs from its way in
+// the index, because another worker is about to write it or crashed before, is not found.
 func (c *Cache) Get(key sharedstate.Fingerprint) (e Entry, found bool, err error) {
 	s := c.segment(key)
-	for range looks {
+	for range maxReads {
 		packed, _, err := c.store.Get(c.indexKeys[s])
 		if err != nil {
 			return Entry{}, false, faultOf(err)
@@ -93,20 +93,20 @@ func (c *Cache) Get(key sharedstate.Fingerprint) (e Entry, found bool, err error
 		if err = faultOf(err); err != nil {
 			return Entry{}, false, err
 		}
-		if e, ok := Decode(value); ok && w.tells(&e, len(value)) {
+		if e, ok := Decode(value); ok && w.matches(&e, len(value)) {
 			return e, true, nil
 		}
 	}
 	return Entry{}, false, nil
 }
 
-// tells says whether the index means this entry.
-func (w *way) tells(e *Entry, size int) bool {
+// matches says whether the way is that of this entry.
+func (w *way) matches(e *Entry, size int) bool {
 	return w.key == e.Key && w.stored == e.Stored && w.path == e.Path && int(w.size) == size
 }
 
-// Due says whether a key's answer is to be stored again: no worker did within RefreshEvery. Ask before an answer is copied; on
-// a path that is asked for often it costs no call of the store.
+// Due says whether a key's response is to be stored: no worker did so within RefreshEvery. It is to be called before a
+// response is copied. For a path with many requests it needs no call of the store.
 func (c *Cache) Due(key sharedstate.Fingerprint, now int64) (due bool, err error) {
 	if r := c.recently(key); r.key == key && r.stored > 0 && young(r.stored, now) {
 		return false, nil
@@ -123,15 +123,14 @@ func (c *Cache) Due(key sharedstate.Fingerprint, now int64) (due bool, err error
 	return false, nil
 }
 
-// young says whether what was stored is of the last second.
+// young says whether a time of storing is within RefreshEvery before now.
 func young(stored, now int64) bool { return now-stored < RefreshEvery && !ahead(stored, now) }
 
-// ahead says whether a time that was written down is of another clock, one that went on before this one began. It is not for a
-// worker that stalled between its look at the clock and its look at the store, while others went on: none does for ten
-// minutes.
-func ahead(written, now int64) bool { return written-now > 600*RefreshEvery }
+// ahead says whether a stored time is of another clock, that of the machine before it restarted. Times that are less than
+// ten minutes ahead are of a worker that stalled after it read the clock.
+func ahead(stored, now int64) bool { return stored-now > 600*RefreshEvery }
 
-// recently is where this worker remembers a key.
+// recently is the place in recent for a key.
 func (c *Cache) recently(key sharedstate.Fingerprint) *recent {
 	if c.recent == nil {
 		n := 1
@@ -143,10 +142,10 @@ func (c *Cache) recently(key sharedstate.Fingerprint) *recent {
 	return &c.recent[key.Lo&uint64(len(c.recent)-1)]
 }
 
-// segment is where a key's entry is.
+// segment is the segment of a key's entry.
 func (c *Cache) segment(key sharedstate.Fingerprint) int { return int(key.Hi % uint64(c.segments)) }
 
-// capacity is how many entries a segment has: the first ones take what is left over.
+// capacity is how many entries a segment can have. The first segments take the remainder.
 func (c *Cache) capacity(segment int) int {
 	n := c.entries / c.segments
 	if segment < c.entries%c.segments {
@@ -166,7 +165,7 @@ func (c *Cache) slotKey(segment int, slot uint16) string {
 	return *key
 }
 
-// faultOf is an error of the store that is none of its outcomes: what is missing is empty.
+// faultOf is an error of the store other than ErrNotFound: what is missing is read as empty.
 func faultOf(err error) error {
 	if errors.Is(err, sharedstate.ErrNotFound) {
 		return nil
@@ -174,7 +173,7 @@ func faultOf(err error) error {
 	return err
 }
 
-// casOf is what a key's next Set must say.
+// casOf is the cas for a key's next Set.
 func (c *Cache) casOf(key string) (cas uint32, err error) {
 	_, cas, err = c.store.Get(key)
 	if errors.Is(err, sharedstate.ErrNotFound) {

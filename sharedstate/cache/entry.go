@@ -8,29 +8,29 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Meta is what is known of a stored answer besides its headers and body.
+// Meta is what is stored of a response besides its headers and body.
 type Meta struct {
-	Key    sharedstate.Fingerprint // of all that the answer was chosen by
-	Path   uint64                  // keyed hash of the path without its query: InvalidatePath goes by it
-	Stored int64                   // when the answer's headers came, nanoseconds, monotonic
+	Key    sharedstate.Fingerprint // of all parts of the request that select the response
+	Path   uint64                  // keyed hash of the path without its query, for InvalidatePath
+	Stored int64                   // when the response's headers came, nanoseconds, monotonic
 	Status uint16
 
-	Age          uint32 // seconds: how old it was when it came (RFC 9111, 4.2.3, corrected_initial_age)
+	Age          uint32 // seconds: its age when it came (RFC 9111, 4.2.3, corrected_initial_age)
 	Lifetime     uint32 // seconds of freshness that upstream stated, or None
 	StaleIfError uint32 // seconds (RFC 5861), or None
 }
 
-// None is a Lifetime or StaleIfError of which upstream said nothing.
+// None is a Lifetime or StaleIfError that upstream did not state.
 const None uint32 = math.MaxUint32
 
-// Bounds of one entry. What is larger is not stored.
+// Bounds of one entry. A larger one is not stored.
 const (
 	MaxHeadBytes  = 64 << 10             // Meta and headers
 	MaxEntryBytes = 1<<20 + MaxHeadBytes // with the body
 )
 
-// Entry is a stored answer. Its headers and Body are places in the bytes it was read from: leave those as they are while
-// it is in use.
+// Entry is a stored response. Its headers and Body are slices of the bytes it was read from, which must not change while it
+// is in use.
 type Entry struct {
 	Meta
 	Body    []byte
@@ -49,7 +49,7 @@ func (e *Entry) Headers(yield func(name, value string) bool) {
 	}
 }
 
-// cutText takes a length of two bytes and as many bytes off s, which Decode has looked at.
+// cutText cuts a length of two bytes, and that many bytes, off s, which Decode has checked.
 func cutText(s string) (text, rest string) {
 	n := 2 + int(s[0]) + int(s[1])<<8
 	return s[2:n], s[n:]
@@ -65,7 +65,7 @@ const EntryVersion = 1
 //	 2  u16  status
 //	 4  u32  bytes of the head, these 64 and the headers
 //	 8  u32  bytes of all; Put writes it, since the body comes after the head
-//	12  u32  check over the head but bytes 8 to 15
+//	12  u32  checksum over the head except bytes 8 to 15
 //	16  u64  key, high
 //	24  u64  key, low
 //	32  u64  path
@@ -78,8 +78,8 @@ const EntryVersion = 1
 //	    the body
 const headFixed = 64
 
-// AppendHead begins an entry behind b: the head is complete, the body's bytes are appended to what it returns, as they
-// come. Ok is false, and b as it was, where the head is longer than MaxHeadBytes.
+// AppendHead appends the head of an entry to b; the caller appends the body's bytes as they come. If the head is longer than
+// MaxHeadBytes, ok is false and b is unchanged.
 func AppendHead(b []byte, m *Meta, headers func(yield func(name, value string) bool)) (entry []byte, ok bool) {
 	start := len(b)
 	le := binary.LittleEndian
@@ -96,7 +96,7 @@ func AppendHead(b []byte, m *Meta, headers func(yield func(name, value string) b
 	b = le.AppendUint32(b, 0)
 	ok = true
 	headers(func(name, value string) bool {
-		if len(b)-start+4+len(name)+len(value) > MaxHeadBytes { // so each of the lengths is one of 16 bits
+		if len(b)-start+4+len(name)+len(value) > MaxHeadBytes { // so each length has at most 16 bits
 			ok = false
 			return false
 		}
@@ -113,8 +113,8 @@ func AppendHead(b []byte, m *Meta, headers func(yield func(name, value string) b
 	return b, true
 }
 
-// Decode reads a packed entry, all of b. Bytes that are not a whole one are refused: those of another version, cut, torn,
-// a stranger's or none.
+// Decode reads a packed entry, all of b. ok is false for bytes of another version, an incomplete or torn entry, another
+// filter's value, or no bytes.
 func Decode(b []byte) (e Entry, ok bool) {
 	le := binary.LittleEndian
 	if len(b) < headFixed || len(b) > MaxEntryBytes || b[0] != EntryVersion || b[1] != 0 {
@@ -144,7 +144,7 @@ func Decode(b []byte) (e Entry, ok bool) {
 	}, true
 }
 
-// wholeHeaders says whether b is pairs of texts to its last byte.
+// wholeHeaders says whether b consists of pairs of texts, up to its last byte.
 func wholeHeaders(b []byte) bool {
 	for texts := 0; ; texts++ {
 		if len(b) == 0 {
@@ -161,7 +161,7 @@ func wholeHeaders(b []byte) bool {
 	}
 }
 
-// seal writes the length of all into a packed entry whose body is complete, and reads it.
+// seal writes the length into a packed entry whose body is complete, and decodes it.
 func seal(b []byte) (e Entry, ok bool) {
 	if len(b) < headFixed || len(b) > MaxEntryBytes {
 		return Entry{}, false
@@ -170,9 +170,9 @@ func seal(b []byte) (e Entry, ok bool) {
 	return Decode(b)
 }
 
-// check folds a head's words by steps that are each one-to-one, as sharedstate's records do it: a change of any one word
-// is missed once in 2^32. Bytes 8 to 15 are left out: the check itself, and a length that is held against that of the
-// value.
+// check is a checksum of a head. It folds the words by steps that are each one-to-one, as that of sharedstate's records: a
+// change of any one word is missed once in 2^32. Bytes 8 to 15 are left out: the checksum itself, and a length that Decode
+// compares with that of the value.
 func check(head []byte) uint32 {
 	const prime = 0x9E3779B185EBCA87 // odd, 2^64 / golden ratio
 	h := uint64(len(head))

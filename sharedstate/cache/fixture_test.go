@@ -105,7 +105,7 @@ func audit(t rapid.TB, store sharedstate.Store, budget uint64, segments, slots i
 				case !strict:
 				case !told && len(value) != 0:
 					t.Errorf("%s, slot %d/%d: %d bytes that no index tells of", cluster, s, slot, len(value))
-				case told && (!whole || !w.tells(&e, len(value))):
+				case told && (!whole || !w.matches(&e, len(value))):
 					t.Errorf("%s, slot %d/%d: the index tells of %+v, there are %d bytes of %+v", cluster, s, slot, w, len(value), e.Meta)
 				}
 			}

@@ -2,19 +2,20 @@ package cache
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// index says which entries a segment has, and in which slots. That it is changed as a whole, by one compare-and-swap,
-// makes it the one place that decides: a value in a slot that the index doesn't tell of is none.
+// index is the list of a segment's entries and their slots. It is changed as a whole, by one compare-and-swap, and it alone
+// decides: the value of a slot that the index doesn't list is ignored.
 type index struct {
 	ways      []way  // by slot, each at most once
 	room      uint32 // bytes of MaxBytes that this segment may use, never more than its row in the ledger says
-	notBefore int64  // the answers to requests that began then or before are refused
+	notBefore int64  // responses to requests that began then or before are refused
 }
 
-// way is what the index says of one entry.
+// way is one entry's line in the index.
 type way struct {
 	key    sharedstate.Fingerprint
 	stored int64
@@ -109,7 +110,8 @@ func unpackWay(b []byte) (w way, ok bool) {
 		size:   le.Uint32(b[32:]),
 		slot:   le.Uint16(b[36:]),
 	}
-	return w, w.stored >= 0 && w.size >= headFixed && w.size <= MaxEntryBytes && w.slot < SegmentWays && le.Uint16(b[38:]) == 0
+	ok = w.stored >= 0 && w.size >= headFixed && w.size <= MaxEntryBytes && w.slot < SegmentWays && le.Uint16(b[38:]) == 0
+	return w, ok
 }
 
 // lookup finds a key's way in a packed index without unpacking the others.
@@ -126,7 +128,7 @@ func lookup(b []byte, key sharedstate.Fingerprint) (w way, ok bool) {
 	return way{}, false
 }
 
-// slotTaken says whether a packed index tells of an entry in a slot.
+// slotTaken says whether a packed index lists an entry in a slot.
 func slotTaken(b []byte, slot uint16) bool {
 	if !indexShaped(b) {
 		return false
@@ -158,8 +160,8 @@ func (x *index) find(key sharedstate.Fingerprint) *way {
 	return nil
 }
 
-// put gives an entry a way among at most capacity: its key's, or one in the first free slot, for which the least recently
-// stored ones make room. The slots of those that had to go are appended to freed.
+// put adds an entry, of at most capacity: in its key's way, or in the first free slot. It drops the least recently stored
+// entries where there are too many, and appends their slots to freed.
 func (x *index) put(w way, capacity int, freed []uint16) (slot uint16, _ []uint16) {
 	had := x.find(w.key)
 	if had != nil {
@@ -178,23 +180,18 @@ func (x *index) put(w way, capacity int, freed []uint16) (slot uint16, _ []uint1
 		at++
 	}
 	w.slot = uint16(at)
-	x.ways = append(x.ways, way{})
-	copy(x.ways[at+1:], x.ways[at:])
-	x.ways[at] = w
-	for i, s := range freed {
-		if s == w.slot { // it is overwritten, not emptied
-			freed = append(freed[:i], freed[i+1:]...)
-			break
-		}
+	x.ways = slices.Insert(x.ways, at, w)
+	if i := slices.Index(freed, w.slot); i >= 0 { // it is overwritten, not emptied
+		freed = slices.Delete(freed, i, i+1)
 	}
 	return w.slot, freed
 }
 
-// noSlot is no slot's number.
+// noSlot is the number of no slot.
 const noSlot = SegmentWays
 
-// shrink drops the least recently stored entries, but the one in the slot keep, until the others take at most so many
-// bytes. The slots are appended to freed.
+// shrink drops the least recently stored entries, except the one in the slot keep, until all take at most bytes. It appends
+// their slots to freed.
 func (x *index) shrink(bytes uint64, keep uint16, freed []uint16) []uint16 {
 	for sum := x.bytes(); sum > bytes; {
 		i := x.oldest(keep)
@@ -207,7 +204,7 @@ func (x *index) shrink(bytes uint64, keep uint16, freed []uint16) []uint16 {
 	return freed
 }
 
-// dropPath drops the entries with a path. The slots are appended to freed.
+// dropPath drops the entries with a path, and appends their slots to freed.
 func (x *index) dropPath(path uint64, freed []uint16) []uint16 {
 	for i := len(x.ways) - 1; i >= 0; i-- {
 		if x.ways[i].path == path {
@@ -217,7 +214,7 @@ func (x *index) dropPath(path uint64, freed []uint16) []uint16 {
 	return freed
 }
 
-// oldest is where the least recently stored way is, the one in the slot keep left out; -1: there is none.
+// oldest is the index of the least recently stored way, except the one in the slot keep; -1: there is none.
 func (x *index) oldest(keep uint16) int {
 	found := -1
 	for i := range x.ways {
@@ -230,12 +227,12 @@ func (x *index) oldest(keep uint16) int {
 
 func (x *index) drop(i int, freed []uint16) []uint16 {
 	freed = append(freed, x.ways[i].slot)
-	x.ways = append(x.ways[:i], x.ways[i+1:]...)
+	x.ways = slices.Delete(x.ways, i, i+1)
 	return freed
 }
 
-// refuse makes the index refuse the answers to all requests that began by now. It goes back only where what it has is a
-// time of another clock, which would refuse for ever.
+// refuse makes the index refuse responses to all requests that began by now. notBefore is lowered only where it is a time
+// of another clock, which would refuse for ever.
 func (x *index) refuse(now int64) {
 	if x.notBefore < now || ahead(x.notBefore, now) {
 		x.notBefore = max(now, 0)

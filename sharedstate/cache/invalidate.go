@@ -1,20 +1,20 @@
 package cache
 
-// Invalidate drops all entries of the cluster. The answers to requests that began by now are not stored any more.
+// Invalidate drops all entries of the cluster. Responses to requests that began by now are not stored any more.
 //
-// An error that is not nil says that some entries may be left, or that their memory is not free yet: ask again.
+// After an error some entries may be left, or their memory is not free yet: call it again.
 func (c *Cache) Invalidate(now int64) error {
 	return c.invalidate(now, func(freed []uint16) []uint16 { return c.other.shrink(0, noSlot, freed) })
 }
 
-// InvalidatePath drops the cluster's entries with a path (Meta.Path), whatever their query. The answers to requests that
-// began by now are not stored any more, whatever their path. Errors are as for Invalidate.
+// InvalidatePath drops the cluster's entries with a path (Meta.Path), whatever their query. Responses to requests that began
+// by now are not stored any more, whatever their path. Errors are as for Invalidate.
 func (c *Cache) InvalidatePath(path uint64, now int64) error {
 	return c.invalidate(now, func(freed []uint16) []uint16 { return c.other.dropPath(path, freed) })
 }
 
-// invalidate goes over all segments that a cluster may have: a worker with another policy may be about to write to one that
-// this one knows nothing of.
+// invalidate changes all segments that a cluster may have: a worker with another policy may be about to write to one that
+// this policy has no use for.
 func (c *Cache) invalidate(now int64, drop func(freed []uint16) []uint16) (err error) {
 	note := func(failed error) {
 		if err == nil {

@@ -2,19 +2,19 @@ package cache
 
 import "strconv"
 
-// prefix is the shared store's, as in sharedstate/key.go. A cluster's name may hold any byte, slashes and numbers too, so
-// it comes last: what is before it is read in one way only.
+// prefix is that of the shared store, as in sharedstate/key.go. A cluster's name may contain any byte, slashes and numbers
+// too, so it comes last: then two different entries never have the same key.
 const prefix = "weir/1/cache/"
 
-// LedgerKey is where it is written who holds how much of MaxBytes.
+// LedgerKey is the key of the ledger.
 const LedgerKey = prefix + "ledger"
 
-// IndexKey is where the index of one segment of a cluster's cache is kept.
+// IndexKey is the key of the index of one segment of a cluster's cache.
 func IndexKey(cluster string, segment int) string {
 	return prefix + "index/" + strconv.Itoa(segment) + "/" + cluster
 }
 
-// SlotKey is where one entry of a segment is kept.
+// SlotKey is the key of one entry of a segment.
 func SlotKey(cluster string, segment, slot int) string {
 	return prefix + "slot/" + strconv.Itoa(segment) + "/" + strconv.Itoa(slot) + "/" + cluster
 }

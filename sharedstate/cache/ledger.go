@@ -3,31 +3,32 @@ package cache
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
-// ledger says how much of MaxBytes each segment of each cluster has taken. Its sum is the bound of the process's cache:
-// it is changed as a whole, and no segment's entries are more than its row.
+// ledger is how much of MaxBytes each segment of each cluster has reserved. Its sum is bounded, it is changed as a whole,
+// and no segment's entries take more than its row: so the cache of the process is bounded.
 type ledger struct {
 	rows  []row // by cluster and segment
 	total uint64
 }
 
-// row is the room that one segment has taken.
+// row is the room that one segment has reserved.
 type row struct {
-	cluster []byte // a place in the bytes that were unpacked
+	cluster []byte // a slice of the bytes that were unpacked
 	segment uint16
 	room    uint32 // never 0
-	grown   int64  // when it last took some, nanoseconds
+	grown   int64  // when it last grew, nanoseconds
 }
 
-// Bounds of the ledger. A segment that finds no place in it takes that of the one that grew the longest ago.
+// Bounds of the ledger. In a full one, a new segment replaces the one that grew the longest ago.
 const (
 	MaxRows        = 1024
 	MaxLedgerBytes = 64 << 10
 )
 
-// granule is the unit in which room is taken: a segment goes to the ledger once for every four entries of 4 KB, and not at
-// all once it is full.
+// granule is the unit in which room is reserved: a segment changes the ledger once for every four entries of 4 KB, and no
+// more when it is full.
 const granule = 16 << 10
 
 // LedgerVersion is the first byte of a packed ledger. A ledger of any other version is read as an empty one.
@@ -74,7 +75,12 @@ func (l *ledger) unpack(b []byte) (ok bool) {
 		if end > len(rest) {
 			return false
 		}
-		r := row{cluster: rest[rowFixed:end], segment: le.Uint16(rest[2:]), room: le.Uint32(rest[4:]), grown: int64(le.Uint64(rest[8:]))}
+		r := row{
+			cluster: rest[rowFixed:end],
+			segment: le.Uint16(rest[2:]),
+			room:    le.Uint32(rest[4:]),
+			grown:   int64(le.Uint64(rest[8:])),
+		}
 		last := len(l.rows) - 1
 		if r.room == 0 || r.segment >= MaxSegments || last >= 0 && l.rows[last].compare(r.cluster, r.segment) >= 0 {
 			return false
@@ -110,7 +116,7 @@ func (r *row) compare(cluster []byte, segment uint16) int {
 	return int(r.segment) - int(segment)
 }
 
-// find is where a segment's row is, or would be.
+// find is the index of a segment's row, or the one where it would be inserted.
 func (l *ledger) find(cluster []byte, segment uint16) (at int, found bool) {
 	for at < len(l.rows) {
 		c := l.rows[at].compare(cluster, segment)
@@ -122,7 +128,7 @@ func (l *ledger) find(cluster []byte, segment uint16) (at int, found bool) {
 	return at, false
 }
 
-// room is what a segment has taken.
+// room is what a segment has reserved.
 func (l *ledger) room(cluster []byte, segment uint16) uint32 {
 	if at, found := l.find(cluster, segment); found {
 		return l.rows[at].room
@@ -130,31 +136,29 @@ func (l *ledger) room(cluster []byte, segment uint16) uint32 {
 	return 0
 }
 
-// grow gives a segment so much room, more than none, at time now. False: there is no place for another row.
+// grow sets a segment's room, above 0, at time now. ok is false where the ledger has no place for another row.
 func (l *ledger) grow(cluster []byte, segment uint16, room uint32, now int64) (ok bool) {
 	at, found := l.find(cluster, segment)
 	if !found {
 		if !l.fits(cluster) {
 			return false
 		}
-		l.rows = append(l.rows, row{})
-		copy(l.rows[at+1:], l.rows[at:])
-		l.rows[at] = row{cluster: cluster, segment: segment}
+		l.rows = slices.Insert(l.rows, at, row{cluster: cluster, segment: segment})
 	}
 	l.total += uint64(room) - uint64(l.rows[at].room)
 	l.rows[at].room, l.rows[at].grown = room, now
 	return true
 }
 
-// lower leaves a row so much room; with none it is gone.
+// lower sets a row's room to less, and removes the row where that is 0.
 func (l *ledger) lower(at int, room uint32) {
 	l.total -= uint64(l.rows[at].room) - uint64(room)
 	if l.rows[at].room = room; room == 0 {
-		l.rows = append(l.rows[:at], l.rows[at+1:]...)
+		l.rows = slices.Delete(l.rows, at, at+1)
 	}
 }
 
-// fits says whether there is a place for another row of a cluster.
+// fits says whether the ledger has a place for another row of a cluster.
 func (l *ledger) fits(cluster []byte) bool {
 	size := ledgerFixed + rowFixed + len(cluster)
 	for i := range l.rows {
@@ -163,7 +167,7 @@ func (l *ledger) fits(cluster []byte) bool {
 	return len(l.rows) < MaxRows && size <= MaxLedgerBytes
 }
 
-// largest is where the row with the most room is, a segment's own left out; -1: there is no other.
+// largest is the index of the row with the most room, except that of one segment; -1: there is none.
 func (l *ledger) largest(cluster []byte, segment uint16) int {
 	found := -1
 	for i := range l.rows {
@@ -174,7 +178,7 @@ func (l *ledger) largest(cluster []byte, segment uint16) int {
 	return found
 }
 
-// stalest is where the row is that grew the longest ago; -1: there is none.
+// stalest is the index of the row that grew the longest ago; -1: there is none.
 func (l *ledger) stalest() int {
 	found := -1
 	for i := range l.rows {

@@ -1,22 +1,23 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Put stores an entry whose body is complete; it writes the length into its head. Begun is when its request began, at
-// time now the last of it is there (nanoseconds, monotonic). Stored is false, without an error, where
+// Put stores an entry whose body is complete; it writes the length into its head. Its request began at begun, and it was
+// complete at now (nanoseconds, monotonic). stored is false, without an error, where
 //
-//   - another answer to the same key was stored within RefreshEvery before it, or came later than it;
-//   - the request began before the last invalidation, or in the same moment;
-//   - it is too large, or no room can be had for it;
-//   - it is no entry, or its times are in no order: begun <= Stored <= now;
+//   - another response for the same key was stored within RefreshEvery before it, or came later than it;
+//   - the request began before the last invalidation, or at the same time;
+//   - it is too large, or there is no room for it;
+//   - its bytes are not an entry, or its times are not in order: begun <= Stored <= now;
 //   - another worker dropped it before it was written.
 //
-// An error beside stored says that what it displaced could not be emptied. Conflicts counts the changes by other workers
-// that came between.
+// If stored is true beside an error, the memory of entries that it replaced is not free yet. conflicts counts the changes by
+// other workers meanwhile.
 func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int, err error) {
 	e, ok := seal(entry)
 	if !ok || begun > e.Stored || e.Stored > now {
@@ -30,12 +31,12 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 	s := c.segment(e.Key)
 	w := way{key: e.Key, stored: e.Stored, path: e.Path, size: uint32(len(entry))}
 	c.ownCell.Move(c.indexKeys[s])
-	for tries := 0; tries < sharedstate.Attempts; tries++ {
+	for tries := 0; tries < sharedstate.MaxSwaps; tries++ {
 		cas, err := c.ownCell.Load()
 		if err != nil {
 			return false, conflicts, err
 		}
-		if ahead(c.own.notBefore, now) { // it would refuse for ever
+		if ahead(c.own.notBefore, now) { // of another clock: it would refuse for ever
 			c.own.refuse(now)
 			if err := c.ownCell.Swap(cas); err != nil && !errors.Is(err, sharedstate.ErrMismatch) {
 				return false, conflicts, err
@@ -63,10 +64,7 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 		err = c.ownCell.Swap(cas)
 		if err == nil {
 			stored, more, err := c.fill(s, &w, key, slotCAS, entry)
-			if failed := c.empty(c.cluster, s, c.ownFreed); err == nil {
-				err = failed
-			}
-			return stored, conflicts + more, err
+			return stored, conflicts + more, cmp.Or(err, c.empty(c.cluster, s, c.ownFreed))
 		}
 		if !errors.Is(err, sharedstate.ErrMismatch) {
 			return false, conflicts, err
@@ -76,11 +74,11 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 	return false, conflicts, sharedstate.ErrContended
 }
 
-// fill writes the value of a way that the index has told of since the swap. The slot's cas is from before the swap. So a
-// mismatch says that somebody wrote to the slot meanwhile: one who came too late with an entry that is gone, or one who
-// emptied it. The way may be gone too; then the value must not be written, for nobody would ever empty the slot.
+// fill writes the value of a way that the index lists since the swap. The slot's cas is from before the swap. So a mismatch
+// means that another worker wrote to the slot meanwhile: it was late with an entry that is gone, or it emptied the slot. The
+// way may be gone too; then the value must not be written, since no worker would ever empty the slot.
 func (c *Cache) fill(segment int, w *way, key string, cas uint32, entry []byte) (stored bool, conflicts int, err error) {
-	for ; conflicts < sharedstate.Attempts; conflicts++ {
+	for ; conflicts < sharedstate.MaxSwaps; conflicts++ {
 		err = c.store.Set(key, entry, cas)
 		if err == nil {
 			*c.recently(w.key) = recent{w.key, w.stored}
@@ -96,26 +94,25 @@ func (c *Cache) fill(segment int, w *way, key string, cas uint32, entry []byte) 
 		if err = faultOf(err); err != nil {
 			return false, conflicts, err
 		}
-		if told, found := lookup(packed, w.key); !found || told != *w {
+		if listed, found := lookup(packed, w.key); !found || listed != *w {
 			return false, conflicts + 1, nil
 		}
 	}
 	return false, conflicts, sharedstate.ErrContended
 }
 
-// empty frees the memory of slots that an index told of until now. Each one's number is changed, so that a worker that
-// claimed it before and writes only now has a mismatch.
+// empty frees the memory of slots that an index listed until now. That changes the cas of each, so that a worker that added
+// its entry before, and writes it only now, has a mismatch.
 func (c *Cache) empty(cluster string, segment int, slots []uint16) (err error) {
 	for _, slot := range slots {
-		if failed := c.emptySlot(IndexKey(cluster, segment), SlotKey(cluster, segment, int(slot)), slot); failed != nil && err == nil {
-			err = failed
-		}
+		failed := c.emptySlot(IndexKey(cluster, segment), SlotKey(cluster, segment, int(slot)), slot)
+		err = cmp.Or(err, failed)
 	}
 	return err
 }
 
 func (c *Cache) emptySlot(indexKey, slotKey string, slot uint16) error {
-	for range sharedstate.Attempts {
+	for range sharedstate.MaxSwaps {
 		cas, err := c.casOf(slotKey)
 		if err != nil {
 			return err
@@ -124,7 +121,7 @@ func (c *Cache) emptySlot(indexKey, slotKey string, slot uint16) error {
 		if err = faultOf(err); err != nil {
 			return err
 		}
-		if slotTaken(packed, slot) { // by another entry since: it is that one's to write
+		if slotTaken(packed, slot) { // by another entry, which will overwrite it
 			return nil
 		}
 		err = c.store.Set(slotKey, nil, cas)

@@ -1,25 +1,26 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"math"
 
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Who grows writes the ledger first and its index then; who makes another smaller writes that one's index first and the
-// ledger then. So an index's room is never more than its row, whoever stops in between. Two rules keep it so where both
-// happen at the same time:
+// A worker that grows a segment writes the ledger first and then its index. A worker that shrinks a segment writes its index
+// first and then the ledger. So an index's room is never more than its row, even if a worker stops in between. Two rules
+// ensure it where both happen at the same time:
 //
 //	grow    load the index ─── write the ledger, always ─── swap the index
 //	shrink  load the ledger ── swap the index, always ───── swap the ledger
 //
-// A growth that wrote the ledger after the shrinking one had loaded it makes that one's swap mismatch. One that wrote it
-// before, but has not swapped its index yet, finds the index changed, and begins again.
+// If the growing worker writes the ledger after the shrinking one has loaded it, the swap of the latter mismatches. If it
+// wrote the ledger before that, but has not swapped its index yet, it finds the index changed and starts over.
 
-// makeRoom sees to it that what the own index is about to say of a segment, with the entry w, is no more than its room. It
-// raises the segment's row. Where that is more than the whole cache may have, whoever has most drops its least recently
-// stored entries: others, or this segment itself.
+// makeRoom ensures that the entries of the own index, which is not swapped yet, take no more than its room, with the new
+// entry w. It raises the segment's row. Where the sum of all rows would be more than the budget, the segment with the most
+// room drops its least recently stored entries: another one, or this one.
 func (c *Cache) makeRoom(segment int, w *way, now int64) (conflicts int, fits bool, err error) {
 	if c.granules(c.own.bytes()) <= uint64(c.own.room) {
 		return 0, true, nil
@@ -27,7 +28,7 @@ func (c *Cache) makeRoom(segment int, w *way, now int64) (conflicts int, fits bo
 	if c.granules(uint64(w.size)) > c.budget {
 		return 0, false, nil
 	}
-	for tries := 0; tries < sharedstate.Attempts; tries++ {
+	for tries := 0; tries < sharedstate.MaxSwaps; tries++ {
 		cas, err := c.ledgerCell.Load()
 		if err != nil {
 			return conflicts, false, err
@@ -52,20 +53,20 @@ func (c *Cache) makeRoom(segment int, w *way, now int64) (conflicts int, fits bo
 	return conflicts, false, sharedstate.ErrContended
 }
 
-// shareOut makes the ledger that was loaded say that the own segment has the room that its index needs. It takes some from
-// others so many times.
+// shareOut changes the loaded ledger, so that the own segment has the room that its index needs. takes is how often it took
+// room from other segments.
 func (c *Cache) shareOut(segment, keep uint16, now int64) (fits bool, takes, conflicts int, err error) {
-	for range sharedstate.Attempts {
+	for range sharedstate.MaxSwaps {
 		need := c.granules(c.own.bytes())
 		if need <= uint64(c.own.room) {
 			return true, takes, conflicts, nil
 		}
 		has := uint64(c.ledger.room(c.name, segment))
-		room := max(need, has) // never lowered here: another worker may be about to use it
+		room := max(need, has) // not lowered, since another worker may be about to use it
 		var giver int
 		var left uint64
 		if has == 0 && !c.ledger.fits(c.name) {
-			giver = c.ledger.stalest() // and nothing is left to it
+			giver = c.ledger.stalest() // it keeps nothing
 		} else {
 			total := c.ledger.total - has + room
 			if total <= c.budget {
@@ -94,15 +95,15 @@ func (c *Cache) shareOut(segment, keep uint16, now int64) (fits bool, takes, con
 	return false, takes, conflicts, nil
 }
 
-// leave is what a segment keeps that gives as much as is over, but no more than half at a time: the next one that gives may
-// be another.
-func (c *Cache) leave(room, over uint64) uint64 { return room - min(over, c.granules((room+1)/2)) }
+// leave is what a segment keeps when it gives the excess, but at most half of its room at a time: then another segment may
+// be the next to give.
+func (c *Cache) leave(room, excess uint64) uint64 { return room - min(excess, c.granules((room+1)/2)) }
 
-// granules rounds bytes up to the room they need.
+// granules rounds bytes up to a multiple of the unit.
 func (c *Cache) granules(bytes uint64) uint64 { return (bytes + c.unit - 1) / c.unit * c.unit }
 
-// trim drops a segment's least recently stored entries until they take at most so many bytes, and gives back the room that
-// it has left then.
+// trim drops a segment's least recently stored entries until all take at most bytes. It returns the room that the segment
+// still has.
 func (c *Cache) trim(r row, bytes uint64) (room uint32, conflicts int, err error) {
 	cluster := string(r.cluster)
 	c.otherCell.Move(IndexKey(cluster, int(r.segment)))
@@ -117,7 +118,7 @@ func (c *Cache) trim(r row, bytes uint64) (room uint32, conflicts int, err error
 	return c.other.room, conflicts, c.empty(cluster, int(r.segment), c.otherFreed)
 }
 
-// settle empties the segments that the cluster had under an earlier policy, with more entries. A worker does so once,
+// settle empties the segments that the cluster had only under an earlier policy, with more entries. A worker does so once,
 // before its first Put.
 func (c *Cache) settle() (conflicts int, err error) {
 	conflicts, err = c.giveBack(func(r *row) (bytes uint64, concerned bool) { return 0, int(r.segment) >= c.segments })
@@ -125,7 +126,7 @@ func (c *Cache) settle() (conflicts int, err error) {
 	return conflicts, err
 }
 
-// giveBack lowers the rows of this cluster to what their segments need, which is at most so many bytes.
+// giveBack trims those segments of this cluster for which concerns returns true to at most bytes, and lowers their rows.
 func (c *Cache) giveBack(concerns func(r *row) (bytes uint64, concerned bool)) (conflicts int, err error) {
 	var failed error
 	swaps, err := c.ledgerCell.Update(func() (store bool) {
@@ -151,11 +152,8 @@ func (c *Cache) giveBack(concerns func(r *row) (bytes uint64, concerned bool)) (
 		}
 		return store && failed == nil
 	})
-	if failed != nil {
-		err = failed
-	}
-	return conflicts + swaps, err
+	return conflicts + swaps, cmp.Or(failed, err)
 }
 
-// all is more bytes than any segment has.
+// all is more bytes than a segment can have.
 const all = math.MaxUint64

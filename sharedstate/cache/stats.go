@@ -10,17 +10,17 @@ import (
 type Stats struct {
 	Entries int
 	Bytes   int64 // of the entries
-	Room    int64 // of MaxBytes that they have taken, in units of 16 KiB
+	Room    int64 // that is reserved for them of MaxBytes, a multiple of 16 KiB
 }
 
-// ReadStats reads the ledger and the indexes of a cluster's segments that hold something.
+// ReadStats reads the ledger, and the indexes of a cluster's segments that have entries.
 func ReadStats(store sharedstate.Store, cluster string) (stats Stats, err error) {
-	var book ledger
-	if _, err := sharedstate.NewCell(store, LedgerKey, &book).Load(); err != nil {
+	var l ledger
+	if _, err := sharedstate.NewCell(store, LedgerKey, &l).Load(); err != nil {
 		return Stats{}, err
 	}
-	for i := range book.rows {
-		r := &book.rows[i]
+	for i := range l.rows {
+		r := &l.rows[i]
 		if string(r.cluster) != cluster {
 			continue
 		}

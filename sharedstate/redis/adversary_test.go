@@ -40,28 +40,28 @@ func TestScriptsAgainstAdversary(t *testing.T) {
 			for number := range n {
 				wild := number >= burst
 				now += rapid.OneOf(rapid.Int64Range(0, max(life/3, 1)), rapid.Int64Range(0, 2*life), rapid.Int64Range(0, int64(window/time.Microsecond))).Draw(rt, "step")
-				ask := &redis.Ask{Holder: "h", Number: int64(number) + 1, Proxy: "p"}
-				ask.Want = rapid.Int64Range(0, requests).Draw(rt, "want")
+				req := &redis.LeaseRequest{Holder: "h", Number: int64(number) + 1, Proxy: "p"}
+				req.Want = rapid.Int64Range(0, requests).Draw(rt, "want")
 				if wild {
-					ask.Want = requests
+					req.Want = requests
 				}
-				ask.Need = ask.Want
-				for len(ask.Settled) < redis.MaxSettled && len(open) > 0 {
+				req.Need = req.Want
+				for len(req.Settled) < redis.MaxSettled && len(open) > 0 {
 					i := rapid.IntRange(0, len(open)-1).Draw(rt, "settled")
 					if open[i].from > now || (!wild && rapid.IntRange(0, 3).Draw(rt, "patience") == 0) {
 						break
 					}
-					ask.Settled = append(ask.Settled, open[i].settled)
+					req.Settled = append(req.Settled, open[i].settled)
 					open = slices.Delete(open, i, i+1)
 				}
-				r, err := limit.Read(e.Run(limit, redis.CommandOf(limit, place, ask), now), ask)
+				r, err := limit.Read(e.Run(limit, redis.CommandOf(limit, place, req), now), req)
 				if err != nil {
 					rt.Fatal(err)
 				}
 				if r.Granted == 0 {
 					continue
 				}
-				s := redis.Settlement{Number: ask.Number, At: r.At}
+				s := redis.Settlement{Number: req.Number, At: r.At}
 				used := rapid.SampledFrom([]int64{0, 0, 1, r.Granted / 2, r.Granted}).Draw(rt, "used")
 				if wild {
 					used = r.Granted

@@ -2,13 +2,13 @@ package redis
 
 import "strconv"
 
-// Command is one Redis command: its name and arguments. It keeps its memory from one use to the next.
+// Command is one Redis command: its name and arguments. Its memory is used again by the next command.
 type Command struct {
 	buf  []byte
 	ends []int
 }
 
-// Clear makes it a command of no words.
+// Clear removes all words.
 func (c *Command) Clear() { c.buf, c.ends = c.buf[:0], c.ends[:0] }
 
 // Text adds an argument.
@@ -26,7 +26,7 @@ func (c *Command) Int(n int64) {
 // Len is the number of words, the name included.
 func (c *Command) Len() int { return len(c.ends) }
 
-// Word is the i-th of them. It is good until the command is changed.
+// Word is the i-th word, valid until the command is changed.
 func (c *Command) Word(i int) []byte {
 	start := 0
 	if i > 0 {
@@ -35,7 +35,7 @@ func (c *Command) Word(i int) []byte {
 	return c.buf[start:c.ends[i]]
 }
 
-// Ping makes it a PING, which is answered by PONG.
+// Ping makes it a PING, whose result is the status PONG.
 func (c *Command) Ping() {
 	c.Clear()
 	c.Text("PING")

@@ -1,16 +1,16 @@
 package redis
 
-// MaxBody is the size of the largest answer that is read. The answer to a call is below 200 bytes.
+// MaxBody is the size of the largest response that is read. The reply to a call has less than 200 bytes.
 const MaxBody = 64 << 10
 
-// Dialect is the way in which an HTTP bridge to Redis is spoken to.
+// Dialect is the HTTP API of a bridge to Redis.
 type Dialect interface {
-	// Most is how many commands a request carries at most.
-	Most() int
-	// Request is the request that carries commands, 1 to Most. Its body is good until the next one.
+	// MaxCommands is how many commands a request can carry.
+	MaxCommands() int
+	// Request is the request that carries commands, 1 to MaxCommands. Its body is valid until the next call of Request.
 	Request(commands []Command) Request
-	// Results reads the answer: one Result for each command, appended to results. Where the answer is none of Redis's, an
-	// error for all of them. It keeps nothing of body.
+	// Results reads the response: it appends one Result for each command to results. The error, an *Error, is for all of
+	// them: the response holds no results of Redis. It keeps nothing of body.
 	Results(results []Result, status int, body []byte, commands []Command) ([]Result, error)
 }
 
@@ -22,9 +22,9 @@ type Request struct {
 	Body          []byte
 }
 
-// Result is Redis's answer to one command: whole numbers, a status, or an error.
+// Result is Redis's reply to one command: whole numbers, a status, or an error.
 type Result struct {
-	Ints   []int64 // of an array of numbers, or one number
-	Status string  // such as PONG, or an array's only text
+	Ints   []int64 // an array of numbers, or one number
+	Status string  // such as PONG
 	Err    error   // an *Error
 }

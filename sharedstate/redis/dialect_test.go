@@ -127,9 +127,9 @@ func equal(a, b Result) bool {
 
 func TestOnlyBelievableRepliesAreRead(t *testing.T) {
 	l := NewSlidingWindow(100, 60e9, 5e8)
-	ask := &Ask{Number: 17, Need: 2, Want: 5}
+	req := &LeaseRequest{Number: 17, Need: 2, Want: 5}
 	good := []int64{17, 1764000000000000, 5, 0, 95, 100, 3, 0}
-	if r, err := l.Read(Result{Ints: good}, ask); err != nil || r != (Reply{At: 1764000000000000, Granted: 5, Remaining: 95, Limit: 100, Live: 3}) {
+	if r, err := l.Read(Result{Ints: good}, req); err != nil || r != (Reply{At: 1764000000000000, Granted: 5, Remaining: 95, Limit: 100, Live: 3}) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for _, tc := range []struct {
@@ -154,7 +154,7 @@ func TestOnlyBelievableRepliesAreRead(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			bad := slices.Clone(good)
 			bad[tc.place] = tc.value
-			r, err := l.Read(Result{Ints: bad}, ask)
+			r, err := l.Read(Result{Ints: bad}, req)
 			var e *Error
 			if !errors.As(err, &e) || e.Kind != Malformed || r != (Reply{}) {
 				t.Errorf("got %+v, %v", r, err)
@@ -162,7 +162,7 @@ func TestOnlyBelievableRepliesAreRead(t *testing.T) {
 		})
 	}
 	for _, r := range []Result{{Ints: good[:7]}, {Ints: append(slices.Clone(good), 0)}, {Status: "OK"}, {}} {
-		if _, err := l.Read(r, ask); err == nil {
+		if _, err := l.Read(r, req); err == nil {
 			t.Errorf("%+v was believed", r)
 		}
 	}
@@ -176,25 +176,57 @@ func FuzzResults(f *testing.F) {
 		f.Add(200, []byte(body))
 		f.Add(400, []byte(body))
 	}
-	l, ask := NewSlidingWindow(100, 60e9, 5e8), &Ask{Number: 17, Need: 2, Want: 5}
+	l, req := NewSlidingWindow(100, 60e9, 5e8), &LeaseRequest{Number: 17, Need: 2, Want: 5}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		for _, d := range []Dialect{&Webdis{}, NewUpstash("")} {
-			for n := 1; n <= min(d.Most(), 2); n++ {
+			for n := 1; n <= min(d.MaxCommands(), 2); n++ {
 				commands := []Command{words("EVALSHA"), words("EVALSHA")}[:n]
 				got, err := d.Results(nil, status, body, commands)
 				if (err == nil) != (len(got) == n) {
 					t.Fatalf("%d results, %v", len(got), err)
 				}
 				for _, r := range got {
-					reply, err := l.Read(r, ask)
-					if err == nil && (reply.Granted < 0 || reply.Granted > ask.Want || reply.Remaining > reply.Limit || status != 200) {
+					reply, err := l.Read(r, req)
+					if err == nil && (reply.Granted < 0 || reply.Granted > req.Want || reply.Remaining > reply.Limit || status != 200) {
 						t.Fatalf("believed %+v", reply)
 					}
 					var e *Error
-					if err != nil && (!errors.As(err, &e) || len(e.Detail) > 3*mostDetail) {
+					if err != nil && (!errors.As(err, &e) || len(e.Detail) > 3*maxDetail) {
 						t.Fatalf("an error of another kind: %v", err)
 					}
 				}
+			}
+		}
+	})
+}
+
+func BenchmarkResults(b *testing.B) {
+	const reply = `{"result":[4503599627370497,1764000000000000,25,0,95,100,3,0]}`
+	body := []byte("[" + strings.Repeat(reply+",", 19) + reply + "]")
+	commands := make([]Command, 20)
+	for i := range commands {
+		commands[i] = words("EVALSHA")
+	}
+	b.Run("upstash, 20 replies", func(b *testing.B) {
+		u := NewUpstash("")
+		var results []Result
+		b.ReportAllocs()
+		for b.Loop() {
+			var err error
+			if results, err = u.Results(results[:0], 200, body, commands); err != nil || len(results) != 20 || len(results[19].Ints) != 8 {
+				b.Fatal(err, results)
+			}
+		}
+	})
+	b.Run("webdis, 1 reply", func(b *testing.B) {
+		w := &Webdis{}
+		var results []Result
+		b.ReportAllocs()
+		body := []byte(`{"EVALSHA":[4503599627370497,1764000000000000,25,0,95,100,3,0]}`)
+		for b.Loop() {
+			var err error
+			if results, err = w.Results(results[:0], 200, body, commands[:1]); err != nil || len(results) != 1 {
+				b.Fatal(err, results)
 			}
 		}
 	})

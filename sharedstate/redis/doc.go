@@ -1,17 +1,17 @@
 // Package redis is a limit that many proxies share through Redis, without a call for each request. A worker leases tokens
-// by an atomic script and spends them by itself; this package has the scripts, builds the requests to an HTTP bridge and
-// reads its answers. It does no I/O. Package lease is the side of the leaseholder.
+// by an atomic script and spends them by itself. This package has the scripts, builds the requests to an HTTP bridge, and
+// reads its responses. It does no I/O. Package lease has the worker's side.
 //
 //	worker of proxy 1 ── lease 25 ──┐                 ┌─────────────────────────────┐
 //	worker of proxy 2 ── lease 10 ──┼─ HTTP ─ bridge ─► script, one slot, one clock │
 //	worker of proxy 3 ── 3 used, ───┘                 │ weir:{aws_pricing}:e :n :s  │
-//	                     7 come back                  └─────────────────────────────┘
+//	                     7 given back                 └─────────────────────────────┘
 //
-// W is the window, L a lease's life (ttl), g the time at which Redis granted it, by its own clock, the only one that
-// scripts look at. The holder's clock measures time that passed, from before it sent the call; it uses a lease's tokens while
-// less than L has passed, so before g + L. With its next call it settles: it says how many tokens it used and when, as
-// times passed, rounded up, and never uses one again. Since the call was sent before g, a token that was used at x by Redis's
-// clock is reported as used at u = g + passed, x <= u <= g + L.
+// W is the window, L a lease's lifetime (ttl), g the time at which Redis granted it, by its own clock, the only one that
+// scripts use. The holder's clock measures time that passed since before it sent the call. It uses a lease's tokens while
+// less than L has passed, so before g + L. With its next call it settles the lease: it reports how many tokens it used
+// and when, as times passed, rounded up, and never uses another one. Since the call was sent before g, a token that was
+// used at x by Redis's clock is reported as used at u = g + passed, x <= u <= g + L.
 //
 // # Sliding window
 //
@@ -22,60 +22,65 @@
 //	settled use        one each        ──┬──┬─────────────────────────────┬─────────► t
 //	                                     g  u              counts until  u+W
 //
-// It grants only so much that the sum of what counts, the grant included, is at most the limit.
+// It grants only as much that the sum of what counts, the grant included, is at most the limit.
 //
-// No interval of length W, wherever it starts, has more than limit uses. Take the tokens that are used in [s, s+W),
-// and of the grants that they came from the last one, at time G. Any of these tokens was granted at G or before, and it counts
-// at G: unsettled it counts until g+L+W, settled until u+W, both after x+W >= s+W > G (the last one was granted before
-// it was used, in the interval). Not one of them had come back, as those that come back are never used. So all of them are
-// in the sum that the script held to the limit at G. For an adaptive limit it was the limit of that moment, never more
-// than the configured one.
+// No interval of length W, wherever it starts, has more than limit uses. Take the tokens that are used in [s, s+W), and
+// of the grants that they came from the last one, at time G. Each of these tokens was granted at G or before, and counts
+// at G: unsettled it counts until g+L+W, settled until u+W, both after x+W >= s+W > G (the last grant came before its
+// token was used, in the interval). None of them had been given back, as tokens that are given back are never used. So
+// all of them are in the sum that the script kept within the limit at G. For an adaptive limit it was the limit of that
+// moment, never more than the configured one.
 //
-// Nothing depends on when, how often or in what order calls arrive. A lease that is settled is forgotten, so settling
-// again does nothing. A call that comes twice with the same number gets the same lease; one that comes after it was
-// settled gets a lease that nobody has, and its tokens are lost for L+W. A reply that the holder no longer waits for is
-// dropped; the holder's next call settles it as not used. What a crashed holder had is lost for as long.
+// Nothing depends on when, how often or in what order calls arrive. A lease that is settled is forgotten, so settling it
+// a second time does nothing. A call that arrives twice with the same number gets the same lease. A call that arrives
+// after its lease was settled gets a lease that no holder has, and its tokens are lost for L+W. A reply that the holder
+// does not wait for any more is dropped; the holder's next call settles it as not used. What a crashed holder had is lost
+// for as long.
 //
-// Redis reads its clock in whole microseconds, rounded down: the holder's L is shorter by one, and what it reports later by one.
-// Above a limit of 512, u is rounded up to W/512: records stay small, and a request counts for up to W/512 longer. If
-// Redis's clock is set forward, leases count too short by that; set back, longer, but at most a window longer.
-// A Redis that lost its data has forgotten its grants: up to one further limit may then be used in that window.
+// Redis reads its clock in whole microseconds, rounded down: the holder's L is shorter by one, and its reported times are
+// later by one. Above a limit of 512, u is rounded up to W/512: records stay small, and a request counts for up to W/512
+// longer. If Redis's clock is set forward, leases count too short by that; set back, longer, by at most a window. A Redis
+// that lost its data has forgotten its grants: up to one further limit may then be used in that window.
 //
 // # Token bucket
 //
 // The bucket in Redis has the refill rate r and a capacity of C = burst - r L. What is used in (a, e] was granted in
 // (a-L, e], in which a bucket grants at most C + r (e-a+L) = burst + r (e-a).
 //
-// Giving back must not add to that, and to add what was not used, up to C, would: two leases of C/2 that are never used, each renewed
-// (given back and taken again) while the other is out, let the level fill up to C beside them, and then 3/2 C are
-// there at once. What may come back is what the bucket would hold now if the tokens had never been granted. Let V be
-// a bucket that at each grant takes only what is really used in the end: it satisfies the inequality above, as what is used in
-// (a, e] is at most what it gives in (a-L, e]. It is enough that the level l never is above V's, since then V never
-// lacks a token that l has. For a lease granted at g and settled at t, of which k tokens were not used, the script adds
+// Giving back must not add to that. To add what was not used, up to C, would: take two leases of C/2 that are never used,
+// each renewed (given back and taken again) while the other is out. The level fills up to C beside them, and then 3/2 C
+// are there at once. What may be given back is what the bucket would hold now if the tokens had never been granted. Let V
+// be a bucket that at each grant takes only what is really used in the end: it satisfies the inequality above, as what is
+// used in (a, e] is at most what it gives in (a-L, e]. It is enough that the level l is never above V's, since then V
+// never lacks a token that l has. For a lease granted at g and settled at t, of which k tokens were not used, the script
+// adds
 //
 //	b = min(k, C - M)   (nothing if that is negative)     M = l(g) + r (t-g) + what was given back in (g, t]
 //
 // where l(g) is the level right after the grant; M is at least the highest level since. Let A be the bucket V as far as
-// leases that were settled before t are concerned, which takes others in full, and B the same with this lease too; A <= B <= V,
-// and l <= A before t. If B has not been full since g, it is A + k at t, and l + b <= A + k. If it was full, for the last
-// time at f, both got and gave the same since, except for what was given back in (f, t], that is, l(t) - l(f) <= B(t) - C +
-// given back; and l(f) + given back <= M, so l(t) + b <= M + B(t) - C + b <= B(t). So l <= B from t on.
+// leases that were settled before t are concerned, which takes others in full, and B the same with this lease too;
+// A <= B <= V, and l <= A before t. If B has not been full since g, it is A + k at t, and l + b <= A + k. If it was full,
+// for the last time at f, both got and gave the same since, except for what was given back in (f, t], that is,
+// l(t) - l(f) <= B(t) - C + given back; and l(f) + given back <= M, so l(t) + b <= M + B(t) - C + b <= B(t). So l <= B
+// from t on.
 //
-// L is (burst - 1) / 2r at most, so that half of the burst stays, but not below 5 ms: see NewTokenBucket for bursts so small that
-// this needs a slower refill: with C = 1 and the rate r' = burst / (1/r + L), m tokens used in an interval need (m-1)/r' - L of time,
-// which for m > burst is at least (m - burst)/r.
+// L is (burst - 1) / 2r at most, so that half of the burst stays, but not below 5 ms. NewTokenBucket says for which small
+// bursts this needs a slower refill: with C = 1 and the rate r' = burst / (1/r + L), m tokens used in an interval need
+// (m-1)/r' - L of time, which for m > burst is at least (m - burst)/r.
 //
 // # Adaptive
 //
-// A sliding window whose limit the script moves, by the outcomes that calls report, with the formulas of ratelimit.AdaptiveConfig.
+// A sliding window whose limit the script moves, by the outcomes that calls report, with the formulas of
+// ratelimit.AdaptiveConfig.
 //
 // # Keys
 //
-// Each key of a limit has a record of its own, in the cluster's slot. A sorted set has the keys whose records differ from a fresh one, and until
-// when. A key that is not in it while max_keys others are uses the record that all such keys share.
+// Each key of a limit has a record of its own, in the cluster's slot. A sorted set has the keys whose records differ from
+// a fresh one, and until when. A key that is not in it while max_keys others are uses the record that all such keys
+// share.
 //
 // # Cost
 //
-// A call costs what it expires and what it settles, not what the record holds. Each key in Redis has an expiry. A record has at
-// most some 512 entries and one for each lease that is out.
+// A call costs what it expires and what it settles, not what the record holds. Each key in Redis has an expiry. A record
+// has at most some 512 entries, and one for each lease that is out.
 package redis

@@ -5,16 +5,12 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
-	"net"
-	"os/exec"
-	"runtime"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
 )
 
 // testClock stands for clock.lua: the time is the last argument. A real Redis's clock can't be set.
@@ -29,57 +25,14 @@ type engine struct {
 // onEngines runs a test on the real Redis, where it is installed, and on miniredis.
 func onEngines(t *testing.T, test func(t *testing.T, e *engine)) {
 	t.Run("redis-server", func(t *testing.T) {
-		path, err := exec.LookPath("redis-server")
-		if err != nil {
+		if !redistest.Installed("redis-server") {
 			t.Log("redis-server is not installed: this ran on miniredis only")
 			return
 		}
-		test(t, &engine{"redis-server", dial(t, startServer(t, path))})
+		test(t, &engine{"redis-server", dial(t, redistest.NewServer(t).Address)})
 	})
 	t.Run("miniredis", func(t *testing.T) {
 		test(t, &engine{"miniredis", dial(t, miniredis.RunT(t).Addr())})
-	})
-}
-
-// startServer starts a redis-server.
-func startServer(t *testing.T, path string) (addr string) {
-	port := freePort(t)
-	start(t, exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()))
-	return net.JoinHostPort("127.0.0.1", port)
-}
-
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return strconv.Itoa(port)
-}
-
-// start starts a child that ends with the test, or with its process.
-func start(t *testing.T, cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started, done := make(chan error), make(chan struct{})
-	go func() { // the kernel takes the thread that forked it for the parent
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-			close(done)
-		}
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-done
 	})
 }
 
@@ -135,7 +88,7 @@ func (e *engine) do(c *Command) Result {
 
 // command is the call of a limit's script that EVALSHA makes, but for the time, which is to be added. The script is the one of
 // production, with another clock.
-func command(l *Limit, p *Place, a *Ask) *Command {
+func command(l *Limit, p *Place, a *LeaseRequest) *Command {
 	var plain, c Command
 	l.Command(&plain, p, a, false)
 	c.Text("EVALSHA")
@@ -159,8 +112,8 @@ func (e *engine) run(l *Limit, c *Command, now int64) Result {
 	return r
 }
 
-// ask calls a limit's script at a time in microseconds.
-func (e *engine) ask(t testing.TB, l *Limit, p *Place, a *Ask, now int64) Reply {
+// call calls a limit's script at a time in microseconds.
+func (e *engine) call(t testing.TB, l *Limit, p *Place, a *LeaseRequest, now int64) Reply {
 	t.Helper()
 	r, err := l.Read(e.run(l, command(l, p, a), now), a)
 	if err != nil {

@@ -1,17 +1,20 @@
 package redis
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+)
 
-// Kind says what is wrong with an answer.
+// Kind is what is wrong with a response.
 type Kind uint8
 
 // The kinds of errors.
 const (
-	Malformed   Kind = iota + 1 // not an answer of this dialect, or not one to what was asked
+	Malformed   Kind = iota + 1 // not a response of this dialect, or not a reply to this request
 	TooLarge                    // more than MaxBody
-	Unavailable                 // the bridge has no answer of Redis: a status other than 200
-	NoScript                    // Redis does not know the script: send it
-	Refused                     // Redis or the bridge says no, as in -READONLY
+	Unavailable                 // the bridge has no reply of Redis: a status other than 200
+	NoScript                    // Redis does not know the script: its source is to be sent
+	Refused                     // an error of Redis or the bridge, such as READONLY
 )
 
 func (k Kind) String() string {
@@ -31,18 +34,20 @@ func (k Kind) String() string {
 	}
 }
 
-// Error is an answer that brings nothing.
+// Error is a response without a usable result.
 type Error struct {
 	Kind   Kind
-	Detail string // what Redis said, at most 200 bytes
+	Detail string // Redis's message, at most 200 bytes, or what is wrong
 }
 
 func (e *Error) Error() string { return "redis: " + e.Kind.String() + ": " + e.Detail }
 
-// IsNoScript says whether the script must be sent by its source.
+// IsNoScript says whether the script's source must be sent.
 func IsNoScript(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == NoScript
 }
+
+func unavailable(status int) *Error { return &Error{Unavailable, "status " + strconv.Itoa(status)} }
 
 func malformed(detail string) *Error { return &Error{Malformed, detail} }

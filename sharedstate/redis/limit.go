@@ -8,8 +8,8 @@ import (
 	"github.com/weir-mesh/weir/policy/ratelimit"
 )
 
-// Limit is one compiled limit that proxies share: the script that keeps it and the numbers that the script is told. It
-// is read-only.
+// Limit is one compiled limit that proxies share: its script, and the numbers that are the script's arguments. It is
+// read-only.
 type Limit struct {
 	script   *Script
 	ttl      int64    // µs
@@ -20,11 +20,11 @@ type Limit struct {
 }
 
 const (
-	// exact is the largest limit whose times of use are kept to the microsecond. Above, they are rounded up to a 512th
-	// of the window: so a record never has more than some 512 entries, and one for each lease that is out.
+	// exact is the largest limit whose times of use are kept to the microsecond. Above, they are rounded up to a 512th of
+	// the window, so that a record has at most some 512 entries, and one for each lease that is out.
 	exact = 512
 
-	// shortestTTL is how long a lease of a bucket lives at least: a reply that takes longer brings nothing.
+	// shortestTTL is the shortest lifetime of a bucket's lease: the tokens of a reply that takes longer are lost.
 	shortestTTL = 5 * time.Millisecond
 
 	maxLimit  = 1e7
@@ -69,8 +69,8 @@ func newWindow(limit int64, window, ttl time.Duration) *Limit {
 	return l
 }
 
-// forgetting is the quiet time after which an adaptive limit forgets what it learnt: the one of ratelimit.AdaptiveConfig, a window and what
-// it takes to recover from the lowest to the highest limit, a day at most.
+// forgetting is the time without outcomes after which an adaptive limit returns to its configured value, as in
+// ratelimit.AdaptiveConfig: a window and the time to recover from the lowest to the highest limit, a day at most.
 func forgetting(limit, window, interval, recovery int64) int64 {
 	const day = int64(24 * time.Hour / time.Microsecond)
 	lowest := max(ceilDiv(limit, 10), 1)
@@ -79,13 +79,13 @@ func forgetting(limit, window, interval, recovery int64) int64 {
 	return base + int64(min(steps*float64(interval), float64(max(day-base, 0))))
 }
 
-// NewTokenBucket is a bucket of burst tokens (1 to 1e6) into which refill tokens come a second (1e-6 to 1e6). A lease's
-// tokens are used up to its ttl later than they were granted, so the bucket in Redis is smaller by rate x ttl: ttl is shortened
-// so that half of the burst beyond one token stays.
+// NewTokenBucket is a bucket of burst tokens (1 to 1e6) that is refilled by refill tokens a second (1e-6 to 1e6). A lease's
+// tokens are used up to its ttl later than they were granted, so the bucket in Redis is smaller by rate x ttl. The ttl is
+// shortened so that half of the burst beyond one token stays.
 //
-// Where that would leave less than 5 ms, ttl is 5 ms and the bucket is as small as it needs to be, one token at least. If even
-// that is too much (burst - 1 below rate x 5 ms), tokens come in more slowly, with burst / (1/rate + ttl) instead of the
-// rate: a burst of 1 at 50 a second gives 40.
+// Where that would leave less than 5 ms, ttl is 5 ms and the bucket is as small as necessary, but one token at least. If
+// even that is too much (burst - 1 below rate x 5 ms), the refill is slower, burst / (1/rate + ttl) instead of the rate: a
+// burst of 1 at 50 a second gives 40.
 func NewTokenBucket(burst int64, refill float64, ttl time.Duration) *Limit {
 	burst = min(max(burst, 1), maxBurst)
 	rate := min(max(int64(math.Floor(refill*1e6+1e-4)), 1), maxRate) // as ratelimit.NewBucketConfig
@@ -116,19 +116,19 @@ func inflow(rate, time int64) int64 {
 	return int64(q)
 }
 
-// TTL is how long the tokens of a lease may be used, counted from before it was asked for.
+// TTL is how long the tokens of a lease may be used, from before its request was sent.
 func (l *Limit) TTL() time.Duration { return time.Duration(l.ttl) * time.Microsecond }
 
-// Window is the time in which the limit holds; of a bucket, the time it takes to fill.
+// Window is the limit's window; for a bucket, the time it takes to fill.
 func (l *Limit) Window() time.Duration { return l.window }
 
-// Requests is the limit as it was configured; of a bucket, its burst.
+// Requests is the configured limit; for a bucket, its burst.
 func (l *Limit) Requests() int64 { return l.limit }
 
-// Adaptive says whether outcomes are wanted.
+// Adaptive says whether the limit depends on outcomes.
 func (l *Limit) Adaptive() bool { return l.adaptive }
 
-// Script is the script that keeps the limit.
+// Script is the limit's script.
 func (l *Limit) Script() *Script { return l.script }
 
 func micros(d time.Duration) int64 { return int64(d / time.Microsecond) }

@@ -114,7 +114,7 @@ func (m *mesh) request(w *worker) {
 		return
 	}
 	v := w.Take(m.now + w.clock)
-	switch v.Outcome {
+	switch v.Decision {
 	case lease.Granted:
 		m.uses = append(m.uses, m.now)
 	case lease.Waiting:
@@ -124,17 +124,17 @@ func (m *mesh) request(w *worker) {
 		if v.RetryAfter <= 0 {
 			m.t.Fatalf("refused with %v to wait", v.RetryAfter)
 		}
-	case lease.Full:
+	case lease.QueueFull:
 		m.full++
-	case lease.Down:
+	case lease.RedisDown:
 		m.failed++
 	}
-	if v.Call {
+	if v.CallDue {
 		m.call(w)
 	}
 }
 
-func (m *mesh) answer(w *worker, a lease.Answer) {
+func (m *mesh) answer(w *worker, a lease.Decisions) {
 	for range a.Granted {
 		m.uses = append(m.uses, m.now)
 	}
@@ -144,20 +144,20 @@ func (m *mesh) answer(w *worker, a lease.Answer) {
 	if w.waiting < 0 {
 		m.t.Fatalf("%+v: more than waited", a)
 	}
-	if a.Call {
+	if a.CallDue {
 		m.call(w)
 	}
 }
 
 func (m *mesh) call(w *worker) {
-	ask, a, ok := w.Ask(m.now + w.clock)
+	req, a, ok := w.NextCall(m.now + w.clock)
 	m.answer(w, a)
 	if !ok {
 		return
 	}
 	m.calls++
-	command, sent := redis.CommandOf(m.limit, m.place, ask), *ask
-	sent.Settled = slices.Clone(ask.Settled)
+	command, sent := redis.CommandOf(m.limit, m.place, req), *req
+	sent.Settled = slices.Clone(req.Settled)
 	copies := 1
 	if m.network.doubled() {
 		copies = 2
@@ -293,7 +293,7 @@ func TestNeverATokenTooMany(t *testing.T) {
 				if w.waiting > 0 {
 					t.Fatalf("%d wait for ever", w.waiting)
 				}
-				if !w.Done(m.now + w.clock) {
+				if !w.Idle(m.now + w.clock) {
 					t.Fatalf("a worker is not done: %+v", w.Holder)
 				}
 			}
@@ -303,8 +303,8 @@ func TestNeverATokenTooMany(t *testing.T) {
 				promised(rt, m.uses, requests, window)
 			}
 			// Nothing is lost for good.
-			ask := &redis.Ask{Holder: "last", Number: 1, Proxy: "p", Need: requests, Want: requests}
-			r, err := m.limit.Read(e.Run(m.limit, redis.CommandOf(m.limit, m.place, ask), epoch+m.now/1000), ask)
+			req := &redis.LeaseRequest{Holder: "last", Number: 1, Proxy: "p", Need: requests, Want: requests}
+			r, err := m.limit.Read(e.Run(m.limit, redis.CommandOf(m.limit, m.place, req), epoch+m.now/1000), req)
 			if err != nil || r.Granted != r.Limit || (kind == "window" && r.Limit != requests) {
 				t.Fatalf("%s: in the end %+v, %v", kind, r, err)
 			}

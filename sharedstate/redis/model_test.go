@@ -78,7 +78,7 @@ func TestLeaseFreeScriptsEqualPureLimits(t *testing.T) {
 					pace := steps(shared.Requests(), micros(shared.Window()))
 					for number := range rapid.Int64Range(1, 60).Draw(rt, "calls") {
 						now += min(pace.Draw(rt, "step"), 100*24*3600*second)
-						a := Ask{Holder: "h", Number: number + 1, Proxy: "p"}
+						a := LeaseRequest{Holder: "h", Number: number + 1, Proxy: "p"}
 						if shared.Adaptive() && rapid.Bool().Draw(rt, "outcome") {
 							success := rapid.Bool().Draw(rt, "success")
 							if success {
@@ -91,7 +91,7 @@ func TestLeaseFreeScriptsEqualPureLimits(t *testing.T) {
 							a.Need = rapid.OneOf(rapid.Just(int64(1)), rapid.Int64Range(1, 60)).Draw(rt, "n")
 							a.Want = a.Need
 						}
-						got := e.ask(t, shared, place, &a, now)
+						got := e.call(t, shared, place, &a, now)
 						granted := local(pure, state, now, a.Want)
 						limit, used := pure.Current(state, now*1000)
 						ratio, known := pure.SuccessRatio(state)

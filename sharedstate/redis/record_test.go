@@ -92,8 +92,8 @@ func TestMoments(t *testing.T) {
 			onEngines(t, func(t *testing.T, e *engine) {
 				e.clear(t)
 				for _, s := range tc.steps {
-					a := &Ask{Holder: "h", Number: s.number, Proxy: "p", Need: s.need, Want: s.want, Settled: s.settled}
-					r := e.ask(t, tc.limit, NewPlace("weir:", "a"), a, began+s.at*1000)
+					a := &LeaseRequest{Holder: "h", Number: s.number, Proxy: "p", Need: s.need, Want: s.want, Settled: s.settled}
+					r := e.call(t, tc.limit, NewPlace("weir:", "a"), a, began+s.at*1000)
 					if r.Granted != s.granted || r.Remaining != s.left || r.RetryAfter.Round(time.Millisecond) != time.Duration(s.retryMs)*time.Millisecond {
 						t.Fatalf("at %d ms: got %+v, want granted %d, left %d, retry after %d ms", s.at, r, s.granted, s.left, s.retryMs)
 					}
@@ -126,7 +126,7 @@ func TestLargeLimitsCountALittleLonger(t *testing.T) {
 			for number := range rapid.Int64Range(1, 60).Draw(rt, "calls") {
 				now += rapid.Int64Range(0, w/10).Draw(rt, "step")
 				n := rapid.Int64Range(1, limit/3).Draw(rt, "n")
-				r := e.ask(t, l, p, &Ask{Holder: "h", Number: number + 1, Proxy: "p", Need: n, Want: n, Settled: settled}, now)
+				r := e.call(t, l, p, &LeaseRequest{Holder: "h", Number: number + 1, Proxy: "p", Need: n, Want: n, Settled: settled}, now)
 				settled = []Settlement{{Number: number + 1, At: r.At, Uses: [MaxUses]Use{{0, r.Granted}}, Len: 1}}
 				if least := min(n, max(limit-counts(now, w/64), 0)); r.Granted < least {
 					rt.Fatalf("granted %d, at least %d could be", r.Granted, least)
@@ -152,8 +152,8 @@ func TestKeys(t *testing.T) {
 				take := func(at int64, key string, want int64, settled ...Settlement) Reply {
 					t.Helper()
 					number++
-					a := &Ask{Holder: "h", Number: number, Proxy: "p", Need: 1, Want: 1, Settled: settled}
-					r := e.ask(t, l, NewKeyedPlace("weir:", "a", key, 3), a, began+at*1000)
+					a := &LeaseRequest{Holder: "h", Number: number, Proxy: "p", Need: 1, Want: 1, Settled: settled}
+					r := e.call(t, l, NewKeyedPlace("weir:", "a", key, 3), a, began+at*1000)
 					if r.Granted != want {
 						t.Fatalf("%s at %d ms: got %+v, want %d granted", key, at, r, want)
 					}
@@ -200,7 +200,7 @@ func TestProxiesThatLive(t *testing.T) {
 			proxy string
 			want  int64
 		}{{0, "a", 1}, {1, "b", 2}, {2, "a", 2}, {3, "c", 3}, {11, "d", 3}, {12, "b", 3}, {13, "f", 3}, {40, "e", 1}} {
-			r := e.ask(t, l, p, &Ask{Holder: "h", Number: int64(i) + 1, Proxy: tc.proxy}, began+tc.at*second)
+			r := e.call(t, l, p, &LeaseRequest{Holder: "h", Number: int64(i) + 1, Proxy: tc.proxy}, began+tc.at*second)
 			if r.Live != tc.want {
 				t.Errorf("at %d s: %d live, want %d", tc.at, r.Live, tc.want)
 			}
@@ -230,11 +230,11 @@ func TestRecordsThatAreTorn(t *testing.T) {
 				e.clear(t)
 				p := NewPlace("weir:", "a")
 				number := int64(0)
-				ask := func(at int64) Reply {
+				req := func(at int64) Reply {
 					number++
-					return e.ask(t, tc.limit, p, &Ask{Holder: "h", Number: number, Proxy: "p", Need: 4, Want: 4}, began+at*1000)
+					return e.call(t, tc.limit, p, &LeaseRequest{Holder: "h", Number: number, Proxy: "p", Need: 4, Want: 4}, began+at*1000)
 				}
-				if r := ask(0); r.Granted < 3 {
+				if r := req(0); r.Granted < 3 {
 					t.Fatalf("%+v", r)
 				}
 				for _, key := range tc.lost {
@@ -243,7 +243,7 @@ func TestRecordsThatAreTorn(t *testing.T) {
 				// It isn't locked for longer than a while, nor open for ever.
 				granted := int64(0)
 				for at := int64(0); at < 4000; at += 100 {
-					granted += ask(tc.after + at).Granted
+					granted += req(tc.after + at).Granted
 				}
 				if granted < 8 || granted > 4*4+4+4 {
 					t.Errorf("%d granted in 4 s, at 4 a second", granted)

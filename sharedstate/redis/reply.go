@@ -1,32 +1,35 @@
 package redis
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
-// Reply is what Redis answered to an Ask.
+// Reply is what Redis replies to a LeaseRequest.
 type Reply struct {
 	At         int64         // Redis's clock at the grant, in microseconds
-	Granted    int64         // 0 to Ask.Want
-	RetryAfter time.Duration // when nothing is left: when the next token comes, unless some are given back before. 0: something is left
-	Remaining  int64         // what is left
-	Limit      int64         // the limit that holds: an adaptive one moves
-	Live       int64         // proxies that called within the window (10 s at least, 10 minutes at most), at least 1
-	Ratio      float64       // adaptive: the success rate
+	Granted    int64         // tokens, 0 to LeaseRequest.Want
+	RetryAfter time.Duration // until the next token, unless some are given back before; 0: some are left
+	Remaining  int64         // tokens that are left
+	Limit      int64         // the current limit: an adaptive one moves
+	Live       int64         // proxies that called within the window (10 s at least, 10 min at most), at least 1
+	Ratio      float64       // adaptive: the success rate, 0 to 1
 	RatioKnown bool
 }
 
 const (
 	replyLen = 8
-	maxInt   = 1 << 53 // what Lua holds exactly
+	maxInt   = 1 << 53 // Lua's numbers are exact up to it
 )
 
-// Read makes a script's answer a Reply, or an Error of kind Malformed: it is believed only if it is one that the script
-// can give to this ask.
-func (l *Limit) Read(r Result, a *Ask) (Reply, error) {
+// Read makes a script's result a Reply. The result's own error is returned; a result that the script can't give to this
+// request is an Error of kind Malformed.
+func (l *Limit) Read(r Result, request *LeaseRequest) (Reply, error) {
 	if r.Err != nil {
 		return Reply{}, r.Err
 	}
 	if len(r.Ints) != replyLen {
-		return Reply{}, malformed("not 8 numbers")
+		return Reply{}, malformed(strconv.Itoa(len(r.Ints)) + " numbers, want 8")
 	}
 	for _, n := range r.Ints {
 		if n < 0 || n > maxInt {
@@ -36,18 +39,18 @@ func (l *Limit) Read(r Result, a *Ask) (Reply, error) {
 	number, at, granted, retry := r.Ints[0], r.Ints[1], r.Ints[2], r.Ints[3]
 	remaining, limit, live, ratio := r.Ints[4], r.Ints[5], r.Ints[6], r.Ints[7]
 	switch {
-	case number != a.Number:
-		return Reply{}, malformed("of another call")
-	case granted > a.Want:
-		return Reply{}, malformed("grants more than was asked for")
+	case number != request.Number:
+		return Reply{}, malformed("the reply is to another call")
+	case granted > request.Want:
+		return Reply{}, malformed("more tokens granted than requested")
 	case limit < 1 || limit > l.limit || remaining > limit || granted > l.limit:
 		return Reply{}, malformed("a limit out of range")
 	case at == 0 || live < 1 || ratio > 1e6+1:
 		return Reply{}, malformed("a number out of range")
 	case (retry == 0) != (remaining > 0):
-		return Reply{}, malformed("a wait that is no wait")
-	case granted == 0 && a.Want > 0 && remaining > 0: // fewer than needed: a call that was delivered twice, of which this is the second
-		return Reply{}, malformed("a refusal though something is left")
+		return Reply{}, malformed("a wait although tokens are left, or no wait although none are")
+	case granted == 0 && request.Want > 0 && remaining > 0: // fewer than Need is possible, for a call that arrives twice
+		return Reply{}, malformed("no token granted although some are left")
 	}
 	reply := Reply{At: at, Granted: granted, Remaining: remaining, Limit: limit, Live: live}
 	reply.RetryAfter = time.Duration(min(retry, micros(maxWindow))) * time.Microsecond

@@ -25,14 +25,14 @@ var bucketLua string
 //go:embed lua/reset.lua
 var resetLua string
 
-// Script is what Redis runs, and the name that EVALSHA knows it by: the SHA-1 of its source in hexadecimal digits.
+// Script is a Lua script, and its name for EVALSHA: the SHA-1 of its source in hexadecimal digits.
 type Script struct {
 	name string
 	sha  string
 	body string // all but the clock
 }
 
-// The digests are written down, so that the filter needs no SHA-1; a test holds them to the sources and says the new ones.
+// The digests are constants, so that the filter needs no SHA-1. A test compares them with the sources, and prints new ones.
 var (
 	slidingWindowScript = Script{"sliding_window", slidingWindowSHA, callLua + fixedLua + windowLua}
 	adaptiveScript      = Script{"adaptive", adaptiveSHA, callLua + adaptiveLua + windowLua}

@@ -41,7 +41,7 @@ func TestScriptsAsTheyAre(t *testing.T) {
 				}
 				call := func(number, n int64, source bool) (Reply, error) {
 					var c Command
-					a := Ask{Holder: "h", Number: number, Proxy: "p", Need: n, Want: n}
+					a := LeaseRequest{Holder: "h", Number: number, Proxy: "p", Need: n, Want: n}
 					l.Command(&c, p, &a, source)
 					return l.Read(e.do(&c), &a)
 				}

@@ -2,8 +2,8 @@ package redis
 
 // The SHA-1 digests of the scripts' sources.
 const (
-	slidingWindowSHA = "a4fc1006df15e8fe162a5b4653c32eaa048f7646"
-	adaptiveSHA      = "e6b0b7b8bd590a899e6d4c267db7a6899571ff88"
-	tokenBucketSHA   = "9e331366358858f61f020ee5f1cb18f655efc403"
-	resetSHA         = "600f4486e2ea6f9a613503078c68c0038af83d6e"
+	slidingWindowSHA = "47ec661a5975b4976355bd38e5429d8ddaa5701b"
+	adaptiveSHA      = "c7dbef4fb2d1367eb2ea49577451e8c0c3e8ebe2"
+	tokenBucketSHA   = "04c139f5bd12bd473985f0af7597ac65ca3d3e60"
+	resetSHA         = "f59d9a55652728463b5c7f766f90f17779aba06d"
 )

@@ -1,7 +1,12 @@
 package redis
 
-// Upstash speaks the REST API of Upstash, https://upstash.com/docs/redis/features/restapi, which the command `weir
-// bridge` speaks too. A command is a JSON array of strings, a pipeline an array of commands:
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// Upstash is the dialect of Upstash's REST API, https://upstash.com/docs/redis/features/restapi, and of the command `weir
+// bridge`. A command is a JSON array of strings, a pipeline an array of commands:
 //
 //	POST /           ["EVALSHA","sha","4",…]    {"result":[17,1764000000000000,5,0,95,100,3,0]}
 //	                                            {"error":"NOSCRIPT No matching script."}           status 400
@@ -11,7 +16,7 @@ type Upstash struct {
 	body          []byte
 }
 
-// NewUpstash is the dialect with a bearer token, or with none.
+// NewUpstash is the dialect with a bearer token, or without one where token is empty.
 func NewUpstash(token string) *Upstash {
 	u := &Upstash{}
 	if token != "" {
@@ -20,8 +25,8 @@ func NewUpstash(token string) *Upstash {
 	return u
 }
 
-// Most is how many commands go into a pipeline: their answers stay far below MaxBody.
-func (*Upstash) Most() int { return 64 }
+// MaxCommands is 64: the replies stay far below MaxBody.
+func (*Upstash) MaxCommands() int { return 64 }
 
 // Request is a POST with one command, or with a pipeline.
 func (u *Upstash) Request(commands []Command) Request {
@@ -55,7 +60,7 @@ func appendWords(b []byte, c *Command) []byte {
 	return append(b, ']')
 }
 
-// appendText appends a JSON string (RFC 8259, section 7). Bytes beyond ASCII are UTF-8 in all that the policy takes.
+// appendText appends a JSON string (RFC 8259, section 7). Bytes beyond ASCII are UTF-8: the policy takes no others.
 func appendText(b, word []byte) []byte {
 	const digits = "0123456789abcdef"
 	b = append(b, '"')
@@ -74,55 +79,50 @@ func appendText(b, word []byte) []byte {
 	return append(b, '"')
 }
 
-// Results reads one answer, or a pipeline's.
+// upstashReply is the reply to one command: a result or an error.
+type upstashReply struct {
+	Result *Result `json:"result"`
+	Error  *string `json:"error"`
+}
+
+// Results reads the reply to one command, or those to a pipeline. If the pipeline as a whole fails, its reply is one error.
 func (*Upstash) Results(results []Result, status int, body []byte, commands []Command) ([]Result, error) {
 	if err := bodyError(status, body); err != nil {
 		return results, err
 	}
 	if status != 200 && status != 400 {
-		return results, &Error{Unavailable, "status " + itoa(status)}
+		return results, unavailable(status)
 	}
-	j := reader{b: body}
+	replies, err := upstashReplies(body)
+	if err != nil {
+		return results, malformed("the body is not a response of Upstash")
+	}
 	before := len(results)
-	if len(commands) == 1 || j.peek() == '{' { // an error of the pipeline as a whole is not one of an array
-		results = append(results, j.outcome())
-	} else {
-		j.want('[')
-		for i := range commands {
-			if i > 0 {
-				j.want(',')
-			}
-			results = append(results, j.outcome())
+	for _, r := range replies {
+		switch {
+		case r.Error != nil:
+			results = append(results, Result{Err: redisError(*r.Error)})
+		case r.Result != nil:
+			results = append(results, *r.Result)
+		default:
+			return results[:before], malformed("a reply has neither result nor error")
 		}
-		j.want(']')
 	}
-	j.end()
-	if j.bad {
-		return results[:before], malformed("not an answer in Upstash's dialect")
-	}
-	first := results[before].Err
-	if len(results)-before < len(commands) || (status == 400 && first == nil) {
-		if first == nil {
-			first = malformed("status 400 without an error")
-		}
-		return results[:before], first
+	switch {
+	case len(replies) == 1 && replies[0].Error != nil && (status == 400 || len(commands) > 1):
+		return results[:before], results[before].Err
+	case status == 400:
+		return results[:before], malformed("status 400, but no error")
+	case len(replies) != len(commands):
+		return results[:before], malformed("the number of replies is not that of the commands")
 	}
 	return results, nil
 }
 
-// outcome reads {"result":…} or {"error":"…"}.
-func (j *reader) outcome() (r Result) {
-	j.want('{')
-	name := j.text()
-	j.want(':')
-	switch name {
-	case "result":
-		r = j.result(false)
-	case "error":
-		r.Err = redisError(j.text())
-	default:
-		j.bad = true
+func upstashReplies(body []byte) (replies []upstashReply, err error) {
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {
+		return replies, json.Unmarshal(body, &replies)
 	}
-	j.want('}')
-	return r
+	replies = make([]upstashReply, 1)
+	return replies, json.Unmarshal(body, &replies[0])
 }

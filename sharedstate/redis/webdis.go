@@ -1,23 +1,26 @@
 package redis
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
-// Webdis speaks to Webdis (https://webd.is), as it is in Debian. A command is the path of a URL, here in the body of a
-// POST, and its name stands in the answer:
+// Webdis is the dialect of Webdis (https://webd.is), as Debian packages it. A command is the path of a URL, here in the body
+// of a POST, and the response has its name:
 //
 //	POST /            {"EVALSHA":[17,1764000000000000,5,0,95,100,3,0]}
 //	EVALSHA/sha/4/…   {"EVALSHA":[false,"NOSCRIPT No matching script. Please use EVAL."]}
 //	                  {"PING":[true,"PONG"]}
 //
-// Words are percent-encoded. The last one loses an ending such as .json, wherever its dot came from, so it must have
-// none: the commands of this package end with a number. A request carries one command: Webdis takes a whole body for one, and
-// its arrays can't be nested ([[1],[2]] is answered by [null,null]). Without Redis it answers with 503.
+// Words are percent-encoded. Webdis strips an extension such as .json from the last one, even if its dot was encoded: the
+// commands of this package end with a number. A request carries one command, since Webdis takes a whole body for one, and
+// can't nest arrays (it writes [[1],[2]] as [null,null]). Without Redis its status is 503.
 type Webdis struct {
 	body []byte
 }
 
-// Most is 1.
-func (*Webdis) Most() int { return 1 }
+// MaxCommands is 1.
+func (*Webdis) MaxCommands() int { return 1 }
 
 // Request is a POST with one command.
 func (w *Webdis) Request(commands []Command) Request {
@@ -45,23 +48,47 @@ func appendEscaped(b, word []byte) []byte {
 	return b
 }
 
-// Results reads one answer.
+// Results reads the reply to one command.
 func (*Webdis) Results(results []Result, status int, body []byte, commands []Command) ([]Result, error) {
 	if err := bodyError(status, body); err != nil {
 		return results, err
 	}
 	if status != 200 {
-		return results, &Error{Unavailable, "status " + itoa(status)}
+		return results, unavailable(status)
 	}
-	j := reader{b: body}
-	j.want('{')
-	name := j.text()
-	j.want(':')
-	r := j.result(true)
-	j.want('}')
-	j.end()
-	if j.bad || !strings.EqualFold(name, string(commands[0].Word(0))) {
-		return results, malformed("not an answer of Webdis")
+	var reply map[string]webdisResult
+	if err := json.Unmarshal(body, &reply); err != nil || len(reply) != 1 {
+		return results, malformed("the body is not a response of Webdis")
 	}
-	return append(results, r), nil
+	for name, r := range reply {
+		if !strings.EqualFold(name, string(commands[0].Word(0))) {
+			return results, malformed("Webdis's reply is to another command")
+		}
+		results = append(results, Result(r))
+	}
+	return results, nil
+}
+
+// webdisResult is a Result as Webdis writes it: a status is [true,"PONG"], an error [false,"ERR …"].
+type webdisResult Result
+
+func (r *webdisResult) UnmarshalJSON(b []byte) error {
+	if (*Result)(r).UnmarshalJSON(b) == nil {
+		return nil
+	}
+	var pair []any
+	if err := json.Unmarshal(b, &pair); err != nil || len(pair) != 2 {
+		return errNotAResult
+	}
+	good, marked := pair[0].(bool)
+	text, ok := pair[1].(string)
+	switch {
+	case !marked || !ok:
+		return errNotAResult
+	case good:
+		*r = webdisResult{Status: text}
+	default:
+		*r = webdisResult{Err: redisError(text)}
+	}
+	return nil
 }

@@ -8,30 +8,27 @@ import (
 	"net"
 	"net/textproto"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/weir-mesh/weir/policy/ratelimit"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/port"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
 // TestWebdis speaks to the real one: what is sent is understood, and what comes back is read.
 func TestWebdis(t *testing.T) {
-	server, err := exec.LookPath("redis-server")
-	webdis, err2 := exec.LookPath("webdis")
-	if err != nil || err2 != nil {
+	if !redistest.Installed("redis-server") || !redistest.Installed("webdis") {
 		t.Log("redis-server or webdis is not installed: the dialect was held to recorded bytes only")
 		return
 	}
-	addr := startServer(t, server)
-	dial(t, addr) // waits for it
-	_, redisPort, _ := net.SplitHostPort(addr)
-	port := freePort(t)
-	number := func(s string) (n int) { n, _ = strconv.Atoi(s); return n }
+	httpPort := port.Reserve(t)
+	address := fmt.Sprintf("127.0.0.1:%d", httpPort)
 	config, err := json.Marshal(map[string]any{
-		"redis_host": "127.0.0.1", "redis_port": number(redisPort), "http_host": "127.0.0.1", "http_port": number(port),
+		"redis_host": "127.0.0.1", "redis_port": redistest.NewServer(t).Port, "http_host": "127.0.0.1", "http_port": httpPort,
 		"threads": 1, "pool_size": 2, "daemonize": false, "websockets": false, "database": 0, "verbosity": 0, "logfile": os.DevNull,
 	})
 	if err != nil {
@@ -41,11 +38,12 @@ func TestWebdis(t *testing.T) {
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, exec.Command(webdis, file))
+	webdis := process.Program{Path: "webdis", Args: []string{file}, Address: address}
+	webdis.Start(t)
 
 	dialect := &Webdis{}
 	send := func(c *Command) ([]Result, error) {
-		status, body, err := post("127.0.0.1:"+port, dialect.Request([]Command{*c}))
+		status, body, err := post(address, dialect.Request([]Command{*c}))
 		if err != nil {
 			return nil, err
 		}
@@ -76,18 +74,18 @@ func TestWebdis(t *testing.T) {
 		NewTokenBucket(5, 0.001, time.Second),
 		NewAdaptive(5, time.Minute, time.Second, ratelimit.AdaptiveConfig{Threshold: 0.5, Backoff: 0.5, Recovery: 2, Interval: time.Second, MinSamples: 1}),
 	} {
-		ask := &Ask{Holder: "a.b-1/2", Number: 1, Proxy: "é p", Need: 2, Want: 2, Successes: 1}
-		l.Command(&c, place, ask, false)
+		req := &LeaseRequest{Holder: "a.b-1/2", Number: 1, Proxy: "é p", Need: 2, Want: 2, Successes: 1}
+		l.Command(&c, place, req, false)
 		if got := one(&c); !IsNoScript(got.Err) {
 			t.Fatalf("%s: %+v, want a missing script", l.script.name, got)
 		}
-		l.Command(&c, place, ask, true)
-		if r, err := l.Read(one(&c), ask); err != nil || r.Granted != 2 || r.Remaining < 2 {
+		l.Command(&c, place, req, true)
+		if r, err := l.Read(one(&c), req); err != nil || r.Granted != 2 || r.Remaining < 2 {
 			t.Fatalf("%s: %+v, %v", l.script.name, r, err)
 		}
-		ask = &Ask{Holder: "a.b-1/2", Number: 2, Proxy: "é p", Settled: []Settlement{{Number: 1}}}
-		l.Command(&c, place, ask, false)
-		if r, err := l.Read(one(&c), ask); err != nil || r.Remaining < 4 {
+		req = &LeaseRequest{Holder: "a.b-1/2", Number: 2, Proxy: "é p", Settled: []Settlement{{Number: 1}}}
+		l.Command(&c, place, req, false)
+		if r, err := l.Read(one(&c), req); err != nil || r.Remaining < 4 {
 			t.Fatalf("%s: %+v, %v", l.script.name, r, err)
 		}
 		place.Reset(&c, true)

@@ -49,7 +49,7 @@ func TestResetCluster(t *testing.T) {
 	var r sharedstate.Record
 	_, err := sharedstate.NewCell(s, sharedstate.ClusterKey("a"), &r).Update(func() bool {
 		r.Breaker.Force(breaker.ForcedOpen, second)
-		r.Bulkhead.Beat(1, 3, second)
+		r.Bulkhead.Heartbeat(1, 3, second)
 		r.Limit, r.Budget = []byte("used"), []byte("used")
 		return true
 	})

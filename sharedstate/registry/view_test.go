@@ -92,7 +92,7 @@ func TestViewOfABulkheadAndABudget(t *testing.T) {
 		Retry:    &policy.Retry{Budget: policy.RetryBudget{MinPerSecond: 2}},
 	})
 	var r sharedstate.Record
-	r.Bulkhead.Beat(7, 4, 100*second)
+	r.Bulkhead.Heartbeat(7, 4, 100*second)
 	for _, tc := range []struct {
 		at   int64
 		want uint32

@@ -113,7 +113,7 @@ func raceKey(prefix string, i int) string { return prefix + "race" + strconv.Ito
 // counts is how often a step of "swaps lose no count" counts.
 const counts = 50
 
-// count adds to one number, as the filter changes a record: look, change, swap, at most sharedstate.Attempts times.
+// count adds to one number, as the filter changes a record: look, change, swap, at most sharedstate.MaxSwaps times.
 func count(s sharedstate.Store, prefix, _ string) (score Score, err error) {
 	key := prefix + "count"
 	for range counts {
@@ -213,7 +213,7 @@ func whole(value []byte) error {
 
 // change is the bounded loop around a key that may be missing; lost is how often somebody came between.
 func change(s sharedstate.Store, key string, next func([]byte) ([]byte, error)) (lost int, err error) {
-	for ; lost < sharedstate.Attempts; lost++ {
+	for ; lost < sharedstate.MaxSwaps; lost++ {
 		value, cas, err := s.Get(key)
 		if errors.Is(err, sharedstate.ErrNotFound) {
 			value, cas = nil, sharedstate.CreateCAS

@@ -1,4 +1,4 @@
-// Command weir checks and renders Weir's configuration and shows it at work. See `weir --help`.
+// Command weir checks policies, renders Envoy's configuration and shows a filter's status. See `weir --help`.
 package main
 
 import (
@@ -7,7 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/weir-mesh/weir/envoy/command"
+	"github.com/weir-mesh/weir/envoy/internal/command"
 )
 
 func main() {

@@ -207,7 +207,7 @@ func TestStatusAndReset(t *testing.T) {
 			v := r.Breaker.Admit(&c, f.now.Monotonic)
 			r.Breaker.Settle(&c, v.Ticket, breaker.Call{Outcome: breaker.Failure}, f.now.Monotonic)
 		}
-		r.Bulkhead.Beat(9, 4, f.now.Monotonic)
+		r.Bulkhead.Heartbeat(9, 4, f.now.Monotonic)
 	})
 	f.now = Instant{Monotonic: f.now.Monotonic + 12*second, Wall: f.now.Wall + 12*second}
 	f.publish(everything)

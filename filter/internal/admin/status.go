@@ -210,7 +210,7 @@ func forcedName(f breaker.Forced) string { return [...]string{"auto", "open", "c
 
 // causeName is nil where the breaker never changed, or an older Weir changed it last.
 func causeName(c breaker.Cause) *string {
-	if c == breaker.Unmoved {
+	if c == breaker.NoTransition {
 		return nil
 	}
 	return new(c.String())

@@ -6,40 +6,41 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
-// Ask is the call that is due, where there is one (ok), to be sent at once: now is its lease's start. Where Redis must not be
-// called after all, those who wait for it have failed. The Ask is good until the next one, so it may be sent again, with the
-// script's source, after NOSCRIPT: that is still the same call.
-func (h *Holder) Ask(now int64) (ask *redis.Ask, a Answer, ok bool) {
-	if h.dueSince == 0 || h.flight.number != 0 {
-		return nil, Answer{}, false
+// NextCall is the call that is due, to be sent at once: now is the start of its lease. ok is false where no call is due,
+// or Redis must not be called any more; then the waiting requests have failed. The request is valid until the next call of
+// NextCall, so it may be sent a second time, with the script's source, after NOSCRIPT: that is still the same call.
+func (h *Holder) NextCall(now int64) (request *redis.LeaseRequest, d Decisions, ok bool) {
+	if h.dueSince == 0 || h.pending.number != 0 {
+		return nil, Decisions{}, false
 	}
 	h.dueSince = 0
-	if h.w.gate.State(now) == GateClosed {
-		return nil, Answer{Failed: h.fail()}, false
+	if h.w.breaker.at(now) == breakerOpen {
+		return nil, Decisions{Failed: h.dropWaiters()}, false
 	}
-	h.w.gate.sent(now, h.w.timeout)
-	h.spendable(now) // closes what is done with
-	h.flight = flight{number: h.w.number(), sent: now, reported: h.closes}
+	h.w.breaker.sent(now, h.w.timeout)
+	h.spendable(now) // closes leases that are over
+	h.pending = call{number: h.w.nextNumber(), sent: now, reported: h.closedLen}
 	h.called = now
-	h.ask = redis.Ask{
-		Holder: h.w.holder, Number: h.flight.number, Proxy: h.w.proxy,
-		Need: int64(h.waiters), Want: h.want(now),
+	h.request = redis.LeaseRequest{
+		Holder: h.w.holder, Number: h.pending.number, Proxy: h.w.proxy,
+		Need: int64(h.waiters), Want: h.wantedTokens(now),
 		Successes: h.successes, Failures: h.failures,
-		Settled: h.closed[:h.closes],
+		Settled: h.closed[:h.closedLen],
 	}
-	// They are counted once, or not at all where the call gets lost.
+	// Outcomes are counted at most once: where the call is lost they are, too.
 	h.successes, h.failures = 0, 0
-	return &h.ask, Answer{}, true
+	return &h.request, Decisions{}, true
 }
 
-// want is how many tokens to ask for: those that are waited for, and what comes in the time that a lease is meant for.
-func (h *Holder) want(now int64) int64 {
-	if h.waiters == 0 && (h.settles || now < h.notBefore) {
+// wantedTokens is how many tokens to request: those that requests wait for, or what is used in the time that a lease is
+// for, if that is more.
+func (h *Holder) wantedTokens(now int64) int64 {
+	if h.waiters == 0 && (h.dueToSettle || now < h.notBefore) {
 		return 0
 	}
 	rate := h.demand.at(now)
 	var size int64
-	if h.ahead(rate) && h.opened < maxOpen {
+	if h.leasesAhead(rate) && h.openLen < maxOpen {
 		size = max(int64(rate*float64(min(horizon, h.ttl/2))), 1)
 		if h.config.MaxTokens > 0 {
 			size = min(size, h.config.MaxTokens)
@@ -48,68 +49,42 @@ func (h *Holder) want(now int64) int64 {
 	return max(size, int64(h.waiters))
 }
 
-// Reply takes Redis's answer to a call. One to a call that was given up is dropped: what it grants is lost, as its call was
-// settled, or will be.
-func (h *Holder) Reply(number int64, r redis.Reply, now int64) Answer {
-	if number != h.flight.number || number == 0 {
-		return Answer{Late: true}
+// Reply takes Redis's reply to a call. A reply to a call that was given up is dropped: what it grants is lost, since the
+// call was settled or will be.
+func (h *Holder) Reply(number int64, r redis.Reply, now int64) Decisions {
+	if number != h.pending.number || number == 0 {
+		return Decisions{Late: true}
 	}
-	sent := h.flight.sent
-	h.w.gate.succeeded()
-	h.forget(h.flight.reported)
-	h.flight = flight{}
-	h.seen = r
-	h.trip += (now - sent - h.trip) / 4
+	sent := h.pending.sent
+	h.w.breaker.succeeded()
+	h.forget(h.pending.reported)
+	h.pending = call{}
+	h.lastReply = r
+	h.roundTrip += (now - sent - h.roundTrip) / 4
 	h.notBefore = 0
 	if r.Remaining == 0 {
 		h.pause(r, now)
 	}
 	if r.Granted > 0 {
-		h.accept(r, sent)
+		h.addLease(r, sent)
 	}
-	a := Answer{Granted: h.serve(now)}
+	d := Decisions{Granted: h.serveWaiters(now)}
 	switch {
 	case h.waiters == 0:
-	case r.Granted > 0 && now-sent >= h.ttl: // it came too late to be used
-		a.Failed = h.fail()
+	case r.Granted > 0 && now-sent >= h.ttl: // too late for its tokens to be used
+		d.Failed = h.dropWaiters()
 	case r.Remaining == 0:
-		a.Refused, a.RetryAfter = h.fail(), h.retryAfter(now)
+		d.Refused, d.RetryAfter = h.dropWaiters(), h.retryAfter(now)
 	default:
-		h.due(now)
-		a.Call = true
+		h.setDue(now)
+		d.CallDue = true
 	}
-	return a
+	return d
 }
 
-// serve gives tokens to those who wait.
-func (h *Holder) serve(now int64) (served int) {
-	for h.waiters > 0 {
-		l := h.spendable(now)
-		if l == nil {
-			break
-		}
-		n := min(l.left, int64(h.waiters))
-		h.spend(l, now, n)
-		served += int(n)
-		h.waiters -= int(n)
-	}
-	return served
-}
-
-// accept opens a lease.
-func (h *Holder) accept(r redis.Reply, sent int64) {
-	if h.opened == maxOpen {
-		h.close()
-	}
-	h.open[h.opened] = lease{sent: sent, left: r.Granted, out: redis.Settlement{Number: h.ask.Number, At: r.At}}
-	h.opened++
-	// A call for more goes out early enough for its answer to come before the last token is gone.
-	h.low = min(max(r.Granted/4, int64(h.demand.rate*float64(2*h.trip))), r.Granted/2)
-}
-
-// pause notes that nothing is left. Then the next call comes with the next token, 5 ms from now at least and 1 s at
-// most (others may give back), and a little later: by up to 2 ms for each proxy, 100 ms at most, so that many proxies do not come all at once, nor more
-// often than they can get something.
+// pause notes that no token is left. Then the next call is made when the next token comes, but in 5 ms at the earliest
+// and 1 s at the latest, since other proxies may give tokens back. A random delay of up to 2 ms for each proxy, 100 ms at
+// most, is added, so that many proxies don't call all at once, nor more often than they can get something.
 func (h *Holder) pause(r redis.Reply, now int64) {
 	wait := max(int64(r.RetryAfter), 1)
 	h.nextToken = now + wait
@@ -117,66 +92,67 @@ func (h *Holder) pause(r redis.Reply, now int64) {
 	h.notBefore = now + min(max(wait, shortestPause), longestPause) + spread
 }
 
-// Fail says that a call brought no answer that can be believed: an error, a timeout. All who wait have failed. Redis may
-// have granted what was asked for: the next call gives it back.
-func (h *Holder) Fail(number, now int64) Answer {
-	if number != h.flight.number || number == 0 {
-		return Answer{Late: true}
+// Fail says that a call got no valid reply: an error, a timeout, a malformed one. All waiting requests have failed. Redis
+// may have granted what was requested: the next call gives it back.
+func (h *Holder) Fail(number, now int64) Decisions {
+	if number != h.pending.number || number == 0 {
+		return Decisions{Late: true}
 	}
-	sent := h.flight.sent
-	h.flight = flight{}
-	h.w.gate.failed(now)
-	if h.ask.Want > 0 {
-		h.settle(&redis.Settlement{Number: number}, past{sent: sent, urgent: true})
+	sent := h.pending.sent
+	h.pending = call{}
+	h.w.breaker.failed(now)
+	if h.request.Want > 0 {
+		h.settle(&redis.Settlement{Number: number}, closing{sent: sent, urgent: true})
 	}
-	return Answer{Failed: h.fail()}
+	return Decisions{Failed: h.dropWaiters()}
 }
 
-// fail lets go of all who wait.
-func (h *Holder) fail() int {
+// dropWaiters forgets the waiting requests and returns their number.
+func (h *Holder) dropWaiters() int {
 	n := h.waiters
 	h.waiters = 0
 	return n
 }
 
-// Tick is to be called now and then, every 10 to 50 ms: it gives up a call that had no answer for twice the timeout, calls
-// again for a call that is due, and for one that settles what no request will.
-func (h *Holder) Tick(now int64) Answer {
-	var a Answer
-	if h.flight.number != 0 {
-		if now-h.flight.sent < 2*h.w.timeout {
-			return Answer{}
+// Tick is to be called every 10 to 50 ms. It gives up a call that has no reply after twice the timeout, repeats that a
+// call is due, and announces a call that only settles, where no request leads to one.
+func (h *Holder) Tick(now int64) Decisions {
+	var d Decisions
+	if h.pending.number != 0 {
+		if now-h.pending.sent < 2*h.w.timeout {
+			return Decisions{}
 		}
-		a = h.Fail(h.flight.number, now)
+		d = h.Fail(h.pending.number, now)
 	}
 	if h.dueSince != 0 {
-		a.Call = now-h.dueSince >= lostDue
-		return a
+		d.CallDue = now-h.dueSince >= lostDue
+		return d
 	}
 	h.spendable(now)
-	for h.closes > 0 && now-h.past[0].sent > h.ttl+int64(h.limit.Window())+longestPause {
-		h.forget(1) // Redis has forgotten it too
+	for h.closedLen > 0 && now-h.closing[0].sent > h.ttl+int64(h.limit.Window())+longestPause {
+		h.forget(1) // Redis has forgotten it, too
 	}
-	if h.unsettled(now) && h.w.gate.State(now) != GateClosed {
-		h.due(now)
-		h.settles = true
-		a.Call = true
+	if h.reportDue(now) && h.w.breaker.at(now) != breakerOpen {
+		h.setDue(now)
+		h.dueToSettle = true
+		d.CallDue = true
 	}
-	return a
+	return d
 }
 
-// unsettled says whether something should be told to Redis now. What was not used others may be waiting for. What was used
-// counts for longer than it should only if it is not told within a window.
-func (h *Holder) unsettled(now int64) bool {
+// reportDue says whether something should be reported to Redis now. Unused tokens are reported at once, as other proxies
+// may be waiting for them. Used ones can wait for an eighth of a window, 1 s at most: they count for longer than they
+// should only if they are not reported within a window.
+func (h *Holder) reportDue(now int64) bool {
 	if now-h.called < shortestPause {
 		return false
 	}
-	if h.successes+h.failures > 0 && now-h.heard >= longestPause {
+	if h.successes+h.failures > 0 && now-h.firstOutcome >= longestPause {
 		return true
 	}
 	patience := min(int64(h.limit.Window())/8, longestPause)
-	for i := range h.closes {
-		if h.past[i].urgent || now-h.past[i].sent >= patience {
+	for i := range h.closedLen {
+		if h.closing[i].urgent || now-h.closing[i].sent >= patience {
 			return true
 		}
 	}

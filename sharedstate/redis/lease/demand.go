@@ -2,24 +2,24 @@ package lease
 
 import "time"
 
-// memory is the time over which demand is averaged.
-const memory = float64(200 * time.Millisecond)
+// averagedOver is the time constant of the average of demand, in ns.
+const averagedOver = float64(200 * time.Millisecond)
 
-// demand is how many requests come a second: an average that forgets.
+// demand is the rate of requests, as an exponentially weighted average.
 type demand struct {
 	last int64
-	rate float64 // per nanosecond
+	rate float64 // requests a nanosecond, at time last
 }
 
-// came notes a request. Between two, the average falls with x = dt / memory by 1 / (1 + x + x²/2), which is close to exp(-x) and
-// cheaper.
-func (d *demand) came(now int64) {
-	d.rate = d.at(now) + 1/memory
+// add counts a request.
+func (d *demand) add(now int64) {
+	d.rate = d.at(now) + 1/averagedOver
 	d.last = now
 }
 
-// at is the average at time now, in requests a nanosecond.
+// at is the average at time now, in requests a nanosecond. With x = (now - last) / averagedOver it falls by
+// 1 / (1 + x + x²/2), which is close to exp(-x) and cheaper.
 func (d *demand) at(now int64) float64 {
-	x := float64(max(now-d.last, 0)) / memory
+	x := float64(max(now-d.last, 0)) / averagedOver
 	return d.rate / (1 + x + x*x/2)
 }

@@ -1,27 +1,28 @@
-// Package lease is the side of a worker in a limit that proxies share: it has tokens that it leased from Redis, spends them
-// by itself, and says when a call should be made. It does no I/O, and time is an argument. Package redis has the proof that
-// no token is one too many.
+// Package lease is a worker's part of a limit that proxies share: it holds tokens that it leased from Redis, spends them
+// on requests, and says when Redis is to be called. It does no I/O, and time is an argument. Package redis has the proof
+// that no token too many is used.
 //
-//	request ─► Take ─► Granted: a token is there
-//	                   Refused: nothing is left, see RetryAfter
-//	                   Waiting: for the call that is out, or due
-//	                   Down:    Redis is not called now
+//	request ─► Take ─► Granted:   a token is there
+//	                   Refused:   no token is left, see RetryAfter
+//	                   Waiting:   for the call that is pending, or due
+//	                   QueueFull: as many requests wait as may
+//	                   RedisDown: no token, and Redis is not called now
 //
-//	Call is true: from where a call may be made,   Ask   ─► what to send
-//	its answer comes                               Reply ─► Answer{Granted, Refused, Failed}: of those who wait, in order
-//	it does not, or makes no sense                 Fail  ─► Answer{Failed}
-//	every 10 to 50 ms                              Tick  ─► Answer
+//	CallDue is true, a call can be made   NextCall ─► what to send
+//	Redis has replied                     Reply    ─► Decisions{Granted, Refused, Failed} on waiting requests, in order
+//	no reply, or a malformed one          Fail     ─► Decisions{Failed}
+//	every 10 to 50 ms                     Tick     ─► Decisions
 //
-// One call is out at a time. While traffic is steady nobody waits: a call for the next lease goes out when a quarter of
-// the last one is left, or what comes in the time that two calls take. A lease is meant for 100 ms of traffic, half of its life at most.
-// When nothing is left, no call is made before the next token comes; see Holder.pause.
+// One call is pending at a time. While traffic is steady no request waits: the call for the next lease is made when a
+// quarter of the last one is left, or as much as is used while two calls take place. A lease is for 100 ms of traffic, and
+// at most for half of its lifetime. When nothing is left, no call is made before the next token comes: see Holder.pause.
 //
-// Of a lease, the holder remembers when its tokens were used, in at most eight times, later than in truth and never
-// earlier, and reports it with its next call:
+// The holder records when the tokens of a lease were used, as at most eight times, each later than the real one and
+// never earlier, and reports them with its next call:
 //
 //	sent    4 used   9 used        2 never used
 //	─┬──────┬────────┬─────────────┬─► the holder's clock
-//	 └─ 0   └ 1.6 ms └ 3.2 ms      └ ttl: closed, reported by Tick if no other call comes
+//	 └─ 0   └ 1.6 ms └ 3.2 ms      └ ttl: closed, reported by Tick if no other call is made
 //
-// A holder's memory goes with its worker. The one that comes after it has another name, and what the former had expires.
+// A holder's memory is lost with its worker. The next worker has another name, and what the first one held expires.
 package lease

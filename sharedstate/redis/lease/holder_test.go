@@ -29,9 +29,9 @@ func reply(n, left int64) redis.Reply {
 }
 
 // ask has a holder make the call that is due.
-func ask(t *testing.T, h *Holder, now int64) redis.Ask {
+func ask(t *testing.T, h *Holder, now int64) redis.LeaseRequest {
 	t.Helper()
-	a, _, ok := h.Ask(now)
+	a, _, ok := h.NextCall(now)
 	if !ok {
 		t.Fatalf("at %d ms: no call is due", now/ms)
 	}
@@ -40,11 +40,11 @@ func ask(t *testing.T, h *Holder, now int64) redis.Ask {
 	return b
 }
 
-func take(t *testing.T, h *Holder, now int64, want Outcome, call bool) Verdict {
+func take(t *testing.T, h *Holder, now int64, want Decision, call bool) Verdict {
 	t.Helper()
 	v := h.Take(now)
-	if v.Outcome != want || v.Call != call {
-		t.Fatalf("at %d ms: got %v, call %v, want %v, %v", now/ms, v.Outcome, v.Call, want, call)
+	if v.Decision != want || v.CallDue != call {
+		t.Fatalf("at %d ms: got %v, call %v, want %v, %v", now/ms, v.Decision, v.CallDue, want, call)
 	}
 	return v
 }
@@ -57,14 +57,14 @@ func TestOneCallForAllWhoWait(t *testing.T) {
 	if a.Need != 2 || a.Want != 2 || a.Holder != "h" || a.Proxy != "p" || len(a.Settled) != 0 {
 		t.Fatalf("%+v", a)
 	}
-	if _, _, ok := h.Ask(1); ok {
+	if _, _, ok := h.NextCall(1); ok {
 		t.Fatal("two calls at a time")
 	}
 	take(t, h, ms, Waiting, false)
-	take(t, h, ms, Full, false)
-	h.Leave(1)
+	take(t, h, ms, QueueFull, false)
+	h.CancelWaiting(1)
 	take(t, h, ms, Waiting, false)
-	if got := h.Reply(a.Number, reply(2, 5), 2*ms); got != (Answer{Granted: 2, Call: true}) {
+	if got := h.Reply(a.Number, reply(2, 5), 2*ms); got != (Decisions{Granted: 2, CallDue: true}) {
 		t.Fatalf("%+v", got)
 	}
 	b := ask(t, h, 2*ms)
@@ -74,7 +74,7 @@ func TestOneCallForAllWhoWait(t *testing.T) {
 	if off := b.Settled[0].Uses[0].Offset; off < 2000 || off > 2000+100_000/64+1 {
 		t.Fatalf("used %d µs after it was asked for, in truth 2000", off)
 	}
-	if got := h.Reply(b.Number, reply(0, 0), 3*ms); got.Refused != 1 || got.RetryAfter < 200*time.Millisecond || got.Call {
+	if got := h.Reply(b.Number, reply(0, 0), 3*ms); got.Refused != 1 || got.RetryAfter < 200*time.Millisecond || got.CallDue {
 		t.Fatalf("%+v", got)
 	}
 	v := take(t, h, 100*ms, Refused, false)
@@ -109,7 +109,7 @@ func TestNoTokenIsUsedAfterItsLife(t *testing.T) {
 			if held := h.Held(tc.at + 1); (held > 0) != tc.served {
 				t.Errorf("%d held", held)
 			}
-			if v := h.Take(tc.at + 1); v.Outcome != want {
+			if v := h.Take(tc.at + 1); v.Decision != want {
 				t.Errorf("%+v", v)
 			}
 			if want == Waiting {
@@ -124,10 +124,10 @@ func TestNoTokenIsUsedAfterItsLife(t *testing.T) {
 		h := newHolder(tenASecond, Config{MaxWaiters: 9})
 		take(t, h, 1, Waiting, true)
 		a := ask(t, h, 1)
-		if got := h.Reply(a.Number, reply(3, 5), 100*ms); got != (Answer{Failed: 1}) {
+		if got := h.Reply(a.Number, reply(3, 5), 100*ms); got != (Decisions{Failed: 1}) {
 			t.Fatalf("%+v", got)
 		}
-		if got := h.Tick(110 * ms); !got.Call {
+		if got := h.Tick(110 * ms); !got.CallDue {
 			t.Fatalf("%+v: what was not used goes back", got)
 		}
 		if b := ask(t, h, 110*ms); b.Want != 0 || len(b.Settled) != 1 || b.Settled[0].Used() != 0 || b.Settled[0].At == 0 {
@@ -140,10 +140,10 @@ func TestLateAndLost(t *testing.T) {
 	h := newHolder(tenASecond, Config{MaxWaiters: 9})
 	take(t, h, 1, Waiting, true)
 	a := ask(t, h, 1)
-	if got := h.Tick(99 * ms); got != (Answer{}) {
+	if got := h.Tick(99 * ms); got != (Decisions{}) {
 		t.Fatalf("%+v", got)
 	}
-	if got := h.Tick(100*ms + 1); got.Failed != 1 || !got.Call {
+	if got := h.Tick(100*ms + 1); got.Failed != 1 || !got.CallDue {
 		t.Fatalf("a call that nobody ends: %+v", got)
 	}
 	if got := h.Reply(a.Number, reply(1, 5), 101*ms); !got.Late || got.Granted != 0 {
@@ -164,13 +164,13 @@ func TestLateAndLost(t *testing.T) {
 		if now > 1000*ms {
 			t.Fatal("no probe")
 		}
-		if h.Tick(now).Call {
+		if h.Tick(now).CallDue {
 			c := ask(t, h, now)
 			if len(c.Settled) != 1 || c.Settled[0].Number != a.Number {
 				t.Fatalf("%+v", c)
 			}
 			h.Reply(c.Number, reply(0, 5), now+ms)
-			if !h.Done(now + ms) {
+			if !h.Idle(now + ms) {
 				t.Fatal("not done")
 			}
 			return
@@ -184,9 +184,9 @@ func TestDown(t *testing.T) {
 	waited, probes, now := 0, 0, int64(1)
 	for ; now < 20_000*ms; now += ms {
 		v := h.Take(now)
-		if v.Call {
+		if v.CallDue {
 			a := ask(t, h, now)
-			if v.Outcome == Waiting {
+			if v.Decision == Waiting {
 				waited++
 				now += 50 * ms
 			} else {
@@ -199,12 +199,12 @@ func TestDown(t *testing.T) {
 		t.Fatalf("%d waited, %d probes in 20 s", waited, probes)
 	}
 	for ; ; now += ms { // back
-		if v := take(t, h, now, Down, h.w.gate.State(now) == GateProbing); v.Call {
+		if v := take(t, h, now, RedisDown, h.w.breaker.at(now) == breakerHalfOpen); v.CallDue {
 			break
 		}
 	}
 	a := ask(t, h, now)
-	take(t, h, now, Down, false) // nobody waits for a probe
+	take(t, h, now, RedisDown, false) // nobody waits for a probe
 	h.Reply(a.Number, reply(0, 10), now+ms)
 	take(t, h, now+2*ms, Waiting, true)
 }
@@ -214,27 +214,27 @@ func TestSteadyTraffic(t *testing.T) {
 	limit := redis.NewSlidingWindow(100_000, 10*time.Second, 500*time.Millisecond)
 	h := newHolder(limit, Config{MaxWaiters: 100})
 	waits, calls, requests := 0, 0, 0
-	var out *redis.Ask
+	var out *redis.LeaseRequest
 	var due int64
 	call := func(now int64) {
 		calls++
-		out, _, _ = h.Ask(now)
+		out, _, _ = h.NextCall(now)
 		due = now + ms
 	}
 	for now := int64(1); now < 10_000*ms; now += 400_000 {
 		if out != nil && now >= due {
 			a := h.Reply(out.Number, redis.Reply{At: 1 + now/1000, Granted: out.Want, Remaining: 50_000, Limit: 100_000, Live: 4}, now)
 			out = nil
-			if a.Call {
+			if a.CallDue {
 				call(now)
 			}
 		}
 		requests++
 		v := h.Take(now)
-		if v.Outcome == Waiting {
+		if v.Decision == Waiting {
 			waits++
 		}
-		if v.Call {
+		if v.CallDue {
 			call(now)
 		}
 	}
@@ -252,7 +252,7 @@ func TestMaxTokensOne(t *testing.T) {
 		if a.Want != 1 {
 			t.Fatalf("%+v", a)
 		}
-		if got := h.Reply(a.Number, redis.Reply{At: 1, Granted: 1, Remaining: 5, Limit: 1000, Live: 1}, now+500_000); got != (Answer{Granted: 1}) {
+		if got := h.Reply(a.Number, redis.Reply{At: 1, Granted: 1, Remaining: 5, Limit: 1000, Live: 1}, now+500_000); got != (Decisions{Granted: 1}) {
 			t.Fatalf("%+v", got)
 		}
 	}
@@ -293,13 +293,13 @@ func TestUses(t *testing.T) {
 func TestTakeAllocatesNothing(t *testing.T) {
 	h := newHolder(redis.NewSlidingWindow(1e6, 100*time.Second, 10*time.Second), Config{MaxWaiters: 9})
 	h.Take(1)
-	a, _, _ := h.Ask(1)
+	a, _, _ := h.NextCall(1)
 	h.Reply(a.Number, redis.Reply{At: 1, Granted: 1e6, Remaining: 5, Limit: 1e6, Live: 1}, 2)
 	h.open[0].left = 1e6
 	now := int64(3)
 	if n := testing.AllocsPerRun(1000, func() {
 		now += 1000
-		if v := h.Take(now); v.Outcome != Granted {
+		if v := h.Take(now); v.Decision != Granted {
 			t.Fatalf("%+v", v)
 		}
 	}); n != 0 {
@@ -310,7 +310,7 @@ func TestTakeAllocatesNothing(t *testing.T) {
 func BenchmarkTake(b *testing.B) {
 	h := newHolder(redis.NewSlidingWindow(1e6, 100*time.Second, 10*time.Second), Config{MaxWaiters: 9})
 	h.Take(1)
-	a, _, _ := h.Ask(1)
+	a, _, _ := h.NextCall(1)
 	h.Reply(a.Number, redis.Reply{At: 1, Granted: 1e6, Remaining: 5, Limit: 1e6, Live: 1}, 2)
 	now := int64(3)
 	for b.Loop() {
@@ -326,7 +326,7 @@ func TestSetIsBounded(t *testing.T) {
 	s := NewSet(w, tenASecond, Config{MaxWaiters: 1}, "weir:", "a", 100)
 	now, shared, numbers := int64(1), 0, map[int64]bool{}
 	serve := func(m *Member) {
-		a, _, ok := m.Ask(now)
+		a, _, ok := m.NextCall(now)
 		if !ok {
 			return
 		}
@@ -342,17 +342,17 @@ func TestSetIsBounded(t *testing.T) {
 		if m != s.Find(sharedstate.Fingerprint{Hi: i, Lo: i}) {
 			t.Fatal("another member is found")
 		}
-		if m == &s.over {
+		if m == &s.shared {
 			shared++
 		}
 		if i%50 == 0 {
-			if v := m.Take(now); v.Call {
+			if v := m.Take(now); v.CallDue {
 				serve(m)
 			}
 		}
 		if i%1000 == 0 {
-			s.Tick(now, 32, func(m *Member, a Answer) {
-				if a.Call {
+			s.Tick(now, 32, func(m *Member, a Decisions) {
+				if a.CallDue {
 					serve(m)
 				}
 			})
@@ -366,8 +366,8 @@ func TestSetIsBounded(t *testing.T) {
 	}
 	for range 100 {
 		now += 100 * ms
-		s.Tick(now, 32, func(m *Member, a Answer) {
-			if a.Call {
+		s.Tick(now, 32, func(m *Member, a Decisions) {
+			if a.CallDue {
 				serve(m)
 			}
 		})

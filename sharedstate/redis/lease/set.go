@@ -5,8 +5,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
-// Set is one worker's part of a limit that is counted by key: a holder for each key that has a token, a waiting request, or something to
-// report. It has a bound; keys beyond it share one holder, which asks for the record that overflowing keys share.
+// Set is one worker's part of a limit that is counted by key: a holder for each key that has a token, a waiting request,
+// or something to report. Its size is bounded. Keys beyond share one holder, of the record for overflowing keys.
 type Set struct {
 	w       *Worker
 	limit   *redis.Limit
@@ -16,10 +16,10 @@ type Set struct {
 	maxKeys int
 
 	members map[sharedstate.Fingerprint]*Member
-	order   []*Member // in which Tick goes round
-	next    int
+	order   []*Member // of Tick
+	next    int       // in order
 	free    []*Member
-	over    Member
+	shared  Member // of the keys beyond the bound
 }
 
 // Member is a key's holder and the place of its limit.
@@ -31,27 +31,27 @@ type Member struct {
 }
 
 // maxMembers is how many keys of one limit a worker holds leases for at a time, whatever max_keys says: 12 MB of
-// holders. A key's holder is let go when its lease is over and that is told, within a second or so.
+// holders. A key's holder is dropped when its lease is over and reported, within a second or so.
 const maxMembers = 8192
 
-// NewSet is a set for a cluster's limit whose max_keys are maxKeys, of which a worker holds as many, up to maxMembers.
+// NewSet is a set for a cluster's limit with max_keys, of which a worker holds at most maxMembers.
 func NewSet(w *Worker, limit *redis.Limit, config Config, prefix, cluster string, maxKeys int) *Set {
 	s := &Set{
 		w: w, limit: limit, config: config, prefix: prefix, cluster: cluster, maxKeys: max(maxKeys, 1),
 		members: map[sharedstate.Fingerprint]*Member{},
 	}
-	s.over.init(w, limit, config)
-	s.over.Place = redis.NewOverflowPlace(prefix, cluster)
+	s.shared.init(w, limit, config)
+	s.shared.Place = redis.NewOverflowPlace(prefix, cluster)
 	return s
 }
 
-// Get is a key's holder; it is good until the next Tick. Where the set is full it is the one that such keys share.
+// Get is a key's holder, valid until the next Tick. Where the set is full, it is the shared one.
 func (s *Set) Get(key sharedstate.Fingerprint) *Member {
 	if m := s.members[key]; m != nil {
 		return m
 	}
 	if len(s.members) >= min(s.maxKeys, maxMembers) {
-		return &s.over
+		return &s.shared
 	}
 	m := s.recycled()
 	m.init(s.w, s.limit, s.config)
@@ -63,28 +63,29 @@ func (s *Set) Get(key sharedstate.Fingerprint) *Member {
 	return m
 }
 
-// Find is a key's holder, or the shared one, without making one: for outcomes.
+// Find is a key's holder, or the shared one. It makes none: it is for outcomes.
 func (s *Set) Find(key sharedstate.Fingerprint) *Member {
 	if m := s.members[key]; m != nil {
 		return m
 	}
-	return &s.over
+	return &s.shared
 }
 
 // Len is the number of keys with a holder of their own.
 func (s *Set) Len() int { return len(s.members) }
 
-// Tick ticks the shared holder and at most `most` others, going round, and lets go of those that are done. What comes of it is handed to each.
-func (s *Set) Tick(now int64, most int, each func(m *Member, a Answer)) {
-	each(&s.over, s.over.Tick(now))
-	for range min(most, len(s.order)) {
+// Tick ticks the shared holder and the next n others, in turn, and drops those that are idle. It calls each with the
+// decisions of every holder.
+func (s *Set) Tick(now int64, n int, each func(m *Member, d Decisions)) {
+	each(&s.shared, s.shared.Tick(now))
+	for range min(n, len(s.order)) {
 		if s.next >= len(s.order) {
 			s.next = 0
 		}
 		m := s.order[s.next]
 		each(m, m.Tick(now))
-		if m.Done(now) {
-			s.drop(m) // another one comes to its place
+		if m.Idle(now) {
+			s.drop(m) // another one takes its place in order
 		} else {
 			s.next++
 		}

@@ -5,29 +5,28 @@ import (
 	"time"
 )
 
-// Worker is what the holders of one worker have in common: its names, the numbers of its calls, and the gate to Redis.
+// Worker is what the holders of one worker share: its names, the numbers of its calls, and the circuit breaker.
 type Worker struct {
 	holder, proxy string
 	timeout       int64
-	last          int64 // number of the last call. The first is any: Webdis 0.1.9 was seen to give a reply to another caller
+	last          int64 // number of the last call
 	random        uint64
-	gate          Gate
+	breaker       breaker
 }
 
-// NewWorker names a worker. holder must never have been another's name and never be used again: after a crash the worker
-// is another one. proxy is the name that all workers of a proxy have in common. timeout is that of a call to Redis. seed is
-// any random number.
+// NewWorker names a worker. No worker before or after it may have the name holder: after a crash the worker is another
+// one. All workers of a proxy share the name proxy. timeout is that of a call to Redis, at least 1 ms. seed is any random
+// number.
 func NewWorker(holder, proxy string, timeout time.Duration, seed uint64) *Worker {
 	w := &Worker{holder: holder, proxy: proxy, timeout: max(int64(timeout), int64(time.Millisecond)), random: seed}
-	w.last = w.below(1 << 52) // and 2^52 more fit into what Lua holds exactly
+	// The first number is random, since Webdis 0.1.9 was seen to give a reply to another caller. 2^52 more numbers fit
+	// into what Lua holds exactly.
+	w.last = w.below(1 << 52)
 	return w
 }
 
-// Gate says whether Redis is called.
-func (w *Worker) Gate() *Gate { return &w.gate }
-
-// number is a new call's.
-func (w *Worker) number() int64 {
+// nextNumber is the number of a new call.
+func (w *Worker) nextNumber() int64 {
 	w.last++
 	return w.last
 }

@@ -1,8 +1,9 @@
--- adaptive: the limit moves with the success rate that all proxies together saw. The formulas, their order and their
--- rounding are those of policy/ratelimit/adaptive.go.
+-- adaptive: the limit moves with the success rate of all proxies together. The formulas, their order and their rounding
+-- are those of policy/ratelimit/adaptive.go.
 -- ARGV  11 limit  13 threshold  14 backoff  15 recovery, in millionths  16 interval  17 samples  18 forget
 --       (12 and 19: window.lua)
--- state: c current limit in thousandths, s counting since, o outcomes, k successes, h last heard of, r rate + 1
+-- state: c current limit in thousandths, s start of the interval, o outcomes, k successes, h time of the last grant or outcome,
+--        r success rate of the last interval, in millionths + 1
 local highest = tonumber(ARGV[11]) * 1000
 local lowest = math.max(math.ceil(tonumber(ARGV[11]) / 10), 1) * 1000
 local threshold, backoff, recovery = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
@@ -10,8 +11,8 @@ local interval, samples, forget = tonumber(ARGV[16]), tonumber(ARGV[17]), tonumb
 local life = math.max(forget, tonumber(ARGV[12]) + ttl) -- of a record
 local fields = {'c', 's', 'o', 'k', 'h', 'r'}
 
--- learnt is what is known of a record, as good as nothing where it was quiet for long.
-local function learnt(r)
+-- load_state is a record's state, a fresh one after a long time without grants and outcomes.
+local function load_state(r)
   local got = redis.call('HMGET', r.state, unpack(fields))
   local l = {life = life}
   for i, field in ipairs(fields) do l[field] = tonumber(got[i] or 0) end
@@ -30,7 +31,9 @@ local function learnt(r)
   return l
 end
 
-local function keep(r, l)
+-- store_state stores a record's state, as of now.
+local function store_state(r, l)
+  if l.h < now or l.h - now > forget then l.h = now end
   local values = {}
   for _, field in ipairs(fields) do
     values[#values + 1] = field
@@ -40,19 +43,13 @@ local function keep(r, l)
   redis.call('PEXPIRE', r.state, math.ceil(forget / 1000) + 1000)
 end
 
--- heard notes that requests were let through.
-local function heard(r, l)
-  if l.h < now or l.h - now > forget then l.h = now end
-  keep(r, l)
-end
-
 -- times is amount x factor / 1e6, in steps below 2^53: amount is up to 1e10, factor up to 1e8.
 local function times(amount, factor, round)
   return math.floor(amount / 1000000) * factor + round((amount % 1000000) * factor / 1000000)
 end
 
--- learn adds this call's outcomes, and moves the limit where an interval is over.
-local function learn(r, l)
+-- count_outcomes adds this call's outcomes, and moves the limit where an interval is over.
+local function count_outcomes(r, l)
   local successes = tonumber(ARGV[7])
   local outcomes = successes + tonumber(ARGV[8])
   if outcomes == 0 then return end
@@ -69,8 +66,8 @@ local function learn(r, l)
     l.r = math.floor(l.k * 1000000 / l.o) + 1
     l.s, l.o, l.k = now, 0, 0
   end
-  heard(r, l)
+  store_state(r, l)
   l.limit = math.floor(l.c / 1000)
   l.ratio = l.r > 0 and l.r or math.floor(l.k * 1000000 / l.o) + 1
-  lives(r, life)
+  keep_alive(r, life)
 end

@@ -1,10 +1,10 @@
--- token_bucket: a level, and leases that may still give something back.
+-- token_bucket: a level, and leases whose unused tokens may be given back.
 -- ARGV  11 capacity in nano-tokens  12 refill in micro-tokens a second
 --
--- state: l level in nano-tokens, a the time it was true at, r tokens given back so far, parts of one as one
--- counts: lease -> "tokens, level after the grant, tokens given back before it, time of the grant"; entries: when it is
--- forgotten. What is given back is less than what wasn't used where the bucket may have overflowed had it never been
--- granted: see the package's comment.
+-- state: l level in nano-tokens, a the time of that level, r tokens given back so far, each time rounded up
+-- counts: lease -> "tokens, level after the grant, tokens given back before it, time of the grant"; entries: lease -> when
+-- it is forgotten. Fewer tokens are given back than were not used, where the bucket might have overflowed if they had never
+-- been granted: see the comment of package redis.
 local capacity, rate = tonumber(ARGV[11]), tonumber(ARGV[12])
 local nano = 1000000000
 local fill = math.ceil(capacity / rate) * 1000
@@ -18,7 +18,7 @@ local function quotient(a, b)
   return q
 end
 
--- inflow is what comes in within a time, in nano-tokens: time x rate / 1000, in steps that stay exact.
+-- inflow is the refill in a time, in nano-tokens: time x rate / 1000, in steps that stay exact.
 local function inflow(time)
   local part = rate % 1000
   return time * math.floor(rate / 1000) + math.floor(time / 1000) * part + math.floor(time % 1000 * part / 1000)
@@ -31,14 +31,14 @@ local function load(r)
   if passed > 0 then
     b.level = math.min(b.level + inflow(passed), capacity)
     b.at = now
-  elseif passed < -fill then -- of another clock, as the leases are
+  elseif passed < -fill then -- the level is of another clock, and so are the leases
     b.at, b.repaired = now, true
     redis.call('DEL', r.entries, r.counts)
   end
   return b
 end
 
--- settle gives back what was not used.
+-- settle gives back what was not used, and returns the leases that the record doesn't have.
 local function settle(r, b, list)
   if #list == 0 then return list end
   local names, unknown, gone = {}, {}, {}
@@ -65,7 +65,8 @@ local function settle(r, b, list)
   return unknown
 end
 
-local function keep(r, b)
+-- store keeps the level.
+local function store(r, b)
   redis.call('HSET', r.state, 'l', b.level, 'a', b.at, 'r', b.back)
   redis.call('PEXPIRE', r.state, math.ceil(fill / 1000) + 1000)
 end
@@ -81,13 +82,13 @@ local unknown = settle(r, b, settlements())
 if other and #unknown > 0 then
   local o = load(other)
   settle(other, o, unknown)
-  keep(other, o)
+  store(other, o)
 end
 
 local granted, at, retry = 0, now, 0
 local left = math.floor(b.level / nano)
 local known = want > 0 and redis.call('HGET', r.counts, lease)
-if known then -- this call came before, by another way
+if known then -- this call arrived before: it was delivered twice
   local tokens, _, _, time = string.match(known, '^(%d+) (%d+) (%d+) (%d+)$')
   granted, at = tonumber(tokens), tonumber(time)
 elseif want > 0 and left > 0 then
@@ -101,8 +102,8 @@ elseif want > 0 and left > 0 then
     redis.call('PEXPIRE', r.entries, math.ceil(forget / 1000) + 1000)
     redis.call('PEXPIRE', r.counts, math.ceil(forget / 1000) + 1000)
   end
-  lives(r, fill + ttl)
+  keep_alive(r, fill + ttl)
 end
-if granted > 0 or b.back ~= before or b.repaired then keep(r, b) end
+if granted > 0 or b.back ~= before or b.repaired then store(r, b) end
 if left == 0 then retry = math.max(quotient((nano - b.level % nano) * 1000, rate), 1) end
 return {number, at, granted, retry, left, math.floor(capacity / nano), proxies, 0}

@@ -1,46 +1,46 @@
--- What every call says. Times are microseconds.
+-- The arguments and the reply of every call, and what all scripts need. Times are microseconds.
 --
 -- KEYS  1      live proxies                    zset  proxy -> its last call
---       2 3 4  a record: entries               zset  entry -> from when on it counts
+--       2 3 4  a record: entries               zset  entry -> the time from which it counts
 --              counts                          hash  entry -> tokens
---              state                           hash  (adaptive: what was learnt; token_bucket: the level)
---       5      records that live               zset  key -> when its record is as good as fresh     } limits that are
---       6 7 8  the record that overflowing keys share                                               } counted by key
+--              state                           hash  (adaptive: limit and outcomes; token_bucket: level)
+--       5      live records                    zset  key -> when its record equals a fresh one      } limits by key
+--       6 7 8  the record that overflowing keys share                                               } only
 -- ARGV  1 holder  2 number of the call, the lease's id is holder:number  3 proxy
---       4 tokens that requests wait for  5 tokens wanted in all  6 how long a lease is used
+--       4 tokens that requests wait for  5 tokens wanted in all  6 lifetime of a lease
 --       7 successes  8 failures, both since the last call
---       9 max_keys, 0 where nothing is counted by key  10 the key
+--       9 max_keys, 0: not a limit by key  10 the key
 --       11 .. 19  the limit's numbers, see the script
---       20 ..     number of leases that are done with, then for each: its number, the time it was granted at (0: not
---                 known, no reply came), number of uses, then for each: microseconds after that time, tokens
--- Reply   number of the call, time of the grant, granted, microseconds until the next token (0: there are more), left, limit,
---         live proxies, success rate in millionths + 1 (0: none)
--- Numbers are handed to Redis as they are. Where they are put together with others they become text by %.0f: Lua 5.1's
--- own tostring has 14 digits, a time has 16.
+--       20 ..     number of settled leases, then for each: its number, the time of its grant (0: not known, no reply
+--                 came), number of uses, then for each: microseconds after that time, tokens
+-- Reply   number of the call, time of the grant, granted tokens, microseconds until the next token (0: some are left),
+--         tokens left, limit, live proxies, success rate in millionths + 1 (0: none)
+-- Numbers are passed to Redis as they are. In composed texts they are formatted by %.0f, since Lua 5.1's own tostring has
+-- 14 digits, and a time has 16.
 local holder, number, proxy = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local need, want, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local max_keys, key = tonumber(ARGV[9]), ARGV[10]
 local lease = holder .. ':' .. ARGV[2]
 local now = clock()
 
--- batches calls do with at most 1000 of a list at a time: Lua's stack bounds unpack.
+-- batches calls run with at most 1000 elements of a list at a time, since Lua's stack bounds unpack.
 local function batches(list, run)
   for from = 1, #list, 1000 do
     run(unpack(list, from, math.min(from + 999, #list)))
   end
 end
 
--- live counts the proxies that called within a while, this one included. Those that are gone are let go of now and then.
-local function live(while_)
+-- live counts the proxies that called within a period, this one included. Others are removed in 1 of 16 calls.
+local function live(period)
   local new = redis.call('ZADD', KEYS[1], now, proxy)
   if new == 1 or number % 16 == 0 then
-    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - while_)
+    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - period)
   end
-  redis.call('PEXPIRE', KEYS[1], math.ceil(while_ / 1000) + 1000)
+  redis.call('PEXPIRE', KEYS[1], math.ceil(period / 1000) + 1000)
   return redis.call('ZCARD', KEYS[1])
 end
 
--- settlements reads what the call says of leases that are done with.
+-- settlements reads the leases that the call settles.
 local function settlements()
   local list, at = {}, 21
   for i = 1, tonumber(ARGV[20]) do
@@ -58,35 +58,35 @@ local function settlements()
   return list
 end
 
--- record is what a limit is kept in.
+-- record is the keys of a limit's record.
 local function record(first)
   return {entries = KEYS[first], counts = KEYS[first + 1], state = KEYS[first + 2]}
 end
 
--- chosen is the record of this call, and the one in which a lease may stand that isn't in it. A key that is not known
--- while max_keys others are gets the record that all such keys share.
+-- chosen is the record of this call, and the one that may have a lease that isn't in it. A key without a live record uses
+-- the record for overflowing keys while max_keys others have one.
 local function chosen()
   if max_keys == 0 then return record(2) end
-  local lives = redis.call('ZSCORE', KEYS[5], key)
-  if lives and tonumber(lives) > now then return record(2), record(6) end
+  local until_ = redis.call('ZSCORE', KEYS[5], key)
+  if until_ and tonumber(until_) > now then return record(2), record(6) end
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
   if redis.call('ZCARD', KEYS[5]) < max_keys then return record(2), record(6) end
   return record(6)
 end
 
--- lives notes that a record holds something for a while, the same one at each call of a limit.
-local function lives(r, while_)
+-- keep_alive makes a key's record a live one for a period, which is the same at each call of a limit.
+local function keep_alive(r, period)
   if max_keys > 0 and r.entries == KEYS[2] then
     local last = redis.call('ZSCORE', KEYS[5], key)
-    if not last or tonumber(last) < now + while_ then
-      redis.call('ZADD', KEYS[5], now + while_, key)
+    if not last or tonumber(last) < now + period then
+      redis.call('ZADD', KEYS[5], now + period, key)
     end
-    redis.call('PEXPIRE', KEYS[5], math.ceil(while_ / 1000) + 1000)
+    redis.call('PEXPIRE', KEYS[5], math.ceil(period / 1000) + 1000)
   end
 end
 
--- share is how many of the tokens that are left a call gets. Requests that wait come first. What it wants beyond them is
--- kept to a part of what is left, so that many proxies get some: half, divided by the proxies, or slice if that is more.
+-- share is how many of the tokens that are left a call gets. Waiting requests come first. Beyond them it gets a part of
+-- what is left, so that many proxies get some: half, divided by the proxies, or slice if that is more.
 local function share(left, proxies, slice)
   local most = math.max(1, math.floor(left / (2 * proxies)), math.floor(slice))
   return math.min(left, math.max(need, math.min(want, most)))

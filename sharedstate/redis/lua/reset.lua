@@ -1,8 +1,8 @@
--- Forgets a cluster's limit: its record, and those of its keys. Keys that were never declared are of the same slot, for they
+-- Forgets a cluster's limit: its record, and those of its keys. Keys that are not declared are in the same slot, since they
 -- have the same hash tag.
--- KEYS  1 live proxies  2 3 4 the record  [5 records that live  6 7 8 the record of overflowing keys]
--- ARGV  1 what the names of keys' records start with
--- Reply number of keys forgotten
+-- KEYS  1 live proxies  2 3 4 the record  [5 live records  6 7 8 the record for overflowing keys]
+-- ARGV  1 the start of the names of keys' records
+-- Reply number of Redis keys that were deleted
 local forgotten = redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
 if KEYS[5] then
   for _, key in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do

@@ -1,13 +1,13 @@
--- sliding_window and adaptive: what counts, and from when on.
--- ARGV  11 limit  12 window  19 what times of use are rounded up to
+-- sliding_window and adaptive.
+-- ARGV  11 limit  12 window  19 times of use are rounded up to a multiple of it
 --
--- An entry counts until its time + window. A lease's time is grant + ttl until it is settled; then each of its uses
--- counts from the time of use, merged with all others of that time, and what wasn't used is gone. counts has the tokens of
--- each entry, and in t the sum of them all.
+-- An entry counts until its time + window. A lease's time is grant + ttl until it is settled; then each of its uses is an
+-- entry at the time of use, merged with all others of that time, and unused tokens count no more. counts has the tokens of
+-- each entry, and in t their sum.
 local window, quantum = tonumber(ARGV[12]), tonumber(ARGV[19])
 local proxies = live(math.min(math.max(window, 10000000), 600000000))
 
--- expire lets go of what counts no more.
+-- expire removes entries that count no more, and returns their tokens.
 local function expire(r)
   local over, freed = redis.call('ZRANGEBYSCORE', r.entries, '-inf', now - window), 0
   batches(over, function(...)
@@ -18,8 +18,8 @@ local function expire(r)
   return freed
 end
 
--- settle replaces leases by what was used of them. It says how many tokens count, and which leases it didn't find; where
--- the record has this call's lease, also that.
+-- settle replaces leases by their uses. It returns how many tokens count, the leases that the record doesn't have, and the
+-- tokens of this call's lease if the record has it.
 local function settle(r, list)
   local freed, names, gone, unknown = expire(r), {'t', lease}, {}, {}
   for i, s in ipairs(list) do names[i + 2] = s.lease end
@@ -50,9 +50,9 @@ local function settle(r, list)
   return total, unknown, counts[2]
 end
 
--- frees is when the first token will be free: when as many entries are over as the limit was lowered below them, and
--- one. Nil where there are counts without entries: the record was evicted in part, and the rest says nothing.
-local function frees(r, total, limit)
+-- next_token is the time until a token is free. As an adaptive limit may be below the tokens that count, several entries
+-- may have to expire before. Nil where there are counts without entries: Redis evicted a part of the record.
+local function next_token(r, total, limit)
   local first = redis.call('ZRANGE', r.entries, 0, total == limit and 0 or 15, 'WITHSCORES')
   for i = 1, #first, 2 do
     if i < #first - 1 then total = total - (redis.call('HGET', r.counts, first[i]) or 0) end
@@ -60,8 +60,8 @@ local function frees(r, total, limit)
   end
 end
 
--- repair makes entries that can't be of this clock (it was set back by more than a window) used just now: that neither
--- opens the limit nor locks it for longer than a window.
+-- repair changes the time of entries that can't be of this clock (it was set back by more than a window) to now: that
+-- neither opens the limit nor locks it for longer than a window.
 local function repair(r)
   for _, entry in ipairs(redis.call('ZRANGEBYSCORE', r.entries, now + 2 * window, '+inf')) do
     redis.call('ZADD', r.entries, now, entry)
@@ -69,22 +69,22 @@ local function repair(r)
 end
 
 local r, other = chosen()
-local l = learnt(r)
-learn(r, l)
+local l = load_state(r)
+count_outcomes(r, l)
 local total, unknown, known = settle(r, settlements())
 if other and #unknown > 0 then settle(other, unknown) end
 
 local granted, at, retry = 0, now, 0
 if total >= l.limit then
   if number % 16 == 0 then repair(r) end
-  retry = frees(r, total, l.limit)
+  retry = next_token(r, total, l.limit)
   if not retry then
     redis.call('DEL', r.counts)
     total, known = 0, false
   end
 end
 local left = math.max(l.limit - total, 0)
-if want > 0 and known then -- this call came before, by another way; one answer is as good as the other
+if want > 0 and known then -- this call arrived before: it was delivered twice, and gets the same lease
   granted, at = tonumber(known), redis.call('ZSCORE', r.entries, lease) - ttl
 elseif want > 0 and left > 0 then
   granted = share(left, proxies, l.limit * 100000 / window / proxies)
@@ -94,9 +94,9 @@ elseif want > 0 and left > 0 then
   local expiry = math.ceil((window + window / 10 + ttl) / 1000) + 1000
   redis.call('PEXPIRE', r.entries, expiry)
   redis.call('PEXPIRE', r.counts, expiry)
-  heard(r, l)
-  lives(r, l.life)
-  if left == 0 then retry = frees(r, total, l.limit) end
+  store_state(r, l)
+  keep_alive(r, l.life)
+  if left == 0 then retry = next_token(r, total, l.limit) end
 end
 if left > 0 then retry = 0 end
 return {number, at, granted, retry, left, l.limit, proxies, l.ratio}

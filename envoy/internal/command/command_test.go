@@ -1,0 +1,289 @@
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	goodPolicy = `clusters:
+  aws_pricing:
+    rate_limit: {algorithm: token_bucket, requests_per_minute: "${AWS_RATE_LIMIT}"}
+  quotes:
+    circuit_breaker: {failure_threshold: 3}
+`
+	badPolicy = `clusters:
+  aws_pricing:
+    rate_limit: {algorithm: token_bucket, burst_capacity: 0}
+    circuit_breakers: {}
+    retry: {}
+`
+)
+
+// result is what one command line came to.
+type result struct {
+	status   int
+	out, err string
+}
+
+// run executes a command line in a directory of its own that holds the policies above.
+func run(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for name, content := range map[string]string{"good.yaml": goodPolicy, "bad.yaml": badPolicy} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errs bytes.Buffer
+	status := Run(t.Context(), args, Streams{In: strings.NewReader(stdin), Out: &out, Err: &errs})
+	return result{status, out.String(), errs.String()}
+}
+
+func TestUsage(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                           "name a subcommand: ",
+		"frobnicate":                 `unknown command "frobnicate"`,
+		"--frobnicate":               "unknown flag: --frobnicate",
+		"validate":                   "requires at least 1 arg",
+		"validate --env A good.yaml": "want NAME=VALUE",
+		"render":                     "name a subcommand: envoy",
+		"render istio":               `unknown command "istio"`,
+		"render envoy":               "-f POLICY",
+		"render envoy -f good.yaml":  "--upstream NAME=HOST:PORT",
+		"render envoy -f good.yaml --upstream a=b":                                "missing port",
+		"render envoy -f good.yaml --upstream a=b:1 --upstream a=c:1":             "given twice",
+		"render envoy -f good.yaml --upstream a=b:1 --listen here:1":              "must be an IP address",
+		"render envoy -f good.yaml --upstream a=b:1 --env A=1 --host-env A":       "environment variable A",
+		"render envoy -f good.yaml --upstream a=b:1 --envoy-admin 127.0.0.1:port": "envoy admin: port must be",
+		"demo now":                  `unknown command "now"`,
+		"status":                    "accepts between 1 and 2 arg",
+		"status ftp://h":            "the scheme must be http or https",
+		"status http://":            "has no host",
+		"status http://h?a=b":       "has a query",
+		"status ::":                 "not a URL",
+		"status --watch 5s h":       "write --watch=5s",
+		"status --watch=1ms h":      "--watch: must be at least 100ms",
+		"status --timeout 0s h":     "--timeout: must be more than 0",
+		"reset h":                   "accepts 2 arg",
+		"reset --timeout -1s h aws": "--timeout: must be more than 0",
+	} {
+		t.Run(line, func(t *testing.T) {
+			got := run(t, "", strings.Fields(line)...)
+			if got.status != StatusUsage || got.out != "" || !strings.Contains(got.err, want) || !strings.Contains(got.err, "--help") {
+				t.Errorf("got %+v, want status 2 and %q", got, want)
+			}
+		})
+	}
+}
+
+func TestHelpHasExamples(t *testing.T) {
+	for _, line := range []string{"validate", "render", "render envoy", "demo", "bridge", "status", "reset", "version"} {
+		t.Run(line, func(t *testing.T) {
+			got := run(t, "", append(strings.Fields(line), "--help")...)
+			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {
+				t.Errorf("got %+v, want status 0 and examples", got)
+			}
+		})
+	}
+	got := run(t, "", "--help")
+	for _, sub := range []string{"validate", "render", "demo", "bridge", "status", "reset", "version"} {
+		if !strings.Contains(got.out, "\n  "+sub+" ") {
+			t.Errorf("weir --help does not list %s", sub)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Setenv("AWS_RATE_LIMIT", "20")
+	const mistakes = `bad.yaml: clusters.aws_pricing.circuit_breakers: unknown key`
+	for name, test := range map[string]struct {
+		stdin  string
+		args   []string
+		status int
+		out    string // in full
+		errs   []string
+	}{
+		"without mistakes":     {"", []string{"good.yaml"}, StatusOK, "good.yaml: ok, 2 clusters\n", nil},
+		"a JSON document":      {`{"clusters": {"a": {}}, "default": {}}`, []string{"-"}, StatusOK, "standard input: ok, 1 cluster and a default\n", nil},
+		"a variable by --env":  {"", []string{"--env", "AWS_RATE_LIMIT=0", "good.yaml"}, StatusFailed, "", []string{"good.yaml: clusters.aws_pricing.rate_limit.requests_per_minute: "}},
+		"a key twice":          {"clusters: {a: {}, a: {}}", []string{"-"}, StatusFailed, "", []string{`standard input: line 1: mapping key "a" already defined`}},
+		"a file that is gone":  {"", []string{"gone.yaml"}, StatusFailed, "", []string{"gone.yaml: no such file or directory\n"}},
+		"every file, all told": {"", []string{"bad.yaml", "good.yaml", "gone.yaml"}, StatusFailed, "good.yaml: ok, 2 clusters\n", []string{mistakes, "bad.yaml: clusters.aws_pricing.rate_limit.burst_capacity: ", "gone.yaml: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := run(t, test.stdin, append([]string{"validate"}, test.args...)...)
+			if got.status != test.status || got.out != test.out || (got.err == "") != (len(test.errs) == 0) {
+				t.Errorf("got %+v, want status %d and %q", got, test.status, test.out)
+			}
+			for _, want := range test.errs {
+				if !strings.Contains(got.err, want) {
+					t.Errorf("standard error %q has no %q", got.err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestValidateJSON(t *testing.T) {
+	t.Setenv("AWS_RATE_LIMIT", "20")
+	got := run(t, "", "validate", "--json", "good.yaml")
+	if want := (result{StatusOK, "[]\n", ""}); got != want {
+		t.Errorf("without mistakes: got %+v, want %+v", got, want)
+	}
+	got = run(t, "", "validate", "--json", "bad.yaml", "gone.yaml")
+	var mistakes []map[string]string
+	if err := json.Unmarshal([]byte(got.out), &mistakes); err != nil {
+		t.Fatal(err)
+	}
+	var places []string
+	for _, m := range mistakes {
+		if m["text"] == "" {
+			t.Errorf("%v has no text", m)
+		}
+		places = append(places, m["file"]+" "+m["path"])
+	}
+	want := []string{"bad.yaml clusters.aws_pricing.circuit_breakers", "bad.yaml clusters.aws_pricing.rate_limit.burst_capacity", "gone.yaml "}
+	if diff := cmp.Diff(want, places); diff != "" || got.status != StatusFailed || got.err != "" {
+		t.Errorf("got %+v: %s", got, diff)
+	}
+}
+
+func TestRenderEnvoy(t *testing.T) {
+	both := []string{"render", "envoy", "-f", "good.yaml", "--env", "AWS_RATE_LIMIT=20", "--upstream", "aws_pricing=127.0.0.1:1", "--upstream", "quotes=h2://quotes:2"}
+	for name, test := range map[string]struct {
+		args   []string
+		status int
+		out    []string // in standard output; empty: nothing is printed
+		errs   []string
+	}{
+		"inline": {
+			both, StatusOK,
+			[]string{"# Written by weir", "name: aws_pricing\n", "name: quotes\n", "type.googleapis.com/google.protobuf.Struct", "AWS_RATE_LIMIT: \"20\"", "port_value: 10000"},
+			nil,
+		},
+		"as a string, elsewhere": {
+			append(both[:len(both):len(both)], "--string-value", "--listen", "0.0.0.0:80", "--envoy-admin", "127.0.0.1:81", "--wasm", "/w.wasm"), StatusOK,
+			[]string{"type.googleapis.com/google.protobuf.StringValue", "port_value: 80\n", "port_value: 81\n", "filename: /w.wasm"},
+			nil,
+		},
+		"an upstream too many": {
+			append(both[:len(both):len(both)], "--upstream", "other=h:1"), StatusOK,
+			[]string{"name: other\n"},
+			[]string{"warning: no policy applies to upstream other"},
+		},
+		"an admin interface for everybody": {
+			append(both[:len(both):len(both)], "--weir-admin", "[::]:9902"), StatusOK,
+			[]string{"port_value: 9902\n"},
+			[]string{"warning: --weir-admin [::]:9902 is open to all"},
+		},
+		"an admin interface for this machine": {
+			append(both[:len(both):len(both)], "--weir-admin", "9902"), StatusOK,
+			[]string{"port_value: 9902\n"},
+			nil,
+		},
+		"an upstream too few": {both[:len(both)-2], StatusFailed, nil, []string{"add --upstream quotes=HOST:PORT"}},
+		"a variable that the filter will not have": {
+			append(both[:4:4], both[6:]...), StatusFailed, nil,
+			[]string{"good.yaml: clusters.aws_pricing.rate_limit.requests_per_minute: ", "AWS_RATE_LIMIT"},
+		},
+		"mistakes":            {[]string{"render", "envoy", "-f", "bad.yaml", "--upstream", "aws_pricing=h:1"}, StatusFailed, nil, []string{"burst_capacity: ", "circuit_breakers: "}},
+		"nowhere to write to": {append(both[:len(both):len(both)], "-o", "gone/envoy.yaml"), StatusFailed, nil, []string{"no such file or directory"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("AWS_RATE_LIMIT", "20") // of this process, which the filter does not see
+			got := run(t, "", test.args...)
+			if got.status != test.status || (got.out == "") != (len(test.out) == 0) || (got.err == "") != (len(test.errs) == 0) {
+				t.Errorf("got %+v, want status %d", got, test.status)
+			}
+			for _, want := range test.out {
+				if !strings.Contains(got.out, want) {
+					t.Errorf("standard output has no %q:\n%s", want, got.out)
+				}
+			}
+			for _, want := range test.errs {
+				if !strings.Contains(got.err, want) {
+					t.Errorf("standard error %q has no %q", got.err, want)
+				}
+			}
+		})
+	}
+}
+
+// With -o the policy is in a watched file of its own, whose path the bootstrap has.
+func TestRenderEnvoyToFiles(t *testing.T) {
+	dir := t.TempDir()
+	bootstrap := filepath.Join(dir, "envoy.yaml")
+	got := run(t, goodPolicy, "render", "envoy", "-f", "-", "--env", "AWS_RATE_LIMIT=20",
+		"--upstream", "aws_pricing=h:1", "--upstream", "quotes=h:2", "-o", bootstrap)
+	watched := filepath.Join(dir, "envoy.ecds.yaml")
+	if want := (result{StatusOK, "wrote " + watched + "\nwrote " + bootstrap + "\n", ""}); got != want {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
+	for file, wants := range map[string][]string{
+		bootstrap: {"path: " + watched, "config_discovery:"},
+		watched:   {"failure_threshold: 3", "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"},
+	} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(content), want) {
+				t.Errorf("%s has no %q:\n%s", file, want, content)
+			}
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != 0o644 {
+			t.Errorf("%s: mode %o, want 644: Envoy may run as another user", file, got)
+		}
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != 2 {
+		t.Errorf("%d files in the directory, want 2: %v", len(left), left)
+	}
+}
+
+// What is missing is said with what to do about it.
+func TestDemoSaysWhatIsMissing(t *testing.T) {
+	if got := run(t, "", "demo", "--wasm", "gone.wasm"); got.status != StatusFailed || !strings.Contains(got.err, "make wasm") {
+		t.Errorf("without the module: got %+v", got)
+	}
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("ENVOY_BIN", "")
+	if got := run(t, "", "demo", "--wasm", "good.yaml"); got.status != StatusFailed || !strings.Contains(got.err, "make envoy") {
+		t.Errorf("without Envoy: got %+v", got)
+	}
+}
+
+func TestRenderNeedsTheBridgeToRedis(t *testing.T) {
+	const shared = `{"clusters": {"aws": {"rate_limit": {"scope": "mesh"}}}, "redis": {"cluster": "the_bridge"}}`
+	args := []string{"render", "envoy", "-f", "-", "--upstream", "aws=127.0.0.1:1"}
+	if got := run(t, shared, args...); got.status != StatusFailed || !strings.Contains(got.err, "--redis HOST:PORT") {
+		t.Errorf("without --redis: %+v", got)
+	}
+	args = append(args, "--redis", "127.0.0.1:7379")
+	got := run(t, shared, args...)
+	if got.status != StatusOK || !strings.Contains(got.out, "name: the_bridge\n") {
+		t.Errorf("with --redis: %+v", got)
+	}
+	// Its name stands in the cluster, twice, and in the policy: no route leads there.
+	if n := strings.Count(got.out, "the_bridge"); n != 3 {
+		t.Errorf("the bridge is named %d times:\n%s", n, got.out)
+	}
+	if got := run(t, `{"clusters": {"aws": {"bulkhead": {}}}}`, args...); got.status != StatusFailed || !strings.Contains(got.err, "no `redis` section") {
+		t.Errorf("without the section: %+v", got)
+	}
+}

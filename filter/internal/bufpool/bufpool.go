@@ -1,0 +1,65 @@
+// Package bufpool lends byte buffers of a few sizes, up to a bound, and keeps some of what comes back for the next ones.
+// A Wasm module's memory never shrinks, so what a worker copies at one time has to have a bound; and a buffer that is
+// used again leaves no garbage.
+//
+//	sizes: Smallest, 2 x Smallest, 4 x …      lent <= Most bytes │ spare <= Spare bytes
+package bufpool
+
+import "math/bits"
+
+// Pool lends buffers. One goroutine uses it at a time.
+type Pool struct {
+	Most     int // bytes lent at one time
+	Spare    int // bytes kept for the next buffers
+	Smallest int // bytes of the smallest buffer
+
+	lent  int
+	spare [][]byte
+	kept  int // bytes of spare
+}
+
+// Lent is how many bytes are lent at the moment.
+func (p *Pool) Lent() int { return p.lent }
+
+// Get lends an empty buffer with room for n bytes, nil where that would be more than Most.
+func (p *Pool) Get(n int) []byte {
+	size := 1 << bits.Len(uint(max(n, p.Smallest)-1))
+	if p.lent+size > p.Most {
+		return nil
+	}
+	p.lent += size
+	for i, b := range p.spare {
+		if cap(b) == size {
+			last := len(p.spare) - 1
+			p.spare[i], p.spare[last] = p.spare[last], nil
+			p.spare = p.spare[:last]
+			p.kept -= size
+			return b
+		}
+	}
+	return make([]byte, 0, size)
+}
+
+// Grow returns a buffer with the bytes of b and room for n, in place of b; nil where there is no room, and b is still
+// lent then.
+func (p *Pool) Grow(b []byte, n int) []byte {
+	if n <= cap(b) {
+		return b
+	}
+	larger := p.Get(n)
+	if larger == nil {
+		return nil
+	}
+	larger = append(larger, b...)
+	p.Put(b)
+	return larger
+}
+
+// Put takes a buffer back that Get or Grow lent.
+func (p *Pool) Put(b []byte) {
+	p.lent -= cap(b)
+	if p.kept+cap(b) <= p.Spare {
+		p.kept += cap(b)
+		p.spare = append(p.spare, b[:0])
+	}
+}

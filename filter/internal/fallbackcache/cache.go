@@ -1,0 +1,172 @@
+// Package fallbackcache keeps upstream's good responses as they stream past, and finds one that may stand in when upstream
+// fails. The HTTP rules are policy/fallback's, the store is sharedstate/cache.
+//
+//	request headers ──► Key ─┬─ upstream fails ──► Find ──► a kept response, fresh or stale
+//	                         └─ upstream's 200 ──► Begin ──► Capture.Add … ──► Keep ──► sharedstate/cache
+package fallbackcache
+
+import (
+	"strings"
+	"time"
+
+	"github.com/dchest/siphash"
+
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/cache"
+)
+
+// Cache is a cluster's fallback cache, for one worker.
+type Cache struct {
+	rules    *fallback.CacheRules
+	stored   *cache.Cache
+	captures *Captures
+	maxBody  int
+	seed     [2]uint64
+
+	buf    []byte // for keys, and then for heads
+	recent [recentKeys]recent
+}
+
+// recent remembers which keys this worker stored last, so that a hot one costs nothing more for the next second: one
+// place for each remainder of the key, 4 KB in all.
+type recent struct {
+	key uint64
+	at  int64
+}
+
+const recentKeys = 256
+
+// New is the cache of a cluster with this section, for the worker that has captures. Seed is the process's.
+func New(store sharedstate.Store, cluster string, f *policy.Fallback, seed [2]uint64, captures *Captures) *Cache {
+	return &Cache{
+		rules:    fallback.NewCacheRules(f.TTL, f.Staleness, f.CacheKeyHeaders),
+		stored:   cache.New(store, cluster, f.MaxEntries),
+		captures: captures,
+		maxBody:  int(f.MaxBodyBytes),
+		seed:     seed,
+	}
+}
+
+// Key is what the cache knows of a request. The zero Key finds and keeps nothing.
+type Key struct {
+	fallback.Request
+	key  sharedstate.Fingerprint
+	path uint64 // PathHash of the request's path
+}
+
+// of is the key that a variant of the response is kept under: the lowest bits of 128 that nobody can foresee.
+func (k *Key) of(v fallback.Variant) sharedstate.Fingerprint {
+	key := k.key
+	key.Lo ^= uint64(v)
+	return key
+}
+
+// Key reads what the cache has to know of a request, before the router takes its headers. Ended: no body follows.
+func (c *Cache) Key(headers header.Headers, ended bool) (k Key) {
+	k.Request = c.rules.Request(headers, ended)
+	if !k.Lookup && !k.Store {
+		return k
+	}
+	c.buf = c.rules.AppendKey(c.buf[:0], headers)
+	k.key.Hi, k.key.Lo = siphash.Hash128(c.seed[0], c.seed[1], c.buf)
+	path, _, _ := strings.Cut(header.First(headers, ":path"), "?")
+	c.buf = append(c.buf[:0], path...)
+	k.path = cache.PathHash(c.seed, c.buf)
+	return k
+}
+
+// Kept is a response that may stand in for upstream's.
+type Kept struct {
+	Entry  cache.Entry
+	Served fallback.Served
+}
+
+// storedHeaders are an entry's as the rules read them.
+type storedHeaders struct{ *cache.Entry }
+
+func (h storedHeaders) All(yield func(name, value string) bool) { h.Headers(yield) }
+
+// Find looks for what a request may be answered with: of several responses the youngest. Source is fallback.FromError
+// where there is none.
+func (c *Cache) Find(k *Key, now int64) (best Kept, source fallback.Source, err error) {
+	source = fallback.FromError
+	for _, variant := range k.Variants() {
+		entry, ok, failed := c.stored.Get(k.of(variant))
+		if failed != nil {
+			err = failed
+			continue
+		}
+		if !ok || !k.Accepts(storedHeaders{&entry}) {
+			continue
+		}
+		age := int64(entry.Age)*int64(time.Second) + now - entry.Stored
+		served := c.rules.Serve(age, entry.Lifetime, entry.StaleIfError)
+		if served.Source != fallback.FromError && (source == fallback.FromError || served.Age < best.Served.Age) {
+			best, source = Kept{entry, served}, served.Source
+		}
+	}
+	return best, source, err
+}
+
+// Response is what Begin has to know of a response whose headers have come.
+type Response struct {
+	Status int
+	Ended  bool  // no body follows
+	Took   int64 // nanoseconds from the request to these headers
+}
+
+// Begin copies the response with these headers, where it may be kept; nil where it may not, or need not. Wall is seconds
+// since 1970.
+func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int64) (*Capture, error) {
+	answer, ok := c.rules.Answer(headers, r.Status, wall, r.Took)
+	if !ok || (!r.Ended && !answer.Delimited) {
+		return nil, nil
+	}
+	key := k.of(k.Variant(&answer))
+	if due, err := c.stored.Due(key, now); err != nil || !due { // another worker has just kept it
+		*c.recently(k) = recent{k.kind(), now}
+		return nil, err
+	}
+	limit := c.maxBody
+	if k.Head {
+		limit, answer.Length = 0, -1
+	}
+	meta := cache.Meta{
+		Key: key, Path: k.path, Stored: now, Status: uint16(r.Status),
+		Age: answer.Age, Lifetime: answer.Lifetime, StaleIfError: answer.StaleIfError,
+	}
+	if c.buf, ok = cache.AppendHead(c.buf[:0], &meta, fallback.Kept(headers).All); !ok {
+		return nil, nil
+	}
+	return c.captures.start(c.buf, limit, answer.Length, now), nil
+}
+
+// Keep stores the copy of a response that has ended, and drops the copy. Sent is when its request was sent.
+func (c *Cache) Keep(k *Key, copied *Capture, sent, now int64) (conflicts int, err error) {
+	if copied.whole() {
+		_, conflicts, err = c.stored.Put(copied.buf, sent, now)
+		*c.recently(k) = recent{k.kind(), now}
+	}
+	copied.Drop()
+	return conflicts, err
+}
+
+// Due reports whether this worker has not stored the key within the last second.
+func (c *Cache) Due(k *Key, now int64) bool {
+	r := c.recently(k)
+	return r.key != k.kind() || now-r.at >= cache.RefreshEvery
+}
+
+// kind tells requests for one key apart that may get different forms of its response.
+func (k *Key) kind() uint64 {
+	kind := k.key.Lo ^ uint64(k.Codings)<<1
+	if k.Head {
+		kind ^= 1
+	}
+	return kind
+}
+
+func (c *Cache) recently(k *Key) *recent { return &c.recent[k.kind()%recentKeys] }

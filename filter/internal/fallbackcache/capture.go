@@ -1,0 +1,103 @@
+package fallbackcache
+
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/bufpool"
+)
+
+// A response that may be kept is copied while it streams to the client. What a worker copies at one time has a bound: a
+// response that finds no room is not kept, and the next one to the same request will be.
+const (
+	maxCapturing  = 4 << 20          // bytes of all the copies that one worker makes at one time
+	maxSpare      = 1 << 20          // bytes of buffers that it keeps for the next ones
+	minBuffer     = 4 << 10          // the smallest buffer
+	captureExpiry = 60 * time.Second // a response that streams for longer is not kept
+)
+
+// Captures are the copies that a worker makes at the moment.
+type Captures struct {
+	pool    bufpool.Pool
+	running []*Capture
+}
+
+// NewCaptures has none yet.
+func NewCaptures() *Captures {
+	return &Captures{pool: bufpool.Pool{Most: maxCapturing, Spare: maxSpare, Smallest: minBuffer}}
+}
+
+// Capture is the copy of one response, as far as it has come.
+type Capture struct {
+	from     *Captures
+	buf      []byte // nil: the copy was dropped
+	head     int    // bytes before the body
+	limit    int    // the longest body that is kept
+	declared int64  // content-length, -1 where there is none
+	began    int64
+}
+
+// start begins a copy with what precedes its body; nil where there is no room.
+func (cs *Captures) start(head []byte, limit int, declared, now int64) *Capture {
+	if declared > int64(limit) {
+		return nil
+	}
+	buf := cs.pool.Get(len(head) + int(max(declared, 0)))
+	if buf == nil {
+		return nil
+	}
+	c := &Capture{from: cs, buf: append(buf, head...), head: len(head), limit: limit, declared: declared, began: now}
+	cs.running = append(cs.running, c)
+	return c
+}
+
+// Add appends a piece of the body. A copy that becomes too long, or finds no room, is dropped. It reports whether the
+// copy goes on.
+func (c *Capture) Add(piece []byte) bool {
+	if c.buf == nil {
+		return false
+	}
+	n := len(c.buf) + len(piece)
+	if n-c.head > c.limit {
+		c.Drop()
+		return false
+	}
+	larger := c.from.pool.Grow(c.buf, n)
+	if larger == nil {
+		c.Drop()
+		return false
+	}
+	c.buf = append(larger, piece...)
+	return true
+}
+
+// whole reports whether all of the response that was announced is there.
+func (c *Capture) whole() bool {
+	return c.buf != nil && (c.declared < 0 || c.declared == int64(len(c.buf)-c.head))
+}
+
+// Drop ends a copy; its buffer is free again. A second Drop does nothing.
+func (c *Capture) Drop() {
+	if c.buf == nil {
+		return
+	}
+	running := c.from.running
+	for i, other := range running {
+		if other == c {
+			last := len(running) - 1
+			running[i], running[last] = running[last], nil
+			c.from.running = running[:last]
+			break
+		}
+	}
+	c.from.pool.Put(c.buf)
+	c.buf = nil
+}
+
+// Expire drops the copies of responses that take too long, or whose stream has no more callbacks.
+func (cs *Captures) Expire(now int64) {
+	for i := len(cs.running) - 1; i >= 0; i-- {
+		if now-cs.running[i].began > int64(captureExpiry) {
+			cs.running[i].Drop()
+		}
+	}
+}

@@ -1,0 +1,147 @@
+// Package localreply makes the responses that Weir gives itself: refusals, default data, degraded mode, and kept
+// responses, with the headers that say so (SPEC, "Answers").
+//
+//	refusal, no fallback            429 or 503, application/problem+json, x-weir-reason, retry-after
+//	default data, degraded mode     as the policy says, x-weir-source, x-weir-fallback-used
+//	a kept response                 its own status, headers and body, age, cache-status
+//
+// All that does not depend on the request is made once for each cluster.
+package localreply
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/policy/ratelimit"
+)
+
+// Reply is a response that does not stream from upstream.
+type Reply struct {
+	Status       int
+	Headers      []header.Pair
+	Body         []byte
+	GRPC         int    // the gRPC status for a gRPC request (Body is then the grpc-message), else NoGRPC
+	FromUpstream bool   // it is upstream's response to a later attempt
+	Details      string // for %RESPONSE_CODE_DETAILS%
+}
+
+// NoGRPC stands for no gRPC status.
+const NoGRPC = -1
+
+// The gRPC statuses of refusals (grpc/grpc doc/statuscodes.md).
+const (
+	grpcResourceExhausted = 8
+	grpcUnavailable       = 14
+)
+
+// Replies are a cluster's, as far as they are known before the request. They do not change.
+type Replies struct {
+	refusals       [fallback.UpstreamFailure + 1]refusal
+	defaultData    *policy.DefaultData
+	degradedStatus int
+	limitHeaders   policy.HeadersMode
+	limit          limitTexts
+}
+
+// refusal is one reason's replies in pieces: only the seconds to wait are put in for a request.
+type refusal struct {
+	title    string
+	status   int
+	grpc     int
+	error    problem // no fallback was asked
+	empty    problem // the fallbacks were asked, and none had a response
+	degraded problem
+}
+
+// New makes the replies of a cluster with this policy. The limiter is that of its rate limit, nil where it has none.
+func New(cluster string, p *policy.Policy, limiter *ratelimit.Limiter) *Replies {
+	r := &Replies{}
+	var limitations []string
+	if f := p.Fallback; f != nil {
+		limitations = f.Limitations
+		r.degradedStatus = f.DegradedStatus
+		r.defaultData = f.Default
+	}
+	for _, x := range []struct {
+		reason fallback.Reason
+		title  string
+		status int
+		grpc   int
+		text   string
+	}{
+		{fallback.RateLimited, "RateLimitExceeded", 429, grpcResourceExhausted, "rate limit exceeded for " + cluster},
+		{fallback.CircuitOpen, "CircuitBreakerError", 503, grpcUnavailable, "circuit breaker is open for " + cluster},
+		{fallback.BulkheadFull, "BulkheadFull", 503, grpcUnavailable, "too many concurrent requests to " + cluster},
+		{fallback.UpstreamFailure, "UpstreamFailure", 503, grpcUnavailable, cluster + " failed"},
+	} {
+		r.refusals[x.reason] = refusal{
+			title: x.title, status: x.status, grpc: x.grpc,
+			error:    newProblem(x.title, x.status, x.text, fallback.FromError, nil),
+			empty:    newProblem(x.title, x.status, x.text, fallback.FromError, []string{"FallbackError: no fallback had an answer"}),
+			degraded: newProblem(x.title, r.degradedStatus, x.text, fallback.FromDegraded, limitations),
+		}
+	}
+	if limiter != nil {
+		r.limitHeaders = p.RateLimit.Headers
+		r.limit = newLimitTexts(cluster, limiter)
+	}
+	return r
+}
+
+// Request is what a reply depends on.
+type Request struct {
+	Reason fallback.Reason    // why upstream's response is not there
+	GRPC   bool               // the client speaks gRPC
+	Wait   time.Duration      // until a request may be admitted; 0: nobody knows
+	Limit  *ratelimit.Verdict // of the rate limit
+}
+
+// Make is the reply from a source other than the cache. Asked: the fallbacks were asked, and FromError means that none had
+// a response.
+func (rs *Replies) Make(r *Request, source fallback.Source, asked bool) *Reply {
+	refused := &rs.refusals[r.Reason]
+	wait := int64(0)
+	if r.Wait > 0 {
+		wait = seconds(r.Wait)
+	}
+	headers := make([]header.Pair, 0, 12)
+	reply := &Reply{GRPC: NoGRPC, Details: details(r.Reason)}
+	problemJSON := header.Pair{"content-type", "application/problem+json"}
+	switch {
+	case source == fallback.FromDefault:
+		headers = append(headers, rs.defaultData.Headers...)
+		reply.Status, reply.Body = rs.defaultData.Status, rs.defaultData.Body
+	case source == fallback.FromDegraded:
+		headers = append(headers, problemJSON)
+		reply.Status, reply.Body = rs.degradedStatus, refused.degraded.with(wait)
+	case r.GRPC:
+		reply.Status, reply.GRPC, reply.Body = refused.status, refused.grpc, []byte(refused.title)
+	case asked:
+		headers = append(headers, problemJSON)
+		reply.Status, reply.Body = refused.status, refused.empty.with(wait)
+	default:
+		headers = append(headers, problemJSON)
+		reply.Status, reply.Body = refused.status, refused.error.with(wait)
+	}
+	headers = append(headers, header.Pair{header.Source, source.String()}, header.Pair{header.Reason, r.Reason.String()})
+	if source != fallback.FromError {
+		headers = append(headers, header.Pair{header.FallbackUsed, "true"})
+	}
+	if source == fallback.FromDegraded {
+		headers = append(headers, header.Pair{header.DegradedMode, "true"})
+	}
+	if wait > 0 && source != fallback.FromDefault {
+		headers = append(headers, header.Pair{"retry-after", strconv.FormatInt(wait, 10)})
+	}
+	if r.Reason == fallback.RateLimited && source == fallback.FromError {
+		headers = append(headers, header.Pair{"x-envoy-ratelimited", "true"})
+	}
+	reply.Headers = rs.appendLimit(headers, r)
+	return reply
+}
+
+// details is what the access log shows as %RESPONSE_CODE_DETAILS%.
+func details(reason fallback.Reason) string { return "weir_" + reason.String() }

@@ -1,0 +1,215 @@
+// Package mesh is the client of Redis: the limits that all proxies share.
+//
+//	request ─ Limit.Admit ─► a leased token is there: admitted, no I/O
+//	                         none is left: the request waits in a queue, Bridge.Wake
+//	Bridge ──► Client.Call ──► one HTTP call for all that is due ──► Client.Ended ──► who waited is decided, in order
+//
+// What is leased is spent from this worker's own memory; a call for more is made in the background, before the tokens are
+// gone. Package lease says why that never admits too many.
+package mesh
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/dchest/siphash"
+
+	"github.com/weir-mesh/weir/filter/internal/worker"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/sharedstate/redis"
+	"github.com/weir-mesh/weir/sharedstate/redis/lease"
+)
+
+// TickEvery is how often Client.Tick has to be called.
+const TickEvery = 20 * time.Millisecond
+
+// overdue is how long after its timeouts the end of a call is waited for. Envoy tells the end of each call, so this only
+// bounds what is kept if it does not.
+const overdue = time.Second
+
+// Bridge is the way to Redis.
+type Bridge interface {
+	// Wake has Client.Call called soon, from a callback in which a call outlives the stream that caused it.
+	Wake()
+	// Send sends a request. How it ended is told to Client.Ended, with this id, after Send has returned.
+	Send(r *redis.Request) (id uint32, err error)
+}
+
+// Observer hears what becomes of calls to Redis.
+type Observer interface {
+	// Called tells how a call ended: nil, or an error of package redis, and how long it took.
+	Called(err error, took time.Duration)
+	// Leased tells what a call brought for one limit.
+	Leased(r LeaseResult)
+	// ResetDone tells that Redis has forgotten a cluster's limit, which an operator has reset.
+	ResetDone(cluster string)
+	// ResetFailed tells that Redis has not, and that it is not tried any more.
+	ResetFailed(cluster string)
+}
+
+// LeaseResult is what a call to Redis brought for one limit.
+type LeaseResult uint8
+
+// The results of a call for one limit.
+const (
+	LeaseGranted LeaseResult = iota // some tokens
+	LeaseRefused                    // none: the limit is used up
+	LeaseSettled                    // none were asked for: the call only reported what was used
+	LeaseLost                       // no reply that can be believed
+	LeaseLate                       // a reply to a call that had been given up
+)
+
+// String is the result's name in the metric's label.
+func (r LeaseResult) String() string {
+	return [...]string{"granted", "refused", "settled", "lost", "late"}[r]
+}
+
+// Client is one plugin's client of Redis. One goroutine uses it at a time.
+type Client struct {
+	config   *policy.Redis
+	worker   *worker.Worker
+	leases   *lease.Worker
+	dialect  redis.Dialect
+	bridge   Bridge
+	observer Observer
+	limits   []*Limit
+	name     string
+	proxies  map[string]int64 // live proxies by cluster, see live.go
+
+	queues map[*lease.Holder]*queue
+	due    []*queue
+	woken  bool
+	calls  map[uint32]*call
+	resets map[uint32]*resetCall
+	last   lastCall
+
+	commands []redis.Command // of the request that is being built
+	results  []redis.Result
+}
+
+// lastCall is how the last call ended, since the last heartbeat.
+type lastCall struct{ known, failed bool }
+
+// call is a request that is out.
+type call struct {
+	parts  []part
+	sent   int64
+	source bool // it has the scripts' sources
+}
+
+// part is what a call asks for one holder.
+type part struct {
+	queue  *queue
+	number int64
+	request *redis.LeaseRequest // the holder's: that of this call as long as queue.out is its number
+}
+
+// NewClient is a client for the worker's plugin. Its name as a leaseholder is never used again: a reload has another one.
+func NewClient(config *policy.Redis, w *worker.Worker, bridge Bridge, observer Observer) *Client {
+	proxy := strconv.FormatUint(siphash.Hash(w.Seed[0], w.Seed[1], []byte("proxy")), 36)
+	name := proxy + "-" + strconv.FormatUint(uint64(w.ID), 36) + "-" + strconv.FormatUint(uint64(w.NextMesh()), 36)
+	c := &Client{
+		config: config, worker: w, bridge: bridge, observer: observer, name: name,
+		leases:  lease.NewWorker(name, proxy, config.Timeout, siphash.Hash(w.Seed[0], w.Seed[1], []byte(name))),
+		proxies: map[string]int64{}, queues: map[*lease.Holder]*queue{},
+		calls: map[uint32]*call{}, resets: map[uint32]*resetCall{},
+	}
+	if config.Dialect == policy.DialectUpstash {
+		c.dialect = redis.NewUpstash(config.Token)
+	} else {
+		c.dialect = &redis.Webdis{}
+	}
+	return c
+}
+
+// Name is this client's, and no other's in this process or any other.
+func (c *Client) Name() string { return c.name }
+
+// KeySeed is what keys are hashed with. All proxies must hash alike, also while a token is being replaced, so it is no
+// secret. Whoever chooses keys that collide shares a limit with a key that he could have sent as well.
+func (c *Client) KeySeed() (seed [2]uint64) {
+	seed[0], seed[1] = siphash.Hash128(0x5765_6972, 1, []byte("weir keys\x00"+c.config.KeyPrefix))
+	return seed
+}
+
+// Call makes the calls that are due.
+func (c *Client) Call(now int64) {
+	c.woken = false
+	due := c.due
+	c.due = nil
+	parts := make([]part, 0, len(due))
+	for _, q := range due {
+		q.due = false
+		request, decisions, ok := q.holder.NextCall(now)
+		c.deliver(q, decisions, now)
+		if ok {
+			q.out = request.Number
+			parts = append(parts, part{q, request.Number, request})
+		} else {
+			c.release(q)
+		}
+	}
+	c.sendAll(parts, false, now)
+}
+
+// sendAll makes calls of as many parts as the dialect takes at a time.
+func (c *Client) sendAll(parts []part, source bool, now int64) {
+	for len(parts) > 0 {
+		n := min(len(parts), c.dialect.MaxCommands())
+		c.send(parts[:n:n], source, now)
+		parts = parts[n:]
+	}
+}
+
+func (c *Client) send(parts []part, source bool, now int64) {
+	for len(c.commands) < len(parts) {
+		c.commands = append(c.commands, redis.Command{})
+	}
+	for i := range parts {
+		q := parts[i].queue
+		q.limit.limit.Command(&c.commands[i], q.place, parts[i].request, source)
+	}
+	request := c.dialect.Request(c.commands[:len(parts)])
+	id, err := c.bridge.Send(&request)
+	if err != nil {
+		c.ended(err, 0)
+		for i := range parts {
+			c.lost(&parts[i], now)
+		}
+		return
+	}
+	c.calls[id] = &call{parts: parts, sent: now, source: source}
+}
+
+// ended notes how a call ended.
+func (c *Client) ended(err error, took time.Duration) {
+	c.last = lastCall{known: true, failed: err != nil}
+	c.observer.Called(err, took)
+}
+
+// Tick is to be called every TickEvery.
+func (c *Client) Tick(now int64) {
+	for id, out := range c.calls {
+		if !c.isOverdue(out.sent, now) {
+			continue
+		}
+		delete(c.calls, id) // its holders gave it up long ago
+		for i := range out.parts {
+			if p := &out.parts[i]; p.queue.out == p.number {
+				p.queue.out = 0
+				c.release(p.queue)
+			}
+		}
+	}
+	for _, l := range c.limits {
+		l.tick(now)
+	}
+	if len(c.due) > 0 {
+		c.Call(now)
+	}
+}
+
+func (c *Client) isOverdue(sent, now int64) bool { return now-sent > int64(overdue+4*c.config.Timeout) }
+
+// Forget drops all limits, whose clusters are made anew: what they hold counts in Redis until it expires.
+func (c *Client) Forget() { c.limits = nil }

@@ -1,0 +1,153 @@
+package mesh
+
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/compile"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/ratelimit"
+	"github.com/weir-mesh/weir/sharedstate/redis"
+	"github.com/weir-mesh/weir/sharedstate/redis/lease"
+)
+
+// maxWaiting is how many requests of one key wait for Redis at a time in one worker. They wait for redis.timeout at most;
+// what comes beyond them is treated as if Redis were gone.
+const maxWaiting = 1024
+
+// keysPerTick is how many holders of one limit's keys are looked at in a tick.
+const keysPerTick = 256
+
+// Limit is one cluster's limit that all proxies share. It implements stage.Stage.
+type Limit struct {
+	client  *Client
+	cluster string
+	rules   *policy.RateLimit
+	index   int
+	limit   *redis.Limit
+	leasing lease.Config
+
+	holder *lease.Holder // of the cluster as a whole; nil where the limit is counted by key
+	place  *redis.Place
+	set    *lease.Set
+
+	local     local
+	reset     reset
+	published int64 // Redis's time of the reply that was last published, microseconds
+}
+
+// NewLimit is the stage of a section with scope: mesh, at this index among the cluster's limits. While Redis is gone it is
+// enforced, with on_error: local, by what newLocal makes of this proxy's share.
+func (c *Client) NewLimit(cluster string, l *policy.RateLimit, index int, newLocal func(*ratelimit.Limiter) stage.Stage) *Limit {
+	limit := &Limit{
+		client: c, cluster: cluster, rules: l, index: index, local: local{make: newLocal},
+		leasing: lease.Config{MaxTokens: l.Lease.MaxTokens, MaxWaiters: maxWaiting},
+	}
+	switch l.Algorithm {
+	case policy.TokenBucket:
+		limit.limit = redis.NewTokenBucket(l.Burst, l.Refill, l.Lease.TTL)
+	case policy.Adaptive:
+		limit.limit = redis.NewAdaptive(l.Requests, l.Window, l.Lease.TTL, compile.Adaptive(l))
+	default:
+		limit.limit = redis.NewSlidingWindow(l.Requests, l.Window, l.Lease.TTL)
+	}
+	if len(l.Key) == 0 {
+		limit.place = redis.NewPlace(c.config.KeyPrefix, cluster)
+	}
+	limit.newHolders()
+	c.limits = append(c.limits, limit)
+	return limit
+}
+
+// newHolders gives the limit holders without tokens. What earlier ones hold counts in Redis until it expires.
+func (l *Limit) newHolders() {
+	if len(l.rules.Key) > 0 {
+		l.set = lease.NewSet(l.client.leases, l.limit, l.leasing, l.client.config.KeyPrefix, l.cluster, l.rules.MaxKeys)
+	} else {
+		l.holder = lease.NewHolder(l.client.leases, l.limit, l.leasing)
+	}
+}
+
+// at is where a request's tokens are held.
+func (l *Limit) at(c *stage.Call) (*lease.Holder, *redis.Place) {
+	if l.set == nil {
+		return l.holder, l.place
+	}
+	member := l.set.Get(c.Key)
+	return &member.Holder, member.Place
+}
+
+// Admit implements stage.Stage: it takes one token, or has the request wait for the reply to a call.
+func (l *Limit) Admit(c *stage.Call, now int64) stage.Verdict {
+	h, place := l.at(c)
+	v := h.Take(now)
+	if v.CallDue || v.Decision == lease.Waiting {
+		q := l.client.queue(h, place, l)
+		if v.Decision == lease.Waiting {
+			q.waiting = append(q.waiting, c)
+			c.Wait(q)
+		}
+		if v.CallDue {
+			l.client.want(q)
+		}
+	}
+	return l.decide(c, h, v, now)
+}
+
+// decide makes a decision of a holder's verdict.
+func (l *Limit) decide(c *stage.Call, h *lease.Holder, v lease.Verdict, now int64) stage.Verdict {
+	switch v.Decision {
+	case lease.Granted:
+		verdict := ratelimit.Verdict{Admitted: true}
+		if l.rules.Headers == policy.HeadersAll {
+			last, _ := h.LastReply()
+			verdict.Remaining, verdict.Reset = last.Remaining+h.Held(now), l.limit.Window()
+		}
+		c.Limits[l.index].Verdict = verdict
+		return stage.Verdict{}
+	case lease.Refused:
+		return l.refuse(c, v.RetryAfter)
+	case lease.Waiting:
+		return stage.Verdict{Pending: true}
+	default:
+		return l.withoutRedis(c, now)
+	}
+}
+
+func (l *Limit) refuse(c *stage.Call, wait time.Duration) stage.Verdict {
+	c.Limits[l.index].Verdict = ratelimit.Verdict{RetryAfter: wait, Reset: l.limit.Window()}
+	return stage.Verdict{Reason: fallback.RateLimited, Wait: wait}
+}
+
+// Settle implements stage.Stage: an adaptive limit is told how requests ended.
+func (l *Limit) Settle(c *stage.Call, s *stage.Settlement, now int64) (changed bool) {
+	if l.rules.Algorithm != policy.Adaptive || !s.Known || s.Outcome == breaker.Neither {
+		return false
+	}
+	success := s.Outcome == breaker.Success
+	if l.set == nil {
+		l.holder.Report(success, now)
+	} else {
+		l.set.Find(c.Key).Report(success, now)
+	}
+	return false
+}
+
+func (l *Limit) tick(now int64) {
+	if l.set == nil {
+		l.ticked(l.holder, l.place, l.holder.Tick(now), now)
+		return
+	}
+	l.set.Tick(now, keysPerTick, func(m *lease.Member, d lease.Decisions) { l.ticked(&m.Holder, m.Place, d, now) })
+}
+
+func (l *Limit) ticked(h *lease.Holder, place *redis.Place, d lease.Decisions, now int64) {
+	if d == (lease.Decisions{}) {
+		return
+	}
+	q := l.client.queue(h, place, l)
+	l.client.deliver(q, d, now)
+	l.client.release(q)
+}

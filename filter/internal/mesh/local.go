@@ -1,0 +1,79 @@
+package mesh
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/ratelimit"
+	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/redis/lease"
+)
+
+// local is the limit that this proxy enforces by itself while Redis is gone: its fair share of the whole.
+type local struct {
+	make  func(*ratelimit.Limiter) stage.Stage
+	stage stage.Stage // nil: none was needed yet
+	live  int64       // proxies that it was made for
+	of    int64       // and the limit
+}
+
+// withoutRedis decides by redis.on_error.
+func (l *Limit) withoutRedis(c *stage.Call, now int64) stage.Verdict {
+	switch l.client.config.OnError {
+	case policy.OnErrorAllow:
+		c.Limits[l.index] = stage.Limit{}
+		return stage.Verdict{}
+	case policy.OnErrorDeny:
+		return l.refuse(c, time.Second)
+	default:
+		return l.share().Admit(c, now)
+	}
+}
+
+// share is the stage of this proxy's last fair share: the limit divided by the proxies that Redis saw last.
+func (l *Limit) share() stage.Stage {
+	live := l.client.live(l.cluster)
+	of := l.rules.Requests
+	if l.holder != nil && l.rules.Algorithm == policy.Adaptive {
+		if last, known := l.holder.LastReply(); known {
+			of = last.Limit
+		}
+	}
+	if l.local.stage == nil || live != l.local.live || of != l.local.of {
+		l.local.live, l.local.of = live, of
+		limiter := ratelimit.NewSlidingWindow(lease.Share(of, live), l.rules.Window)
+		if l.rules.Algorithm == policy.TokenBucket {
+			limiter = ratelimit.NewTokenBucket(lease.Share(l.rules.Burst, live), l.rules.Refill/float64(max(live, 1)))
+		}
+		l.local.stage = l.local.make(limiter)
+	}
+	return l.local.stage
+}
+
+// How many proxies share a limit comes with each reply of Redis, and is needed when Redis is gone: so it is kept where a
+// reload and a crash of the VM don't reach.
+
+// live is the number of proxies that Redis saw last, 1 where it never replied.
+func (c *Client) live(cluster string) int64 {
+	n, known := c.proxies[cluster]
+	if !known {
+		n = 1
+		if value, _, err := c.worker.Store.Get(sharedstate.LiveKey(cluster)); err == nil && len(value) == 8 {
+			n = max(int64(binary.LittleEndian.Uint64(value)), 1)
+		}
+		c.proxies[cluster] = n
+	}
+	return n
+}
+
+// setLive stores the number that came with a reply.
+func (c *Client) setLive(cluster string, n int64) {
+	if c.live(cluster) == n {
+		return
+	}
+	c.proxies[cluster] = n
+	// The last writer wins, and an error leaves the number before it: it divides a share, and no promise depends on it.
+	_ = c.worker.Store.Set(sharedstate.LiveKey(cluster), binary.LittleEndian.AppendUint64(nil, uint64(n)), 0)
+}

@@ -1,0 +1,69 @@
+package mesh
+
+import (
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/sharedstate/redis"
+	"github.com/weir-mesh/weir/sharedstate/redis/lease"
+)
+
+// queue is a holder for which a call is due or out, and the requests that wait for it, in order. It implements
+// stage.Queue.
+type queue struct {
+	holder  *lease.Holder
+	place   *redis.Place
+	limit   *Limit
+	waiting []*stage.Call
+	due     bool  // a call is
+	out     int64 // the number of the call that is out, 0: none is
+}
+
+// queue finds or makes the queue of a holder.
+func (c *Client) queue(h *lease.Holder, place *redis.Place, limit *Limit) *queue {
+	q := c.queues[h]
+	if q == nil {
+		q = &queue{holder: h, place: place, limit: limit}
+		c.queues[h] = q
+	}
+	return q
+}
+
+// want notes that a holder has a call to make.
+func (c *Client) want(q *queue) {
+	if !q.due {
+		q.due = true
+		c.due = append(c.due, q)
+	}
+	if !c.woken {
+		c.woken = true
+		c.bridge.Wake()
+	}
+}
+
+// release drops a queue that is not needed any more.
+func (c *Client) release(q *queue) {
+	if len(q.waiting) == 0 && !q.due && q.out == 0 {
+		delete(c.queues, q.holder)
+	}
+}
+
+// decide tells the first request that waits its verdict.
+func (q *queue) decide(v lease.Verdict, now int64) {
+	if len(q.waiting) == 0 {
+		return
+	}
+	call := q.waiting[0]
+	q.waiting[0] = nil
+	q.waiting = q.waiting[1:]
+	call.Waiter.Decided(q.limit.decide(call, q.holder, v, now), now)
+}
+
+// Leave implements stage.Queue.
+func (q *queue) Leave(call *stage.Call) {
+	for i, other := range q.waiting {
+		if other == call {
+			q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
+			q.holder.CancelWaiting(1)
+			return
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package observe
+
+import (
+	"strconv"
+
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/filter/metric"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// Plugin is what the observers of one plugin's clusters have in common.
+type Plugin struct {
+	Store   sharedstate.Store
+	Metrics *Metrics
+	Faults  *Faults
+	Debug   bool                  // the host logs at debug, as the last heartbeat found
+	Count   func(*BatchedCounter) // counts one more of what happens to every request
+}
+
+// Cluster is one cluster's metrics and log lines. It implements request.Observer.
+type Cluster struct {
+	plugin      *Plugin
+	name        string
+	decisions   [fallback.UpstreamFailure]BatchedCounter // by reason; upstream_failure is no decision
+	shadowed    [fallback.UpstreamFailure]BatchedCounter // the same in shadow
+	sources     [fallback.FromDegraded + 1]BatchedCounter
+	transitions [breaker.Open + 1]host.Counter
+	state       host.Gauge
+	retries     host.Counter
+	exhausted   host.Counter
+	failovers   map[string]host.Counter // by cluster
+	logged      throttle                // of fallbacks
+	unlogged    int                     // fallbacks since this worker last logged one
+}
+
+// NewCluster defines the metrics of a cluster with this policy.
+func (p *Plugin) NewCluster(name string, rules *policy.Policy) request.Observer {
+	c, m := &Cluster{plugin: p, name: name}, p.Metrics
+	for reason := range c.decisions {
+		c.decisions[reason].counter = m.Counter(metric.RequestsTotal.With(name, fallback.Reason(reason).String()))
+	}
+	if rules.Mode == policy.ModeShadow {
+		for reason := range c.shadowed {
+			decision := header.ShadowPrefix + fallback.Reason(reason).String()
+			c.shadowed[reason].counter = m.Counter(metric.RequestsTotal.With(name, decision))
+		}
+	}
+	for source := range c.sources {
+		c.sources[source].counter = m.Counter(metric.ResponsesTotal.With(name, fallback.Source(source).String()))
+	}
+	for status := range c.transitions {
+		c.transitions[status] = m.Counter(metric.BreakerTransitionsTotal.With(name, breaker.Status(status).String()))
+	}
+	c.state = m.Gauge(metric.BreakerState.With(name))
+	if rules.Retry != nil {
+		c.retries = m.Counter(metric.RetriesTotal.With(name))
+		c.exhausted = m.Counter(metric.RetriesExhaustedTotal.With(name))
+	}
+	if rules.Failover != nil {
+		c.failovers = map[string]host.Counter{}
+		for _, to := range rules.Failover.To {
+			c.failovers[to] = m.Counter(metric.FailoversTotal.With(name, to))
+		}
+	}
+	return c
+}
+
+// log makes a line about the cluster.
+func (c *Cluster) line(text string) string { return "weir: " + c.name + ": " + text }
+
+// Decided implements request.Observer.
+func (c *Cluster) Decided(reason fallback.Reason, shadow bool) {
+	if shadow {
+		c.plugin.Count(&c.shadowed[reason])
+	} else {
+		c.plugin.Count(&c.decisions[reason])
+	}
+}
+
+// Responded implements request.Observer. Fallbacks are logged once a second at most for each cluster, whatever the number
+// of workers.
+func (c *Cluster) Responded(source fallback.Source, reason fallback.Reason) {
+	c.plugin.Count(&c.sources[source])
+	if source == fallback.FromUpstream || source == fallback.FromError {
+		return
+	}
+	c.unlogged++
+	now := host.Now()
+	if !c.logged.pass(now) || !passForAll(c.plugin.Store, "fallback/"+c.name, now) {
+		return
+	}
+	host.Warn(c.line("answered from " + source.String() + " (" + reason.String() + "), " +
+		strconv.Itoa(c.unlogged) + " fallback answers of this worker since its last such line"))
+	c.unlogged = 0
+}
+
+// Explains implements request.Observer.
+func (c *Cluster) Explains() bool { return c.plugin.Debug }
+
+// Explain implements request.Observer.
+func (c *Cluster) Explain(text string) { host.Debug(c.line(text)) }
+
+// Transition implements request.Observer.
+func (c *Cluster) Transition(from, to breaker.Status, cause string) {
+	c.transitions[to].Add(1)
+	c.state.Set(uint64(to))
+	host.Info(c.line(transition(from, to, cause)))
+}
+
+func transition(from, to breaker.Status, cause string) string {
+	return "circuit breaker " + from.String() + " -> " + to.String() + " (" + cause + ")"
+}
+
+// Retried implements request.Observer.
+func (c *Cluster) Retried(r request.Retry) {
+	c.retries.Add(1)
+	if !c.plugin.Debug {
+		return
+	}
+	text := "retry " + strconv.Itoa(r.Number) + " of " + strconv.Itoa(r.Of)
+	if r.ByRouter {
+		text += ", by the router, with the delays of the route's retry_back_off"
+	} else {
+		text += " after " + r.Delay.String() + " to " + r.Cluster + " (" + r.Cause + ")"
+	}
+	host.Debug(c.line(text))
+}
+
+// Exhausted implements request.Observer.
+func (c *Cluster) Exhausted() { c.exhausted.Add(1) }
+
+// FailedOver implements request.Observer.
+func (c *Cluster) FailedOver(to string) {
+	counter := c.failovers[to]
+	counter.Add(1)
+	if c.plugin.Debug {
+		host.Debug(c.line("circuit_open: the request goes to " + to))
+	}
+}
+
+// Conflicts implements stage.Reporter.
+func (c *Cluster) Conflicts(n int) { c.plugin.Faults.conflicts.Add(uint64(n)) }
+
+// Fault implements stage.Reporter.
+func (c *Cluster) Fault(err error) { c.plugin.Faults.Report(c.name + ": " + err.Error()) }

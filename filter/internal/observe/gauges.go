@@ -1,0 +1,114 @@
+package observe
+
+import (
+	"math"
+
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/publish"
+	"github.com/weir-mesh/weir/filter/metric"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/sharedstate/registry"
+)
+
+// Gauges show how a cluster stands. They implement publish.Gauges.
+type Gauges struct {
+	breaker, inFlight, limit, noHost host.Gauge
+
+	// The success ratio's gauge is defined when there is a ratio to show: a new gauge of Envoy's shows 0, which says that
+	// all requests fail. Until then a dashboard has no line rather than a made-up one.
+	success       host.Gauge
+	defineSuccess func() host.Gauge // nil: it is defined
+}
+
+// What weir_mode shows. Off is also shown for a cluster that no policy has any more.
+const (
+	modeOff     = 0
+	modeShadow  = 1
+	modeEnforce = 2
+)
+
+// successAll is a success ratio of 1: Envoy's gauges are whole numbers.
+const successAll = 10000
+
+// ShowMode shows whether what a cluster's other metrics tell is enforced or only decided.
+func (m *Metrics) ShowMode(cluster string, mode policy.Mode) {
+	gauge := m.Gauge(metric.Mode.With(cluster))
+	gauge.Set([...]uint64{policy.ModeEnforce: modeEnforce, policy.ModeShadow: modeShadow, policy.ModeOff: modeOff}[mode])
+}
+
+// NewGauges defines the gauges of a cluster for which its policy has something to show.
+func (m *Metrics) NewGauges(cluster string, rules *policy.Policy) publish.Gauges {
+	g := &Gauges{
+		breaker: m.Gauge(metric.BreakerState.With(cluster)),
+		noHost:  m.Gauge(metric.NoHealthyHost.With(cluster)),
+	}
+	m.ShowMode(cluster, rules.Mode)
+	if rules.CircuitBreaker == nil { // an earlier policy may have had one, which was open
+		g.Breaker(breaker.Closed)
+	}
+	if rules.Bulkhead != nil {
+		g.inFlight = m.Gauge(metric.InFlight.With(cluster))
+	}
+	l := rules.RateLimit
+	if l != nil {
+		g.limit = m.Gauge(metric.RateLimitCurrent.With(cluster))
+	}
+	if l != nil && l.Algorithm == policy.Adaptive {
+		g.defineSuccess = func() host.Gauge { return m.Gauge(metric.SuccessRatio.With(cluster)) }
+	} else if gauge, shown := m.ShownGauge(metric.SuccessRatio.With(cluster)); shown {
+		gauge.Set(successAll) // an earlier policy's limit was adaptive; Envoy can't take a gauge away
+	}
+	return g
+}
+
+// Breaker implements publish.Gauges.
+func (g *Gauges) Breaker(s breaker.Status) { g.breaker.Set(uint64(s)) }
+
+// InFlight implements publish.Gauges.
+func (g *Gauges) InFlight(n uint32) { g.inFlight.Set(uint64(n)) }
+
+// Limit implements publish.Gauges.
+func (g *Gauges) Limit(perMinute float64) { g.limit.Set(uint64(math.Round(perMinute))) }
+
+// SuccessRatio implements publish.Gauges.
+func (g *Gauges) SuccessRatio(ratio float64) {
+	if g.defineSuccess != nil {
+		g.success, g.defineSuccess = g.defineSuccess(), nil
+	}
+	g.success.Set(uint64(math.Round(ratio * successAll)))
+}
+
+// NoHealthyHost implements request.HostGauge.
+func (g *Gauges) NoHealthyHost(none bool) {
+	shown := uint64(0)
+	if none {
+		shown = 1
+	}
+	g.noHost.Set(shown)
+}
+
+// HasNoHealthyHost implements request.HostGauge.
+func (g *Gauges) HasNoHealthyHost() bool {
+	shown, err := g.noHost.Value()
+	return err == nil && shown != 0
+}
+
+// Retire makes the gauges of a cluster that no policy has any more say so, or an alert on one would never end.
+func (m *Metrics) Retire(e *registry.Entry) {
+	m.ShowMode(e.Cluster, policy.ModeOff)
+	show := func(which *metric.Metric, value uint64) {
+		gauge := m.Gauge(which.With(e.Cluster))
+		gauge.Set(value)
+	}
+	show(&metric.NoHealthyHost, 0)
+	if e.Policy.CircuitBreaker != nil {
+		show(&metric.BreakerState, uint64(breaker.Closed))
+	}
+	if e.Policy.Bulkhead != nil {
+		show(&metric.InFlight, 0)
+	}
+	if l := e.Policy.RateLimit; l != nil && l.Algorithm == policy.Adaptive {
+		show(&metric.SuccessRatio, successAll)
+	}
+}

@@ -1,0 +1,171 @@
+// Package outcome decides whose fault the end of a request was: what Envoy says of it, read as success, failure or neither.
+//
+//	response.code_details ── Classify ──► Event ─┐
+//	status, grpc-status, time taken ─────────────┴─► Ending ── Outcome(policy) ──► success | failure | neither
+//
+// Neither is what the client did, or what never came from upstream: it counts nowhere.
+package outcome
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/retry"
+)
+
+// Event is what happened to a request, as far as Envoy can tell.
+type Event uint8
+
+// The events.
+const (
+	None           Event = iota // nothing yet, or what the client did
+	Answered                    // upstream answered; its status tells more
+	Local                       // something else in this proxy answered: another filter, a direct response
+	Reset                       // upstream broke the stream
+	ConnectFailure              // no connection: refused, timed out, TLS, no healthy host
+	Timeout                     // upstream took longer than the router was told to wait
+	Overflow                    // Envoy's own limit on connections or requests: upstream was never asked
+)
+
+// Envoy's response code details (source/common/stream_info, ResponseCodeDetails), seen in Envoy 1.40. Envoy writes
+// underscores for spaces; resets are followed by a reason in braces.
+const (
+	DetailsUpstream      = "via_upstream"
+	DetailsNoHealthyHost = "no_healthy_upstream"
+	DetailsTimeout       = "response_timeout"
+	DetailsResetBefore   = "upstream_reset_before_response_started"
+	DetailsResetAfter    = "upstream_reset_after_response_started"
+)
+
+// Classify reads an event from response.code_details.
+func Classify(details string) Event {
+	switch details {
+	case "":
+		return None
+	case DetailsUpstream:
+		return Answered
+	case DetailsNoHealthyHost:
+		return ConnectFailure
+	case DetailsTimeout, "upstream_per_try_timeout", "upstream_per_try_idle_timeout", "upstream_max_stream_duration_reached":
+		return Timeout
+	}
+	reason, ok := strings.CutPrefix(details, DetailsResetBefore)
+	if !ok {
+		reason, ok = strings.CutPrefix(details, DetailsResetAfter)
+	}
+	switch {
+	case !ok && strings.HasPrefix(details, "downstream_"):
+		return None
+	case !ok:
+		return Local
+	case strings.HasPrefix(reason, "{overflow"):
+		return Overflow
+	// {remote_connection_failure|…}, {local_connection_failure|…}, {connection_timeout|…}
+	case strings.Contains(reason, "connection_failure"), strings.HasPrefix(reason, "{connection_timeout"):
+		return ConnectFailure
+	default:
+		return Reset
+	}
+}
+
+// NoGRPC is the gRPC status of a response that has none.
+const NoGRPC = -1
+
+// Ending is how an attempt ended: an event and, for a response, what it said.
+type Ending struct {
+	Event  Event
+	Status int  // of the response
+	GRPC   int  // its gRPC status, else NoGRPC
+	Late   bool // the response took longer than circuit_breaker.timeout
+}
+
+// Outcome is what an ending means to a breaker whose policy lists these failures. A response is a success unless it is a
+// failure. A broken one that the policy does not list is neither.
+func (e *Ending) Outcome(f *policy.Failures) breaker.Outcome {
+	switch e.Event {
+	case Answered:
+		if e.failedStatus(f) || e.failedGRPC(f) || (e.Late && f.Timeout) {
+			return breaker.Failure
+		}
+		return breaker.Success
+	case Reset:
+		return failureIf(f.Reset)
+	case ConnectFailure:
+		return failureIf(f.ConnectFailure)
+	case Timeout:
+		return failureIf(f.Timeout)
+	default: // None, Local, Overflow: upstream had no part in it
+		return breaker.Neither
+	}
+}
+
+func failureIf(listed bool) breaker.Outcome {
+	if listed {
+		return breaker.Failure
+	}
+	return breaker.Neither
+}
+
+func (e *Ending) failedStatus(f *policy.Failures) bool {
+	return e.Status >= 0 && e.Status < len(f.Statuses) && f.Statuses[e.Status]
+}
+
+func (e *Ending) failedGRPC(f *policy.Failures) bool {
+	return e.GRPC >= 0 && e.GRPC < len(f.GRPC) && f.GRPC[e.GRPC]
+}
+
+// WantsFallback reports whether a response whose headers have not been sent should be replaced: it is a failure and there
+// is nothing better. A response that is only late is still a response. Envoy's own overflow is no failure of upstream,
+// but the client has no response from it.
+func (e *Ending) WantsFallback(f *policy.Failures) bool {
+	switch e.Event {
+	case Answered:
+		return e.failedStatus(f) || e.failedGRPC(f)
+	case Overflow:
+		return true
+	default:
+		return e.Outcome(f) == breaker.Failure
+	}
+}
+
+// Cause names an ending in a log line.
+func (e *Ending) Cause(f *policy.Failures) string {
+	switch e.Event {
+	case Answered:
+		switch {
+		case e.failedStatus(f):
+			return "status " + strconv.Itoa(e.Status)
+		case e.failedGRPC(f):
+			return "gRPC status " + strconv.Itoa(e.GRPC)
+		case e.Late && f.Timeout:
+			return "slower than the timeout"
+		}
+		return "success"
+	case Reset:
+		return "reset"
+	case ConnectFailure:
+		return "connect failure"
+	case Timeout:
+		return "timeout"
+	default:
+		return "none"
+	}
+}
+
+// ForRetry is the ending as package retry's conditions read it.
+func (e *Ending) ForRetry() retry.Outcome {
+	o := retry.Outcome{Status: e.Status, GRPC: e.GRPC}
+	switch e.Event {
+	case Answered:
+		o.Event = retry.Answered
+	case Reset:
+		o.Event = retry.Reset
+	case ConnectFailure:
+		o.Event = retry.ConnectFailure
+	case Timeout:
+		o.Event = retry.Timeout
+	}
+	return o
+}

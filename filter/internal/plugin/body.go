@@ -1,0 +1,97 @@
+package plugin
+
+import (
+	"fmt"
+
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/outcome"
+)
+
+// pieceSize is how much of a body is read at a time: what fits into the arena, so that a copy leaves no garbage.
+const pieceSize = 32 << 10
+
+// OnHttpRequestBody implements host.HTTPContext.
+func (s *stream) OnHttpRequestBody(size int, ended bool) (action host.Action) {
+	if !s.recording.Wants() {
+		return host.Continue
+	}
+	defer s.rescue(&action)
+	if size == 0 {
+		s.recording.Body(nil, ended)
+		return host.Continue
+	}
+	err := pieces(host.RequestBody, size, func(piece []byte, last bool) (more bool) {
+		s.recording.Body(piece, ended && last)
+		return s.recording.Wants()
+	})
+	if err != nil {
+		s.recording.Drop()
+		s.fault(fmt.Errorf("a request's body: %w", err))
+	}
+	return host.Continue
+}
+
+// OnHttpRequestTrailers implements host.HTTPContext.
+func (s *stream) OnHttpRequestTrailers(int) host.Action {
+	s.recording.Trailers()
+	return host.Continue
+}
+
+// keep begins to copy the response whose headers pass just now, where it may be kept.
+func (s *stream) keep(ended bool, now int64) {
+	headers, err := host.All(host.ResponseHeaders)
+	if err != nil {
+		s.fault(err)
+		return
+	}
+	s.request.Keep(headers, ended, now, host.Wall())
+}
+
+// OnHttpResponseBody implements host.HTTPContext.
+func (s *stream) OnHttpResponseBody(size int, ended bool) (action host.Action) {
+	defer s.rescue(&action)
+	if s.request.Capturing() {
+		err := pieces(host.ResponseBody, size, func(piece []byte, _ bool) (more bool) {
+			s.request.Body(piece)
+			return s.request.Capturing()
+		})
+		if err != nil {
+			s.request.Discard()
+			s.fault(fmt.Errorf("a response's body: %w", err))
+		}
+	}
+	if ended && s.request.Open() {
+		s.request.End(outcome.NoGRPC, host.Now())
+	}
+	return host.Continue
+}
+
+// OnHttpResponseTrailers implements host.HTTPContext.
+func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {
+	defer s.rescue(&action)
+	s.request.Discard()
+	if s.request.Open() {
+		status := outcome.NoGRPC
+		if s.grpc {
+			status = grpcStatus(host.ResponseTrailers)
+		}
+		s.request.End(status, host.Now())
+	}
+	return host.Continue
+}
+
+// pieces reads the size bytes of a body that pass just now, piece by piece, as long as more are wanted.
+func pieces(b host.Buffer, size int, take func(piece []byte, last bool) (more bool)) error {
+	for at := 0; at < size; {
+		host.ReuseMemory()
+		piece, err := host.Bytes(b, at, min(pieceSize, size-at))
+		if err != nil || len(piece) == 0 {
+			return fmt.Errorf("only %d of %d bytes can be read: %w", at, size, err)
+		}
+		at += len(piece)
+		if !take(piece, at == size) {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+package plugin
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/header"
+)
+
+// failoverHeaders are the names of headers that only failover may set, beside those that start with x-weir-.
+func failoverHeaders(document *policy.Document) (names []string) {
+	document.Each(func(_ string, p *policy.Policy) {
+		if f := p.Failover; f != nil && !strings.HasPrefix(f.Header, header.Prefix) && !slices.Contains(names, f.Header) {
+			names = append(names, f.Header)
+		}
+	})
+	return names
+}
+
+// failoverCluster finds a cluster that another one fails over to. One that has no policy of its own gets an empty one, so
+// that its responses are marked and counted.
+func (p *Plugin) failoverCluster(name string) *request.Cluster {
+	if c := p.cluster([]byte(name)); c != nil {
+		return c
+	}
+	c := p.withoutPolicy[name]
+	if c == nil {
+		c = p.ready(name, &policy.Policy{})
+		p.withoutPolicy[name] = c
+	}
+	return c
+}

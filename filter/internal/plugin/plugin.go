@@ -1,0 +1,267 @@
+package plugin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/mesh"
+	"github.com/weir-mesh/weir/filter/internal/observe"
+	"github.com/weir-mesh/weir/filter/internal/publish"
+	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/filter/internal/shareddata"
+	"github.com/weir-mesh/weir/filter/internal/worker"
+	"github.com/weir-mesh/weir/filter/metric"
+	"github.com/weir-mesh/weir/filter/version"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// Plugin is one configuration of the filter in one worker. It implements host.PluginContext.
+type Plugin struct {
+	host.DefaultPluginContext
+	vm       *VM
+	id       uint32 // of its context
+	document *policy.Document
+	worker   *worker.Worker
+	observe  observe.Plugin
+
+	// clusters by name; nil for a cluster without a policy. The names are of clusters that exist: Envoy tells no others.
+	clusters        map[string]*request.Cluster
+	withoutPolicy   map[string]*request.Cluster // that others fail over to: as many as documents name
+	failoverHeaders []string                    // that only failover may set, beside x-weir-…
+
+	mesh  *mesh.Client // nil without Redis
+	redis *redisBridge
+	held  held // streams whose response is held back for another attempt
+
+	publisher *publish.Publisher
+	inherited []string // clusters that other plugins of this VM used, and this one has not yet
+	admin     *adminPlugin
+
+	ticked    int64 // when the mesh last was
+	heartbeat int64 // the last one
+	counting  bool  // counts wait for the next tick
+}
+
+// maxClusters bounds the clusters that a plugin keeps while clusters come and go (CDS, on-demand discovery). One takes
+// some 4 KB; when the map is full it is emptied and filled anew, which loses no state.
+const maxClusters = 4096
+
+// OnPluginStart implements host.PluginContext. It fails on a document with a mistake, so that Envoy keeps the last good
+// one, or does not start.
+func (p *Plugin) OnPluginStart(int) host.StartStatus {
+	raw, err := host.PluginConfiguration()
+	if err != nil {
+		host.Error("weir: the plugin's configuration can't be read: " + err.Error())
+		return host.StartFailed
+	}
+	raw = bytes.Clone(raw) // the host's memory does not last
+	p.document, err = policy.Decode(raw, os.LookupEnv)
+	if err != nil {
+		logMistakes(err)
+		return host.StartFailed
+	}
+	if err = p.start(raw); err != nil {
+		host.Error("weir: can't start: " + err.Error())
+		return host.StartFailed
+	}
+	return host.StartOK
+}
+
+func (p *Plugin) start(raw []byte) (err error) {
+	if p.worker, err = p.vm.start(); err != nil {
+		return err
+	}
+	metrics := &p.vm.metrics
+	p.observe = observe.Plugin{
+		Store: shareddata.Store{}, Metrics: metrics, Faults: observe.NewFaults(metrics), Debug: host.Debugging(), Count: p.Count,
+	}
+	info := metrics.Gauge(metric.BuildInfo.With(version.Version))
+	info.Set(1)
+	if p.document.Admin {
+		p.admin = newAdminPlugin(p)
+		return nil
+	}
+	p.clusters = map[string]*request.Cluster{}
+	p.withoutPolicy = map[string]*request.Cluster{}
+	p.failoverHeaders = failoverHeaders(p.document)
+	if p.document.Redis != nil {
+		if err = p.startMesh(); err != nil {
+			return err
+		}
+	}
+	if err = p.publish(raw); err != nil {
+		return err
+	}
+	p.held.streams = map[uint32]*stream{}
+	p.held.period = p.ticks()
+	if err = host.Every(uint32(p.held.period.Milliseconds())); err != nil {
+		return err
+	}
+	p.logStart()
+	return nil
+}
+
+// logStart logs that the policy is in force: once, not once a worker.
+func (p *Plugin) logStart() {
+	const interval = time.Second
+	what := "policy/" + strconv.FormatUint(p.publisher.ID(), 36)
+	if sharedstate.AllowLog(shareddata.Store{}, what, interval, host.Now()) {
+		host.Info("weir: version " + version.Version + ": a policy of " + strconv.Itoa(len(p.document.Clusters)) +
+			" clusters and patterns is in force")
+	}
+}
+
+// logMistakes logs each mistake of a document on a line of its own.
+func logMistakes(err error) {
+	var mistakes *policy.Mistakes
+	if !errors.As(err, &mistakes) {
+		host.Error("weir: the policy is refused: " + err.Error())
+		return
+	}
+	for _, m := range mistakes.List {
+		host.Error("weir: " + m.Path + ": " + m.Text)
+	}
+}
+
+// publish begins to publish the plugin's document, before its first request.
+func (p *Plugin) publish(raw []byte) error {
+	p.publisher = publish.New(p.worker, raw, p.document, p.mesh)
+	for _, c := range p.document.Clusters {
+		if strings.Contains(c.Pattern, "*") { // the clusters of a pattern are shown when they are used
+			continue
+		}
+		p.observe.Metrics.ShowMode(c.Pattern, c.Policy.Mode)
+		// A worker with the cluster passes an operator's reset of a mesh limit on to Redis.
+		if l := c.Policy.RateLimit; l != nil && l.Scope == policy.ScopeMesh {
+			p.cluster([]byte(c.Pattern))
+		}
+	}
+	p.inherited = slices.Collect(maps.Keys(p.vm.used))
+	return p.publishOnce(host.Now())
+}
+
+func (p *Plugin) publishOnce(now int64) error {
+	gone, err := p.publisher.Heartbeat(now)
+	for i := range gone {
+		p.observe.Metrics.Retire(&gone[i])
+	}
+	return err
+}
+
+// inherit makes clusters ready that the plugin before this one used, or a gauge would show for ever what that one saw
+// last. A cluster takes some 20 us to make ready: a few with each heartbeat are in nobody's way.
+func (p *Plugin) inherit() {
+	const atOnce = 32
+	n := min(atOnce, len(p.inherited))
+	for _, cluster := range p.inherited[:n] {
+		p.cluster([]byte(cluster))
+	}
+	p.inherited = p.inherited[n:]
+}
+
+// OnTick implements host.PluginContext.
+func (p *Plugin) OnTick() {
+	defer p.rescue()
+	now := host.Now()
+	p.retryDue(now)
+	p.counting = p.vm.counts.Flush()
+	if p.mesh != nil && now-p.ticked >= int64(mesh.TickEvery)*3/4 {
+		p.ticked = now
+		p.mesh.Tick(now)
+	}
+	if now-p.heartbeat >= int64(sharedstate.HeartbeatEvery-mesh.TickEvery) {
+		p.heartbeat = now
+		p.beat(now)
+	}
+	p.setTimer(now)
+}
+
+// beat is what happens once a second.
+func (p *Plugin) beat(now int64) {
+	p.observe.Debug = host.Debugging()
+	p.expireHeld(now)
+	if p.mesh != nil {
+		p.expirePaused(now, p.redis.patience())
+	}
+	p.inherit()
+	if err := errors.Join(p.worker.Heartbeat(now), p.publishOnce(now)); err != nil {
+		p.observe.Faults.Log(err.Error())
+	}
+}
+
+// ticks is how often OnTick is needed.
+func (p *Plugin) ticks() time.Duration {
+	switch {
+	case p.mesh != nil:
+		return mesh.TickEvery
+	case p.counting:
+		return observe.CountsDelay
+	default:
+		return sharedstate.HeartbeatEvery
+	}
+}
+
+// Count counts one more, and has what waits for it passed on soon.
+func (p *Plugin) Count(c *observe.BatchedCounter) {
+	if p.vm.counts.Add(c) && !p.counting {
+		p.counting = true
+		p.setTimer(host.Now())
+	}
+}
+
+// rescue turns a panic in a plugin's callback into a counted fault, and lets the streams pass that wait for Redis.
+func (p *Plugin) rescue() {
+	if r := recover(); r != nil {
+		p.observe.Faults.Report(fmt.Sprint(r))
+		p.expirePaused(host.Now(), 0)
+	}
+}
+
+// NewHttpContext implements host.PluginContext.
+func (p *Plugin) NewHttpContext(id uint32) host.HTTPContext {
+	if p.admin != nil {
+		return p.admin.newStream()
+	}
+	return &stream{plugin: p, id: id}
+}
+
+// cluster finds a cluster, nil where it has no policy.
+func (p *Plugin) cluster(name []byte) *request.Cluster {
+	if c, known := p.clusters[string(name)]; known {
+		return c
+	}
+	return p.newCluster(string(name))
+}
+
+func (p *Plugin) newCluster(name string) (c *request.Cluster) {
+	if len(p.clusters) >= maxClusters {
+		clear(p.clusters)
+		p.publisher.Forget()
+		if p.mesh != nil {
+			p.mesh.Forget()
+		}
+	}
+	if rules := p.document.For(name); rules != nil {
+		c = p.ready(name, rules)
+		p.vm.remember(name)
+	}
+	p.clusters[name] = c
+	return c
+}
+
+// ready makes a cluster with this policy ready.
+func (p *Plugin) ready(name string, rules *policy.Policy) *request.Cluster {
+	c := request.NewCluster(name, rules, p.worker, p.mesh, p, p.observe.NewCluster(name, rules))
+	c.FindClustersBy(p.failoverCluster)
+	p.publisher.Add(c, rules, p.observe.Metrics.NewGauges(name, rules))
+	return c
+}

@@ -1,0 +1,136 @@
+package plugin
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/mesh"
+	"github.com/weir-mesh/weir/filter/internal/observe"
+	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/filter/internal/shareddata"
+	"github.com/weir-mesh/weir/sharedstate/redis"
+)
+
+// redisBridge makes a plugin's calls to Redis, through the HTTP bridge. A call that a stream's callback makes loses its
+// reply when the stream goes, so none is made there: the stream wakes its plugin through a queue of the plugin's own. It
+// implements mesh.Bridge.
+type redisBridge struct {
+	plugin  *Plugin
+	cluster string
+	timeout uint32 // milliseconds
+	queue   uint32
+	headers [][2]string        // of each request, made once; those of the method and the path first
+	paused  map[uint32]*stream // those that wait for Redis
+}
+
+// startMesh makes the plugin's client of Redis.
+func (p *Plugin) startMesh() (err error) {
+	config := p.document.Redis
+	p.redis = &redisBridge{
+		plugin: p, cluster: config.Cluster, timeout: uint32(max(config.Timeout.Milliseconds(), 1)),
+		headers: [][2]string{{":method", ""}, {":path", ""}, {":authority", config.Cluster}, {"content-type", ""}},
+		paused:  map[uint32]*stream{},
+	}
+	p.mesh = mesh.NewClient(config, p.worker, p.redis, observe.NewRedis(shareddata.Store{}, p.observe.Metrics))
+	p.redis.queue, err = host.RegisterQueue("weir/" + p.mesh.Name())
+	return err
+}
+
+// Wake implements mesh.Bridge.
+func (b *redisBridge) Wake() {
+	if err := host.Enqueue(b.queue); err != nil {
+		b.plugin.observe.Faults.Log("redis: " + err.Error()) // the next tick makes the call
+	}
+}
+
+// OnQueueReady implements host.PluginContext: a stream of this worker has woken the plugin.
+func (p *Plugin) OnQueueReady(uint32) {
+	defer p.rescue()
+	host.Drain(p.redis.queue)
+	p.mesh.Call(host.Now())
+}
+
+// Send implements mesh.Bridge.
+func (b *redisBridge) Send(r *redis.Request) (id uint32, err error) {
+	b.headers = b.headers[:4]
+	b.headers[0][1], b.headers[1][1], b.headers[3][1] = r.Method, r.Path, r.ContentType
+	if r.Authorization != "" {
+		b.headers = append(b.headers, [2]string{"authorization", r.Authorization})
+	}
+	id, err = host.Dispatch(b.cluster, b.headers, r.Body, b.timeout, func(size int) { b.ended(id, size) })
+	return id, err
+}
+
+// ended reads the reply to a call. Where there is none (a timeout, no connection) it has no headers.
+func (b *redisBridge) ended(id uint32, size int) {
+	host.ReuseMemory()
+	defer b.plugin.rescue()
+	status := 0
+	if text, err := host.Header(host.CallHeaders, ":status"); err == nil {
+		status, _ = strconv.Atoi(text) // what is not a number is no reply
+	}
+	var body []byte
+	if status != 0 && size > 0 {
+		var err error
+		if body, err = host.Bytes(host.CallBody, 0, min(size, redis.MaxBody+1)); err != nil {
+			status = 0
+		}
+	}
+	b.plugin.mesh.Ended(id, status, body, host.Now())
+}
+
+// pause notes that a stream waits for Redis.
+func (p *Plugin) pause(s *stream) {
+	s.paused = host.Now()
+	p.redis.paused[s.id] = s
+}
+
+// Resume implements request.Resumer.
+func (p *Plugin) Resume(id uint32, step request.Step) {
+	s := p.redis.paused[id]
+	if s == nil {
+		return // its client has left
+	}
+	delete(p.redis.paused, id)
+	if p.held.streams[id] == s { // a later attempt waited
+		p.carryOutHeld(s, func() request.Step { return step })
+		return
+	}
+	if err := host.Enter(id); err != nil {
+		s.fault(err)
+		return
+	}
+	if s.carryOut(host.RequestHeaders, step) == host.Continue {
+		if err := host.ResumeRequest(); err != nil {
+			s.fault(err)
+		}
+	}
+	if err := host.Enter(p.id); err != nil {
+		s.fault(err)
+	}
+}
+
+// patience is how long a stream waits for Redis before it passes, whatever became of the call: longer than any call takes,
+// whose end the client tells by itself.
+func (b *redisBridge) patience() int64 {
+	return int64(time.Second) + 8*int64(b.timeout)*int64(time.Millisecond)
+}
+
+var errPausedTooLong = errors.New("a request waited for Redis, and no decision came")
+
+// expirePaused lets the streams pass that have waited for longer than patience. There are none, unless the filter itself
+// went wrong.
+func (p *Plugin) expirePaused(now, patience int64) {
+	if p.redis == nil {
+		return
+	}
+	for id, s := range p.redis.paused {
+		if now-s.paused >= patience {
+			s.fault(errPausedTooLong)
+			s.request.Abandon(now)
+			p.Resume(id, request.Step{})
+		}
+	}
+}

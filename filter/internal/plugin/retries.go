@@ -1,0 +1,202 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/localreply"
+	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/replay"
+	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/policy/retry"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// held is the streams whose response is held back while the filter makes further attempts, and what wakes them. Streams
+// come and go: whoever needs one looks it up by its id, and finds none where its client has left.
+type held struct {
+	streams map[uint32]*stream
+	alarms  alarms
+	calls   uint64 // made so far
+	period  time.Duration
+}
+
+// grace is how much later than expected what a held stream waits for may come, before its first response goes on.
+const grace = 2 * time.Second
+
+// hold holds a stream's response back until its next attempt.
+func (p *Plugin) hold(s *stream, now int64) {
+	due, _ := s.request.Waits()
+	p.held.streams[s.id] = s
+	s.until = due + int64(grace)
+	p.held.alarms.add(due, s.id)
+	p.setTimer(now)
+}
+
+// setTimer has OnTick called when the next alarm is due. (Envoy sets its timer anew only where the period changes.)
+func (p *Plugin) setTimer(now int64) {
+	period := p.held.alarms.until(now, p.ticks())
+	period = max((period + time.Millisecond - 1).Truncate(time.Millisecond), time.Millisecond)
+	if period == p.held.period {
+		return
+	}
+	if err := host.Every(uint32(period.Milliseconds())); err != nil {
+		p.observe.Faults.Log(err.Error())
+		return
+	}
+	p.held.period = period
+}
+
+// retryDue makes the attempts that are due.
+func (p *Plugin) retryDue(now int64) {
+	for {
+		id, ok := p.held.alarms.next(now)
+		if !ok {
+			return
+		}
+		s := p.held.streams[id]
+		if s == nil {
+			continue
+		}
+		if due, waits := s.request.Waits(); waits && due <= now {
+			p.carryOutHeld(s, func() request.Step { return s.request.Due(s.keyOfRecording, now) })
+		}
+	}
+}
+
+// keyOfRecording hashes the recorded request for another cluster's limit by key.
+func (s *stream) keyOfRecording(c *request.Cluster) sharedstate.Fingerprint {
+	return s.fingerprint(c, s.recording.Headers())
+}
+
+// carryOutHeld carries out, from the plugin's context, what is decided about a held stream. What goes wrong lets its first
+// response go on.
+func (p *Plugin) carryOutHeld(s *stream, decide func() request.Step) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.observe.Faults.Report(fmt.Sprint(r))
+			s.request.Forget()
+			p.letGo(s, request.Step{})
+		}
+	}()
+	now := host.Now()
+	switch step := decide(); step.Kind {
+	case request.HoldResponse:
+		p.hold(s, now)
+	case request.PauseRequest:
+		s.until = now + p.redis.patience()
+		p.pause(s)
+	case request.SendAttempt:
+		p.sendAttempt(s, step.Attempt, now)
+	default:
+		p.letGo(s, step)
+	}
+}
+
+// letGo ends the holding of a stream: it gets the response that was decided, or its first one goes on.
+func (p *Plugin) letGo(s *stream, step request.Step) {
+	delete(p.held.streams, s.id)
+	if err := host.Enter(s.id); err != nil {
+		s.fault(err)
+		return
+	}
+	if step.Kind == request.SendReply && step.Reply.FromUpstream && s.recording.IsHead() {
+		s.replaceHead(step.Reply)
+	} else if s.carryOut(host.ResponseHeaders, step) == host.Continue {
+		s.resumeResponse()
+	}
+	s.recording.Drop()
+	if err := host.Enter(p.id); err != nil {
+		s.fault(err)
+	}
+}
+
+// replaceHead puts a response to a HEAD in place of the first one, since a local reply would lose its content-length.
+func (s *stream) replaceHead(r *localreply.Reply) {
+	if err := host.ReplaceAll(host.ResponseHeaders, replay.InPlace(r.Status, r.Headers)); err != nil {
+		s.fault(err)
+	}
+	s.resumeResponse()
+}
+
+func (s *stream) resumeResponse() {
+	if err := host.ResumeResponse(); err != nil {
+		s.fault(err)
+	}
+}
+
+// sendAttempt sends a stream's request again.
+func (p *Plugin) sendAttempt(s *stream, a *request.Attempt, now int64) {
+	s.until = now + int64(a.Timeout+grace)
+	p.held.calls++
+	call := p.held.calls
+	s.call = call
+	headers, body := s.recording.Request()
+	timeout := max(a.Timeout.Truncate(time.Millisecond), time.Millisecond)
+	_, err := host.Dispatch(a.Cluster, headers, body, uint32(timeout.Milliseconds()), func(size int) {
+		host.ReuseMemory()
+		defer p.rescue()
+		if p.held.streams[s.id] == s && s.call == call { // else its client has left
+			p.attemptEnded(s, size, now, timeout)
+		}
+	})
+	if err != nil { // Envoy has no such cluster, no healthy host in it, or too many requests to it
+		s.attemptEnded(&request.AttemptResult{Status: 503, Details: replay.NotSent, Unfit: true}, now)
+	}
+}
+
+// attemptEnded reads how an attempt ended that was sent at a time.
+func (p *Plugin) attemptEnded(s *stream, size int, sent int64, timeout time.Duration) {
+	now := host.Now()
+	headers, err := host.All(host.CallHeaders)
+	if err != nil {
+		headers = nil // there is no response
+	}
+	var body []byte
+	if size > 0 && len(headers) > 0 {
+		if body, err = host.Bytes(host.CallBody, 0, min(size, replay.MaxAnswer)); err != nil {
+			headers, body = nil, nil
+			s.fault(err)
+		}
+	}
+	a := p.vm.recorder.Answer(&replay.Ended{
+		Headers: headers, Body: body, BodySize: size, Took: time.Duration(now - sent), Timeout: timeout,
+	})
+	asked, _ := retry.After(a.RetryAfter, host.Wall()) // what can't be read asks for nothing
+	s.attemptEnded(&request.AttemptResult{
+		Details: a.Details, Status: a.Status, RetryAfter: asked, Headers: a.Headers, Body: a.Body, Unfit: a.Reason != replay.None,
+	}, now)
+	if s.request.MayKeep() {
+		s.request.Keep(headers, len(body) == 0, now, host.Wall())
+		s.request.Body(body)
+		s.request.End(outcome.NoGRPC, now)
+	}
+}
+
+func (s *stream) attemptEnded(result *request.AttemptResult, now int64) {
+	s.plugin.carryOutHeld(s, func() request.Step { return s.request.AttemptEnded(result, now) })
+}
+
+var errHeldTooLong = errors.New("a response was held back for another attempt, which did not come")
+
+// expireHeld lets the first responses go on whose streams have waited for too long. There are none, unless the filter
+// itself went wrong.
+func (p *Plugin) expireHeld(now int64) {
+	for _, s := range p.held.streams {
+		if now > s.until {
+			s.fault(errHeldTooLong)
+			s.request.Abandon(now)
+			p.letGo(s, request.Step{})
+		}
+	}
+}
+
+// forget drops a stream that is gone.
+func (p *Plugin) forget(s *stream) {
+	delete(p.held.streams, s.id)
+	if p.redis != nil {
+		delete(p.redis.paused, s.id)
+	}
+}

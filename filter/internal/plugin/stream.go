@@ -1,0 +1,274 @@
+package plugin
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/localreply"
+	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/replay"
+	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/filter/internal/retries"
+	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/policy/retry"
+)
+
+// stream is one HTTP stream. Whatever goes wrong in one of its callbacks is counted and lets the request pass. It
+// implements host.HTTPContext.
+type stream struct {
+	host.DefaultHTTPContext
+	plugin  *Plugin
+	id      uint32
+	request request.Request
+	grpc    bool
+
+	recording replay.Recording // of the request, for another attempt
+	paused    int64            // since when it waits for Redis
+	until     int64            // when what its response is held back for is overdue
+	call      uint64           // the number of the attempt that is out
+
+	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster than
+	// the one that was decided about.
+	rerouted       bool
+	cluster        string           // that was decided about, where rerouted
+	failedOverFrom *request.Cluster // nil: it did not
+}
+
+// OnHttpRequestHeaders implements host.HTTPContext.
+func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
+	host.ReuseMemory()
+	defer s.rescue(&action)
+	headers, err := host.All(host.RequestHeaders)
+	if err != nil {
+		s.fault(err)
+		return host.Continue
+	}
+	var in request.Incoming
+	method := s.read(headers, &in)
+	// A route that has no cluster (a direct response, a redirect) or names an unknown one has no such property.
+	name, err := host.Property(host.ClusterName)
+	if err != nil {
+		return host.Continue
+	}
+	c := s.plugin.cluster(name)
+	if c == nil {
+		return host.Continue
+	}
+	if s.rerouted {
+		s.cluster = c.Name()
+	}
+	step := s.begin(c, &in, method, headers, ended)
+	if step.Kind == request.Failover {
+		s.failedOverFrom, s.cluster, s.rerouted = c, step.To.Name(), true
+		s.setHeaders(host.RequestHeaders, step.Set)
+		in.FailedOver = true
+		step = s.begin(step.To, &in, method, headers, ended)
+	}
+	action = s.carryOut(host.RequestHeaders, step)
+	if s.request.Records() {
+		s.recording.Begin(s.plugin.vm.recorder, headers, ended, s.request.MaxRecord())
+	}
+	return action
+}
+
+// read takes from the headers what decides about a request, and removes those that only Weir may set.
+func (s *stream) read(headers host.Headers, in *request.Incoming) (method string) {
+	in.Stream = s.id
+	headers.All(func(name, value string) bool {
+		switch {
+		case name == "content-type":
+			in.GRPC = header.IsGRPC(value)
+		case name == "content-length":
+			in.Long = retries.TooLong(value)
+		case name == "upgrade":
+			in.Upgrade = true
+		case name == ":method":
+			method = value
+			in.Upgrade = in.Upgrade || value == "CONNECT"
+		case strings.HasPrefix(name, header.Prefix), slices.Contains(s.plugin.failoverHeaders, name):
+			s.rerouted = true
+			if err := host.RemoveHeader(host.RequestHeaders, name); err != nil {
+				s.fault(err)
+			}
+		}
+		return true
+	})
+	s.grpc = in.GRPC
+	return method
+}
+
+// begin has a cluster's policy decide about the request.
+func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, headers host.Headers, ended bool) request.Step {
+	if c.Key() != nil {
+		in.Key = s.fingerprint(c, headers)
+	}
+	if c.Cache() != nil && !in.GRPC && !in.Upgrade {
+		in.Cache = c.Cache().Key(headers, ended)
+	}
+	in.Retry = c.Retries(method)
+	return s.request.Begin(c, in, host.Now())
+}
+
+// OnHttpResponseHeaders implements host.HTTPContext.
+func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
+	host.ReuseMemory()
+	defer s.rescue(&action)
+	if !s.request.WantsResponse() {
+		return host.Continue
+	}
+	details, err := host.Text(host.ResponseCodeDetails)
+	if err != nil && err != host.ErrNotFound {
+		s.fault(err)
+		return host.Continue
+	}
+	response := request.Response{
+		Status: status(), Details: details, GRPC: outcome.NoGRPC, Ended: ended,
+		Attempts: s.routerAttempts(), Replayable: s.recording.Whole(),
+	}
+	if response.Replayable && response.Status >= 300 {
+		response.RetryAfter = retryAfter()
+	}
+	if s.grpc {
+		response.GRPC = grpcStatus(host.ResponseHeaders)
+	}
+	if s.rerouted && s.wentElsewhere() {
+		return host.Continue
+	}
+	now := host.Now()
+	step := s.request.Respond(&response, now)
+	if step.Kind == request.HoldResponse {
+		s.plugin.hold(s, now)
+		return host.Pause
+	}
+	s.recording.Drop()
+	if s.request.MayKeep() {
+		s.keep(ended, now)
+	}
+	return s.carryOut(host.ResponseHeaders, step)
+}
+
+// wentElsewhere lets go of a request that went to another cluster than the one that was decided about: what becomes of it
+// says nothing about that one.
+func (s *stream) wentElsewhere() bool {
+	cluster, err := host.Property(host.ClusterName)
+	if err != nil || string(cluster) == s.cluster {
+		return false
+	}
+	now := host.Now()
+	if from := s.failedOverFrom; from != nil {
+		from.Misrouted(now)
+		s.fault(errors.New("failover: " + from.Name() + ": no route leads to " + s.cluster +
+			" by the header of failover.header; `weir render` shows the one that is needed"))
+	}
+	s.request.Abandon(now)
+	return true
+}
+
+// OnHttpStreamDone implements host.HTTPContext.
+func (s *stream) OnHttpStreamDone() {
+	var action host.Action
+	defer s.rescue(&action)
+	s.plugin.forget(s)
+	s.recording.Drop()
+	if !s.request.Open() {
+		return
+	}
+	details, err := host.Text(host.ResponseCodeDetails)
+	if err != nil && err != host.ErrNotFound {
+		s.fault(err)
+	}
+	s.request.Gone(details, s.routerAttempts(), host.Now())
+}
+
+// carryOut does what was decided, on the message that m belongs to.
+func (s *stream) carryOut(m host.Map, step request.Step) host.Action {
+	switch step.Kind {
+	case request.SendReply:
+		if err := sendReply(step.Reply); err != nil {
+			s.fault(err)
+			return host.Continue
+		}
+		return host.Pause
+	case request.PauseRequest:
+		s.plugin.pause(s)
+		return host.Pause
+	default:
+		s.setHeaders(m, step.Set)
+		return host.Continue
+	}
+}
+
+func sendReply(r *localreply.Reply) error {
+	return host.SendLocalReply(host.LocalReply{Status: r.Status, Details: r.Details, Headers: r.Headers, Body: r.Body, GRPC: r.GRPC})
+}
+
+func (s *stream) setHeaders(m host.Map, set []header.Pair) {
+	for _, h := range set {
+		if err := host.ReplaceHeader(m, h[0], h[1]); err != nil {
+			s.fault(err)
+		}
+	}
+}
+
+// fault counts a failure of the filter itself; the request goes on as if there were no policy.
+func (s *stream) fault(err error) { s.plugin.observe.Faults.Report(err.Error()) }
+
+// rescue turns a panic into a counted fault that lets the request pass. (TinyGo has no recover: there Envoy makes a new
+// VM, by failure_policy: FAIL_RELOAD.)
+func (s *stream) rescue(action *host.Action) {
+	if r := recover(); r != nil {
+		s.request.Forget()
+		s.recording.Drop()
+		s.plugin.observe.Faults.Report(fmt.Sprint(r))
+		*action = host.Continue
+	}
+}
+
+// routerAttempts is how often the router has sent the request, 0 where nobody needs it.
+func (s *stream) routerAttempts() int {
+	if !s.request.CountsAttempts() {
+		return 0
+	}
+	return number(host.RequestAttempts)
+}
+
+// status is the response's status, 0 where Envoy has none: a number, where :status would be a text to parse.
+func status() int { return number(host.ResponseCode) }
+
+// number reads an attribute that is a u64, 0 where there is none.
+func number(p host.Path) int {
+	value, err := host.Property(p)
+	if err != nil || len(value) != 8 {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint64(value))
+}
+
+// grpcStatus reads grpc-status from headers or trailers, outcome.NoGRPC where there is none.
+func grpcStatus(m host.Map) int {
+	value, err := host.Header(m, "grpc-status")
+	if err != nil {
+		return outcome.NoGRPC
+	}
+	status, err := strconv.Atoi(value)
+	if err != nil || status < 0 {
+		return outcome.NoGRPC
+	}
+	return status
+}
+
+// retryAfter is how long upstream asks to wait, 0 where it does not.
+func retryAfter() time.Duration {
+	value, err := host.Header(host.ResponseHeaders, "retry-after")
+	if err != nil {
+		return 0
+	}
+	wait, _ := retry.After(value, host.Wall()) // what can't be read asks for nothing
+	return wait
+}

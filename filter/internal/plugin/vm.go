@@ -1,0 +1,57 @@
+// Package plugin is Weir as a proxy-wasm plugin: short callbacks that read what a decision needs from the host, ask package
+// request, and carry out its step.
+//
+//	vm.go       one worker's VM: what its plugins have in common
+//	plugin.go   one configuration in one worker: starts, ticks, and finds a cluster's policy
+//	stream.go   one HTTP stream: a request and its response
+//	body.go     bodies that are recorded or kept as they pass
+//	redis.go    calls to Redis, and the streams that wait for them
+//	retries.go  attempts that the filter makes itself, and the streams that wait for them
+//	failover.go the clusters that others fail over to
+//	admin.go    a plugin whose configuration is `{"admin": {}}`
+package plugin
+
+import (
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/observe"
+	"github.com/weir-mesh/weir/filter/internal/replay"
+	"github.com/weir-mesh/weir/filter/internal/shareddata"
+	"github.com/weir-mesh/weir/filter/internal/worker"
+)
+
+// VM is one worker's VM. Plugins come and go in it with reloads. It implements host.VMContext.
+type VM struct {
+	host.DefaultVMContext
+	worker   *worker.Worker
+	recorder *replay.Recorder
+	metrics  observe.Metrics
+	counts   observe.Batch
+	used     map[string]struct{} // clusters that any plugin used
+}
+
+// NewVM is a VM to be registered with the host.
+func NewVM() *VM { return &VM{recorder: replay.NewRecorder()} }
+
+// NewPluginContext implements host.VMContext.
+func (v *VM) NewPluginContext(id uint32) host.PluginContext { return &Plugin{vm: v, id: id} }
+
+// start registers the worker, when the first plugin starts.
+func (v *VM) start() (*worker.Worker, error) {
+	if v.worker != nil {
+		return v.worker, nil
+	}
+	random, err := host.Random()
+	if err != nil {
+		return nil, err
+	}
+	v.worker, err = worker.New(shareddata.Store{}, random)
+	return v.worker, err
+}
+
+// remember keeps in mind that a cluster is used, whatever becomes of the plugin. It is bounded as clusters are.
+func (v *VM) remember(cluster string) {
+	if v.used == nil || len(v.used) >= maxClusters {
+		v.used = map[string]struct{}{}
+	}
+	v.used[cluster] = struct{}{}
+}

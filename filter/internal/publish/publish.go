@@ -1,0 +1,185 @@
+// Package publish tells operators how a plugin's clusters stand, once a second and never in a request's way: the registry
+// for the admin API of other plugins, and Envoy's gauges.
+//
+//	every heartbeat ─┬─► registry: this document is in use, with these clusters
+//	                 ├─► mesh: how calls to Redis go; an operator's reset on its way
+//	                 └─► gauges of the clusters that were used, and of some others in turn
+package publish
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/dchest/siphash"
+
+	"github.com/weir-mesh/weir/filter/internal/mesh"
+	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/filter/internal/worker"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/registry"
+)
+
+// Gauges show how a cluster stands. All workers share each.
+type Gauges interface {
+	request.HostGauge
+	// Breaker shows the breaker's status.
+	Breaker(s breaker.Status)
+	// InFlight shows how many requests run.
+	InFlight(n uint32)
+	// Limit shows the limit in force, in requests a minute.
+	Limit(perMinute float64)
+	// SuccessRatio shows the share of successes by which an adaptive limit moves, 0 to 1.
+	SuccessRatio(ratio float64)
+}
+
+// Publisher publishes one plugin's policy document.
+type Publisher struct {
+	store    sharedstate.Store
+	id       uint64
+	registry *registry.Publisher
+	client   *mesh.Client // nil without Redis
+	clusters []cluster
+	next     int   // of clusters: the next one in turn
+	changed  int64 // the last change by an operator that was looked at
+}
+
+// A look at a cluster costs one to three host calls where nothing changed, and six where something did: 2 to 6 us. So a
+// heartbeat looks at each cluster that had requestsPerLook requests since the last look, which is a tenth of a microsecond
+// for each of them, and at turnsPerHeartbeat others in turn: of 1,000 clusters without requests each is looked at every
+// half minute. A breaker's transitions are shown at once, and after an operator's change all clusters are looked at.
+const (
+	turnsPerHeartbeat = 32
+	requestsPerLook   = 64
+)
+
+// cluster is what is shown of one cluster.
+type cluster struct {
+	*request.Cluster
+	view    *registry.View
+	gauges  Gauges
+	resets  uint32 // Record.Resets that this worker has followed
+	redis   registry.RedisView
+	version uint32 // of the record as it was last shown
+	settled bool   // what is shown stays true until the record changes
+}
+
+// New publishes a document, whose bytes are raw. Client is the plugin's client of Redis, nil without Redis.
+func New(w *worker.Worker, raw []byte, document *policy.Document, client *mesh.Client) *Publisher {
+	id := siphash.Hash(w.Seed[0], w.Seed[1], raw)
+	p := &Publisher{store: w.Store, id: id, client: client, registry: registry.NewPublisher(w.Store, id, document.Redis != nil)}
+	for _, c := range document.Clusters {
+		switch {
+		case strings.Contains(c.Pattern, "*"): // its clusters are known when they are used
+		case c.Policy.Mode == policy.ModeOff:
+			p.registry.Add(registry.Entry{Cluster: c.Pattern, Policy: policy.Policy{Mode: policy.ModeOff}})
+		default:
+			p.registry.Add(registry.Entry{Cluster: c.Pattern, Policy: *c.Policy})
+		}
+	}
+	return p
+}
+
+// ID is a number that the document's other workers have for it too, and no other document.
+func (p *Publisher) ID() uint64 { return p.id }
+
+// Add publishes a cluster that is used.
+func (p *Publisher) Add(c *request.Cluster, rules *policy.Policy, gauges Gauges) {
+	p.registry.Add(registry.Entry{Cluster: c.Name(), Policy: *rules})
+	c.ShowHosts(gauges)
+	if _, err := c.LoadRecord(); err != nil {
+		c.Observer().Fault(err) // the next heartbeat tries again
+	}
+	p.clusters = append(p.clusters, cluster{
+		Cluster: c, view: registry.NewView(rules), gauges: gauges, resets: c.Record().Resets,
+	})
+}
+
+// Forget drops all clusters, which are made anew. They stay in the registry.
+func (p *Publisher) Forget() { p.clusters, p.next = nil, 0 }
+
+// Heartbeat publishes. Call it every sharedstate.HeartbeatEvery, and when the plugin starts. Gone is the clusters that no
+// document has any more: the caller makes their gauges say so.
+func (p *Publisher) Heartbeat(now int64) (gone []registry.Entry, err error) {
+	gone, err = p.registry.Heartbeat(now)
+	if p.client != nil {
+		err = errors.Join(err, p.client.Publish(now))
+	}
+	turns, failed := p.turns()
+	err = errors.Join(err, failed)
+	for i := range p.clusters {
+		c := &p.clusters[i]
+		inTurn := (i-p.next+len(p.clusters))%len(p.clusters) < turns
+		if inTurn || c.Begun() >= requestsPerLook {
+			c.ResetBegun()
+			err = errors.Join(err, c.show(now))
+		}
+	}
+	if len(p.clusters) > 0 {
+		p.next = (p.next + turns) % len(p.clusters)
+	}
+	return gone, err
+}
+
+// turns is how many clusters are looked at in turn: all of them after an operator's change.
+func (p *Publisher) turns() (n int, err error) {
+	if len(p.clusters) <= turnsPerHeartbeat {
+		return len(p.clusters), nil
+	}
+	changed, err := registry.LastChange(p.store)
+	if err != nil || changed == p.changed {
+		return turnsPerHeartbeat, err
+	}
+	p.changed = changed
+	return len(p.clusters), nil
+}
+
+// show looks at a cluster, and brings its gauges up to date where something changed.
+func (c *cluster) show(now int64) (err error) {
+	version, err := c.LoadRecord()
+	if err != nil {
+		return err
+	}
+	if c.settled && version == c.version {
+		c.RefreshHosts()
+		return nil
+	}
+	c.version = version
+	if limit := c.Mesh(); limit != nil {
+		if resets := c.Record().Resets; resets != c.resets || limit.Resetting() {
+			c.resets = resets
+			err = limit.Reset(resets, now)
+		}
+		var failed error
+		c.redis, failed = limit.Publish(now)
+		err = errors.Join(err, failed)
+	}
+	c.settled = c.showGauges(now) && err == nil
+	return err
+}
+
+// showGauges shows the record as it was just loaded. It reports whether that stays true until the record changes: it does
+// not while requests run, whose worker may be gone, nor for a limit that moves by itself.
+func (c *cluster) showGauges(now int64) (settled bool) {
+	settled = true
+	record, rules := c.Record(), c.view.Policy
+	if rules.CircuitBreaker != nil {
+		c.gauges.Breaker(record.Breaker.Status)
+	}
+	if rules.Bulkhead != nil {
+		n := c.view.InFlight(record, now)
+		c.gauges.InFlight(n)
+		settled = n == 0
+	}
+	if l := rules.RateLimit; l != nil {
+		limit := c.view.Limit(record, &c.redis, now)
+		c.gauges.Limit(limit.PerMinute)
+		if limit.SuccessRatioKnown {
+			c.gauges.SuccessRatio(limit.SuccessRatio)
+		}
+		settled = settled && l.Scope != policy.ScopeMesh && l.Algorithm != policy.Adaptive
+	}
+	c.RefreshHosts()
+	return settled
+}

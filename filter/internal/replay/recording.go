@@ -1,0 +1,133 @@
+package replay
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/weir-mesh/weir/filter/internal/host/pairs"
+	"github.com/weir-mesh/weir/policy/header"
+)
+
+// Recording is the copy of one request, made as it streams past. The zero Recording has none.
+//
+//	buffer:  headers, as the host packs them │ body, as far as it has come │ room
+//	         0 ……………………………………………………………………… head
+type Recording struct {
+	from    *Recorder
+	buf     []byte // nil: nothing is recorded, Reason says why
+	head    int
+	maxBody int
+	isHead  bool // the method is HEAD
+	ended   bool
+	reason  Reason // None while buf is there
+}
+
+// Begin records a request's headers, of which it makes a copy. Ended: no body follows. A body of more than maxBody bytes
+// is not recorded, and one that is declared longer not begun. What was recorded before is dropped.
+func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxBody int64) {
+	r.Drop()
+	r.from, r.ended, r.maxBody, r.isHead = from, ended, int(max(maxBody, 0)), false
+	declared := -1
+	r.reason = None
+	headers.All(func(name, value string) bool {
+		switch name {
+		case ":method":
+			r.isHead = value == "HEAD"
+			if value == "CONNECT" {
+				r.reason = Connect
+			}
+		case ":protocol":
+			r.reason = Connect
+		case "upgrade":
+			r.reason = Upgrade
+		case "content-type":
+			if header.IsGRPC(value) {
+				r.reason = GRPC
+			}
+		case "accept":
+			if strings.HasPrefix(value, "text/event-stream") {
+				r.reason = Events
+			}
+		case "content-length":
+			if n, err := strconv.Atoi(value); err == nil {
+				declared = n
+			}
+		}
+		return r.reason == None
+	})
+	if r.reason == None && !ended && declared > r.maxBody {
+		r.reason = TooLong
+	}
+	if r.reason != None {
+		return
+	}
+	r.head = len(headers)
+	size := r.head
+	if !ended {
+		size += max(declared, 0)
+	}
+	if r.buf = from.pool.Get(size); r.buf == nil {
+		r.reason = Crowded
+		return
+	}
+	r.buf = append(r.buf, headers...)
+}
+
+// Wants says whether Body has a use for the next piece.
+func (r *Recording) Wants() bool { return r.buf != nil && !r.ended }
+
+// Body records the next piece of the body, of which it makes a copy. Ended: it is the last one.
+func (r *Recording) Body(piece []byte, ended bool) {
+	if !r.Wants() {
+		return
+	}
+	n := len(r.buf) + len(piece)
+	if n-r.head > r.maxBody {
+		r.drop(TooLong)
+		return
+	}
+	larger := r.from.pool.Grow(r.buf, n)
+	if larger == nil {
+		r.drop(Crowded)
+		return
+	}
+	r.buf, r.ended = append(larger, piece...), ended
+}
+
+// Trailers says that the request has trailers: it can't be sent again.
+func (r *Recording) Trailers() { r.drop(HasTrailers) }
+
+// Whole says whether all of the request is there, so that it can be sent again.
+func (r *Recording) Whole() bool { return r.buf != nil && r.ended }
+
+// Reason is why it is not Whole, None if it is.
+func (r *Recording) Reason() Reason {
+	switch {
+	case r.Whole():
+		return None
+	case r.buf != nil:
+		return Unfinished
+	case r.reason == None:
+		return Dropped
+	default:
+		return r.reason
+	}
+}
+
+// Headers are those that were recorded, as long as the recording is there.
+func (r *Recording) Headers() pairs.Packed { return pairs.Packed(r.buf[:min(r.head, len(r.buf))]) }
+
+// IsHead says whether the request's method is HEAD: an answer to it goes InPlace.
+func (r *Recording) IsHead() bool { return r.isHead }
+
+// Drop gives the recording's memory back. Whoever Begins one drops it, at the latest when its stream is done; twice is no
+// harm.
+func (r *Recording) Drop() { r.drop(Dropped) }
+
+func (r *Recording) drop(why Reason) {
+	if r.buf == nil {
+		return
+	}
+	r.from.pool.Put(r.buf)
+	r.buf, r.reason = nil, why
+}

@@ -1,0 +1,105 @@
+package request
+
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/localreply"
+	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/header"
+)
+
+// admit asks the stages about the first attempt.
+func (r *Request) admit(now int64) Step {
+	r.sent = now
+	r.ending = outcome.Ending{GRPC: noGRPC}
+	r.attempts.allowed = r.in.Retry && !r.in.Upgrade && !r.in.Long
+	r.call.Key, r.call.Waiter, r.call.Retry = r.in.Key, r, r.attempts.allowed
+	v := r.cluster.chain.Admit(&r.call, now)
+	if !v.Pending {
+		return r.decide(v, now)
+	}
+	if r.cluster.shadow { // it goes on, and is counted once it is known what would have become of it
+		r.state = Sent
+		return Step{}
+	}
+	r.state = Waiting
+	return Step{Kind: PauseRequest}
+}
+
+// admitted goes on with a request that waited for Redis. The time that it waited is none of upstream's.
+func (r *Request) admitted(v stage.Verdict, now int64) Step {
+	if v.Pending {
+		return Step{Kind: PauseRequest}
+	}
+	r.sent = now
+	return r.decide(v, now)
+}
+
+// decidedInShadow counts what would have become of a request that went on without waiting.
+func (r *Request) decidedInShadow(v stage.Verdict, now int64) {
+	v = r.cluster.chain.Resume(&r.call, v, now)
+	if v.Pending {
+		return
+	}
+	state := r.state
+	r.decide(v, now)
+	r.state = state
+	if r.ended {
+		r.settle(stage.Settlement{Over: true}, now)
+		r.state = Done
+	}
+}
+
+// decide goes on by the stages' verdict.
+func (r *Request) decide(v stage.Verdict, now int64) Step {
+	c := r.cluster
+	if v.Reason == fallback.CircuitOpen {
+		if step, ok := r.failOver(now); ok {
+			return step
+		}
+	}
+	r.attempts.probe = r.call.Held&stage.HeldProbe != 0
+	c.observer.Decided(v.Reason, c.shadow)
+	c.begun++
+	if c.observer.Explains() {
+		c.observer.Explain(r.explain(v))
+	}
+	switch {
+	case v.Reason == fallback.None:
+		r.state = Sent
+		return Step{Set: r.forRouter()}
+	case c.shadow:
+		r.state = Sent
+		r.shadow = v.Reason
+		return Step{}
+	default:
+		return r.reply(v.Reason, v.Wait, r.findFallback(v.Reason, now))
+	}
+}
+
+// forRouter is what the router is told about a request that goes on.
+func (r *Request) forRouter() []header.Pair {
+	c := r.cluster
+	switch {
+	case r.in.Upgrade:
+		return nil
+	case c.retries != nil:
+		return c.retries.ForRouter(r.call.Retries.Reserved.Granted)
+	default:
+		return c.forRouter
+	}
+}
+
+// reply makes a local reply. There is one for each request: what comes back after it is our own.
+func (r *Request) reply(reason fallback.Reason, wait time.Duration, found found) Step {
+	r.state = Replied
+	c := r.cluster
+	c.observer.Responded(found.source, reason)
+	request := localreply.Request{Reason: reason, GRPC: r.in.GRPC, Wait: wait, Limit: &r.call.Limits[0].Verdict}
+	if found.source == fallback.FromCache || found.source == fallback.FromStaleCache {
+		return Step{Kind: SendReply, Reply: c.replies.Kept(&request, &found.kept, r.in.Cache.IfNoneMatch)}
+	}
+	return Step{Kind: SendReply, Reply: c.replies.Make(&request, found.source, found.asked)}
+}

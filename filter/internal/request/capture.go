@@ -1,0 +1,61 @@
+package request
+
+import (
+	"github.com/weir-mesh/weir/filter/internal/fallbackcache"
+	"github.com/weir-mesh/weir/policy/header"
+)
+
+// MayKeep reports whether Keep has a use for the headers of the response that was let through just now.
+func (r *Request) MayKeep() bool { return r.mayKeep }
+
+// Keep begins to copy the response with these headers, where it may be kept. Ended: no body follows. Now is of the
+// machine's monotonic clock, wall is seconds since 1970.
+func (r *Request) Keep(headers header.Headers, ended bool, now, wall int64) {
+	if !r.mayKeep {
+		return
+	}
+	r.mayKeep = false
+	c := r.home
+	var err error
+	response := fallbackcache.Response{Status: r.ending.Status, Ended: ended, Took: r.took}
+	if r.capture, err = c.cache.Begin(&r.in.Cache, &response, headers, now, wall); err != nil {
+		c.observer.Fault(err)
+	}
+	if ended {
+		r.keep(now)
+	}
+}
+
+// Capturing reports whether Body has a use for the response's body.
+func (r *Request) Capturing() bool { return r.capture != nil }
+
+// Body takes the next piece of the response's body.
+func (r *Request) Body(piece []byte) {
+	if r.capture != nil && !r.capture.Add(piece) {
+		r.capture = nil
+	}
+}
+
+// Discard says that the response can't be kept: it has trailers, or its body can't be read.
+func (r *Request) Discard() { r.dropCapture() }
+
+// keep stores the copy of a response that has ended.
+func (r *Request) keep(now int64) {
+	if r.capture == nil {
+		return
+	}
+	c := r.home
+	conflicts, err := c.cache.Keep(&r.in.Cache, r.capture, r.sent, now)
+	r.capture = nil
+	c.observer.Conflicts(conflicts)
+	if err != nil {
+		c.observer.Fault(err)
+	}
+}
+
+func (r *Request) dropCapture() {
+	if r.capture != nil {
+		r.capture.Drop()
+		r.capture = nil
+	}
+}

@@ -1,0 +1,80 @@
+package request
+
+import (
+	"github.com/weir-mesh/weir/filter/internal/localreply"
+	"github.com/weir-mesh/weir/filter/internal/retries"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/compile"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/policy/ratelimit"
+)
+
+// compiled is a cluster's policy made ready, so that a request finds nothing left to work out. It does not change after it
+// was made.
+type compiled struct {
+	shadow        bool // decide, count and label, never act
+	failures      policy.Failures
+	timeout       int64              // nanoseconds after which a response is late; 0: never
+	breaker       *breaker.Config    // nil: off
+	limiter       *ratelimit.Limiter // nil: off. The limit as it was written, not a proxy's share
+	retries       *retries.Rules     // nil: off
+	failoverRules *policy.Failover   // nil: off
+	fallbacks     *fallback.Config   // nil: off
+	maxConcurrent int                // of the bulkhead
+	replies       *localreply.Replies
+
+	forRouter    []header.Pair                               // set on requests; not on upgrades
+	onFailure    []header.Pair                               // set on upstream's own failing response, where no fallback had one
+	onLocalError []header.Pair                               // set on Envoy's response in upstream's place
+	onShadow     [fallback.UpstreamFailure + 1][]header.Pair // set on upstream's response, by what shadow would have refused for
+}
+
+func compilePolicy(cluster string, p *policy.Policy) *compiled {
+	c := &compiled{shadow: p.Mode == policy.ModeShadow, failures: policy.DefaultFailures(), failoverRules: p.Failover}
+	if b := p.CircuitBreaker; b != nil {
+		c.breaker = compile.Breaker(b)
+		c.failures = b.ExpectedFailures
+		c.timeout = int64(b.Timeout)
+		if b.TimeoutWritten && !c.shadow {
+			c.forRouter = retries.TimeoutHeader(c.timeout)
+		}
+	}
+	if p.Retry != nil && !c.shadow {
+		c.retries = retries.New(p.Retry, c.timeout, c.forRouter)
+	}
+	if p.Bulkhead != nil {
+		c.maxConcurrent = p.Bulkhead.MaxConcurrent
+	}
+	if p.RateLimit != nil {
+		c.limiter = compile.Limiter(p.RateLimit)
+	}
+	if f := p.Fallback; f != nil {
+		c.fallbacks = &fallback.Config{
+			Cache:    f.EnableCache,
+			Default:  f.EnableDefault && f.Default != nil,
+			Degraded: f.EnableDegraded,
+		}
+		c.fallbacks.On[fallback.RateLimited] = f.On.RateLimited
+		c.fallbacks.On[fallback.CircuitOpen] = f.On.CircuitOpen
+		c.fallbacks.On[fallback.BulkheadFull] = f.On.BulkheadFull
+		c.fallbacks.On[fallback.UpstreamFailure] = f.On.UpstreamFailure
+	}
+	c.replies = localreply.New(cluster, p, c.limiter)
+	failed := fallback.UpstreamFailure.String()
+	if c.shadow {
+		failed = header.ShadowPrefix + failed
+	}
+	c.onFailure = marks(fallback.FromUpstream, failed)
+	c.onLocalError = marks(fallback.FromError, failed)
+	for reason := range c.onShadow {
+		c.onShadow[reason] = marks(fallback.FromUpstream, header.ShadowPrefix+fallback.Reason(reason).String())
+	}
+	return c
+}
+
+// marks says on a response where it came from, and why.
+func marks(source fallback.Source, reason string) []header.Pair {
+	return []header.Pair{{header.Source, source.String()}, {header.Reason, reason}}
+}

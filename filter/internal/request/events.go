@@ -1,0 +1,124 @@
+package request
+
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/fallbackcache"
+	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// Incoming is what is known of a request when its headers have come.
+type Incoming struct {
+	GRPC       bool                    // content-type application/grpc…
+	Upgrade    bool                    // WebSocket and the like, or CONNECT
+	Long       bool                    // its body is retries.TooLong
+	Retry      bool                    // its method is one that Cluster.Retries
+	FailedOver bool                    // another cluster's failover sent it here
+	Key        sharedstate.Fingerprint // for a cluster with a Key
+	Cache      fallbackcache.Key       // for a cluster with a Cache
+	Stream     uint32                  // what Resumer.Resume knows it by
+}
+
+// Begin decides about a request whose headers have come, at time now (nanoseconds, monotonic).
+func (r *Request) Begin(c *Cluster, in *Incoming, now int64) Step {
+	if r.state == Idle {
+		r.home, r.cluster, r.in = c, c, *in
+	}
+	return r.on(&event{kind: begins, now: now})
+}
+
+// Decided implements stage.Waiter.
+func (r *Request) Decided(v stage.Verdict, now int64) {
+	held := !r.cluster.shadow // in shadow the request went on, and nothing waits for the step
+	step := r.on(&event{kind: decided, verdict: v, now: now})
+	if held {
+		r.home.resumer.Resume(r.in.Stream, step)
+	}
+}
+
+// Response is what is known of a response whose headers have come.
+type Response struct {
+	Status     int
+	Details    string        // response.code_details
+	GRPC       int           // grpc-status where it is in the headers, else outcome.NoGRPC
+	Ended      bool          // no body follows
+	Replayable bool          // the request that Records asked for can be sent again
+	RetryAfter time.Duration // that upstream asked for, 0: none; where Replayable
+	Attempts   int           // of the router, 0: unknown; where CountsAttempts
+}
+
+// WantsResponse reports whether Respond has a use for the headers that come back.
+func (r *Request) WantsResponse() bool { return r.state == Sent || r.state == Waiting }
+
+// Respond takes the headers of the response, whoever made it.
+func (r *Request) Respond(resp *Response, now int64) Step {
+	return r.on(&event{kind: responds, response: *resp, now: now})
+}
+
+// KeyOf hashes the request for another cluster's limit by key.
+type KeyOf func(*Cluster) sharedstate.Fingerprint
+
+// Due says that it is time for the next attempt.
+func (r *Request) Due(keyOf KeyOf, now int64) Step {
+	return r.on(&event{kind: isDue, keyOf: keyOf, now: now})
+}
+
+// AttemptEnded takes how an attempt ended that SendAttempt asked for.
+func (r *Request) AttemptEnded(result *AttemptResult, now int64) Step {
+	return r.on(&event{kind: attemptEnded, result: result, now: now})
+}
+
+// End says that the response has ended. grpc is the grpc-status of its trailers, outcome.NoGRPC where there is none.
+func (r *Request) End(grpc int, now int64) { r.on(&event{kind: ends, grpc: grpc, now: now}) }
+
+// Gone says that the stream is gone, with its last response.code_details and the router's number of attempts, where
+// CountsAttempts. Whatever is open is settled: a response that broke off by what broke it, a client that left as Neither.
+func (r *Request) Gone(details string, attempts int, now int64) {
+	r.on(&event{kind: isGone, details: details, attempts: attempts, now: now})
+}
+
+// Open reports whether End and Gone have a use for what they take.
+func (r *Request) Open() bool {
+	return r.cluster != nil && (r.capture != nil || r.cluster.chain.Open(&r.call))
+}
+
+// Held reports whether the response is held back while the filter makes further attempts.
+func (r *Request) Held() bool { return r.state == Backoff || r.state == Queued || r.state == Retrying }
+
+// Waits reports until when the request waits for its next attempt, where it does.
+func (r *Request) Waits() (due int64, ok bool) { return r.attempts.due, r.state == Backoff }
+
+// CountsAttempts reports whether the request wants to know how often the router has sent it.
+func (r *Request) CountsAttempts() bool { return r.call.Held&stage.HeldRetries != 0 }
+
+// Abandon lets the rest of a request pass, after a fault of the filter or where it went to another cluster than the one
+// that was decided about. Its outcome counts nowhere; its place in the bulkhead is given back.
+func (r *Request) Abandon(now int64) {
+	r.dropCapture()
+	if r.Open() {
+		r.cluster.chain.Settle(&r.call, stage.Settlement{Known: true, Over: true}, now)
+	}
+	*r = Request{state: Done}
+}
+
+// Forget drops a request in the middle of which the filter failed. Nothing is asked of the store: a probe's place comes
+// back by its expiry, a place in the bulkhead with the worker's next heartbeat.
+func (r *Request) Forget() {
+	r.call.StopWaiting()
+	r.dropCapture()
+	if r.call.Placed {
+		r.cluster.worker.Holds.Remove(r.cluster.name)
+	}
+	*r = Request{state: Done}
+}
+
+// noGRPC stands for no gRPC status.
+const noGRPC = outcome.NoGRPC
+
+// marked is a set of headers, none of which may be changed, with one more.
+func marked(set []header.Pair, more header.Pair) []header.Pair {
+	return append(set[:len(set):len(set)], more)
+}

@@ -1,0 +1,121 @@
+package request
+
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/header"
+)
+
+// responded takes the headers of the first attempt's response.
+func (r *Request) responded(resp *Response, now int64) Step {
+	c := r.cluster
+	r.took = now - r.sent
+	r.ending = outcome.Ending{
+		Event: outcome.Classify(resp.Details), Status: resp.Status, GRPC: resp.GRPC,
+		Late: c.timeout > 0 && r.took > c.timeout,
+	}
+	c.hosts.heard(r.ending.Event, resp.Details)
+	r.countRouterRetries(resp.Attempts)
+	result := r.ending.Outcome(&c.failures)
+	if resp.Replayable && r.retryLater(resp.RetryAfter, now) {
+		r.settle(r.settlement(result, true), now)
+		return Step{Kind: HoldResponse}
+	}
+	r.state = Responding
+	switch {
+	case r.ending.Event == outcome.Local, r.ending.Event == outcome.None:
+		// Another filter's response, or a direct one: not ours to change, and upstream had no part in it.
+		r.settle(r.settlement(breaker.Neither, false), now)
+		return Step{}
+	case result == breaker.Failure, r.ending.Event != outcome.Answered:
+		r.settle(r.settlement(result, false), now)
+	case resp.Ended:
+		r.settle(r.settlement(breaker.Success, true), now)
+	case r.in.Upgrade && resp.Status == 101:
+		// An upgraded connection may last for days: that upstream accepted it is the success. It holds its place in the
+		// bulkhead until it is over.
+		r.settle(r.settlement(breaker.Success, false), now)
+	}
+	if r.ranOut() {
+		c.observer.Exhausted()
+	}
+	if r.ending.WantsFallback(&c.failures) {
+		return r.failed(now)
+	}
+	r.mayKeep = r.in.Cache.Store && !c.shadow && resp.Status/100 == 2 && c.cache.Due(&r.in.Cache, now)
+	c.observer.Responded(fallback.FromUpstream, fallback.None)
+	set := onResponse
+	if r.shadow != fallback.None {
+		set = c.onShadow[r.shadow]
+	}
+	return Step{Set: r.withLimit(r.withExhausted(set))}
+}
+
+// failed goes on with a response that is a failure: a fallback takes its place, or it passes with headers that say so.
+func (r *Request) failed(now int64) Step {
+	c := r.cluster
+	if !c.shadow {
+		if found := r.findFallback(fallback.UpstreamFailure, now); found.source != fallback.FromError {
+			r.settle(stage.Settlement{Over: true}, now)
+			return r.reply(fallback.UpstreamFailure, 0, found)
+		}
+	}
+	source, set := fallback.FromUpstream, c.onFailure
+	if r.ending.Event != outcome.Answered { // the response is Envoy's, not upstream's
+		source, set = fallback.FromError, c.onLocalError
+	}
+	c.observer.Responded(source, fallback.UpstreamFailure)
+	return Step{Set: r.withLimit(r.withExhausted(set))}
+}
+
+// withLimit adds the RateLimit headers where the policy wants them on each response.
+func (r *Request) withLimit(set []header.Pair) []header.Pair {
+	if r.cluster.shadow {
+		return set
+	}
+	return r.cluster.replies.OnResponse(set, &r.call.Limits[0].Verdict)
+}
+
+// end takes the end of the response.
+func (r *Request) end(e *event) {
+	if e.grpc != noGRPC {
+		r.ending.GRPC = e.grpc
+	}
+	r.keep(e.now)
+	over := !r.call.Pending() // else decidedInShadow ends it
+	r.settle(r.settlement(r.ending.Outcome(&r.cluster.failures), over), e.now)
+	r.ended = true
+	if over {
+		r.state = Done
+	}
+}
+
+// gone settles what is open when the stream is gone.
+func (r *Request) gone(e *event) {
+	r.countRouterRetries(e.attempts)
+	r.dropCapture()
+	r.ending.Event = outcome.Classify(e.details)
+	if r.ending.Event == outcome.Answered { // the response never ended: the client left
+		r.ending.Event = outcome.None
+	}
+	r.settle(r.settlement(r.ending.Outcome(&r.cluster.failures), true), e.now)
+	r.state = Done
+}
+
+// settlement is an outcome that is known now, and whether the attempt is over as well. What it took is the time to the
+// response's headers, or to the end without any: how fast a client reads a body is not upstream's doing.
+func (r *Request) settlement(result breaker.Outcome, over bool) stage.Settlement {
+	return stage.Settlement{Known: true, Outcome: result, Ending: &r.ending, Took: time.Duration(r.took), Over: over}
+}
+
+// settle tells the stages what became of the attempt.
+func (r *Request) settle(s stage.Settlement, now int64) {
+	if r.took == 0 {
+		s.Took = time.Duration(now - r.sent)
+	}
+	r.cluster.chain.Settle(&r.call, s, now)
+}

@@ -1,0 +1,258 @@
+package request
+
+import (
+	"strings"
+	"time"
+
+	"github.com/weir-mesh/weir/filter/internal/localreply"
+	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/replay"
+	"github.com/weir-mesh/weir/filter/internal/retries"
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// With `driver: filter` the first attempt goes through Envoy's router like any request, while the filter keeps a copy of
+// the request. If the attempt fails, its response is held back and the filter sends the copy, as often as the policy says.
+// Each attempt asks the stages of the cluster that it goes to, and is an outcome of its own. Between attempts a request
+// holds nothing.
+
+// attempts is what a request knows of its attempts.
+type attempts struct {
+	allowed  bool // another attempt is allowed, as far as the request goes
+	probe    bool // the breaker is half-open: one attempt is all
+	denied   bool // the budget, or the time, had nothing left for another one
+	made     int  // after the first
+	deadline int64
+	due      int64 // when the next one begins
+	wait     time.Duration
+	first    outcome.Ending // of the first, whose response Envoy holds back
+	last     *AttemptResult // the last one's response, where it failed; nil: the first one's
+}
+
+// defaultTimeout is how long an attempt may take where neither the policy nor the breaker says: Envoy's own default for a
+// route.
+const defaultTimeout = 15 * time.Second
+
+// Records reports whether the request wants a copy of itself to be recorded, for another attempt.
+func (r *Request) Records() bool {
+	rules := r.rules()
+	return rules != nil && rules.ByFilter && rules.Most > 0 && r.attempts.allowed && !r.attempts.probe && !r.in.GRPC
+}
+
+// MaxRecord is how many bytes of a request's body are recorded; a longer one is sent once.
+func (r *Request) MaxRecord() int64 { return r.rules().MaxBody }
+
+func (r *Request) rules() *retries.Rules {
+	if r.home == nil {
+		return nil
+	}
+	return r.home.retries
+}
+
+// retryLater decides, after an attempt that ended as r.ending, whether another one follows, and when.
+func (r *Request) retryLater(retryAfter time.Duration, now int64) bool {
+	if !r.Records() {
+		return false
+	}
+	home, a := r.home, &r.attempts
+	rules := home.retries
+	if a.made >= rules.Most || !rules.Conditions.Retryable(r.ending.ForRetry()) {
+		return false
+	}
+	if a.made == 0 {
+		a.first = r.ending
+		if home.timeout > 0 {
+			a.deadline = r.sent + home.timeout
+		}
+	}
+	wait := rules.Backoff.Wait(a.made, retryAfter, home.worker.Random())
+	if a.deadline > 0 && now+int64(wait)+int64(time.Millisecond) >= a.deadline {
+		a.denied = true
+		return false
+	}
+	if a.denied = !home.mayRetry(now); a.denied {
+		return false
+	}
+	a.due, a.wait = now+int64(wait), wait
+	r.state = Backoff
+	return true
+}
+
+// mayRetry reports whether the budget has a retry now.
+func (c *Cluster) mayRetry(now int64) (may bool) {
+	c.change(func(r *sharedstate.Record) bool {
+		may = c.budget.Remaining(r, now) > 0
+		return false
+	})
+	return may
+}
+
+// withdraw takes a retry from the budget.
+func (c *Cluster) withdraw(now int64) (taken bool) {
+	ok := c.change(func(r *sharedstate.Record) bool {
+		taken = c.budget.Withdraw(r, now)
+		return taken
+	})
+	return ok && taken
+}
+
+// retry asks the stages about the next attempt.
+func (r *Request) retry(keyOf KeyOf, now int64) Step {
+	to := r.nextRegion(now)
+	if to == nil {
+		return r.giveUp(now)
+	}
+	key := r.in.Key
+	if to.key != nil && to != r.cluster {
+		key = keyOf(to)
+	}
+	r.cluster, r.sent, r.took = to, now, 0
+	r.in.Key = key
+	r.call = stage.Call{Key: key, Waiter: r, Retry: true, Later: true}
+	v := to.chain.Admit(&r.call, now)
+	if to.shadow { // what it would refuse means nothing to this request
+		r.call.StopWaiting()
+		v = stage.Verdict{}
+	}
+	return r.sendAttempt(v, now)
+}
+
+// sendAttempt sends an attempt that was decided about.
+func (r *Request) sendAttempt(v stage.Verdict, now int64) Step {
+	home, a := r.home, &r.attempts
+	if v.Pending {
+		r.state = Queued
+		return Step{Kind: PauseRequest}
+	}
+	if v.Reason != fallback.None {
+		return r.giveUp(now)
+	}
+	// The breaker may have become half-open meanwhile, and another request may have taken the last of the budget.
+	if r.call.Held&stage.HeldProbe != 0 || !home.withdraw(now) {
+		r.settle(r.settlement(breaker.Neither, true), now)
+		return r.giveUp(now)
+	}
+	a.made++
+	r.state, r.sent = Retrying, now
+	attempt := &Attempt{Cluster: r.cluster.name, Timeout: r.attemptTimeout(now)}
+	if r.cluster == home && home.retries.Via != "" {
+		attempt.Cluster = home.retries.Via
+	}
+	home.observer.Retried(Retry{
+		Number: a.made, Of: home.retries.Most, Cluster: attempt.Cluster, Delay: a.wait, Cause: r.ending.Cause(&home.failures),
+	})
+	return Step{Kind: SendAttempt, Attempt: attempt}
+}
+
+// attemptTimeout is per_try_timeout, no longer than what is left of the breaker's timeout; where neither is written,
+// Envoy's default.
+func (r *Request) attemptTimeout(now int64) time.Duration {
+	timeout := time.Duration(r.home.retries.PerTry)
+	if left := time.Duration(r.attempts.deadline - now); r.attempts.deadline > 0 && (timeout == 0 || left < timeout) {
+		timeout = left
+	}
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	return max(timeout, time.Millisecond)
+}
+
+// attemptEnded takes how an attempt ended.
+func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
+	r.took = now - r.sent
+	r.ending = outcome.Ending{
+		Event: outcome.Classify(result.Details), Status: result.Status, GRPC: noGRPC,
+		Late: r.cluster.timeout > 0 && r.took > r.cluster.timeout,
+	}
+	r.settle(r.settlement(r.ending.Outcome(&r.cluster.failures), true), now)
+	home := r.home
+	r.cluster = home
+	if r.retryLater(result.RetryAfter, now) {
+		r.attempts.last = result.hold(home.retries.MaxBody)
+		return Step{Kind: HoldResponse}
+	}
+	if r.attempts.last = result; result.Unfit {
+		r.attempts.last = nil
+	}
+	if r.ranOut() {
+		home.observer.Exhausted()
+	}
+	if result.Unfit || r.ending.Event != outcome.Answered || r.ending.WantsFallback(&home.failures) {
+		return r.lastResort(now)
+	}
+	r.mayKeep = r.in.Cache.Store && result.Status/100 == 2 && home.cache.Due(&r.in.Cache, now)
+	home.observer.Responded(fallback.FromUpstream, fallback.None)
+	return r.pass(result, r.withLimit(r.withExhausted(onResponse)))
+}
+
+// hold copies a failed attempt's response until the next one's is there; nil where it is too long, and an earlier response
+// stands.
+func (a *AttemptResult) hold(most int64) *AttemptResult {
+	size := int64(len(a.Body))
+	for _, h := range a.Headers {
+		size += int64(len(h[0]) + len(h[1]))
+	}
+	if a.Unfit || size > most {
+		return nil
+	}
+	held := &AttemptResult{Details: a.Details, Status: a.Status, Headers: make([]header.Pair, 0, len(a.Headers))}
+	for _, h := range a.Headers {
+		held.Headers = append(held.Headers, header.Pair{strings.Clone(h[0]), strings.Clone(h[1])})
+	}
+	held.Body = append([]byte(nil), a.Body...)
+	return held
+}
+
+// giveUp ends a request for which no further attempt is made, though one was wanted.
+func (r *Request) giveUp(now int64) Step {
+	r.cluster = r.home
+	r.attempts.denied = true
+	r.home.observer.Exhausted()
+	return r.lastResort(now)
+}
+
+// lastResort answers with a fallback, or with what the last attempt came to.
+func (r *Request) lastResort(now int64) Step {
+	home, last := r.home, r.attempts.last
+	if r.ending.WantsFallback(&home.failures) {
+		if found := r.findFallback(fallback.UpstreamFailure, now); found.source != fallback.FromError {
+			return r.reply(fallback.UpstreamFailure, 0, found)
+		}
+	}
+	exhausted := r.ranOut()
+	if last == nil {
+		r.ending = r.attempts.first
+	}
+	source, set := fallback.FromUpstream, home.onFailure
+	switch {
+	case r.ending.Event != outcome.Answered:
+		source, set = fallback.FromError, home.onLocalError
+	case !r.ending.WantsFallback(&home.failures): // retried, but no failure to the policy
+		set = onResponse
+	}
+	if exhausted {
+		set = marked(set, retriesExhausted)
+	}
+	home.observer.Responded(source, fallback.UpstreamFailure)
+	return r.pass(last, r.withLimit(set))
+}
+
+// pass lets a response through: an attempt's as a local reply, or the one that Envoy holds back.
+func (r *Request) pass(result *AttemptResult, set []header.Pair) Step {
+	if result == nil {
+		r.state = Responding
+		return Step{Set: set}
+	}
+	r.state = Replied
+	return Step{Kind: SendReply, Reply: &localreply.Reply{
+		Status: result.Status, Headers: replay.With(result.Headers, set), Body: result.Body,
+		GRPC: localreply.NoGRPC, Details: detailsReplayed, FromUpstream: true,
+	}}
+}
+
+// detailsReplayed is what the access log shows for a response to an attempt of the filter's own.
+const detailsReplayed = "weir_replayed"

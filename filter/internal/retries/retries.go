@@ -1,0 +1,89 @@
+// Package retries is a cluster's section `retry`, made ready once: which attempts are retried, after which delay, and what
+// Envoy's router is told.
+//
+//	driver: envoy    the router retries: x-envoy-max-retries and x-envoy-retry-on on each request
+//	driver: filter   the router makes one attempt: x-envoy-max-retries: 0; the filter makes the others
+package retries
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/compile"
+	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/policy/retry"
+)
+
+// Rules are a section ready for requests. They do not change.
+type Rules struct {
+	Conditions retry.Conditions
+	Budget     retry.Budget
+	Backoff    retry.Backoff
+	Most       int   // retries of one request
+	PerTry     int64 // nanoseconds for one attempt; 0: no limit of its own
+	ByFilter   bool  // the filter makes the retries; else Envoy's router does
+	MaxBody    int64 // ByFilter: bytes of a request's body that is recorded; a longer one is sent once
+	Via        string
+
+	toRouter [retry.MaxRetries + 1][]header.Pair // by how many retries the router may make
+}
+
+// New makes a section ready. Timeout is the breaker's, in nanoseconds, 0: none; timeoutHeader is the header that tells the
+// router about it, where it is told.
+func New(p *policy.Retry, timeout int64, timeoutHeader []header.Pair) *Rules {
+	r := &Rules{
+		Conditions: retry.Conditions{On: retry.On(p.RetryOn), Methods: p.Methods},
+		Budget:     compile.Budget(p),
+		Backoff: retry.NewBackoff(retry.BackoffConfig{
+			Base: p.BaseDelay, Max: p.MaxDelay, Exponential: p.ExponentialBase, Jitter: p.Jitter,
+		}),
+		Most:     min(p.MaxAttempts-1, retry.MaxRetries),
+		PerTry:   int64(p.PerTryTimeout),
+		ByFilter: p.Driver == policy.DriverFilter,
+		MaxBody:  p.MaxBodyBytes,
+		Via:      p.Via,
+	}
+	always := slices.Clone(timeoutHeader)
+	switch {
+	case r.PerTry == 0:
+	case !r.ByFilter:
+		always = append(always, header.Pair{"x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(r.PerTry)})
+	case timeout == 0 || r.PerTry < timeout: // the router makes one attempt, which has no more time than this
+		always = TimeoutHeader(r.PerTry)
+	}
+	for n := range r.toRouter {
+		r.toRouter[n] = append(always[:len(always):len(always)], header.Pair{"x-envoy-max-retries", strconv.Itoa(n)})
+		if n > 0 && !r.ByFilter {
+			r.toRouter[n] = append(r.toRouter[n], routerConditions(&p.RetryOn)...)
+		}
+	}
+	return r
+}
+
+// ForRouter is the headers that tell the router to make up to n retries.
+func (r *Rules) ForRouter(n int) []header.Pair { return r.toRouter[n] }
+
+// RouterMost is how many retries the router may make of one request at most: 0 where the filter makes them.
+func (r *Rules) RouterMost() int {
+	if r.ByFilter {
+		return 0
+	}
+	return r.Most
+}
+
+// TimeoutHeader tells the router how long all attempts at a request may take together, in nanoseconds.
+func TimeoutHeader(timeout int64) []header.Pair {
+	return []header.Pair{{"x-envoy-upstream-rq-timeout-ms", milliseconds(timeout)}}
+}
+
+func milliseconds(ns int64) string { return strconv.FormatInt(max(ns/int64(time.Millisecond), 1), 10) }
+
+// TooLong reports whether a request's content-length is more than what Envoy keeps of a body for a retry, 1 MiB
+// (per_connection_buffer_limit_bytes), and more than max_body_bytes can be. Such a request is sent once: where a retry
+// waits while the body still comes, the client would get 507 (seen in Envoy 1.40).
+func TooLong(contentLength string) bool {
+	n, err := strconv.ParseInt(contentLength, 10, 64)
+	return err == nil && n > 1<<20
+}

@@ -1,0 +1,54 @@
+package retries
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/header"
+)
+
+// routerConditions writes retry_on as the router reads it (Envoy's docs, "Router": x-envoy-retry-on, x-envoy-retry-grpc-on,
+// x-envoy-retriable-status-codes). Its `5xx` is every 5xx, a reset, a connection failure and a timeout of one try; its
+// `reset` is a timeout too, so either of those two means both.
+func routerConditions(on *policy.Failures) (headers []header.Pair) {
+	broken := on.Reset || on.Timeout
+	var words, codes []string
+	rest := on.Statuses
+	if all := slices.IndexFunc(on.Statuses[500:], func(listed bool) bool { return !listed }) < 0; all && broken && on.ConnectFailure {
+		words = append(words, "5xx")
+		clear(rest[500:])
+	} else {
+		if broken {
+			words = append(words, "reset")
+		}
+		if on.ConnectFailure {
+			words = append(words, "connect-failure")
+		}
+	}
+	for status, listed := range rest {
+		if listed {
+			codes = append(codes, strconv.Itoa(status))
+		}
+	}
+	if len(codes) > 0 {
+		words = append(words, "retriable-status-codes")
+	}
+	if len(words) > 0 {
+		headers = append(headers, header.Pair{"x-envoy-retry-on", strings.Join(words, ",")})
+	}
+	if len(codes) > 0 {
+		headers = append(headers, header.Pair{"x-envoy-retriable-status-codes", strings.Join(codes, ",")})
+	}
+	var grpc []string
+	for code, listed := range on.GRPC {
+		if name := policy.RouterGRPC(code); listed && name != "" {
+			grpc = append(grpc, name)
+		}
+	}
+	if len(grpc) > 0 {
+		headers = append(headers, header.Pair{"x-envoy-retry-grpc-on", strings.Join(grpc, ",")})
+	}
+	return headers
+}

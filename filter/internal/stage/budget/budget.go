@@ -1,0 +1,73 @@
+// Package budget is the stage of the retry budget: it refuses no request, and says how many retries the router may make
+// of one.
+package budget
+
+import (
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy/retry"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// Stage implements stage.Member. It comes after the breaker: a probe has one attempt.
+type Stage struct {
+	budget retry.Budget
+	router int    // retries that the router may make at most; 0: the filter makes them itself
+	fresh  []byte // room for a record's first state
+}
+
+// New is the stage of a budget, of which the router is given up to so many retries for each request.
+func New(budget retry.Budget, router int) *Stage { return &Stage{budget: budget, router: router} }
+
+// Admit implements stage.Stage: it counts a request's first attempt, and reserves what the router may make of retries.
+func (s *Stage) Admit(c *stage.Call, now int64) stage.Verdict {
+	if c.Later {
+		return stage.Verdict{}
+	}
+	state := s.state(c.Record)
+	s.budget.Request(state, now)
+	c.Retries = stage.Retries{}
+	if s.router > 0 && c.Retry && c.Held&stage.HeldProbe == 0 {
+		c.Retries.Reserved = s.budget.Reserve(state, now, s.router)
+		c.Retries.Denied = c.Retries.Reserved.Granted == 0
+	}
+	if c.Retries.Reserved.Granted > 0 {
+		c.Held |= stage.HeldRetries
+	}
+	return stage.Verdict{Changed: true}
+}
+
+// Settle implements stage.Stage: what was reserved and not made goes back.
+func (s *Stage) Settle(c *stage.Call, e *stage.Settlement, now int64) (changed bool) {
+	r := &c.Retries
+	return e.Known && r.Reserved.Granted > 0 && s.budget.Usable(c.Record.Budget) &&
+		s.budget.Settle(c.Record.Budget, now, r.Reserved, r.Made)
+}
+
+// Done implements stage.Member.
+func (s *Stage) Done(c *stage.Call, e *stage.Settlement, _ bool) {
+	if e != nil && e.Known {
+		c.Retries.Reserved = retry.Reservation{}
+	}
+}
+
+// state is the record's budget, made fresh where it can't be read.
+func (s *Stage) state(r *sharedstate.Record) []byte {
+	if !s.budget.Usable(r.Budget) {
+		if s.fresh == nil {
+			s.fresh = make([]byte, s.budget.Size())
+		}
+		s.budget.Reset(s.fresh)
+		r.Budget = s.fresh
+	}
+	return r.Budget
+}
+
+// Remaining is how many retries could be made now, by a record as it was loaded.
+func (s *Stage) Remaining(r *sharedstate.Record, now int64) int64 {
+	return s.budget.Remaining(s.state(r), now)
+}
+
+// Withdraw takes one retry, which is sent now, and reports whether there was one. The record has to be stored then.
+func (s *Stage) Withdraw(r *sharedstate.Record, now int64) bool {
+	return s.budget.Withdraw(s.state(r), now)
+}

@@ -1,0 +1,60 @@
+// Package bulkhead is the stage of the bulkhead: policy/bulkhead on the cluster's record, and what each worker holds of it.
+//
+//	Admit ─► a place in the record, owner: this worker ─► Holds: one more in flight
+//	Over  ─► the place is given back                   ─► Holds: one less
+//	every second: Holds.Heartbeat writes this worker's true count into each record
+package bulkhead
+
+import (
+	"errors"
+
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy/bulkhead"
+	"github.com/weir-mesh/weir/policy/fallback"
+)
+
+// Stage implements stage.Member.
+type Stage struct {
+	config   *bulkhead.Config
+	cluster  string
+	holds    *Holds
+	reporter stage.Reporter
+}
+
+// New is the stage of a cluster's bulkhead for the worker that has holds.
+func New(config *bulkhead.Config, cluster string, holds *Holds, r stage.Reporter) *Stage {
+	return &Stage{config: config, cluster: cluster, holds: holds, reporter: r}
+}
+
+// errNoRoom is a fault: bulkhead.MaxOwners other workers of this process hold a place of one cluster.
+var errNoRoom = errors.New("bulkhead: more workers than its record has room for; the request passes uncounted")
+
+// Admit implements stage.Stage.
+func (s *Stage) Admit(c *stage.Call, now int64) stage.Verdict {
+	switch c.Record.Bulkhead.Acquire(*s.config, s.holds.worker, now) {
+	case bulkhead.Full:
+		return stage.Verdict{Reason: fallback.BulkheadFull}
+	case bulkhead.TooManyOwners:
+		s.reporter.Fault(errNoRoom)
+		return stage.Verdict{}
+	}
+	c.Held |= stage.HeldPlace
+	return stage.Verdict{Changed: true}
+}
+
+// Settle implements stage.Stage.
+func (s *Stage) Settle(c *stage.Call, e *stage.Settlement, now int64) (changed bool) {
+	return e.Over && c.Placed && c.Record.Bulkhead.Release(s.holds.worker, now)
+}
+
+// Done implements stage.Member. A release that could not be stored is made good by the next heartbeat.
+func (s *Stage) Done(c *stage.Call, e *stage.Settlement, _ bool) {
+	switch {
+	case e == nil && c.Held&stage.HeldPlace != 0:
+		c.Placed = true
+		s.holds.add(s.cluster)
+	case e != nil && e.Over && c.Placed:
+		c.Placed = false
+		s.holds.Remove(s.cluster)
+	}
+}

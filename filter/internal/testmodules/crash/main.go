@@ -1,0 +1,76 @@
+// Command crash is Weir's filter for tests, with a VM that can be made to crash. It wraps the product's contexts and
+// changes nothing in them, so that what crashes is what users run. It is built and finished as the product is.
+//
+//	weir-test-crash: request    a request with this header crashes the VM before the filter saw it
+//	weir-test-crash: response   … when upstream has answered it, and the filter still holds what it took for it
+//
+// Each response that the filter saw has a header weir-test-vm that tells which VM it came from.
+package main
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/plugin"
+)
+
+func init() {
+	host.Register(&crashingVM{VMContext: plugin.NewVM(), id: strconv.FormatUint(rand.Uint64(), 36)})
+}
+
+func main() {}
+
+type crashingVM struct {
+	host.VMContext
+	id string
+}
+
+// NewPluginContext implements host.VMContext.
+func (v *crashingVM) NewPluginContext(id uint32) host.PluginContext {
+	return &crashingPlugin{v.VMContext.NewPluginContext(id), v.id}
+}
+
+type crashingPlugin struct {
+	host.PluginContext
+	vm string
+}
+
+// NewHttpContext implements host.PluginContext.
+func (p *crashingPlugin) NewHttpContext(id uint32) host.HTTPContext {
+	return &crashingStream{HTTPContext: p.PluginContext.NewHttpContext(id), vm: p.vm}
+}
+
+type crashingStream struct {
+	host.HTTPContext
+	vm   string
+	when string
+}
+
+// OnHttpRequestHeaders implements host.HTTPContext.
+func (s *crashingStream) OnHttpRequestHeaders(n int, ended bool) host.Action {
+	when, _ := host.Header(host.RequestHeaders, "weir-test-crash") // most requests have none
+	s.when = strings.Clone(when)                                   // the host's memory does not last
+	s.crash("request")
+	return s.HTTPContext.OnHttpRequestHeaders(n, ended)
+}
+
+// OnHttpResponseHeaders implements host.HTTPContext.
+func (s *crashingStream) OnHttpResponseHeaders(n int, ended bool) host.Action {
+	if details, err := host.Property(host.ResponseCodeDetails); err == nil && string(details) == "via_upstream" {
+		s.crash("response")
+	}
+	if err := host.AddHeader(host.ResponseHeaders, "weir-test-vm", s.vm); err != nil {
+		host.Error("crash: " + err.Error())
+	}
+	return s.HTTPContext.OnHttpResponseHeaders(n, ended)
+}
+
+// crash panics outside of the filter's recover, which Go's runtime ends with a trap: what a fault of the runtime itself,
+// such as memory that has run out, leads to.
+func (s *crashingStream) crash(now string) {
+	if s.when == now {
+		panic("weir-test-crash: " + now)
+	}
+}

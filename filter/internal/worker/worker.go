@@ -1,0 +1,58 @@
+// Package worker is what all plugins of one worker's VM have in common. Plugins come and go with reloads, while a request
+// that began under one still runs: what is in flight belongs to the worker.
+package worker
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+
+	"github.com/weir-mesh/weir/filter/internal/fallbackcache"
+	"github.com/weir-mesh/weir/filter/internal/stage/bulkhead"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// Worker is one worker's VM.
+type Worker struct {
+	Store    sharedstate.Store
+	ID       uint32    // no other worker of this process has or had it
+	Seed     [2]uint64 // for fingerprints; the same in all workers of the process
+	Holds    *bulkhead.Holds
+	Captures *fallbackcache.Captures
+
+	random *rand.PCG
+	meshes uint32
+}
+
+// New registers a worker in the store. Random is 16 bytes that nobody outside can guess; the process's first worker's
+// become the seed of all.
+func New(store sharedstate.Store, random [16]byte) (*Worker, error) {
+	id, err := sharedstate.NextWorker(store)
+	if err != nil {
+		return nil, err
+	}
+	k0, k1, err := sharedstate.Seed(store, random)
+	if err != nil {
+		return nil, err
+	}
+	le := binary.LittleEndian
+	return &Worker{
+		Store: store, ID: id, Seed: [2]uint64{k0, k1},
+		Holds: bulkhead.NewHolds(store, id), Captures: fallbackcache.NewCaptures(),
+		random: rand.NewPCG(le.Uint64(random[:8])^uint64(id), le.Uint64(random[8:])),
+	}, nil
+}
+
+// Random is a random number for delays; nothing secret depends on it.
+func (w *Worker) Random() uint64 { return w.random.Uint64() }
+
+// NextMesh counts the clients of Redis that this worker's plugins have made.
+func (w *Worker) NextMesh() uint32 {
+	w.meshes++
+	return w.meshes
+}
+
+// Heartbeat shows that this worker is alive. Call it every sharedstate.HeartbeatEvery.
+func (w *Worker) Heartbeat(now int64) error {
+	w.Captures.Expire(now)
+	return w.Holds.Heartbeat(now)
+}

@@ -1,0 +1,47 @@
+// Package header is the one list of Weir's own header names, and the few readings of headers that several packages share.
+package header
+
+import "strings"
+
+// Weir's headers on responses. They are only set by Weir: Prefix is removed from what clients and upstreams send.
+const (
+	Prefix       = "x-weir-"
+	Source       = "x-weir-source"
+	Reason       = "x-weir-reason"
+	FallbackUsed = "x-weir-fallback-used"
+	DegradedMode = "x-weir-degraded-mode"
+	Error        = "x-weir-error"
+
+	// FailoverCluster is the default of failover.header, on requests.
+	FailoverCluster = "x-weir-cluster"
+)
+
+// ShadowPrefix starts a reason for which a policy in shadow mode would have refused: `shadow_rate_limited`.
+const ShadowPrefix = "shadow_"
+
+// Pair is a header: its name in lower case, and its value.
+type Pair = [2]string
+
+// Headers are the headers of one message in order, pseudo-headers included.
+type Headers interface {
+	All(yield func(name, value string) bool)
+}
+
+// First is the first value under a name, "" where the message has none.
+func First(headers Headers, want string) (got string) {
+	headers.All(func(name, value string) bool {
+		if name == want {
+			got = value
+			return false
+		}
+		return true
+	})
+	return got
+}
+
+// IsGRPC reports whether a content-type is gRPC: application/grpc, application/grpc+proto or with parameters, as Envoy
+// reads it (Grpc::Common::isGrpcRequestHeaders). application/grpc-web is another protocol: its trailers are in the body.
+func IsGRPC(contentType string) bool {
+	rest, ok := strings.CutPrefix(contentType, "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}

@@ -1,0 +1,28 @@
+package process
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// A loop that takes a while on the wall takes at least most of it on the CPU.
+func TestCPUTime(t *testing.T) {
+	before, err := CPUTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		after, err := CPUTime(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after-before > 20*time.Millisecond {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("10 s of work took %s", after-before)
+		}
+	}
+}
