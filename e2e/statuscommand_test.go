@@ -94,12 +94,12 @@ clusters:
 
 	t.Run("table", func(t *testing.T) {
 		got := runWeir(t, "status", address)
-		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
+		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z, Weir \S+: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
 
 STATE +CLUSTER +LIMIT/MIN +LEFT +IN FLIGHT +ALLOWED +REFUSED +FALLBACK +RETRIES +WHY
 open +broken +2 +2 +4 +0 +opened \d+s ago by 2 failures in a row; the next probe in (1h|59m\d+s)
-limited +limited +0\.03 +0 +0/7 +2 +2 +0 +nothing is left of 0\.03 a minute; 2 refused so far
-shadow +shadowed +0\.02 +0 +1 +0 +0 +only in shadow limited: nothing is left of 0\.02 a minute; 0 refused so far
+limited +limited +0\.03 +0 +0/7 +2 +2 +0 +the limit of 0\.03 a minute is used up; 2 refused so far
+shadow +shadowed +0\.02 +0 +1 +0 +0 +would be limited: the limit of 0\.02 a minute is used up; 0 refused so far
 ok +fine +100 +99 +1 +0 +0
 $`)
 		if got.status != 0 || got.err != "" || !want.MatchString(got.out) {
@@ -153,7 +153,7 @@ $`)
 		}
 		counted(t, answered+1) // or the reset would come before it is
 		got := runWeir(t, "reset", address, "broken")
-		if want := (said{0, "broken at http://" + address + " is reset: its circuit breaker is closed, its limit is unused, its counters are zero\n", ""}); got != want {
+		if want := (said{0, "broken at http://" + address + " is reset: its circuit breaker is closed, its limit is unused, its counts are zero\n", ""}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		if a := w.get("broken", "/"); a.status != 200 || a.source() != "upstream" {

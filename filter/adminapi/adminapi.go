@@ -1,13 +1,14 @@
 // Package adminapi is the JSON of Weir's admin API: GET /status is a Status, GET /status/CLUSTER a Cluster. The filter
 // writes it and the weir command reads it. Other programs may import it: it depends on nothing but encoding/json.
 //
-//	{"time": "2026-11-24T10:00:00.000Z", "version": "0.2.0", "clusters": {"aws_pricing": {"mode": "enforce", …}}, "redis": {…}}
+//	{"time": "2026-11-24T10:00:00.000Z", "version": "0.2.0",
+//	 "clusters": {"aws_pricing": {"mode": "enforce", …}}, "redis": {…}}
 //
 // # Versions
 //
-// A reader may be older or newer than the filter. Unknown fields are ignored. Missing fields are zero, and a section that
-// is missing is nil. All numbers are float64, so that a reader also takes numbers with a fraction or an exponent.
-// Durations are seconds.
+// A reader may be older or newer than the filter. Unknown fields are ignored. Missing fields are zero, and a section
+// that is missing is nil. All numbers are float64, so that a reader also takes numbers with a fraction or an
+// exponent. Durations are seconds.
 package adminapi
 
 // Status is GET /status.
@@ -56,7 +57,7 @@ type Breaker struct {
 type RateLimit struct {
 	Algorithm           string   `json:"algorithm"`           // sliding_window, token_bucket, adaptive
 	Scope               string   `json:"scope"`               // proxy, mesh
-	PerMinute           float64  `json:"requests_per_minute"` // in force; differs from the configured limit where it is adaptive
+	PerMinute           float64  `json:"requests_per_minute"` // in force: an adaptive limit moves
 	ConfiguredPerMinute float64  `json:"configured_requests_per_minute"`
 	Remaining           *float64 `json:"remaining"`    // nil: each key has its own limit
 	SuccessRate         *float64 `json:"success_rate"` // 0 to 1; nil: not adaptive, or not known yet

@@ -45,7 +45,7 @@ var (
 	RedisLatency = Metric{"weir_redis_latency_ms", nil}
 )
 
-// ShadowPrefix starts the label decision of a request that a policy in mode shadow would have refused: shadow_rate_limited.
+// ShadowPrefix starts the label decision of a policy in mode shadow: shadow_rate_limited, shadow_allowed.
 const ShadowPrefix = "shadow_"
 
 // Labels are the names of all labels in the table, each once. The bootstrap needs a stats_tags rule for each.

@@ -1,5 +1,6 @@
-// Package compile makes the configurations of the algorithms from the sections of a policy, once for a cluster. The path
-// of a request and the view of operators both take them from here, so that both read a cluster's record the same way.
+// Package compile makes the configurations of the algorithms from the sections of a policy, once for a cluster. The
+// path of a request and the view of operators both take them from here, so that both read a cluster's record the same
+// way.
 //
 //	policy.CircuitBreaker ──► breaker.Config
 //	policy.RateLimit      ──► ratelimit.Limiter, ratelimit.AdaptiveConfig
@@ -41,8 +42,8 @@ func Breaker(b *policy.CircuitBreaker) *breaker.Config {
 	return c
 }
 
-// Limiter is the algorithm of a section rate_limit, with the section's numbers. Of a limit of scope mesh it is the whole
-// limit, not one proxy's share.
+// Limiter is the algorithm of a section rate_limit, with the section's numbers. Of a limit of scope mesh it is the
+// whole limit, not one proxy's share.
 func Limiter(l *policy.RateLimit) *ratelimit.Limiter {
 	switch l.Algorithm {
 	case policy.TokenBucket:

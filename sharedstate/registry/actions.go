@@ -24,7 +24,8 @@ func ForceBreaker(store sharedstate.Store, cluster string, forced breaker.Forced
 }
 
 // ResetCluster closes a cluster's breaker and makes its limits and its retry budget unused. Requests that run stay in
-// the bulkhead. The workers that lease from a limit of scope mesh notice the reset and send it to Redis, see ClaimReset.
+// the bulkhead. The workers that lease from a limit of scope mesh notice the reset and send it to Redis, see
+// ClaimReset.
 func ResetCluster(store sharedstate.Store, cluster string, p *policy.Policy, now int64) (Transition, error) {
 	t, err := changeRecord(store, cluster, now, func(r *sharedstate.Record) bool {
 		r.Breaker.Reset(now)
@@ -60,8 +61,8 @@ func changeRecord(store sharedstate.Store, cluster string, now int64, change fun
 	return t, err
 }
 
-// InvalidateCache drops the cached responses of a cluster whose policy has a fallback: all of them, or those of one path
-// whatever their query. An empty path means all. Seed is the process's, see sharedstate.Seed.
+// InvalidateCache drops the cached responses of a cluster whose policy has a fallback: all of them, or those of one
+// path whatever their query. An empty path means all. Seed is the process's, see sharedstate.Seed.
 func InvalidateCache(store sharedstate.Store, seed [2]uint64, cluster, path string, f *policy.Fallback, now int64) error {
 	responses := cache.New(store, cluster, f.MaxEntries)
 	if path == "" {

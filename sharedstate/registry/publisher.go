@@ -30,8 +30,9 @@ type Publisher struct {
 	listCell      *sharedstate.Cell
 }
 
-// NewPublisher publishes a document under a number that is the same in all workers with this document, and differs from
-// every other document's. Redis says whether the document calls Redis. Nothing is published before the first Heartbeat.
+// NewPublisher publishes a document under a number that is the same in all workers with this document, and differs
+// from every other document's. Redis says whether the document calls Redis. Nothing is published before the first
+// Heartbeat.
 func NewPublisher(store sharedstate.Store, document uint64, redis bool) *Publisher {
 	p := &Publisher{store: store, document: max(document, 1), redis: redis, index: map[string]int{}}
 	p.documentsCell = sharedstate.NewCell(store, documentsKey, &p.documents)
@@ -52,8 +53,8 @@ func (p *Publisher) Add(e Entry) {
 }
 
 // Heartbeat shows that this worker has the document, and publishes what was added. Call it every
-// sharedstate.HeartbeatEvery. It returns the clusters that no document has any more and that this call deleted: those of
-// documents without a heartbeat, except the clusters that another document has too.
+// sharedstate.HeartbeatEvery. It returns the clusters that no document has any more and that this call deleted: those
+// of documents without a heartbeat, except the clusters that another document has too.
 func (p *Publisher) Heartbeat(now int64) (gone []Entry, err error) {
 	var dead [MaxDocuments]documentRow
 	_, err = p.documentsCell.Update(func() (store bool) {

@@ -24,8 +24,8 @@ func TestRedisViewIsTheLatest(t *testing.T) {
 	}
 }
 
-// TestRedisViewAfterTheClockWentBack: a server whose clock is an hour behind took Redis's place. Its replies count, but
-// only after a minute: until then they may be late replies to other workers.
+// TestRedisViewAfterTheClockWentBack: a server whose clock is an hour behind took Redis's place. Its replies count,
+// but only after a minute: until then they may be late replies to other workers.
 func TestRedisViewAfterTheClockWentBack(t *testing.T) {
 	const hour = 3600 * 1_000_000 // of Redis's clock
 	s := sharedstate.NewMemory()

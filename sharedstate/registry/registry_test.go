@@ -239,8 +239,9 @@ func TestConcurrentWorkers(t *testing.T) {
 	}
 }
 
-// TestRowOfAnotherDocument: a worker that finds a document dead, or still believes that a row is its own, does not touch
-// the clusters of the document that has the row now. Clusters of an earlier document in that row are not listed.
+// TestRowOfAnotherDocument: a worker that finds a document dead, or still believes that a row is its own, does not
+// touch the clusters of the document that has the row now. Clusters of an earlier document in that row are not
+// listed.
 func TestRowOfAnotherDocument(t *testing.T) {
 	s := sharedstate.NewMemory()
 	old, next := NewPublisher(s, 1, false), NewPublisher(s, 2, false)

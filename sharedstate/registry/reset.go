@@ -6,9 +6,9 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// CountsAtReset is what a cluster's metrics had counted when an operator reset it. Metrics only grow, so the admin API
-// shows what they counted since. The numbers are in the order in which the caller counts. A cluster that was ever reset
-// takes 4 bytes and 8 for each count.
+// CountsAtReset is what a cluster's metrics had counted when an operator reset it. Metrics only grow, so the admin
+// API shows what they counted since. The numbers are in the order in which the caller counts. A cluster that was ever
+// reset takes 4 bytes and 8 for each count.
 type CountsAtReset struct{ Counts []uint64 }
 
 // MaxCounts bounds CountsAtReset.
@@ -16,8 +16,8 @@ const MaxCounts = 64
 
 func countsKey(cluster string) string { return documentsKey + "/counts/" + cluster }
 
-// countsVersion is the first byte of packed CountsAtReset. Bytes of another version are read as a cluster that was never
-// reset.
+// countsVersion is the first byte of packed CountsAtReset. Bytes of another version are read as a cluster that was
+// never reset.
 const countsVersion = 1
 
 // The packed form, little endian: u8 version, u8 0, u16 number of counts, u64 each.

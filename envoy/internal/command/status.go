@@ -12,32 +12,32 @@ import (
 	"github.com/weir-mesh/weir/envoy/internal/status"
 )
 
-// shortestWatch keeps --watch from being a load test.
+// shortestWatch keeps --watch from becoming a load test.
 const shortestWatch = 100 * time.Millisecond
 
 func newStatus() *cobra.Command {
 	o := statusOptions{timeout: status.DefaultTimeout}
 	cmd := &cobra.Command{
 		Use:   "status URL [CLUSTER]",
-		Short: "Show how each cluster is: refused or not, why, since when",
-		Long: `Ask Weir's admin listener (a plugin with {"admin": {}}; ` + "`weir render envoy --weir-admin HOST:PORT`" + ` writes one) how the
-clusters are: a table, the most troubled cluster first, with a sentence of why. With CLUSTER: all there is about that one.
-URL is http://HOST:PORT, or HOST:PORT.
+		Short: "Show the state of each cluster: what is refused, why, since when",
+		Long: `Print the state of all clusters as a table, the cluster with the worst trouble first, with the reason in a sentence. With
+CLUSTER: all details of that one. URL is the address of Weir's admin listener, as http://HOST:PORT or HOST:PORT: a plugin
+with {"admin": {}}, which ` + "`weir render envoy --weir-admin HOST:PORT`" + ` writes.
 
-  open           all is refused: its circuit breaker is open (forced open: an operator wants it so)
+  open           its circuit breaker is open and refuses all requests (forced open: by an operator)
   no host        upstream has no healthy host
-  half-open      the breaker lets a few probes through
-  full           all places of its bulkhead are taken
-  limited        nothing is left of its limit at this moment
+  half-open      its circuit breaker admits a few probes
+  full           its bulkhead is full
+  limited        its limit is used up at this moment
   lowered        its adaptive limit went down
-  forced closed  failures do not open its breaker: an operator wants it so
+  forced closed  an operator forced its circuit breaker closed: failures do not open it
   shadow         its policy decides, but does not act
   ok, off
 
---json prints the server's JSON instead, all numbers as they are; with --watch, one document a line.
---watch draws it anew every two seconds until Ctrl-C, --watch=500ms at another pace. Where standard output is no
-terminal, one block follows the other. An answer that fails to come is told, and asked for again.
-Colours are for a terminal, and not where NO_COLOR is set.`,
+--json prints the server's JSON instead, with --watch one document a line.
+--watch prints it every two seconds until Ctrl-C, --watch=500ms at another interval. On a terminal it replaces what was
+printed before. It reports a failed request and goes on.
+It prints colours on a terminal, unless NO_COLOR is set.`,
 		Example: `  weir status 127.0.0.1:9902
   weir status 127.0.0.1:9902 aws_pricing
   weir status --watch http://127.0.0.1:9902
@@ -61,9 +61,9 @@ Colours are for a terminal, and not where NO_COLOR is set.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print the server's JSON")
-	cmd.Flags().DurationVar(&o.watch, "watch", 0, "draw it anew at this interval")
+	cmd.Flags().DurationVar(&o.watch, "watch", 0, "print it again at this interval")
 	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
-	cmd.Flags().DurationVar(&o.timeout, "timeout", status.DefaultTimeout, "how long to wait for an answer")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", status.DefaultTimeout, "how long to wait for a response")
 	return cmd
 }
 
@@ -72,14 +72,14 @@ type statusOptions struct {
 	watch, timeout time.Duration
 }
 
-// check finds what is wrong with the command line, the URL aside.
+// check validates the command line, except the URL.
 func (o statusOptions) check(watching bool, args []string) error {
 	for _, arg := range args {
 		if arg == "" {
 			return errors.New("URL and CLUSTER must not be empty")
 		}
 		if _, err := time.ParseDuration(arg); err == nil && watching {
-			return fmt.Errorf("%s stands by itself: write --watch=%s", arg, arg)
+			return fmt.Errorf("%s is not a URL: write --watch=%s", arg, arg)
 		}
 	}
 	if watching && o.watch < shortestWatch {
@@ -103,7 +103,7 @@ func (o statusOptions) run(ctx context.Context, client *status.Client, cluster s
 			return err
 		}
 		if o.watch > 0 && screen && !o.asJSON {
-			text = redrawn(text)
+			text = overScreen(text)
 		}
 		_, err = out.Write(text)
 		return err
@@ -123,13 +123,13 @@ func (o statusOptions) run(ctx context.Context, client *status.Client, cluster s
 			fmt.Fprintln(out)
 		}
 		if err := show(); err != nil && ctx.Err() == nil {
-			// What runs for days outlives a restart of Envoy.
+			// A watch may run for days: it survives a restart of Envoy.
 			fmt.Fprintf(errs, "weir: %s: %v\n", time.Now().UTC().Format(time.RFC3339), err)
 		}
 	}
 }
 
-// unlessInterrupted: Ctrl-C is how a watch ends, not how it fails.
+// unlessInterrupted drops the error of a watch that the user ended with Ctrl-C.
 func unlessInterrupted(ctx context.Context, watch time.Duration, err error) error {
 	if watch > 0 && ctx.Err() != nil {
 		return nil

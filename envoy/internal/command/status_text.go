@@ -8,25 +8,25 @@ import (
 	"github.com/weir-mesh/weir/envoy/internal/status"
 )
 
-// text is one answer as it is printed.
+// text gets a status and formats it.
 func (o statusOptions) text(ctx context.Context, client *status.Client, cluster string, color bool) ([]byte, error) {
 	var b bytes.Buffer
-	page := status.Page{Out: &b, Color: color}
+	printer := status.Printer{Out: &b, Color: color}
 	var raw []byte
 	if cluster == "" {
-		answer, all, err := client.All(ctx)
+		response, all, err := client.Status(ctx)
 		if err != nil {
 			return nil, err
 		}
-		raw = answer
-		page.All(client.String(), all)
+		raw = response
+		printer.Status(client.String(), all)
 	} else {
-		answer, one, err := client.One(ctx, cluster)
+		response, one, err := client.Cluster(ctx, cluster)
 		if err != nil {
 			return nil, err
 		}
-		raw = answer
-		page.One(client.String(), cluster, one, time.Now())
+		raw = response
+		printer.Cluster(client.String(), cluster, one, time.Now())
 	}
 	if o.asJSON {
 		return status.JSON(raw, o.watch == 0)
@@ -34,9 +34,10 @@ func (o statusOptions) text(ctx context.Context, client *status.Client, cluster 
 	return b.Bytes(), nil
 }
 
-// redrawn is a text that takes the place of what the terminal shows, without the flicker of an empty screen: to the upper
-// left (CSI H), the rest of each line away (CSI K), then all that is below (CSI J). ECMA-48, 8.3.21, 8.3.41, 8.3.39
-func redrawn(text []byte) []byte {
+// overScreen makes a text that replaces what the terminal shows, without the flicker of an empty screen: it starts in
+// the upper left corner (CSI H), erases the rest of each line (CSI K), and what is below (CSI J). ECMA-48, 8.3.21,
+// 8.3.41, 8.3.39
+func overScreen(text []byte) []byte {
 	text = bytes.ReplaceAll(text, []byte("\n"), []byte("\x1b[K\n"))
 	return append(append([]byte("\x1b[H"), text...), "\x1b[J"...)
 }

@@ -1,26 +1,32 @@
 package status
 
-import "github.com/weir-mesh/weir/policy/breaker"
+import (
+	"github.com/weir-mesh/weir/filter/adminapi"
+	"github.com/weir-mesh/weir/policy/breaker"
+)
 
-// by says what made a breaker what it is, empty where that is not known. The thresholds are those of the policy that is
-// in force, which may be younger than the change.
-func (b *Breaker) by() string {
-	switch b.Cause {
+// causeOf is the cause of a breaker's last change in words, empty where it is not known. The thresholds are those of
+// the policy in force, which may be newer than the change.
+func causeOf(b *adminapi.Breaker) string {
+	if b.Cause == nil {
+		return ""
+	}
+	switch *b.Cause {
 	case breaker.ConsecutiveFailures.String():
 		if b.FailureThreshold == 1 {
 			return "a failure"
 		}
 		return number(b.FailureThreshold) + " failures in a row"
 	case breaker.FailureRate.String():
-		return share("failure rate", b.FailureRate)
+		return rateCause("failure rate", b.FailureRateThreshold)
 	case breaker.SlowCalls.String():
-		return share("share of slow calls", b.SlowCalls)
+		return rateCause("share of slow calls", b.SlowCallsThreshold)
 	case breaker.FailedProbe.String():
 		return "a failed probe"
 	case breaker.SlowProbe.String():
 		return "a slow probe"
 	case breaker.RecoveryTimeout.String():
-		return "the end of its wait"
+		return "the end of its recovery timeout"
 	case breaker.ProbesSucceeded.String():
 		return "successful probes"
 	case breaker.Operator.String():
@@ -29,9 +35,9 @@ func (b *Breaker) by() string {
 	return ""
 }
 
-func share(of string, threshold *float64) string {
+func rateCause(rate string, threshold *float64) string {
 	if threshold == nil {
-		return "its " + of
+		return "its " + rate
 	}
-	return "a " + of + " of " + percent(*threshold) + " or more"
+	return "a " + rate + " of " + percent(*threshold) + " or more"
 }

@@ -13,24 +13,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-mesh/weir/filter/adminapi"
 	"github.com/weir-mesh/weir/policy/spelling"
 )
 
-// Bounds of what a Client takes.
+// Bounds of a response.
 const (
-	MaxAnswer      = 8 << 20 // bytes: a thousand clusters are about 1 MB
+	MaxResponse    = 8 << 20 // bytes: a thousand clusters take about 1 MB
 	DefaultTimeout = 5 * time.Second
 )
 
-// Client asks one admin listener. Make it by NewClient.
+// Client calls one admin listener. NewClient makes it.
 type Client struct {
 	base    url.URL
 	timeout time.Duration
 	http    http.Client
 }
 
-// NewClient takes the listener's address: a URL, with or without a path before /status, or HOST:PORT. A timeout of 0 is
-// DefaultTimeout. Nothing is sent yet.
+// NewClient takes the listener's address: a URL, with or without a path before /status, or HOST:PORT. A timeout of 0
+// means DefaultTimeout. It does not connect.
 func NewClient(address string, timeout time.Duration) (*Client, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
@@ -42,9 +43,9 @@ func NewClient(address string, timeout time.Duration) (*Client, error) {
 	case base.Scheme != "http" && base.Scheme != "https":
 		return nil, fmt.Errorf("%s: the scheme must be http or https", base.Redacted())
 	case base.Hostname() == "":
-		return nil, fmt.Errorf("%s names no host", base.Redacted())
+		return nil, fmt.Errorf("%s has no host: write http://HOST:PORT, or HOST:PORT", base.Redacted())
 	case base.RawQuery != "" || base.Fragment != "":
-		return nil, fmt.Errorf("%s: there must be no query and no fragment", base.Redacted())
+		return nil, fmt.Errorf("%s has a query or a fragment: leave it out", base.Redacted())
 	}
 	*base = *base.JoinPath("/") // ends with one /
 	if timeout == 0 {
@@ -54,84 +55,85 @@ func NewClient(address string, timeout time.Duration) (*Client, error) {
 		base:    *base,
 		timeout: timeout,
 		http: http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // a redirect is no answer of Weir's, and its target was not asked for
+			return http.ErrUseLastResponse // Weir sends no redirects, and the user did not name the target
 		}},
 	}, nil
 }
 
-// String is the address, without a password.
+// String is the address without a password.
 func (c *Client) String() string { return strings.TrimSuffix(c.base.Redacted(), "/") }
 
-// ErrNotWeir is an answer that Weir's admin listener does not give.
+// ErrNotWeir is the error for a response that Weir's admin listener does not send.
 var ErrNotWeir = errors.New("not Weir's admin listener")
 
-// All gets the status of every cluster, as it came and decoded.
-func (c *Client) All(ctx context.Context) (raw []byte, _ *Status, _ error) {
-	raw, err := c.ask(ctx, http.MethodGet, "status")
+// Status gets the status of all clusters, as it came and decoded.
+func (c *Client) Status(ctx context.Context) (raw []byte, _ *adminapi.Status, _ error) {
+	raw, err := c.send(ctx, http.MethodGet, "status")
 	if err != nil {
 		return nil, nil, err
 	}
-	var s Status
+	var s adminapi.Status
 	if err := json.Unmarshal(raw, &s); err != nil || s.Clusters == nil {
 		if other := c.otherVersion(err); other != nil {
 			return nil, nil, other
 		}
-		return nil, nil, c.notWeir("its answer is no status: %s", excerpt(raw))
+		return nil, nil, c.notWeir("its response is not a status: %s", excerpt(raw))
 	}
 	return raw, &s, nil
 }
 
-// One gets the status of one cluster, as it came and decoded. A name that is not known is an UnknownCluster.
-func (c *Client) One(ctx context.Context, cluster string) (raw []byte, _ *Cluster, _ error) {
-	raw, err := c.ask(ctx, http.MethodGet, "status", cluster)
+// Cluster gets the status of one cluster, as it came and decoded. A name that is not known is an UnknownCluster error.
+func (c *Client) Cluster(ctx context.Context, name string) (raw []byte, _ *adminapi.Cluster, _ error) {
+	raw, err := c.send(ctx, http.MethodGet, "status", name)
 	if err != nil {
-		return nil, nil, c.explain(ctx, cluster, err)
+		return nil, nil, c.explain(ctx, name, err)
 	}
-	var one struct {
+	var named struct {
 		Cluster string `json:"cluster"`
 	}
-	var s Cluster
-	if err := json.Unmarshal(raw, &one); err != nil || one.Cluster != cluster {
-		return nil, nil, c.notWeir("its answer is no status of %s: %s", Printable(cluster), excerpt(raw))
+	if err := json.Unmarshal(raw, &named); err != nil || named.Cluster != name {
+		return nil, nil, c.notWeir("its response is not a status of %s: %s", Printable(name), excerpt(raw))
 	}
+	var s adminapi.Cluster
 	if err := json.Unmarshal(raw, &s); err != nil {
 		if other := c.otherVersion(err); other != nil {
 			return nil, nil, other
 		}
-		return nil, nil, c.notWeir("its answer is no status of %s: %s", Printable(cluster), excerpt(raw))
+		return nil, nil, c.notWeir("its response is not a status of %s: %s", Printable(name), excerpt(raw))
 	}
 	return raw, &s, nil
 }
 
-// Reset closes a cluster's breaker and begins its counters anew. It returns the answer as it came.
+// Reset closes a cluster's breaker, makes its limits unused and starts its counts at zero. It returns the response as
+// it came.
 func (c *Client) Reset(ctx context.Context, cluster string) (raw []byte, _ error) {
-	raw, err := c.ask(ctx, http.MethodPost, "reset", cluster)
+	raw, err := c.send(ctx, http.MethodPost, "reset", cluster)
 	if err != nil {
 		return nil, c.explain(ctx, cluster, err)
 	}
 	var done struct{ Cluster, Done string }
 	if err := json.Unmarshal(raw, &done); err != nil || done.Cluster != cluster || done.Done != "reset" {
-		return nil, c.notWeir("it does not say that %s is reset: %s", Printable(cluster), excerpt(raw))
+		return nil, c.notWeir("its response does not confirm the reset of %s: %s", Printable(cluster), excerpt(raw))
 	}
 	return raw, nil
 }
 
-// refusal is an error that the admin listener itself answered.
-type refusal struct {
+// apiError is an error response of the admin API.
+type apiError struct {
 	status int
 	text   string
 }
 
-func (r *refusal) Error() string { return fmt.Sprintf("refused: %d %s", r.status, Printable(r.text)) }
+func (e *apiError) Error() string { return fmt.Sprintf("refused: %d %s", e.status, Printable(e.text)) }
 
-// explain makes Weir's own 404 an UnknownCluster with the names that there are.
+// explain turns the admin API's 404 into an UnknownCluster with the known names.
 func (c *Client) explain(ctx context.Context, cluster string, err error) error {
-	var r *refusal
-	if !errors.As(err, &r) || r.status != http.StatusNotFound {
+	var e *apiError
+	if !errors.As(err, &e) || e.status != http.StatusNotFound {
 		return err
 	}
-	_, all, allErr := c.All(ctx)
-	if allErr != nil {
+	_, all, failed := c.Status(ctx)
+	if failed != nil {
 		return err
 	}
 	if _, known := all.Clusters[cluster]; known {
@@ -144,25 +146,25 @@ func (c *Client) explain(ctx context.Context, cluster string, err error) error {
 	return &UnknownCluster{At: c.String(), Name: cluster, Near: spelling.Nearest(cluster, names, nearMost), All: len(names)}
 }
 
-// whereItIs is the mend where an address is not that of the admin listener.
-const whereItIs = "its address is what `weir render envoy --weir-admin` was given"
+// addressHint says where the user finds the right address.
+const addressHint = "its address is what `weir render envoy --weir-admin` was given"
 
 func (c *Client) notWeir(format string, args ...any) error {
-	return fmt.Errorf("%s is %w: %s; %s", c, ErrNotWeir, fmt.Sprintf(format, args...), whereItIs)
+	return fmt.Errorf("%s is %w: %s; %s", c, ErrNotWeir, fmt.Sprintf(format, args...), addressHint)
 }
 
-// otherVersion is the error for a status of which a part has another type than this program knows; nil for any other
-// mistake. (Parts that are missing, or that it does not know, are none.)
+// otherVersion is the error for a status in which a field has another type than in adminapi, nil for any other error.
+// Fields that are missing or unknown are no error.
 func (c *Client) otherVersion(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(err, &wrong) || !strings.Contains(wrong.Field, ".") {
 		return nil
 	}
-	return fmt.Errorf("%s: %s has a form that this weir does not know (%s): take the weir of the filter's version", c, Printable(wrong.Field), wrong.Value)
+	return fmt.Errorf("%s: %s has a type that this weir does not know (%s): use the weir of the filter's version", c, Printable(wrong.Field), wrong.Value)
 }
 
-// ask sends one request without a body and returns the body of a 200, which is JSON.
-func (c *Client) ask(ctx context.Context, method string, path ...string) ([]byte, error) {
+// send sends a request without a body, and returns the body of the response if it is a 200 with JSON.
+func (c *Client) send(ctx context.Context, method string, path ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	target := c.base
@@ -174,38 +176,38 @@ func (c *Client) ask(ctx context.Context, method string, path ...string) ([]byte
 		return nil, err
 	}
 	r.Header.Set("Accept", "application/json")
-	answer, err := c.http.Do(r)
+	response, err := c.http.Do(r)
 	if err != nil {
-		return nil, c.noAnswer(err)
+		return nil, c.connectionError(err)
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, MaxAnswer+1))
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, MaxResponse+1))
 	if err != nil {
-		return nil, c.noAnswer(err)
+		return nil, c.connectionError(err)
 	}
-	if len(body) > MaxAnswer {
-		return nil, c.notWeir("its answer is longer than %d MB", MaxAnswer>>20)
+	if len(body) > MaxResponse {
+		return nil, c.notWeir("its response is longer than %d MB", MaxResponse>>20)
 	}
-	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	isJSON := kind == "application/json" && json.Valid(body)
-	if answer.StatusCode == http.StatusOK && isJSON {
+	if response.StatusCode == http.StatusOK && isJSON {
 		return body, nil
 	}
 	var refused struct{ Error string }
 	if isJSON && json.Unmarshal(body, &refused) == nil && refused.Error != "" {
-		return nil, fmt.Errorf("%s: %w", c, &refusal{answer.StatusCode, refused.Error})
+		return nil, fmt.Errorf("%s: %w", c, &apiError{response.StatusCode, refused.Error})
 	}
 	if kind == "" {
-		kind = "a body of no type"
+		kind = "a body without a type"
 	}
-	what := fmt.Sprintf("%s /%s got %d and %s", method, Printable(strings.Join(path, "/")), answer.StatusCode, Printable(kind))
-	if strings.EqualFold(answer.Header.Get("Server"), "envoy") && strings.Contains(string(body), "admin commands") {
-		what += "; this is Envoy's own admin interface, Weir's is another listener"
+	what := fmt.Sprintf("%s /%s got %d and %s", method, Printable(strings.Join(path, "/")), response.StatusCode, Printable(kind))
+	if strings.EqualFold(response.Header.Get("Server"), "envoy") && strings.Contains(string(body), "admin commands") {
+		what += "; this is Envoy's own admin interface: use Weir's admin listener"
 	}
 	return nil, c.notWeir("%s", what)
 }
 
-// join appends a part to an escaped path, and gives both forms of it.
+// join appends a part to an escaped path. It returns the path decoded and as it is escaped.
 func join(path, escaped string) (plain, raw string) {
 	raw = strings.TrimSuffix(path, "/") + "/" + escaped
 	plain, err := url.PathUnescape(raw)
@@ -215,8 +217,8 @@ func join(path, escaped string) (plain, raw string) {
 	return plain, raw
 }
 
-// noAnswer says shortly why none came.
-func (c *Client) noAnswer(err error) error {
+// connectionError says briefly why no response came.
+func (c *Client) connectionError(err error) error {
 	var sent *url.Error
 	if errors.As(err, &sent) {
 		err = sent.Err
@@ -227,18 +229,18 @@ func (c *Client) noAnswer(err error) error {
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: no answer within %v; --timeout waits longer", c, c.timeout)
+		return fmt.Errorf("%s: no response within %v: wait longer with --timeout", c, c.timeout)
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return fmt.Errorf("%s: it speaks without TLS: write http://", c)
+		return fmt.Errorf("%s: the server does not use TLS: write http://", c)
 	case errors.As(err, &dns):
-		return fmt.Errorf("%s: no such host: %s; write HOST:PORT of Weir's admin listener", c, Printable(dns.Name))
+		return fmt.Errorf("%s: no such host: %s: write HOST:PORT of Weir's admin listener", c, Printable(dns.Name))
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("%s: no connection: %v; see whether Envoy runs, and with Weir's admin listener: %s", c, op.Err, whereItIs)
+		return fmt.Errorf("%s: no connection: %v; check that Envoy runs with Weir's admin listener: %s", c, op.Err, addressHint)
 	}
 	return fmt.Errorf("%s: %s", c, Printable(err.Error()))
 }
 
-// excerpt is the begin of an answer, for a message.
+// excerpt is the beginning of a response, for a message.
 func excerpt(body []byte) string {
 	const most = 80
 	text := strings.Join(strings.Fields(string(body[:min(len(body), most)])), " ")

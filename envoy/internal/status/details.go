@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/weir-mesh/weir/filter/adminapi"
 )
 
-// One writes all there is about one cluster, a line for each section. from is where it came from, now the moment.
-func (p Page) One(from, name string, c *Cluster, now time.Time) {
-	v := c.Judge(now)
+// Cluster prints one cluster, a line for each section. From is the address of the admin listener, now the time.
+func (p Printer) Cluster(from, name string, c *adminapi.Cluster, now time.Time) {
+	v := Judge(c, now)
 	fmt.Fprintf(p.Out, "%s at %s, %s: %s", p.paint(bold, Printable(name)), Printable(from), now.UTC().Format(time.RFC3339), p.paint(v.State.color(), v.State.String()))
 	if v.Why != "" {
 		fmt.Fprintf(p.Out, ": %s", Printable(v.Why))
@@ -17,13 +19,13 @@ func (p Page) One(from, name string, c *Cluster, now time.Time) {
 	var rows [][]string
 	for _, section := range []struct{ title, text string }{
 		{"mode", c.Mode},
-		{"circuit breaker", c.Breaker.line(now)},
-		{"rate limit", c.RateLimit.line()},
-		{"bulkhead", c.Bulkhead.line()},
-		{"requests", c.Requests.line()},
-		{"answers", c.Answers.line()},
-		{"retry", c.Retry.line()},
-		{"failover", c.Failover.line()},
+		{"circuit breaker", breakerLine(c.Breaker, now)},
+		{"rate limit", limitLine(c.RateLimit)},
+		{"bulkhead", bulkheadLine(c.Bulkhead)},
+		{"requests", requestsLine(c.Requests)},
+		{"answers", answersLine(c.Answers)},
+		{"retry", retryLine(c.Retry)},
+		{"failover", failoverLine(c.Failover)},
 	} {
 		if section.text != "" {
 			rows = append(rows, []string{section.title, Printable(section.text)})
@@ -34,49 +36,49 @@ func (p Page) One(from, name string, c *Cluster, now time.Time) {
 	}
 }
 
-// counted is "3 a, 0 b" of pairs of a number and a name.
-type counted []struct {
+// named are numbers with their names, printed as "3 allowed, 0 rate limited".
+type named []struct {
 	n    float64
 	name string
 }
 
-func (c counted) String() string {
-	parts := make([]string, len(c))
-	for i, one := range c {
-		parts[i] = number(one.n) + " " + one.name
+func (n named) String() string {
+	parts := make([]string, len(n))
+	for i, part := range n {
+		parts[i] = number(part.n) + " " + part.name
 	}
 	return strings.Join(parts, ", ")
 }
 
-func (b *Breaker) line(now time.Time) string {
+func breakerLine(b *adminapi.Breaker, now time.Time) string {
 	if b == nil {
 		return ""
 	}
-	text := b.State + lasting(now, b.Since)
-	if by := b.by(); by != "" {
-		text += " (" + by + ")"
+	text := b.State + duration(now, b.Since)
+	if cause := causeOf(b); cause != "" {
+		text += " (" + cause + ")"
 	}
 	if b.Forced != "auto" && b.Forced != "" {
 		text += ", forced " + b.Forced
 	}
 	text += fmt.Sprintf("; failures in a row %s of %s, successes of probes %s of %s; opened %s times",
-		number(b.Failures), number(b.FailureThreshold), number(b.Successes), number(b.SuccessThreshold), number(b.Opens))
+		number(b.FailureCount), number(b.FailureThreshold), number(b.SuccessCount), number(b.SuccessThreshold), number(b.OpensTotal))
 	if b.OpenedAt != nil {
-		text += ", last at " + b.OpenedAt.UTC().Format(time.RFC3339)
+		text += ", last at " + b.OpenedAt.Time().Format(time.RFC3339)
 	}
 	return text + "; recovery timeout " + seconds(b.RecoveryTimeout)
 }
 
-func (l *RateLimit) line() string {
+func limitLine(l *adminapi.RateLimit) string {
 	if l == nil {
 		return ""
 	}
 	text := fmt.Sprintf("%s, scope %s, %s requests a minute", l.Algorithm, l.Scope, number(l.PerMinute))
-	if l.PerMinute != l.Configured {
-		text += " of " + number(l.Configured) + " configured"
+	if l.PerMinute != l.ConfiguredPerMinute {
+		text += " of " + number(l.ConfiguredPerMinute) + " configured"
 	}
 	if l.Keyed {
-		text += ", each key by itself"
+		text += " for each key"
 	}
 	text += ", window " + seconds(l.Window)
 	if l.Remaining != nil {
@@ -85,28 +87,28 @@ func (l *RateLimit) line() string {
 	if l.SuccessRate != nil {
 		text += "; success rate " + percent(*l.SuccessRate)
 	}
-	return text + "; " + number(l.Limited) + " refused"
+	return text + "; " + number(l.LimitedTotal) + " refused"
 }
 
-func (b *Bulkhead) line() string {
+func bulkheadLine(b *adminapi.Bulkhead) string {
 	if b == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s of %s places taken; %s refused", number(b.InFlight), number(b.MaxConcurrent), number(b.Rejected))
+	return fmt.Sprintf("%s of %s requests in flight; %s refused", number(b.InFlight), number(b.MaxConcurrent), number(b.RejectedTotal))
 }
 
-func (r *Requests) line() string {
+func requestsLine(r *adminapi.Requests) string {
 	if r == nil {
 		return ""
 	}
-	return counted{{r.Allowed, "allowed"}, {r.RateLimited, "rate limited"}, {r.CircuitOpen, "circuit open"}, {r.BulkheadFull, "bulkhead full"}}.String()
+	return named{{r.Allowed, "allowed"}, {r.RateLimited, "rate limited"}, {r.CircuitOpen, "circuit open"}, {r.BulkheadFull, "bulkhead full"}}.String()
 }
 
-func (a *Answers) line() string {
+func answersLine(a *adminapi.Answers) string {
 	if a == nil {
 		return ""
 	}
-	return counted{
+	return named{
 		{a.Upstream, "from upstream"},
 		{a.Cache, "cache"},
 		{a.StaleCache, "stale cache"},
@@ -116,20 +118,20 @@ func (a *Answers) line() string {
 	}.String()
 }
 
-func (r *Retry) line() string {
+func retryLine(r *adminapi.Retry) string {
 	if r == nil {
 		return ""
 	}
-	text := counted{{r.Attempts, "made"}, {r.Exhausted, "requests ran out of them"}}.String()
+	text := named{{r.AttemptsTotal, "made"}, {r.ExhaustedTotal, "requests failed after their last retry"}}.String()
 	if r.BudgetRemaining != nil {
-		text += "; budget for " + number(*r.BudgetRemaining) + " more now"
+		text += "; the budget admits " + number(*r.BudgetRemaining) + " more now"
 	}
 	return text
 }
 
-func (f *Failover) line() string {
+func failoverLine(f *adminapi.Failover) string {
 	if f == nil {
 		return ""
 	}
-	return number(f.Total) + " requests went to " + strings.Join(f.To, ", ")
+	return number(f.ToTotal) + " requests went to " + strings.Join(f.To, ", ")
 }

@@ -1,11 +1,10 @@
-// Package status asks Weir's admin listener how the clusters are, tells it to reset one, and writes what it says as a
-// table for people: the most troubled cluster first, with a sentence of why.
+// Package status is the client of Weir's admin listener: it reads the clusters' state, resets a cluster, and prints
+// the state as a table for people, the cluster with the worst trouble first, with the reason in a sentence.
 //
 //	STATE    CLUSTER      LIMIT/MIN  LEFT  ALLOWED  REFUSED  FALLBACK  WHY
-//	open     aws_pricing        100    12      140       31        24  opened 12s ago by 5 failures in a row; the next probe in 48s
-//	lowered  azure           70/100    12      980       20         0  success rate 64%: the limit went down to 70 of 100 a minute
+//	open     aws_pricing        100    12      140       31        24  opened 12s ago by 5 failures in a row; …
+//	lowered  azure           70/100    12      980       20         0  success rate 64%: the limit went down to …
 //	ok       healthy            100    41      310        0         0
 //
-// What comes over the network is not trusted: answers are read up to a bound, and no control character of a name
-// reaches a terminal.
+// Responses are not trusted: they are read up to a bound, and control characters in them never reach a terminal.
 package status

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Printable is a text of somebody else's that a terminal may show: control characters, bytes that are no UTF-8 and
-// what changes the direction of writing stand as escapes. "a\x1b[2Jb" becomes `a\x1b[2Jb`, six visible characters.
+// Printable escapes what a terminal must not get from a server: control characters, bytes that are not UTF-8, and
+// characters that change the direction of writing. "a\x1b[2Jb" becomes `a\x1b[2Jb`.
 func Printable(s string) string {
 	if strings.IndexFunc(s, unprintable) < 0 && utf8.ValidString(s) {
 		return s
@@ -30,12 +30,12 @@ func Printable(s string) string {
 	return b.String()
 }
 
-// unprintable are control characters (Cc), formats such as U+202E, which turns the direction (Cf), line separators (Zl,
-// Zp), and spaces that are not U+0020.
+// unprintable are control characters (Cc), formats such as U+202E, which turns the direction (Cf), line separators
+// (Zl, Zp), and spaces that are not U+0020.
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// JSON writes a server's JSON so that it means the same and is safe to show: indented, or on one line; what is not
-// printable inside its strings as \u escapes.
+// JSON formats a server's JSON for a terminal, indented or on one line. Its meaning stays the same; characters in
+// strings that Printable would escape become \u escapes.
 func JSON(raw []byte, indented bool) ([]byte, error) {
 	var b bytes.Buffer
 	err := json.Compact(&b, raw)
@@ -46,7 +46,7 @@ func JSON(raw []byte, indented bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Outside strings there is nothing but ASCII now, and of control characters only the indentation's line breaks.
+	// Outside strings there is only printable ASCII now, and the line breaks of the indentation.
 	safe := make([]byte, 0, b.Len()+1)
 	for text := bytes.TrimSpace(b.Bytes()); len(text) > 0; {
 		r, size := utf8.DecodeRune(text)

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-mesh/weir/filter/adminapi"
 )
 
 func TestPrintable(t *testing.T) {
@@ -40,14 +42,14 @@ func TestJSON(t *testing.T) {
 		}
 	}
 	if got, err := JSON([]byte(`{"a":1}`), true); err != nil || string(got) != "{\n  \"a\": 1\n}\n" {
-		t.Errorf("indented: %q, %v", got, err)
+		t.Errorf("indented: got %q, %v, want %q", got, err, "{\n  \"a\": 1\n}\n")
 	}
 	if got, err := JSON([]byte(`{"a"`), true); err == nil {
-		t.Errorf("half a document: %q", got)
+		t.Errorf("half a document: got %q, want an error", got)
 	}
 }
 
-// What comes out means the same, and nothing in it moves a cursor.
+// FuzzJSON: the output means the same as the input, and has no control characters.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`{"clusters":{"a":{}}}`, "[\"\x1b\"]", "\"\u009b\"", `"\ud800"`, " 1e400 \r", "\"\x9b\"", "{\"\U000e0001\":[[]]}"} {
 		f.Add([]byte(s), true)
@@ -56,17 +58,17 @@ func FuzzJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, indented bool) {
 		got, err := JSON(raw, indented)
 		if (err == nil) != json.Valid(raw) {
-			t.Fatalf("%q: %v, valid %v", raw, err, json.Valid(raw))
+			t.Fatalf("%q: got %v, want an error %v", raw, err, !json.Valid(raw))
 		}
 		if err != nil {
 			return
 		}
 		if !utf8.Valid(got) || strings.ContainsFunc(string(got), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
-			t.Fatalf("%q: not printable: %q", raw, got)
+			t.Fatalf("%q: got %q, want only printable characters", raw, got)
 		}
 		var before, after any
 		if json.Unmarshal(raw, &before) != nil {
-			return // a number too large for Go is no matter of this
+			return // a number that is too large for Go
 		}
 		if err := json.Unmarshal(got, &after); err != nil {
 			t.Fatal(err)
@@ -77,23 +79,23 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// No answer makes the table fail, or write what is not printable.
+// FuzzTable: no response makes the table panic or print control characters.
 func FuzzTable(f *testing.F) {
 	f.Add([]byte(`{"time":"2026-11-24T10:00:00Z","clusters":{"a":{"mode":"shadow","circuit_breaker":{"state":"open","opens_total":1e300,"since":"2026-11-24T10:00:00Z"}}}}`))
 	f.Add([]byte(`{"clusters":{"\u001b[2J":{"rate_limit":{"remaining":-1,"requests_per_minute":1e308}},"b":{"failover":{"to":["\r"]}}},"redis":{"state":"\u009b"}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var s Status
+		var s adminapi.Status
 		if json.Unmarshal(raw, &s) != nil {
 			return
 		}
 		var b strings.Builder
-		page := Page{Out: &b}
-		page.All("http://admin", &s)
+		printer := Printer{Out: &b}
+		printer.Status("http://admin", &s)
 		for name, c := range s.Clusters {
-			page.One("http://admin", name, &c, s.Time)
+			printer.Cluster("http://admin", name, &c, s.Time.Time())
 		}
 		if strings.ContainsFunc(b.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
-			t.Fatalf("not printable: %q", b.String())
+			t.Fatalf("got %q, want only printable characters", b.String())
 		}
 	})
 }

@@ -8,15 +8,17 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/weir-mesh/weir/filter/adminapi"
 )
 
-// Page is how a status is written.
-type Page struct {
+// Printer prints a status for people.
+type Printer struct {
 	Out   io.Writer
 	Color bool
 }
 
-// Colours by their ANSI codes.
+// Parameters of ANSI's SGR.
 const (
 	bold   = "1"
 	dim    = "2"
@@ -37,145 +39,155 @@ func (s State) color() string {
 	return dim
 }
 
-func (p Page) paint(code, text string) string {
+func (p Printer) paint(code, text string) string {
 	if !p.Color || text == "" {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// judged is a cluster with its name and verdict.
-type judged struct {
+// row is a cluster with its name and verdict.
+type row struct {
 	name string
-	*Cluster
+	*adminapi.Cluster
 	Verdict
 }
 
-// column is a column of the table; its cell is empty where the cluster has no such section, and a column without any
-// cell is left out.
+// column is a column of the table. Its cell is empty where the cluster does not have the section; a column of empty
+// cells is left out.
 type column struct {
 	title string
 	right bool // numbers
-	cell  func(judged) string
+	cell  func(row) string
 }
 
 var columns = []column{
-	{"STATE", false, func(j judged) string { return j.State.String() }},
-	{"CLUSTER", false, func(j judged) string { return shortened(Printable(j.name)) }},
-	{"LIMIT/MIN", true, func(j judged) string {
-		l := j.RateLimit
+	{"STATE", false, func(r row) string { return r.State.String() }},
+	{"CLUSTER", false, func(r row) string { return shortened(Printable(r.name)) }},
+	{"LIMIT/MIN", true, func(r row) string {
+		l := r.RateLimit
 		switch {
 		case l == nil:
 			return ""
-		case l.PerMinute != l.Configured:
-			return number(l.PerMinute) + "/" + number(l.Configured)
+		case l.PerMinute != l.ConfiguredPerMinute:
+			return number(l.PerMinute) + "/" + number(l.ConfiguredPerMinute)
 		case l.Keyed:
 			return number(l.PerMinute) + " each"
 		}
 		return number(l.PerMinute)
 	}},
-	{"LEFT", true, func(j judged) string {
-		if j.RateLimit == nil || j.RateLimit.Remaining == nil {
+	{"LEFT", true, func(r row) string {
+		if r.RateLimit == nil || r.RateLimit.Remaining == nil {
 			return ""
 		}
-		return number(*j.RateLimit.Remaining)
+		return number(*r.RateLimit.Remaining)
 	}},
-	{"IN FLIGHT", true, func(j judged) string {
-		if j.Bulkhead == nil {
+	{"IN FLIGHT", true, func(r row) string {
+		if r.Bulkhead == nil {
 			return ""
 		}
-		return number(j.Bulkhead.InFlight) + "/" + number(j.Bulkhead.MaxConcurrent)
+		return number(r.Bulkhead.InFlight) + "/" + number(r.Bulkhead.MaxConcurrent)
 	}},
-	{"ALLOWED", true, func(j judged) string {
-		if j.Requests == nil {
+	{"ALLOWED", true, func(r row) string {
+		if r.Requests == nil {
 			return ""
 		}
-		return number(j.Requests.Allowed)
+		return number(r.Requests.Allowed)
 	}},
-	{"REFUSED", true, func(j judged) string {
-		if j.Requests == nil {
+	{"REFUSED", true, func(r row) string {
+		if r.Requests == nil {
 			return ""
 		}
-		return number(j.Requests.refused())
+		return number(refused(r.Requests))
 	}},
-	{"FALLBACK", true, func(j judged) string {
-		if j.Answers == nil {
+	{"FALLBACK", true, func(r row) string {
+		if r.Answers == nil {
 			return ""
 		}
-		return number(j.Answers.fallback())
+		return number(fromFallback(r.Answers))
 	}},
-	{"RETRIES", true, func(j judged) string {
-		if j.Retry == nil {
+	{"RETRIES", true, func(r row) string {
+		if r.Retry == nil {
 			return ""
 		}
-		return number(j.Retry.Attempts)
+		return number(r.Retry.AttemptsTotal)
 	}},
-	{"FAILED OVER", true, func(j judged) string {
-		if j.Failover == nil {
+	{"FAILED OVER", true, func(r row) string {
+		if r.Failover == nil {
 			return ""
 		}
-		return number(j.Failover.Total)
+		return number(r.Failover.ToTotal)
 	}},
-	{"WHY", false, func(j judged) string { return Printable(j.Why) }},
+	{"WHY", false, func(r row) string { return Printable(r.Why) }},
 }
 
-// All writes every cluster as one line, the most troubled first, under a line that sums them up. from is where the
-// status came from.
-func (p Page) All(from string, s *Status) {
-	clusters := make([]judged, 0, len(s.Clusters))
+// refused is how many requests were not admitted.
+func refused(r *adminapi.Requests) float64 { return r.RateLimited + r.CircuitOpen + r.BulkheadFull }
+
+// fromFallback is how many answers a fallback gave; errors are not among them.
+func fromFallback(a *adminapi.Answers) float64 {
+	return a.Cache + a.StaleCache + a.Default + a.Degraded
+}
+
+// Status prints a summary and a line for each cluster, the cluster with the worst trouble first. From is the address
+// of the admin listener.
+func (p Printer) Status(from string, s *adminapi.Status) {
+	rows := make([]row, 0, len(s.Clusters))
 	for name, c := range s.Clusters {
-		clusters = append(clusters, judged{name, &c, c.Judge(s.Time)})
+		rows = append(rows, row{name, &c, Judge(&c, s.Time.Time())})
 	}
-	slices.SortFunc(clusters, func(a, b judged) int {
+	slices.SortFunc(rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.name, b.name))
 	})
-	fmt.Fprintf(p.Out, "%s at %s: %s\n", p.paint(bold, Printable(from)), s.Time.UTC().Format(time.RFC3339), sums(clusters))
+	version := ""
+	if s.Version != "" {
+		version = ", Weir " + Printable(s.Version)
+	}
+	fmt.Fprintf(p.Out, "%s at %s%s: %s\n", p.paint(bold, Printable(from)), s.Time.Time().Format(time.RFC3339), version, summary(rows))
 	if s.Redis != nil && s.Redis.State != "off" {
 		code := dim
 		if s.Redis.State != "ok" {
 			code = red
 		}
-		fmt.Fprintf(p.Out, "Redis: %s, %s calls, %s of them failed\n", p.paint(code, Printable(s.Redis.State)), number(s.Redis.Calls), number(s.Redis.Errors))
+		fmt.Fprintf(p.Out, "Redis: %s, %s calls, %s of them failed\n", p.paint(code, Printable(s.Redis.State)), number(s.Redis.CallsTotal), number(s.Redis.ErrorsTotal))
 	}
 	if s.LeftOut {
-		fmt.Fprintln(p.Out, p.paint(yellow, "There are more clusters than Weir keeps account of; some are left out."))
+		fmt.Fprintln(p.Out, p.paint(yellow, "Weir has more clusters than it can list; some are left out. They work all the same."))
 	}
-	if len(clusters) > 0 {
+	if len(rows) > 0 {
 		fmt.Fprintln(p.Out)
-		p.table(clusters)
+		p.table(rows)
 	}
 }
 
-// sums is "3 clusters, 1 open, 2 ok".
-func sums(clusters []judged) string {
-	text := fmt.Sprintf("%d clusters", len(clusters))
-	switch len(clusters) {
+// summary is "3 clusters, 1 open, 2 ok".
+func summary(rows []row) string {
+	text := fmt.Sprintf("%d clusters", len(rows))
+	switch len(rows) {
 	case 0:
-		return "no cluster yet: none has a policy, or the traffic listener has not started"
+		return "no clusters: no cluster has a policy, or the listeners with Weir's filter have not started yet"
 	case 1:
 		text = "1 cluster"
 	}
-	for _, state := range []State{Open, ForcedOpen, NoHost, HalfOpen, Full, Limited, Lowered, ForcedClosed, Shadow, OK, Off} {
-		n := 0
-		for _, c := range clusters {
-			if c.State == state {
-				n++
-			}
-		}
+	var counts [Off + 1]int
+	for _, r := range rows {
+		counts[r.State]++
+	}
+	for state, n := range counts {
 		if n > 0 {
-			text += fmt.Sprintf(", %d %s", n, state)
+			text += fmt.Sprintf(", %d %s", n, State(state))
 		}
 	}
 	return text
 }
 
-func (p Page) table(clusters []judged) {
-	rows := make([][]string, 1+len(clusters))
+func (p Printer) table(rows []row) {
+	lines := make([][]string, 1+len(rows))
 	var shown []column
 	for _, c := range columns {
 		cells, used := []string{c.title}, false
-		for _, j := range clusters {
-			text := c.cell(j)
+		for _, r := range rows {
+			text := c.cell(r)
 			used = used || text != ""
 			cells = append(cells, text)
 		}
@@ -184,21 +196,21 @@ func (p Page) table(clusters []judged) {
 		}
 		shown = append(shown, c)
 		for i, text := range cells {
-			rows[i] = append(rows[i], text)
+			lines[i] = append(lines[i], text)
 		}
 	}
-	for i, row := range align(rows, shown) {
-		line := func() string { return strings.TrimRight(strings.Join(row, "  "), " ") }
+	for i, cells := range align(lines, shown) {
+		line := func() string { return strings.TrimRight(strings.Join(cells, "  "), " ") }
 		if i == 0 {
 			fmt.Fprintln(p.Out, p.paint(dim, line()))
 			continue
 		}
-		row[0] = p.paint(clusters[i-1].State.color(), row[0])
+		cells[0] = p.paint(rows[i-1].State.color(), cells[0])
 		fmt.Fprintln(p.Out, line())
 	}
 }
 
-// align fills each cell up to its column's width.
+// align pads each cell to its column's width. (text/tabwriter aligns all columns of a table to the same side.)
 func align(rows [][]string, columns []column) [][]string {
 	for i, c := range columns {
 		width := 0

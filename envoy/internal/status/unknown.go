@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// UnknownCluster is a name that Weir has no cluster of.
+// UnknownCluster is the error for a name that is not a cluster's.
 type UnknownCluster struct {
-	At   string // the address
+	At   string // the admin listener's address
 	Name string
 	Near []string // known names, the nearest first, at most nearMost
-	All  int      // how many there are
+	All  int      // how many known names there are
 }
 
 func (e *UnknownCluster) Error() string {
 	text := e.At + ": no cluster " + Printable(e.Name)
 	if e.All == 0 {
-		return text + ": no policy of Weir is at work there"
+		return text + ": no cluster there has a policy"
 	}
 	var names []string
 	for _, name := range e.Near {

@@ -5,23 +5,25 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/weir-mesh/weir/filter/adminapi"
 )
 
-// State is how a cluster is, in one word of a person's. The lower, the more troubled.
+// State is a cluster's state in one word for people. The lower, the worse.
 type State int
 
-// States by their trouble.
+// The states, the worst first.
 const (
-	Open         State = iota // all is refused: the breaker is open
-	ForcedOpen                // all is refused: an operator wants it so
+	Open         State = iota // the breaker is open: all requests are refused
+	ForcedOpen                // an operator forced the breaker open
 	NoHost                    // upstream has no healthy host
-	HalfOpen                  // probing
-	Full                      // all places are taken
-	Limited                   // the limit's window is used up
+	HalfOpen                  // the breaker admits probes
+	Full                      // the bulkhead is full
+	Limited                   // the limit is used up
 	Lowered                   // an adaptive limit went down
-	ForcedClosed              // failures do not open the breaker: an operator wants it so
-	Shadow                    // something of the above would hold, if the mode were not shadow
-	OK                        // nothing to say
+	ForcedClosed              // an operator forced the breaker closed: failures do not open it
+	Shadow                    // the policy only observes
+	OK                        // none of the above
 	Off                       // the policy's mode is off
 )
 
@@ -29,45 +31,45 @@ var stateNames = [...]string{
 	"open", "forced open", "no host", "half-open", "full", "limited", "lowered", "forced closed", "shadow", "ok", "off",
 }
 
-// String is the word.
+// String is the state as it is printed.
 func (s State) String() string { return stateNames[s] }
 
-// Verdict is a cluster's state with the sentence that says why; a healthy cluster's may be empty.
+// Verdict is a cluster's state and a sentence with the reason, which may be empty where the state is OK.
 type Verdict struct {
 	State State
 	Why   string
 }
 
-// Judge says how a cluster is at a moment, which is the server's.
-func (c *Cluster) Judge(now time.Time) Verdict {
+// Judge is the verdict on a cluster at a time of the server's clock.
+func Judge(c *adminapi.Cluster, now time.Time) Verdict {
 	if c.Mode == "off" {
-		return Verdict{Off, "its policy is off: requests pass untouched"}
+		return Verdict{Off, "its policy is off: requests pass unchanged"}
 	}
-	v := c.judge(now)
+	v := judge(c, now)
 	if c.Mode == "shadow" {
 		if v.State == OK {
-			return Verdict{Shadow, joined("decides, but does not act", v.Why)}
+			return Verdict{Shadow, joined("its policy decides, but does not act", v.Why)}
 		}
-		return Verdict{Shadow, "only in shadow " + v.State.String() + ": " + v.Why}
+		return Verdict{Shadow, "would be " + v.State.String() + ": " + v.Why}
 	}
 	return v
 }
 
-func (c *Cluster) judge(now time.Time) Verdict {
+func judge(c *adminapi.Cluster, now time.Time) Verdict {
 	if b := c.Breaker; b != nil {
 		switch {
 		case b.Forced == "open":
 			return Verdict{ForcedOpen, joined("an operator forced it open"+ago(now, b.Since), "`weir reset` ends it")}
 		case b.State == "open":
 			why := "opened" + ago(now, firstOf(b.OpenedAt, b.Since))
-			if by := b.by(); by != "" {
-				why += " by " + by
+			if cause := causeOf(b); cause != "" {
+				why += " by " + cause
 			}
-			if b.Opens > 1 {
-				why += ", the " + ordinal(b.Opens) + " time"
+			if b.OpensTotal > 1 {
+				why += ", the " + ordinal(b.OpensTotal) + " time"
 			}
-			if b.RetryAfter != nil && *b.RetryAfter > 0 {
-				return Verdict{Open, joined(why, "the next probe in "+seconds(*b.RetryAfter))}
+			if b.RetryAfter > 0 {
+				return Verdict{Open, joined(why, "the next probe in "+seconds(b.RetryAfter))}
 			}
 			return Verdict{Open, joined(why, "the next request is a probe")}
 		}
@@ -76,16 +78,16 @@ func (c *Cluster) judge(now time.Time) Verdict {
 		return Verdict{NoHost, "upstream has no healthy host"}
 	}
 	if b := c.Breaker; b != nil && b.State == "half_open" {
-		return Verdict{HalfOpen, fmt.Sprintf("probing%s: %s of %s successes that close it", lasting(now, b.Since), number(b.Successes), number(b.SuccessThreshold))}
+		return Verdict{HalfOpen, fmt.Sprintf("probing%s: %s of %s successes that close it", duration(now, b.Since), number(b.SuccessCount), number(b.SuccessThreshold))}
 	}
 	if b := c.Bulkhead; b != nil && b.MaxConcurrent > 0 && b.InFlight >= b.MaxConcurrent {
-		return Verdict{Full, fmt.Sprintf("all %s places are taken; %s refused so far", number(b.MaxConcurrent), number(b.Rejected))}
+		return Verdict{Full, fmt.Sprintf("%s of %s requests in flight; %s refused so far", number(b.InFlight), number(b.MaxConcurrent), number(b.RejectedTotal))}
 	}
 	if l := c.RateLimit; l != nil && l.Remaining != nil && *l.Remaining < 1 {
-		return Verdict{Limited, fmt.Sprintf("nothing is left of %s a minute; %s refused so far", number(l.PerMinute), number(l.Limited))}
+		return Verdict{Limited, fmt.Sprintf("the limit of %s a minute is used up; %s refused so far", number(l.PerMinute), number(l.LimitedTotal))}
 	}
-	if l := c.RateLimit; l != nil && l.PerMinute < l.Configured {
-		why := fmt.Sprintf("the limit went down to %s of %s a minute", number(l.PerMinute), number(l.Configured))
+	if l := c.RateLimit; l != nil && l.PerMinute < l.ConfiguredPerMinute {
+		why := fmt.Sprintf("the limit went down to %s of %s a minute", number(l.PerMinute), number(l.ConfiguredPerMinute))
 		if l.SuccessRate != nil {
 			why = "success rate " + percent(*l.SuccessRate) + ": " + why
 		}
@@ -94,22 +96,22 @@ func (c *Cluster) judge(now time.Time) Verdict {
 	if b := c.Breaker; b != nil && b.Forced == "closed" {
 		return Verdict{ForcedClosed, joined("an operator forced it closed"+ago(now, b.Since), "failures do not open it")}
 	}
-	return Verdict{OK, c.worry()}
+	return Verdict{OK, warning(c)}
 }
 
-// worry is what is worth a word where nothing is refused.
-func (c *Cluster) worry() string {
+// warning is what may soon refuse requests where nothing does yet.
+func warning(c *adminapi.Cluster) string {
 	why := ""
-	if b := c.Breaker; b != nil && b.Failures > 0 {
-		why = fmt.Sprintf("%s of %s failures in a row", number(b.Failures), number(b.FailureThreshold))
+	if b := c.Breaker; b != nil && b.FailureCount > 0 {
+		why = fmt.Sprintf("%s of %s failures in a row", number(b.FailureCount), number(b.FailureThreshold))
 	}
 	if r := c.Retry; r != nil && r.BudgetRemaining != nil && *r.BudgetRemaining < 1 {
-		why = joined(why, "the budget for retries is used up")
+		why = joined(why, "the retry budget is used up")
 	}
 	return why
 }
 
-// joined are two parts of a sentence, either of which may be missing.
+// joined joins two parts of a sentence, either of which may be empty.
 func joined(a, b string) string {
 	if a == "" || b == "" {
 		return a + b
@@ -117,7 +119,7 @@ func joined(a, b string) string {
 	return a + "; " + b
 }
 
-func firstOf(times ...*time.Time) *time.Time {
+func firstOf(times ...*adminapi.Time) *adminapi.Time {
 	for _, t := range times {
 		if t != nil {
 			return t
@@ -126,24 +128,24 @@ func firstOf(times ...*time.Time) *time.Time {
 	return nil
 }
 
-// ago is " 12s ago", or nothing where the time is not known.
-func ago(now time.Time, t *time.Time) string {
+// ago is " 12s ago", or empty where the time is not known.
+func ago(now time.Time, t *adminapi.Time) string {
 	if t == nil {
 		return ""
 	}
-	return " " + seconds(now.Sub(*t).Seconds()) + " ago"
+	return " " + seconds(now.Sub(t.Time()).Seconds()) + " ago"
 }
 
-// lasting is " for 12s", or nothing.
-func lasting(now time.Time, t *time.Time) string {
+// duration is " for 12s", or empty where the start is not known.
+func duration(now time.Time, t *adminapi.Time) string {
 	if t == nil {
 		return ""
 	}
-	return " for " + seconds(now.Sub(*t).Seconds())
+	return " for " + seconds(now.Sub(t.Time()).Seconds())
 }
 
-// seconds is a duration in its two largest units: 12s, 3m20s, 5h, 2d3h. Begun seconds count as whole ones, so that
-// "in 1s" is never "in 0s"; what is negative, or no number, is 0s.
+// seconds prints a duration in its two largest units: 12s, 3m20s, 5h, 2d3h. It rounds up, so that a wait of 50 ms is
+// not "in 0s". A negative number or NaN is 0s.
 func seconds(s float64) string {
 	const most = 1e9 // thirty years
 	if !(s > 0) {
@@ -170,7 +172,7 @@ var units = [...]struct {
 	name    string
 }{{86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}}
 
-// number is a count without an exponent and with at most two digits after the point: 100, 1.67, 12345.
+// number prints a number without an exponent, with at most two digits after the point: 100, 1.67, 12345.
 func number(n float64) string {
 	if math.IsNaN(n) || math.Abs(n) >= 1e15 {
 		return strconv.FormatFloat(n, 'g', 3, 64)
@@ -178,10 +180,10 @@ func number(n float64) string {
 	return strconv.FormatFloat(math.Round(n*100)/100, 'f', -1, 64)
 }
 
-// percent is a share of 1: 0.64 is 64%.
+// percent prints a share of 1: 0.64 is 64%.
 func percent(share float64) string { return number(share*100) + "%" }
 
-// ordinal is 2nd, 3rd, 4th, 11th, 21st.
+// ordinal prints 2nd, 3rd, 4th, 11th, 21st.
 func ordinal(n float64) string {
 	suffix := "th"
 	if tens := math.Mod(n, 100); tens < 11 || tens > 13 {

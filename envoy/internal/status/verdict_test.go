@@ -5,80 +5,79 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-mesh/weir/filter/adminapi"
 	"github.com/weir-mesh/weir/policy/breaker"
 )
 
 func TestVerdict(t *testing.T) {
 	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
-	before := func(d time.Duration) *time.Time { at := now.Add(-d); return &at }
-	n := func(v float64) *float64 { return &v }
+	before := func(d time.Duration) *adminapi.Time { return new(adminapi.Time(now.Add(-d).UnixMilli())) }
 	for name, test := range map[string]struct {
-		cluster Cluster
+		cluster adminapi.Cluster
 		want    Verdict
 	}{
-		"without a policy's section": {Cluster{}, Verdict{OK, ""}},
-		"closed":                     {Cluster{Breaker: &Breaker{State: "closed", Forced: "auto"}}, Verdict{OK, ""}},
-		"failing":                    {Cluster{Breaker: &Breaker{State: "closed", Failures: 2, FailureThreshold: 5}}, Verdict{OK, "2 of 5 failures in a row"}},
+		"without a policy's section": {adminapi.Cluster{}, Verdict{OK, ""}},
+		"closed":                     {adminapi.Cluster{Breaker: &adminapi.Breaker{State: "closed", Forced: "auto"}}, Verdict{OK, ""}},
+		"failing":                    {adminapi.Cluster{Breaker: &adminapi.Breaker{State: "closed", FailureCount: 2, FailureThreshold: 5}}, Verdict{OK, "2 of 5 failures in a row"}},
 		"no budget": {
-			Cluster{Breaker: &Breaker{Failures: 2, FailureThreshold: 5}, Retry: &Retry{BudgetRemaining: n(0)}},
-			Verdict{OK, "2 of 5 failures in a row; the budget for retries is used up"},
+			adminapi.Cluster{Breaker: &adminapi.Breaker{FailureCount: 2, FailureThreshold: 5}, Retry: &adminapi.Retry{BudgetRemaining: new(0.0)}},
+			Verdict{OK, "2 of 5 failures in a row; the retry budget is used up"},
 		},
 		"open": {
-			Cluster{Breaker: &Breaker{State: "open", Since: before(time.Hour), OpenedAt: before(90 * time.Second), RetryAfter: n(29.2), Opens: 1}},
+			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "open", Since: before(time.Hour), OpenedAt: before(90 * time.Second), RetryAfter: 29.2, OpensTotal: 1}},
 			Verdict{Open, "opened 1m30s ago; the next probe in 30s"},
 		},
 		"open, the wait is over": {
-			Cluster{Breaker: &Breaker{State: "open", Since: before(49 * time.Hour), RetryAfter: n(0), Opens: 3}},
+			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "open", Since: before(49 * time.Hour), RetryAfter: 0, OpensTotal: 3}},
 			Verdict{Open, "opened 2d1h ago, the 3rd time; the next request is a probe"},
 		},
 		"open by failures": {
-			Cluster{Breaker: &Breaker{State: "open", Cause: "consecutive_failures", FailureThreshold: 5, Since: before(12 * time.Second), RetryAfter: n(48), Opens: 2}},
+			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "open", Cause: new("consecutive_failures"), FailureThreshold: 5, Since: before(12 * time.Second), RetryAfter: 48, OpensTotal: 2}},
 			Verdict{Open, "opened 12s ago by 5 failures in a row, the 2nd time; the next probe in 48s"},
 		},
 		"open by a rate": {
-			Cluster{Breaker: &Breaker{State: "open", Cause: "failure_rate", FailureRate: n(0.5), Since: before(time.Second)}},
+			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "open", Cause: new("failure_rate"), FailureRateThreshold: new(0.5), Since: before(time.Second)}},
 			Verdict{Open, "opened 1s ago by a failure rate of 50% or more; the next request is a probe"},
 		},
 		"open and no host": {
-			Cluster{Breaker: &Breaker{State: "open"}, Upstream: &Upstream{NoHealthyHost: true}},
+			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "open"}, Upstream: &adminapi.Upstream{NoHealthyHost: true}},
 			Verdict{Open, "opened; the next request is a probe"},
 		},
 		"forced open": {
-			Cluster{Breaker: &Breaker{State: "open", Forced: "open", Since: before(time.Second)}},
+			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "open", Forced: "open", Since: before(time.Second)}},
 			Verdict{ForcedOpen, "an operator forced it open 1s ago; `weir reset` ends it"},
 		},
 		"forced closed": {
-			Cluster{Breaker: &Breaker{State: "closed", Forced: "closed", Since: before(time.Minute)}},
+			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "closed", Forced: "closed", Since: before(time.Minute)}},
 			Verdict{ForcedClosed, "an operator forced it closed 1m ago; failures do not open it"},
 		},
-		"no host": {Cluster{Upstream: &Upstream{NoHealthyHost: true}}, Verdict{NoHost, "upstream has no healthy host"}},
+		"no host": {adminapi.Cluster{Upstream: &adminapi.Upstream{NoHealthyHost: true}}, Verdict{NoHost, "upstream has no healthy host"}},
 		"half-open": {
-			Cluster{Breaker: &Breaker{State: "half_open", Since: before(2 * time.Second), Successes: 1, SuccessThreshold: 3}},
+			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "half_open", Since: before(2 * time.Second), SuccessCount: 1, SuccessThreshold: 3}},
 			Verdict{HalfOpen, "probing for 2s: 1 of 3 successes that close it"},
 		},
 		"full": {
-			Cluster{Bulkhead: &Bulkhead{InFlight: 10, MaxConcurrent: 10, Rejected: 4}},
-			Verdict{Full, "all 10 places are taken; 4 refused so far"},
+			adminapi.Cluster{Bulkhead: &adminapi.Bulkhead{InFlight: 10, MaxConcurrent: 10, RejectedTotal: 4}},
+			Verdict{Full, "10 of 10 requests in flight; 4 refused so far"},
 		},
-		"limited":                 {Cluster{RateLimit: &RateLimit{PerMinute: 100, Configured: 100, Remaining: n(0.4), Limited: 7}}, Verdict{Limited, "nothing is left of 100 a minute; 7 refused so far"}},
-		"limited by key":          {Cluster{RateLimit: &RateLimit{PerMinute: 100, Configured: 100, Keyed: true}}, Verdict{OK, ""}},
-		"lowered":                 {Cluster{RateLimit: &RateLimit{PerMinute: 70, Configured: 100, Remaining: n(1)}}, Verdict{Lowered, "the limit went down to 70 of 100 a minute"}},
-		"off":                     {Cluster{Mode: "off", Breaker: &Breaker{State: "open"}}, Verdict{Off, "its policy is off: requests pass untouched"}},
-		"shadow":                  {Cluster{Mode: "shadow"}, Verdict{Shadow, "decides, but does not act"}},
-		"shadow, would be full":   {Cluster{Mode: "shadow", Bulkhead: &Bulkhead{InFlight: 1, MaxConcurrent: 1}}, Verdict{Shadow, "only in shadow full: all 1 places are taken; 0 refused so far"}},
-		"a state of another time": {Cluster{Breaker: &Breaker{State: "ajar"}}, Verdict{OK, ""}},
+		"limited":                 {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Remaining: new(0.4), LimitedTotal: 7}}, Verdict{Limited, "the limit of 100 a minute is used up; 7 refused so far"}},
+		"limited by key":          {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true}}, Verdict{OK, ""}},
+		"lowered":                 {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 70, ConfiguredPerMinute: 100, Remaining: new(1.0)}}, Verdict{Lowered, "the limit went down to 70 of 100 a minute"}},
+		"off":                     {adminapi.Cluster{Mode: "off", Breaker: &adminapi.Breaker{State: "open"}}, Verdict{Off, "its policy is off: requests pass unchanged"}},
+		"shadow":                  {adminapi.Cluster{Mode: "shadow"}, Verdict{Shadow, "its policy decides, but does not act"}},
+		"shadow, would be full":   {adminapi.Cluster{Mode: "shadow", Bulkhead: &adminapi.Bulkhead{InFlight: 1, MaxConcurrent: 1}}, Verdict{Shadow, "would be full: 1 of 1 requests in flight; 0 refused so far"}},
+		"a state of another time": {adminapi.Cluster{Breaker: &adminapi.Breaker{State: "ajar"}}, Verdict{OK, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := test.cluster.Judge(now); got != test.want {
+			if got := Judge(&test.cluster, now); got != test.want {
 				t.Errorf("got %v %q, want %v %q", got.State, got.Why, test.want.State, test.want.Why)
 			}
 		})
 	}
 }
 
-// TestCauses: each cause of a transition has words of its own.
+// TestCauses: each cause of a transition has its own text.
 func TestCauses(t *testing.T) {
-	n := func(v float64) *float64 { return &v }
 	for cause, want := range map[breaker.Cause][2]string{ // with the policy's thresholds, and without
 		breaker.NoTransition:        {"", ""},
 		breaker.ConsecutiveFailures: {"5 failures in a row", "a failure"},
@@ -86,20 +85,20 @@ func TestCauses(t *testing.T) {
 		breaker.SlowCalls:           {"a share of slow calls of 80% or more", "its share of slow calls"},
 		breaker.FailedProbe:         {"a failed probe", "a failed probe"},
 		breaker.SlowProbe:           {"a slow probe", "a slow probe"},
-		breaker.RecoveryTimeout:     {"the end of its wait", "the end of its wait"},
+		breaker.RecoveryTimeout:     {"the end of its recovery timeout", "the end of its recovery timeout"},
 		breaker.ProbesSucceeded:     {"successful probes", "successful probes"},
 		breaker.Operator:            {"an operator", "an operator"},
-		breaker.Operator + 1:        {"", ""}, // which is named as no cause is
+		breaker.Operator + 1:        {"", ""}, // an unknown cause
 	} {
-		told := Breaker{Cause: cause.String(), FailureThreshold: 5, FailureRate: n(0.5), SlowCalls: n(0.8)}
-		bare := Breaker{Cause: cause.String(), FailureThreshold: 1}
-		if got := [2]string{told.by(), bare.by()}; got != want {
+		full := adminapi.Breaker{Cause: new(cause.String()), FailureThreshold: 5, FailureRateThreshold: new(0.5), SlowCallsThreshold: new(0.8)}
+		bare := adminapi.Breaker{Cause: new(cause.String()), FailureThreshold: 1}
+		if got := [2]string{causeOf(&full), causeOf(&bare)}; got != want {
 			t.Errorf("%v: got %q, want %q", cause, got, want)
 		}
 	}
 }
 
-func TestWords(t *testing.T) {
+func TestNumbers(t *testing.T) {
 	for _, test := range []struct{ got, want string }{
 		{seconds(0), "0s"},
 		{seconds(-3), "0s"},

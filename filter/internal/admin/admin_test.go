@@ -57,7 +57,7 @@ func (l *fakeAuditLog) Error(err error)               { l.lines = append(l.lines
 
 // fixture is a handler with all that it needs.
 type fixture struct {
-	*testing.T
+	testing.TB
 	store   *sharedstate.Memory
 	metrics *fakeMetrics
 	audit   fakeAuditLog
@@ -66,10 +66,10 @@ type fixture struct {
 }
 
 // newFixture publishes the clusters of a policy document.
-func newFixture(t *testing.T, document string) *fixture {
+func newFixture(t testing.TB, document string) *fixture {
 	t.Helper()
 	f := &fixture{
-		T: t, store: sharedstate.NewMemory(), metrics: &fakeMetrics{metrics: map[string]*fakeMetric{}},
+		TB: t, store: sharedstate.NewMemory(), metrics: &fakeMetrics{metrics: map[string]*fakeMetric{}},
 		now: Instant{Monotonic: 1000 * second, Wall: 1_700_000_000 * second},
 	}
 	f.handler = NewHandler(f.store, [2]uint64{1, 2}, []string{"Weir.example.com."}, f.metrics, &f.audit)
@@ -325,8 +325,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestMetricsAreLookedUpOnce, however many clusters there are: Envoy allocates an id each time a metric is looked up, and
-// frees it only with the VM. What is kept of clusters that are gone is dropped.
+// TestMetricsAreLookedUpOnce, however many clusters there are: Envoy allocates an id each time a metric is looked up,
+// and frees it only with the VM. What is kept of clusters that are gone is dropped.
 func TestMetricsAreLookedUpOnce(t *testing.T) {
 	document := func(clusters int) string {
 		var b strings.Builder
@@ -416,7 +416,8 @@ func TestInternalErrors(t *testing.T) {
 	}
 }
 
-// FuzzHandle: every request gets a response of the API, and only a POST that no browser sent for another site changes anything.
+// FuzzHandle: every request gets a response of the API, and only a POST that no browser sent for another site changes
+// anything.
 func FuzzHandle(f *testing.F) {
 	f.Add("GET", "/status", "localhost", "", "")
 	f.Add("POST", "/breaker/aws/open", "localhost", "http://localhost", "same-origin")

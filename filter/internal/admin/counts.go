@@ -33,7 +33,8 @@ const (
 	countAll       = countRetries + 3
 )
 
-// counters are a cluster's metrics. A count is the sum of several metrics: failovers, for example, of one for each target.
+// counters are a cluster's metrics. A count is the sum of several metrics: failovers, for example, of one for each
+// target.
 type counters struct {
 	mode   policy.Mode
 	counts [countAll][]Metric

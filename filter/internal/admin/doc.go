@@ -8,8 +8,8 @@
 //
 // It runs in a plugin without traffic, `{"admin": {}}`, and can become a Wasm module of its own. All it needs is:
 //
-//   - the sharedstate.Store of the plugins that see traffic, which Envoy shares between VMs with the same vm_id, and in it
-//     what package registry publishes and the clusters' records,
+//   - the sharedstate.Store of the plugins that see traffic, which Envoy shares between VMs with the same vm_id: it has
+//     the clusters' records, and what package registry publishes,
 //   - the process's seed, see sharedstate.Seed,
 //   - Metrics: Envoy's metrics by name, which count over all workers,
 //   - an AuditLog.

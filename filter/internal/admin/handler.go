@@ -40,8 +40,8 @@ type cluster struct {
 	view     *registry.View
 }
 
-// NewHandler is the admin API over a store. Seed is the process's, see sharedstate.Seed. Hosts are names that a browser
-// may ask for, beside addresses and private names.
+// NewHandler is the admin API over a store. Seed is the process's, see sharedstate.Seed. Hosts are names that a
+// browser may ask for, beside addresses and private names.
 func NewHandler(store sharedstate.Store, seed [2]uint64, hosts []string, metrics Metrics, audit AuditLog) *Handler {
 	h := &Handler{store: store, seed: seed, hosts: hosts, metrics: metrics, audit: audit, clusters: map[string]*cluster{}}
 	h.redisCalls = append(h.redisCalls, metrics.Counter(metric.RedisCallsTotal.With("ok")))

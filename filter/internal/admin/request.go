@@ -42,8 +42,8 @@ func (r *Request) checkPost() *httpError {
 	return nil
 }
 
-// hasJSON says whether the body is JSON, or empty. A browser sends a form, a plain text or a body without a type to any
-// site without asking it first (Fetch, 2.2.2); none of these is JSON.
+// hasJSON says whether the body is JSON, or empty. A browser sends a form, a plain text or a body without a type to
+// any site without asking it first (Fetch, 2.2.2); none of these is JSON.
 func (r *Request) hasJSON() bool {
 	mediaType, _, _ := strings.Cut(r.ContentType, ";")
 	mediaType = strings.TrimSpace(mediaType)
@@ -66,9 +66,9 @@ func (r *Request) isCrossSite() bool {
 	return !ok || !strings.EqualFold(host, r.Host)
 }
 
-// hostIsPrivate says whether the request's host is an address, a private name or one of hosts. This stops DNS rebinding:
-// an attacker's page whose public name resolves to this listener has the same origin as the listener, for the browser,
-// so the checks of isCrossSite pass. But its host is a public name.
+// hostIsPrivate says whether the request's host is an address, a private name or one of hosts. This stops DNS
+// rebinding: an attacker's page whose public name resolves to this listener has the same origin as the listener, for
+// the browser, so the checks of isCrossSite pass. But its host is a public name.
 func (r *Request) hostIsPrivate(hosts []string) bool {
 	name := hostname(r.Host)
 	if name == "" {
@@ -90,11 +90,12 @@ func (r *Request) hostIsPrivate(hosts []string) bool {
 	return false
 }
 
-// privateSuffixes end names that no public DNS server resolves (RFC 6761, RFC 6762, ICANN's .internal, Kubernetes' .svc).
+// privateSuffixes end names that no public DNS server resolves (RFC 6761, RFC 6762, ICANN's .internal, Kubernetes'
+// .svc).
 var privateSuffixes = []string{".localhost", ".local", ".internal", ".svc"}
 
-// hostname is a host (RFC 9110, 7.2) in lower case, without its port and the final dot. It is "" where authority is not a
-// host: Envoy joins two Host headers with a comma, for example.
+// hostname is a host (RFC 9110, 7.2) in lower case, without its port and the final dot. It is "" where authority is
+// not a host: Envoy joins two Host headers with a comma, for example.
 func hostname(authority string) string {
 	if rest, bracketed := strings.CutPrefix(authority, "["); bracketed {
 		address, port, closed := strings.Cut(rest, "]")
@@ -119,8 +120,8 @@ func hostname(authority string) string {
 // isPort accepts :80, and the : without a number that RFC 3986, 3.2.3, allows.
 func isPort(s string) bool { return s[0] == ':' && strings.Trim(s[1:], "0123456789") == "" }
 
-// isAddress accepts 127.0.0.1 and [::1]. To a browser a host whose last label is a number is an address (WHATWG URL, 4.1),
-// so it is never a name.
+// isAddress accepts 127.0.0.1 and [::1]. To a browser a host whose last label is a number is an address (WHATWG URL,
+// 4.1), so it is never a name.
 func isAddress(host string) bool {
 	if strings.HasPrefix(host, "[") {
 		return true
@@ -129,8 +130,8 @@ func isAddress(host string) bool {
 	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
-// decode percent-decodes; plus says that + is a blank, as in a query. ok is false where two digits are missing after a %,
-// or where the decoded text is not UTF-8 or has control characters.
+// decode percent-decodes; plus says that + is a blank, as in a query. ok is false where two digits are missing after
+// a %, or where the decoded text is not UTF-8 or has control characters.
 func decode(s string, plus bool) (decoded string, ok bool) {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {

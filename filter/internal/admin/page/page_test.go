@@ -9,49 +9,49 @@ import (
 	"testing"
 )
 
-// between returns what stands between the only <tag> and its end.
+// between is the text in the only element <tag>.
 func between(t *testing.T, tag string) []byte {
 	t.Helper()
 	if n := bytes.Count(HTML, []byte("<"+tag)); n != 1 {
-		t.Fatalf("%d elements %s, the policy knows one", n, tag)
+		t.Fatalf("got %d elements %s, want 1, as the policy has one hash", n, tag)
 	}
 	_, rest, _ := bytes.Cut(HTML, []byte("<"+tag+">"))
 	text, _, found := bytes.Cut(rest, []byte("</"+tag+">"))
 	if !found || len(text) == 0 {
-		t.Fatalf("no <%s>…</%s>", tag, tag)
+		t.Fatalf("got no text between <%s> and </%s>, want some", tag, tag)
 	}
 	return text
 }
 
-func TestPolicyNamesTheHashes(t *testing.T) {
+func TestPolicyHasTheHashes(t *testing.T) {
 	for _, c := range []struct{ tag, hash string }{{"style", styleHash}, {"script", scriptHash}} {
 		sum := sha256.Sum256(between(t, c.tag))
 		if want := "sha256-" + base64.StdEncoding.EncodeToString(sum[:]); c.hash != want {
-			t.Errorf("page.go: %sHash is %q, the document's is\n%q", c.tag, c.hash, want)
+			t.Errorf("page.go: got %sHash %q, want\n%q", c.tag, c.hash, want)
 		}
 	}
 }
 
 func TestDocumentIsSmall(t *testing.T) {
 	if most := 60_000; len(HTML) == 0 || len(HTML) >= most {
-		t.Errorf("%d bytes, want less than %d", len(HTML), most)
+		t.Errorf("got %d bytes, want less than %d", len(HTML), most)
 	}
 }
 
-// TestNothingFromElsewhere: what a strict policy would refuse in the browser, and what it could not see.
-func TestNothingFromElsewhere(t *testing.T) {
+// TestNoExternalResources: nothing that the browser would refuse by the policy, and nothing that the policy misses.
+func TestNoExternalResources(t *testing.T) {
 	namespace := []byte("http://www.w3.org/2000/svg")
 	document := bytes.ReplaceAll(HTML, namespace, nil)
 	for what, pattern := range map[string]string{
-		"an address of elsewhere":               `(?i)(https?:)?//[a-z0-9-]+\.[a-z]`,
-		"a resource":                            `(?i)<(img|iframe|object|embed|audio|video|base)\b|\bsrc\s*=|@import|url\(`,
-		"an inline style":                       `(?i)<[a-z][^>]*\sstyle\s*=|"style"\s*[,:]`,
-		"an inline handler":                     `(?i)<[a-z][^>]*\son[a-z]+\s*=`,
-		"text that becomes markup or a program": `innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function`,
-		"an address from the root":              `(?i)(href|fetch\()\s*=?\s*["'\x60]/`,
+		"an external address":      `(?i)(https?:)?//[a-z0-9-]+\.[a-z]`,
+		"a resource":               `(?i)<(img|iframe|object|embed|audio|video|base)\b|\bsrc\s*=|@import|url\(`,
+		"an inline style":          `(?i)<[a-z][^>]*\sstyle\s*=|"style"\s*[,:]`,
+		"an inline handler":        `(?i)<[a-z][^>]*\son[a-z]+\s*=`,
+		"text as markup or code":   `innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function`,
+		"an address from the root": `(?i)(href|fetch\()\s*=?\s*["'\x60]/`,
 	} {
 		if found := regexp.MustCompile(pattern).Find(document); found != nil {
-			t.Errorf("%s: %s", what, found)
+			t.Errorf("got %s: %s, want none", what, found)
 		}
 	}
 }
@@ -67,12 +67,12 @@ func TestPolicyIsStrict(t *testing.T) {
 		"frame-ancestors": "'none'", "script-src": "'" + scriptHash + "'", "style-src": "'" + styleHash + "'",
 	} {
 		if got := directives[name]; got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 	for _, loose := range []string{"unsafe", "*", "http:", "https:", "nonce"} {
 		if strings.Contains(CSP, loose) {
-			t.Errorf("the policy has %s in it: %s", loose, CSP)
+			t.Errorf("got policy %s, want none with %s", CSP, loose)
 		}
 	}
 }
