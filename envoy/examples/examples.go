@@ -1,5 +1,5 @@
-// Package examples has policies and their Envoy configurations, to read and to copy. A test keeps the rendered ones equal to
-// the output of the `weir` command.
+// Package examples has policies and their Envoy configurations, to read and to copy. A test keeps the rendered ones
+// equal to the output of the `weir` command.
 package examples
 
 import _ "embed"

@@ -64,7 +64,8 @@ func TestPresets(t *testing.T) {
 	}
 }
 
-// The WasmPlugin has the quickstart's policy, under Istio's name for the cluster, also when read as Kubernetes reads YAML.
+// The WasmPlugin has the quickstart's policy, under Istio's name for the cluster, also when read as Kubernetes reads
+// YAML.
 func TestIstioHasTheSamePolicy(t *testing.T) {
 	raw, err := os.ReadFile("istio-wasmplugin.yaml")
 	if err != nil {

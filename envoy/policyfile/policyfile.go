@@ -1,7 +1,7 @@
 // Package policyfile converts a policy document in a YAML or JSON file to the JSON that package policy decodes.
 //
-// YAML is read as Envoy reads it: every key is text. In YAML 1.1, which Kubernetes and its tools read, the key `on` means
-// `true`; in a WasmPlugin it must be quoted.
+// YAML is read as Envoy reads it: every key is text. In YAML 1.1, which Kubernetes and its tools read, the key `on`
+// means `true`; in a WasmPlugin it must be quoted.
 package policyfile
 
 import (
@@ -15,8 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// JSON converts one YAML (or JSON) document to JSON. Duplicate keys, excessive aliases and a second document are errors,
-// which name the line.
+// JSON converts one YAML (or JSON) document to JSON. Duplicate keys, excessive aliases and a second document are
+// errors, which name the line.
 func JSON(raw []byte) ([]byte, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))
 	var document yaml.Node

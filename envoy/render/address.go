@@ -16,8 +16,8 @@ func address(host string, port uint32) *corev3.Address {
 	}}}
 }
 
-// socketAddress reads host:port of a socket that Envoy binds. The host is an IP address, since Envoy binds no names; with
-// port 0 the kernel chooses the port.
+// socketAddress reads host:port of a socket that Envoy binds. The host is an IP address, since Envoy binds no names;
+// with port 0 the kernel chooses the port.
 func socketAddress(hostPort string) (*corev3.Address, error) {
 	host, portText, err := net.SplitHostPort(hostPort)
 	if err != nil {

@@ -38,10 +38,10 @@ func (o Options) adminPolicy() ([]byte, error) {
 	return asJSON, nil
 }
 
-// adminListener serves Weir's admin interface to operators (status, reset, the live page). It runs the same filter as the
-// traffic listener, in the same VM (same vm_id, code and environment), so that the two share their state. It is a separate
-// listener, so that no client's route leads to it. It has no authentication: only the network decides which machines reach
-// it, so a port without an address is bound to the loopback address.
+// adminListener serves Weir's admin interface to operators (status, reset, the live page). It runs the same filter as
+// the traffic listener, in the same VM (same vm_id, code and environment), so that the two share their state. It is a
+// separate listener, so that no client's route leads to it. It has no authentication: only the network decides which
+// machines reach it, so a port without an address is bound to the loopback address.
 func adminListener(o Options) (*listenerv3.Listener, error) {
 	bind, err := o.weirAdminAddress()
 	if err != nil {

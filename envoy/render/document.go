@@ -18,8 +18,8 @@ func (o Options) Getenv(name string) (value string, ok bool) {
 	return "", false
 }
 
-// decode reads the policy with the variables that the filter will have. It returns nil for a policy with mistakes, which
-// the filter reports.
+// decode reads the policy with the variables that the filter will have. It returns nil for a policy with mistakes,
+// which the filter reports.
 func (o Options) decode() *policy.Document {
 	document, err := policy.Decode(o.Policy, o.Getenv)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// errorMatcher configures which response statuses outlier detection counts as failures, by the policy. It is nil for 5xx,
-// which is Envoy's default. Outlier detection always counts resets, timeouts and failed connections.
+// errorMatcher configures which response statuses outlier detection counts as failures, by the policy. It is nil for
+// 5xx, which is Envoy's default. Outlier detection always counts resets, timeouts and failed connections.
 func errorMatcher(f *policy.Failures) *httpv3.HttpProtocolOptions_OutlierDetection {
 	ranges := statusRanges(f)
 	if len(ranges) == 1 && ranges[0].Start == 500 && ranges[0].End == 600 {

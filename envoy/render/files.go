@@ -54,10 +54,10 @@ func Inline(o Options) ([]byte, error) {
 	return f.Content, err
 }
 
-// Files renders a bootstrap for path and, for the same directory, the watched files: the listeners, if LDS is not empty, and
-// the filter. All paths are relative to the directory where Envoy must be started. Write the files in this order: the
-// bootstrap is last, since an Envoy that reads it needs the others; and the routes are written before the filter that uses
-// them for failover.
+// Files renders a bootstrap for path and, for the same directory, the watched files: the listeners, if LDS is not
+// empty, and the filter. All paths are relative to the directory where Envoy must be started. Write the files in this
+// order: the bootstrap is last, since an Envoy that reads it needs the others; and the routes are written before the
+// filter that uses them for failover.
 func Files(o Options, path string) ([]File, error) {
 	if unprintable(path) { // the path is part of a comment, which a line break would end
 		return nil, fmt.Errorf("%q: a path must be UTF-8 without control characters", path)
@@ -118,8 +118,8 @@ func (f File) UpToDate() bool {
 }
 
 // Replace writes the file to its path by renaming, so that a reader sees either the old or the new content, and Envoy's
-// watch, which looks for a rename, sees the change. An existing file keeps its mode, since it may hold a token. A new file
-// has mode 0644 less the umask, since Envoy often runs as another user.
+// watch, which looks for a rename, sees the change. An existing file keeps its mode, since it may hold a token. A new
+// file has mode 0644 less the umask, since Envoy often runs as another user.
 func (f File) Replace() error {
 	dir, base := filepath.Split(f.Path)
 	written, err := os.OpenFile(filepath.Join(dir, "."+base+"."+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// filterName is the name of the filter, of its root context and of its VM. State in shared data belongs to the vm_id,
-	// which must therefore stay the same over reloads.
+	// filterName is the name of the filter, of its root context and of its VM. State in shared data belongs to the
+	// vm_id, which must therefore stay the same over reloads.
 	filterName  = "weir"
 	wasmTypeURL = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
 	wasmRuntime = "envoy.wasm.runtime.v8"
@@ -57,8 +57,8 @@ func filterNamed(name string, o Options) (*corev3.TypedExtensionConfig, error) {
 		Configuration: configuration,
 		// After a trap the next request gets a new VM. State is in Envoy's shared data, so it is still there.
 		FailurePolicy: wasmv3.FailurePolicy_FAIL_RELOAD,
-		// Envoy's default pause between two reloads is a second, during which the worker answers every request with 503. A
-		// reload takes some 20 ms.
+		// Envoy's default pause between two reloads is a second, during which the worker answers every request with
+		// 503. A reload takes some 20 ms.
 		ReloadConfig: &wasmv3.ReloadConfig{Backoff: &corev3.BackoffStrategy{BaseInterval: durationpb.New(reloadPause)}},
 	}})
 	if err != nil {
@@ -71,8 +71,8 @@ func filterNamed(name string, o Options) (*corev3.TypedExtensionConfig, error) {
 	return filter, nil
 }
 
-// configuration is the policy in one of the two forms that the filter reads. A policy that a Struct would change on its way
-// through a YAML file is always a StringValue.
+// configuration is the policy in one of the two forms that the filter reads. A policy that a Struct would change on its
+// way through a YAML file is always a StringValue.
 func configuration(o Options) (*anypb.Any, error) {
 	if o.StringValue || fractionInData(o.Policy) {
 		var compact bytes.Buffer
@@ -94,8 +94,8 @@ func configuration(o Options) (*anypb.Any, error) {
 	return packed, nil
 }
 
-// environment has the values for `${NAME}` in the policy. A name that is given both ways is an error here, since Envoy's own
-// message for it does not say where the name is.
+// environment has the values for `${NAME}` in the policy. A name that is given both ways is an error here, since
+// Envoy's own message for it does not say where the name is.
 func environment(o Options) (*wasmv3.EnvironmentVariables, error) {
 	if len(o.Env) == 0 && len(o.HostEnv) == 0 {
 		return nil, nil

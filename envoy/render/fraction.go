@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// fractionInData says whether a policy's default_data contains a number that is not whole. Envoy's YAML loader turns such a
-// number into a string. The filter turns it back where it expects a number, but it cannot know the types in default_data.
+// fractionInData says whether a policy's default_data contains a number that is not whole. Envoy's YAML loader turns
+// such a number into a string. The filter turns it back where it expects a number, but it cannot know the types in
+// default_data.
 func fractionInData(policy []byte) bool {
 	decoder := json.NewDecoder(bytes.NewReader(policy))
 	decoder.UseNumber()

@@ -11,9 +11,9 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// A breaker acts on a cluster; health checks and outlier detection act on each of its hosts. With one dead host of three,
-// every third request fails: a breaker that counts consecutive failures stays closed, and Envoy ejects that host instead.
-// When all hosts fail, the breaker opens, and Envoy must still give its probe a host:
+// A breaker acts on a cluster; health checks and outlier detection act on each of its hosts. With one dead host of
+// three, every third request fails: a breaker that counts consecutive failures stays closed, and Envoy ejects that host
+// instead. When all hosts fail, the breaker opens, and Envoy must still give its probe a host:
 //
 //	healthy hosts    Envoy                                   Weir's breaker
 //	at least half    avoids the others                       sees few failures
@@ -48,8 +48,8 @@ func (u Upstream) healthCheck() *corev3.HealthCheck {
 		Timeout:            durationpb.New(checkTimeout),
 		UnhealthyThreshold: wrapperspb.UInt32(checksUntilUnhealthy),
 		HealthyThreshold:   wrapperspb.UInt32(checksUntilHealthy),
-		// By default Envoy checks a cluster without requests only once a minute. A failover target has no requests until it
-		// is needed, and its health must be known then.
+		// By default Envoy checks a cluster without requests only once a minute. A failover target has no requests
+		// until it is needed, and its health must be known then.
 		NoTrafficInterval: durationpb.New(checkEvery),
 	}
 	if u.HealthPath == "" {
@@ -72,12 +72,13 @@ func (u Upstream) outlierDetection(b *policy.CircuitBreaker) *clusterv3.OutlierD
 		BaseEjectionTime: durationpb.New(b.RecoveryTimeout),
 		MaxEjectionTime:  durationpb.New(b.MaxRecoveryTimeout),
 		Interval:         durationpb.New(ejectionSweep),
-		// Below the panic threshold, since a panic would use all ejected hosts again. With Envoy's default of 10 % no host of
-		// nine would be ejected.
+		// Below the panic threshold, since a panic would use all ejected hosts again. With Envoy's default of 10 % no
+		// host of nine would be ejected.
 		MaxEjectionPercent: wrapperspb.UInt32(healthyPanicPercent),
 		// The policy does not compare hosts with each other.
 		EnforcingSuccessRate: wrapperspb.UInt32(0),
-		// A good answer to HealthPath ends an ejection; an accepted connection does not, since it says nothing about answers.
+		// A good answer to HealthPath ends an ejection; an accepted connection does not, since it says nothing about
+		// answers.
 		SuccessfulActiveHealthCheckUnejectHost: wrapperspb.Bool(u.HealthPath != ""),
 	}
 }

@@ -29,8 +29,8 @@ func trafficListener(o Options) (*listenerv3.Listener, error) {
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes(o)},
 		HttpFilters:    filters,
 		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
-		// Envoy's recommendations for an edge proxy: one resource has one path, and a client can set neither its own address
-		// nor `x-envoy-*`.
+		// Envoy's recommendations for an edge proxy: one resource has one path, and a client can set neither its own
+		// address nor `x-envoy-*`.
 		// https://www.envoyproxy.io/docs/envoy/latest/configuration/best_practices/edge
 		UseRemoteAddress:              wrapperspb.Bool(true),
 		InternalAddressConfig:         noInternalAddresses(),
@@ -41,9 +41,9 @@ func trafficListener(o Options) (*listenerv3.Listener, error) {
 	})
 }
 
-// noInternalAddresses makes every client an external one, so that Envoy removes its `x-envoy-*` headers: otherwise a client
-// could send `x-envoy-max-retries: 1000`. The list must not be empty, since Envoy 1.40 then takes every address as internal.
-// No request comes from 255.255.255.255.
+// noInternalAddresses makes every client an external one, so that Envoy removes its `x-envoy-*` headers: otherwise a
+// client could send `x-envoy-max-retries: 1000`. The list must not be empty, since Envoy 1.40 then takes every address
+// as internal. No request comes from 255.255.255.255.
 func noInternalAddresses() *hcmv3.HttpConnectionManager_InternalAddressConfig {
 	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{{
 		AddressPrefix: "255.255.255.255", PrefixLen: wrapperspb.UInt32(32),
@@ -92,8 +92,9 @@ func routerFilter() (*hcmv3.HttpFilter, error) {
 	}, err
 }
 
-// discovery makes Envoy read the filter's configuration from a file and reload it on change. It has no default_config: until
-// the first policy without mistakes is loaded, Envoy answers requests with 500 instead of forwarding them unprotected.
+// discovery makes Envoy read the filter's configuration from a file and reload it on change. It has no default_config:
+// until the first policy without mistakes is loaded, Envoy answers requests with 500 instead of forwarding them
+// unprotected.
 func discovery(path string) *corev3.ExtensionConfigSource {
 	return &corev3.ExtensionConfigSource{ConfigSource: watchedFile(path), TypeUrls: []string{wasmTypeURL}}
 }

@@ -1,6 +1,6 @@
-// Package render writes Envoy's configuration for a Weir policy: a complete bootstrap with listener, routes, clusters, the
-// Wasm filter and the stats tags, typed by go-control-plane and checked by its validation rules. The `weir` command prints
-// it for users; the end-to-end tests start their Envoys with it.
+// Package render writes Envoy's configuration for a Weir policy: a complete bootstrap with listener, routes, clusters,
+// the Wasm filter and the stats tags, typed by go-control-plane and checked by its validation rules. The `weir` command
+// prints it for users; the end-to-end tests start their Envoys with it.
 //
 //	policy + upstreams ──► Bootstrap ──► envoy.yaml        read once: clusters, health checks, admin
 //	                       LDS       ──► envoy.lds.yaml    watched: listeners, routes, back-off, failover
@@ -29,35 +29,35 @@ const (
 
 // Options says what to render. Policy and Upstreams are required.
 type Options struct {
-	// Policy is the policy document, a JSON object. It is passed on unchanged: the filter replaces `${NAME}`, and package
-	// policy finds mistakes.
+	// Policy is the policy document, a JSON object. It is passed on unchanged: the filter replaces `${NAME}`, and
+	// package policy finds mistakes.
 	Policy []byte
-	// Document is the decoded Policy, for what is rendered outside of the filter: back-off and failover of routes, health
-	// checks. If it is nil, Policy is decoded here, with Env and, for HostEnv, this process's environment; a policy with
-	// mistakes then adds nothing outside of the filter, and the filter reports them.
+	// Document is the decoded Policy, for what is rendered outside of the filter: back-off and failover of routes,
+	// health checks. If it is nil, Policy is decoded here, with Env and, for HostEnv, this process's environment; a
+	// policy with mistakes then adds nothing outside of the filter, and the filter reports them.
 	Document *policy.Document
 	// Upstreams are the clusters that requests go to, at least one. A host that matches no upstream goes to the first.
 	Upstreams []Upstream
-	// Redis is the cluster of the HTTP bridge to Redis, for a policy with limits of scope mesh. Only the filter calls it, no
-	// route leads to it. Nil renders none.
+	// Redis is the cluster of the HTTP bridge to Redis, for a policy with limits of scope mesh. Only the filter calls
+	// it, no route leads to it. Nil renders none.
 	Redis *Upstream
 	// Listen is host:port of the traffic listener; the host is an IP address.
 	Listen string
 	// EnvoyAdmin is host:port of Envoy's own admin interface; the host is an IP address.
 	EnvoyAdmin string
-	// Admin is host:port of Weir's own admin listener, which must be kept private; the host is an IP address. A port alone
-	// is bound to the loopback address. Empty renders no such listener.
+	// Admin is host:port of Weir's own admin listener, which must be kept private; the host is an IP address. A port
+	// alone is bound to the loopback address. Empty renders no such listener.
 	Admin string
-	// AdminHosts are more host names that browsers may use for the admin interface, besides addresses and names of private
-	// networks: admin.hosts of its document.
+	// AdminHosts are more host names that browsers may use for the admin interface, besides addresses and names of
+	// private networks: admin.hosts of its document.
 	AdminHosts []string
 	// Wasm is the path of weir.wasm as Envoy opens it, relative to Envoy's working directory.
 	Wasm string
-	// ECDS is the path of the watched file with the filter's configuration: renaming a new file over it reloads the policy.
-	// Empty renders the filter inline.
+	// ECDS is the path of the watched file with the filter's configuration: renaming a new file over it reloads the
+	// policy. Empty renders the filter inline.
 	ECDS string
-	// LDS is the path of the watched file with the listeners and their routes, which are then reloaded like the policy. Empty
-	// renders them into the bootstrap.
+	// LDS is the path of the watched file with the listeners and their routes, which are then reloaded like the policy.
+	// Empty renders them into the bootstrap.
 	LDS string
 	// Env has the filter's environment variables (vm_config.environment_variables.key_values).
 	Env map[string]string

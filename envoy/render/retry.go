@@ -13,12 +13,12 @@ import (
 // routerRetries says that Envoy's router does the retries.
 func routerRetries(r *policy.Retry) bool { return r != nil && r.Driver == policy.DriverEnvoy }
 
-// backOff has only the delays between the router's retries. It has no retry_on: the router retries only the requests for
-// which the filter sets x-envoy-retry-on and x-envoy-max-retries.
+// backOff has only the delays between the router's retries. It has no retry_on: the router retries only the requests
+// for which the filter sets x-envoy-retry-on and x-envoy-max-retries.
 //
-// The router's delay is uniform between 0 and base_interval x 2^n, at most max_interval (n from 0, whole milliseconds, the
-// upper end excluded), which is the policy's full jitter. After a Retry-After of r seconds the delay is between r and 1.5 r;
-// an r above max_interval is ignored.
+// The router's delay is uniform between 0 and base_interval x 2^n, at most max_interval (n from 0, whole milliseconds,
+// the upper end excluded), which is the policy's full jitter. After a Retry-After of r seconds the delay is between r
+// and 1.5 r; an r above max_interval is ignored.
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto#config-route-v3-retrypolicy-retrybackoff
 func backOff(r *policy.Retry) *routev3.RetryPolicy {
 	return &routev3.RetryPolicy{
@@ -35,10 +35,11 @@ func backOff(r *policy.Retry) *routev3.RetryPolicy {
 	}
 }
 
-// unlimitedRetries removes Envoy's default bound of 3 concurrent retries in a cluster, including those that still wait for
-// their delay: the bound is the policy's budget. Of 100 requests that failed together with a base_delay of 1s, Envoy's bound
-// allowed 3 retries, and only upstream_rq_retry_overflow showed it. All other thresholds keep Envoy's defaults. Every cluster
-// has it, since a reloaded policy may add retries later; without a retry policy it has no effect.
+// unlimitedRetries removes Envoy's default bound of 3 concurrent retries in a cluster, including those that still wait
+// for their delay: the bound is the policy's budget. Of 100 requests that failed together with a base_delay of 1s,
+// Envoy's bound allowed 3 retries, and only upstream_rq_retry_overflow showed it. All other thresholds keep Envoy's
+// defaults. Every cluster has it, since a reloaded policy may add retries later; without a retry policy it has no
+// effect.
 func unlimitedRetries() *clusterv3.CircuitBreakers {
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 		MaxRetries: wrapperspb.UInt32(math.MaxUint32),

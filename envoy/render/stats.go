@@ -4,8 +4,9 @@ import (
 	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
 )
 
-// statsTags are the labels of Weir's metrics. The filter writes them into a metric's name, since a Wasm metric has no labels:
-// `weir_requests_total_cluster_=aws;_decision_=allowed;`. Envoy extracts them by these rules, besides its default ones.
+// statsTags are the labels of Weir's metrics. The filter writes them into a metric's name, since a Wasm metric has no
+// labels: `weir_requests_total_cluster_=aws;_decision_=allowed;`. Envoy extracts them by these rules, besides its
+// default ones.
 var statsTags = [...]string{"cluster", "decision", "source", "to", "result"}
 
 // statsConfig makes `/stats/prometheus` show weir_requests_total{cluster="aws",decision="allowed"}.

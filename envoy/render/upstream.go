@@ -21,8 +21,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// connectTimeout bounds the time that Envoy waits for a connection to an upstream. It is short, so that the breaker counts a
-// dead host soon; Envoy's default is 5 s.
+// connectTimeout bounds the time that Envoy waits for a connection to an upstream. It is short, so that the breaker
+// counts a dead host soon; Envoy's default is 5 s.
 const connectTimeout = time.Second
 
 // httpProtocolOptions is the key of a cluster's HTTP options.
@@ -35,8 +35,8 @@ type Upstream struct {
 	Host  string // an IP address, or a name that Envoy keeps resolving (STRICT_DNS)
 	Port  uint32
 	HTTP2 bool // speak HTTP/2 without TLS (h2c), as gRPC upstreams do
-	// HealthPath is the path of active health checks, such as `/healthz`. If it is empty, they only connect. Upstreams whose
-	// policy has no circuit_breaker are not checked.
+	// HealthPath is the path of active health checks, such as `/healthz`. If it is empty, they only connect. Upstreams
+	// whose policy has no circuit_breaker are not checked.
 	HealthPath string
 }
 

@@ -31,8 +31,8 @@ func LDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
 	return response(list...)
 }
 
-// response packs resources into a discovery response, the form of a watched file. It needs no version, since Envoy loads the
-// file each time it is replaced.
+// response packs resources into a discovery response, the form of a watched file. It needs no version, since Envoy
+// loads the file each time it is replaced.
 func response[M proto.Message](resources ...M) (*discoveryv3.DiscoveryResponse, error) {
 	r := &discoveryv3.DiscoveryResponse{}
 	for _, resource := range resources {

@@ -26,8 +26,8 @@ var ErrNoEnvoy = errors.New("no Envoy found: run `make envoy` in Weir's checkout
 	"Envoy into .cache/envoy-venv), put envoy (1.33 or later) on PATH, or set ENVOY_BIN to its path")
 
 // Find looks for Envoy at ENVOY_BIN, on PATH, and in the virtual environment that `make envoy` creates, under the
-// working directory or the directories above it up to the module's root. An ENVOY_BIN that cannot be run is an error; Find
-// then looks nowhere else.
+// working directory or the directories above it up to the module's root. An ENVOY_BIN that cannot be run is an error;
+// Find then looks nowhere else.
 func Find() (Binary, error) {
 	if path := os.Getenv("ENVOY_BIN"); path != "" {
 		found, err := exec.LookPath(path)

@@ -59,8 +59,8 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("envoy exited with status %d; the end of its log:\n%s", e.Status, e.Tail)
 }
 
-// Start runs Envoy and waits until its admin interface reports that it is ready. The error is an *ExitError if Envoy exited
-// before that. Stop or the end of ctx ends the process; on Linux it never outlives this process.
+// Start runs Envoy and waits until its admin interface reports that it is ready. The error is an *ExitError if Envoy
+// exited before that. Stop or the end of ctx ends the process; on Linux it never outlives this process.
 func Start(ctx context.Context, c Config) (*Process, error) {
 	if c.ReadyTimeout == 0 {
 		c.ReadyTimeout = readyTimeout
@@ -120,8 +120,8 @@ func command(ctx context.Context, c Config, adminFile string) *exec.Cmd {
 	return cmd
 }
 
-// spawn starts the process and waits for its end, on one OS thread: the kernel takes the thread that forked a child as its
-// parent, and sends the death signal when that thread ends.
+// spawn starts the process and waits for its end, on one OS thread: the kernel takes the thread that forked a child as
+// its parent, and sends the death signal when that thread ends.
 func (p *Process) spawn() error {
 	started := make(chan error)
 	go func() {

@@ -103,8 +103,8 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	return cmd
 }
 
-// checkCoverage compares the policy's clusters with the upstreams. A cluster without an upstream is an error, since most
-// likely a flag was forgotten. An upstream without a policy may be intended, and gets a warning.
+// checkCoverage compares the policy's clusters with the upstreams. A cluster without an upstream is an error, since
+// most likely a flag was forgotten. An upstream without a policy may be intended, and gets a warning.
 func checkCoverage(d *policy.Document, upstreams []render.Upstream, warnings io.Writer) error {
 	var missing []error
 	for _, c := range d.Clusters {

@@ -115,8 +115,8 @@ type setting struct {
 	why       string // of this bootstrap, for the output
 }
 
-// prepare uses the committed quickstart if its files exist and its ports are free. Otherwise it renders the same policy into
-// dir, with ports that the kernel chooses. It also returns the upstream's listener.
+// prepare uses the committed quickstart if its files exist and its ports are free. Otherwise it renders the same policy
+// into dir, with ports that the kernel chooses. It also returns the upstream's listener.
 func prepare(ctx context.Context, wasm string, policyJSON []byte, dir string) (setting, net.Listener, error) {
 	obstacle := quickstartObstacle(ctx, wasm)
 	if obstacle == nil {

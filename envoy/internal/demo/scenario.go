@@ -16,8 +16,8 @@ const (
 	tooMany   = 100                   // admitted requests without a refusal after which the rate limit fails its check
 )
 
-// scenario takes one cluster through all states of its policy, request by request, and checks each step by the responses and
-// by the upstream's count of requests.
+// scenario takes one cluster through all states of its policy, request by request, and checks each step by the
+// responses and by the upstream's count of requests.
 type scenario struct {
 	base     string // the proxy's URL
 	upstream *upstream
@@ -253,8 +253,8 @@ func (s *scenario) chain(ctx context.Context) error {
 	return nil
 }
 
-// await sends requests until wanted accepts a response, and returns the last response, also when the time is over: the step
-// checks it. It prints a line about the responses before that.
+// await sends requests until wanted accepts a response, and returns the last response, also when the time is over: the
+// step checks it. It prints a line about the responses before that.
 func (s *scenario) await(ctx context.Context, limit time.Duration, wanted func(answer) bool) (answer, error) {
 	return s.awaitPath(ctx, prices, limit, wanted)
 }

@@ -23,7 +23,8 @@ func (u *upstream) fail()     { u.failing.Store(true) }
 func (u *upstream) failOnce() { u.once.Store(true) }
 func (u *upstream) heal()     { u.failing.Store(false) }
 
-// ServeHTTP answers prices, which must not be cached, and a catalogue; 503 while failing. POST /fail and /heal are for --keep.
+// ServeHTTP answers prices, which must not be cached, and a catalogue; 503 while failing. POST /fail and /heal are for
+// --keep.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == "/fail":
