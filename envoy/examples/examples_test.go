@@ -21,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the rendered examples")
 
-// root is the module's root, which the paths in the quickstart hang on.
+// root is the module's root, which the paths in the quickstart are relative to.
 const root = "../.."
 
 func TestPoliciesAreWithoutMistakes(t *testing.T) {
@@ -52,20 +52,20 @@ func TestPresets(t *testing.T) {
 		for cluster, requests := range test.requests {
 			p := document.For(cluster)
 			if got := p.RateLimit.Requests; got != requests {
-				t.Errorf("%s: limit %d a minute, want %d", cluster, got, requests)
+				t.Errorf("%s: got limit %d a minute, want %d", cluster, got, requests)
 			}
 			if got := p.CircuitBreaker.FailureThreshold; got != test.failures {
-				t.Errorf("%s: failure_threshold %d, want %d", cluster, got, test.failures)
+				t.Errorf("%s: got failure_threshold %d, want %d", cluster, got, test.failures)
 			}
 			if got := p.CircuitBreaker.RecoveryTimeout.Seconds(); got != test.recovery {
-				t.Errorf("%s: recovery_timeout %g s, want %g", cluster, got, test.recovery)
+				t.Errorf("%s: got recovery_timeout %g s, want %g", cluster, got, test.recovery)
 			}
 		}
 	}
 }
 
-// The WasmPlugin holds the quickstart's policy, under Istio's name for the cluster, also when it is read as
-// Kubernetes reads YAML.
+// The WasmPlugin has the quickstart's policy, under Istio's name for the cluster, also when read as Kubernetes reads
+// YAML.
 func TestIstioHasTheSamePolicy(t *testing.T) {
 	raw, err := os.ReadFile("istio-wasmplugin.yaml")
 	if err != nil {
@@ -90,7 +90,7 @@ func TestIstioHasTheSamePolicy(t *testing.T) {
 	quickstart := decode(t, policyJSON(t, "quickstart.policy.yaml"), nil)
 	got := istio.For("outbound|80||aws-pricing.quickstart.svc.cluster.local")
 	if diff := cmp.Diff(quickstart.For(QuickstartCluster), got); diff != "" {
-		t.Errorf("differs from the quickstart: %s", diff)
+		t.Errorf("differs from the quickstart (-want +got): %s", diff)
 	}
 }
 
@@ -107,16 +107,16 @@ func TestQuickstartIsTheRenderersOutput(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want.Content) {
-			t.Errorf("%s is not what is rendered; go test ./envoy/examples -update rewrites it:\n%s", want.Path, cmp.Diff(string(want.Content), string(got)))
+			t.Errorf("%s differs from the rendered file (-want +got); go test ./envoy/examples -update rewrites it:\n%s", want.Path, cmp.Diff(string(want.Content), string(got)))
 		}
 	}
 }
 
-// Envoy itself takes the bootstrap. In this mode it does not follow the watched file, so no module is needed.
+// Envoy accepts the bootstrap. In this mode it does not read the watched file, so it needs no module.
 func TestEnvoyAcceptsTheQuickstart(t *testing.T) {
 	binary, err := run.Find()
 	if errors.Is(err, run.ErrNoEnvoy) {
-		t.Skipf("quickstart.yaml was not shown to Envoy: %v", err)
+		t.Skipf("needs an Envoy: %v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,7 @@
-// Package policyfile reads a policy document as people keep it, a YAML or JSON file, and gives it as the JSON that
-// package policy decodes.
+// Package policyfile converts a policy document in a YAML or JSON file to the JSON that package policy decodes.
 //
-// YAML is read as Envoy reads it: a key is text, whatever it looks like. In YAML 1.1, which Kubernetes and its tools
-// read, the key `on` means `true`; in a WasmPlugin it has to stand in quotes.
+// YAML is read as Envoy reads it: every key is text. In YAML 1.1, which Kubernetes and its tools read, the key `on`
+// means `true`; in a WasmPlugin it must be quoted.
 package policyfile
 
 import (
@@ -16,8 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// JSON converts one YAML (or JSON) document to JSON. Keys given twice, aliases that run wild and a second document
-// are errors, with the line that they stand in.
+// JSON converts one YAML (or JSON) document to JSON. Duplicate keys, excessive aliases and a second document are
+// errors, which name the line.
 func JSON(raw []byte) ([]byte, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))
 	var document yaml.Node
@@ -41,8 +40,7 @@ func JSON(raw []byte) ([]byte, error) {
 	return asJSON, nil
 }
 
-// keepText tags as strings what YAML would turn into something that JSON has no word for: keys such as 5 or true,
-// and dates.
+// keepText tags as strings what YAML would decode to a type that JSON does not have: keys such as 5 or true, and dates.
 func keepText(n *yaml.Node) {
 	if n.Kind == yaml.MappingNode {
 		for i := 0; i < len(n.Content); i += 2 {
@@ -59,7 +57,7 @@ func keepText(n *yaml.Node) {
 	}
 }
 
-// plain takes the library's name off its errors and puts them on one line.
+// plain removes the library's name from its errors and joins them to one line.
 func plain(err error) error {
 	var typeError *yaml.TypeError
 	if errors.As(err, &typeError) {

@@ -16,8 +16,8 @@ func address(host string, port uint32) *corev3.Address {
 	}}}
 }
 
-// socketAddress reads host:port of a socket that Envoy binds. Envoy binds addresses, not names, so the host is one;
-// port 0 lets the kernel choose.
+// socketAddress reads host:port of a socket that Envoy binds. The host is an IP address, since Envoy binds no names;
+// with port 0 the kernel chooses the port.
 func socketAddress(hostPort string) (*corev3.Address, error) {
 	host, portText, err := net.SplitHostPort(hostPort)
 	if err != nil {
@@ -33,9 +33,9 @@ func socketAddress(hostPort string) (*corev3.Address, error) {
 	return address(host, uint32(port)), nil
 }
 
-// meet says that two sockets are the same, or that one would take connections that the other is meant to have: one port of
-// one address, or of all. Envoy binds with SO_REUSEPORT, so that the kernel would not object.
-func meet(a, b *corev3.Address) bool {
+// overlap says that one socket would get connections that are meant for the other: both have the same port, on the same
+// address or with one of them on all addresses. Envoy binds with SO_REUSEPORT, so the kernel would not report it.
+func overlap(a, b *corev3.Address) bool {
 	x, y := a.GetSocketAddress(), b.GetSocketAddress()
 	if x.GetPortValue() != y.GetPortValue() || x.GetPortValue() == 0 {
 		return false

@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	// adminName names the admin listener and what belongs to it.
+	// adminName is the name of the admin listener, its filter and its routes.
 	adminName = "weir_admin"
 	loopback  = "127.0.0.1"
 )
 
-// adminPolicy makes an instance of the filter serve the admin interface, and nothing else.
+// adminPolicy is the policy document of a filter that serves only the admin interface.
 func (o Options) adminPolicy() ([]byte, error) {
 	var document struct {
 		Admin struct {
@@ -38,10 +38,10 @@ func (o Options) adminPolicy() ([]byte, error) {
 	return asJSON, nil
 }
 
-// adminListener is where operators talk to Weir (status, reset, the live page). It runs the same filter as the traffic
-// does, in the same VM (same vm_id, code and environment), which is how the two share their state. It is a listener of its own,
-// so that no route of a client ever leads there; and it is none for an edge: who may reach it decides the network, which
-// is why a port alone is one of the loopback address.
+// adminListener serves Weir's admin interface to operators (status, reset, the live page). It runs the same filter as
+// the traffic listener, in the same VM (same vm_id, code and environment), so that the two share their state. It is a
+// separate listener, so that no client's route leads to it. It has no authentication: only the network decides which
+// machines reach it, so a port without an address is bound to the loopback address.
 func adminListener(o Options) (*listenerv3.Listener, error) {
 	bind, err := o.weirAdminAddress()
 	if err != nil {
@@ -70,7 +70,7 @@ func adminListener(o Options) (*listenerv3.Listener, error) {
 	})
 }
 
-// adminRoutes lead nowhere: the filter answers, and 404 is what is left where it does not.
+// adminRoutes answer 404: the filter answers every request before a route is used.
 func adminRoutes() *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{
 		Name: adminName,
@@ -85,7 +85,7 @@ func adminRoutes() *routev3.RouteConfiguration {
 	}
 }
 
-// weirAdminAddress reads Admin: HOST:PORT, :PORT or PORT, the latter two on the loopback address. Nil where it is empty.
+// weirAdminAddress reads Admin: HOST:PORT, or :PORT or PORT on the loopback address. An empty Admin gives nil.
 func (o Options) weirAdminAddress() (*corev3.Address, error) {
 	if o.Admin == "" {
 		return nil, nil
@@ -104,8 +104,8 @@ func (o Options) weirAdminAddress() (*corev3.Address, error) {
 	return a, nil
 }
 
-// AdminIsOpen says whether Weir's admin interface is to listen on all of the machine's addresses.
-func (o Options) AdminIsOpen() bool {
+// AdminOnAllAddresses says whether Weir's admin interface listens on all of the machine's addresses.
+func (o Options) AdminOnAllAddresses() bool {
 	a, err := o.weirAdminAddress()
 	ip := net.ParseIP(a.GetSocketAddress().GetAddress())
 	return err == nil && ip != nil && ip.IsUnspecified()

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-func TestAdminListensWhereItIsTold(t *testing.T) {
+func TestAdminAddress(t *testing.T) {
 	for admin, want := range map[string]string{
 		"9902": "127.0.0.1:9902", ":9902": "127.0.0.1:9902", "0": "127.0.0.1:0",
 		"10.0.0.1:9902": "10.0.0.1:9902", "[::1]:9902": "::1:9902", "0.0.0.0:9902": "0.0.0.0:9902",
@@ -27,7 +27,7 @@ func TestAdminListensWhereItIsTold(t *testing.T) {
 		}
 	}
 	if n := len(mustBootstrap(t, options()).GetStaticResources().GetListeners()); n != 1 {
-		t.Errorf("%d listeners where none was asked for", n)
+		t.Errorf("without Admin: got %d listeners, want 1", n)
 	}
 }
 
@@ -40,7 +40,7 @@ func TestAdminSharesTheVM(t *testing.T) {
 	traffic := wasm(t, connectionManager(t, mustBootstrap(t, o)).GetHttpFilters()[0].GetTypedConfig()).GetConfig()
 	manager, ok := unpack(t, listeners[1].GetFilterChains()[0].GetFilters()[0].GetTypedConfig()).(*hcmv3.HttpConnectionManager)
 	if !ok {
-		t.Fatal("no HTTP connection manager")
+		t.Fatal("got another filter, want an HTTP connection manager")
 	}
 	admin := wasm(t, manager.GetHttpFilters()[0].GetTypedConfig()).GetConfig()
 	if diff := cmp.Diff(traffic.GetVmConfig(), admin.GetVmConfig(), protocmp.Transform()); diff != "" {

@@ -18,12 +18,12 @@ import (
 	"github.com/weir-mesh/weir/envoy/run"
 )
 
-// What a client says in headers that are Weir's or the router's own has no effect: it neither chooses a cluster nor a
-// number of retries, and upstream does not see it. The stub of the filter does nothing, so all of this is Envoy's doing.
-func TestClientsAreNotBelieved(t *testing.T) {
+// A client's headers that only Weir or the router may set have no effect: they choose neither a cluster nor a number of
+// retries, and upstream does not see them. The stub filter does nothing, so Envoy's configuration alone does this.
+func TestClientHeadersHaveNoEffect(t *testing.T) {
 	binary, err := run.Find()
 	if errors.Is(err, run.ErrNoEnvoy) {
-		t.Skipf("no Envoy was asked: %v", err)
+		t.Skipf("needs an Envoy: %v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}
@@ -67,12 +67,12 @@ func TestClientsAreNotBelieved(t *testing.T) {
 			t.Fatal(err)
 		}
 		if answer.StatusCode != http.StatusServiceUnavailable || asked.Load() != 1 {
-			t.Errorf("%s: %s: status %d after %d requests to the primary, want 503 after one", test.header, test.value, answer.StatusCode, asked.Load())
+			t.Errorf("%s: %s: got status %d after %d requests to the primary, want 503 after one", test.header, test.value, answer.StatusCode, asked.Load())
 			continue
 		}
 		for _, name := range []string{test.header, "x-envoy-retry-on", "x-envoy-internal"} {
 			if got := seen.Load().Get(name); got != "" {
-				t.Errorf("upstream saw %s: %s", name, got)
+				t.Errorf("upstream got %s: %s, want it removed", name, got)
 			}
 		}
 	}
@@ -87,7 +87,7 @@ func serve(t *testing.T, handle http.HandlerFunc) server {
 	t.Cleanup(s.Close)
 	address, ok := s.Listener.Addr().(*net.TCPAddr)
 	if !ok {
-		t.Fatalf("listens on %v", s.Listener.Addr())
+		t.Fatalf("got listener address %v, want a TCP address", s.Listener.Addr())
 	}
 	return server{uint32(address.Port)}
 }
@@ -96,7 +96,7 @@ func (s server) named(name string) Upstream {
 	return Upstream{Name: name, Host: loopback, Port: s.port}
 }
 
-// startStub starts an Envoy with the stub in the filter's place and gives the URL of its traffic.
+// startStub starts an Envoy with the stub instead of the filter, and returns the URL of its traffic listener.
 func startStub(t *testing.T, binary run.Binary, o Options) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -148,6 +148,6 @@ func startStub(t *testing.T, binary run.Binary, o Options) string {
 			return fmt.Sprintf("http://%s:%d/", loopback, l.Local.Socket.Port)
 		}
 	}
-	t.Fatalf("no listener named traffic: %s", strings.TrimSpace(string(body)))
+	t.Fatalf("got no listener named traffic: %s", strings.TrimSpace(string(body)))
 	return ""
 }

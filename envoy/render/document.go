@@ -7,8 +7,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// Getenv answers for `${NAME}` as the filter will: from Env, and from this machine's environment only what HostEnv lets
-// through.
+// Getenv replaces `${NAME}` as the filter will: from Env, and for the names in HostEnv from this process's environment.
 func (o Options) Getenv(name string) (value string, ok bool) {
 	if value, ok = o.Env[name]; ok {
 		return value, true
@@ -19,8 +18,8 @@ func (o Options) Getenv(name string) (value string, ok bool) {
 	return "", false
 }
 
-// decode reads the policy with the variables that the filter will have. It is nil where the policy has mistakes: the
-// filter finds the same ones.
+// decode reads the policy with the variables that the filter will have. It returns nil for a policy with mistakes,
+// which the filter reports.
 func (o Options) decode() *policy.Document {
 	document, err := policy.Decode(o.Policy, o.Getenv)
 	if err != nil {
@@ -29,7 +28,7 @@ func (o Options) decode() *policy.Document {
 	return document
 }
 
-// policyOf is the policy of a cluster; its sections are nil where it has none.
+// policyOf is the policy of a cluster, or one without sections.
 func policyOf(d *policy.Document, cluster string) *policy.Policy {
 	if d != nil {
 		if p := d.For(cluster); p != nil {

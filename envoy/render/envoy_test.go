@@ -11,7 +11,7 @@ import (
 	"github.com/weir-mesh/weir/envoy/run"
 )
 
-// stubWasm is a module that Envoy loads at once, where the filter itself takes it seconds:
+// stubWasm is a module that Envoy loads at once, while the filter takes seconds:
 //
 //	(module (memory (export "memory") 1)
 //	  (func (export "proxy_abi_version_0_2_1"))
@@ -23,11 +23,11 @@ const stubWasm = "\x00asm\x01\x00\x00\x00" +
 	"\x07\x2d\x03\x06memory\x02\x00\x17proxy_abi_version_0_2_1\x00\x00\x06malloc\x00\x01" + // exports
 	"\x0a\x09\x02\x02\x00\x0b\x04\x00\x41\x00\x0b" // bodies
 
-// Envoy itself takes what is rendered. It does not follow watched files in this mode, so their content stands inline.
+// Envoy accepts the rendered configuration. In this mode it does not read watched files, so the filter is inline.
 func TestEnvoyAccepts(t *testing.T) {
 	binary, err := run.Find()
 	if errors.Is(err, run.ErrNoEnvoy) {
-		t.Skipf("nothing was shown to Envoy: %v", err)
+		t.Skipf("needs an Envoy: %v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +78,9 @@ func TestEnvoyAccepts(t *testing.T) {
 			if err != nil {
 				t.Errorf("%v\n%s\n%s", err, out, text)
 			}
-			// A field that Envoy is about to drop is said as a warning.
+			// Envoy warns about fields that a later version removes.
 			if strings.Contains(string(out), "deprecated") {
-				t.Errorf("%s", out)
+				t.Errorf("got a warning about a deprecated field: %s", out)
 			}
 		})
 	}

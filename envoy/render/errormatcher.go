@@ -8,8 +8,8 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// errorMatcher tells outlier detection which answers are failures to the policy. Nil where they are just the 5xx, which is
-// what it takes by itself. Resets, timeouts and connections that fail always count there.
+// errorMatcher configures which response statuses outlier detection counts as failures, by the policy. It is nil for
+// 5xx, which is Envoy's default. Outlier detection always counts resets, timeouts and failed connections.
 func errorMatcher(f *policy.Failures) *httpv3.HttpProtocolOptions_OutlierDetection {
 	ranges := statusRanges(f)
 	if len(ranges) == 1 && ranges[0].Start == 500 && ranges[0].End == 600 {
@@ -30,13 +30,13 @@ func errorMatcher(f *policy.Failures) *httpv3.HttpProtocolOptions_OutlierDetecti
 	case 0:
 	case 1:
 		matcher = rules[0]
-	default: // or_match has two rules at least
+	default: // or_match needs at least two rules
 		matcher = &matcherv3.MatchPredicate{Rule: &matcherv3.MatchPredicate_OrMatch{OrMatch: &matcherv3.MatchPredicate_MatchSet{Rules: rules}}}
 	}
 	return &httpv3.HttpProtocolOptions_OutlierDetection{ErrorMatcher: matcher}
 }
 
-// statusRanges are the listed statuses as runs, each without its end: 429 and 5xx are [429, 430) and [500, 600).
+// statusRanges merges the listed statuses into half-open ranges: 429 and 5xx are [429, 430) and [500, 600).
 func statusRanges(f *policy.Failures) (list []*typev3.Int64Range) {
 	for status, listed := range f.Statuses {
 		if !listed {

@@ -12,27 +12,27 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Headers of the files, for whoever opens them.
+// Comments at the top of the files, for their readers.
 const (
 	inlineHeader = `# Written by weir render envoy. Start it with: envoy -c FILE
-# The policy stands inline, under the filter named weir; Envoy ends with the list of its mistakes if it has any. Render
-# with -o FILE to get a policy that is reloaded without a restart.
+# The policy is inline, under the filter named weir. If it has mistakes, Envoy logs them and exits. Render with -o FILE to
+# get a policy that is reloaded without a restart.
 `
 	bootstrapHeader = `# Written by weir render envoy. Start it with: envoy -c %s
 # The policy is in %s, which Envoy watches: rename a new file over it (weir render envoy with the
-# same -o does) and it is in force without a restart. One with mistakes is refused, with all of them in the log, and the
-# last good one stays. Until a first good one is there, every request is answered with 500.
+# same -o does) and it applies without a restart. Envoy logs the mistakes of a bad policy and keeps the last good one.
+# Until the first good policy is loaded, Envoy answers every request with 500.
 `
-	listenersInBootstrap = `# What stands here takes a restart: the routes with their back-off and failover, the clusters with their health checks.
+	listenersInBootstrap = `# Changes to this file need a restart: the routes with their back-off and failover, the clusters with their health checks.
 `
-	listenersWatched = `# So are the listeners and their routes, with back-off and failover, in %s. What stands here takes a
-# restart: the clusters with their health checks.
+	listenersWatched = `# Envoy also watches the listeners and their routes, with back-off and failover, in %s. Changes to this
+# file need a restart: the clusters with their health checks.
 `
 	ecdsHeader = `# Written by weir render envoy: the filter named weir, with the policy under value. Watched by the Envoy of
-# %s. Never edit it in place: Envoy takes a new file that is renamed over it.
+# %s. Do not edit it in place: Envoy loads a new file that is renamed over it.
 `
 	ldsHeader = `# Written by weir render envoy: the listeners and their routes. Watched by the Envoy of
-# %s. Never edit it in place: Envoy takes a new file that is renamed over it.
+# %s. Do not edit it in place: Envoy loads a new file that is renamed over it.
 `
 )
 
@@ -40,7 +40,7 @@ const (
 type File struct {
 	Path    string
 	Content []byte
-	Watched bool // Envoy follows it; else it reads it when it starts
+	Watched bool // Envoy reloads it on change; otherwise Envoy reads it only at its start
 }
 
 // Inline renders a self-contained bootstrap, with a comment for its reader.
@@ -54,13 +54,13 @@ func Inline(o Options) ([]byte, error) {
 	return f.Content, err
 }
 
-// Files renders a bootstrap that is to stand at path and, beside it, the watched files: the listeners, where LDS is not
-// empty, and the filter. The paths are relative to the same directory as path is, and Envoy has to be started there. They
-// are to be written in this order: the bootstrap is last, since an Envoy that reads it wants the others; and the routes are
-// there before a filter that fails over by them.
+// Files renders a bootstrap for path and, for the same directory, the watched files: the listeners, if LDS is not
+// empty, and the filter. All paths are relative to the directory where Envoy must be started. Write the files in this
+// order: the bootstrap is last, since an Envoy that reads it needs the others; and the routes are written before the
+// filter that uses them for failover.
 func Files(o Options, path string) ([]File, error) {
-	if unprintable(path) { // it stands in a comment, which a line break would end
-		return nil, fmt.Errorf("%q: a path may hold no control character, and must be UTF-8", path)
+	if unprintable(path) { // the path is part of a comment, which a line break would end
+		return nil, fmt.Errorf("%q: a path must be UTF-8 without control characters", path)
 	}
 	o.ECDS = WatchedPath(path)
 	header := fmt.Sprintf(bootstrapHeader, path, o.ECDS) + listenersInBootstrap
@@ -101,25 +101,25 @@ func file(path string, m proto.Message, header string) (File, error) {
 	return File{Path: path, Content: append([]byte(header), body...)}, err
 }
 
-// WatchedPath is where the watched file of a bootstrap's filter stands: quickstart.ecds.yaml beside quickstart.yaml.
-func WatchedPath(bootstrap string) string { return beside(bootstrap, ".ecds.yaml") }
+// WatchedPath is the path of the watched file with a bootstrap's filter: quickstart.ecds.yaml for quickstart.yaml.
+func WatchedPath(bootstrap string) string { return replaceExt(bootstrap, ".ecds.yaml") }
 
-// ListenersPath is where the watched file of a bootstrap's listeners stands: quickstart.lds.yaml beside quickstart.yaml.
-func ListenersPath(bootstrap string) string { return beside(bootstrap, ".lds.yaml") }
+// ListenersPath is the path of the watched file with a bootstrap's listeners: quickstart.lds.yaml for quickstart.yaml.
+func ListenersPath(bootstrap string) string { return replaceExt(bootstrap, ".lds.yaml") }
 
-func beside(bootstrap, ending string) string {
-	return strings.TrimSuffix(bootstrap, filepath.Ext(bootstrap)) + ending
+func replaceExt(path, ext string) string {
+	return strings.TrimSuffix(path, filepath.Ext(path)) + ext
 }
 
-// Stands says that the file is at its path already, with this content.
-func (f File) Stands() bool {
+// UpToDate says that the file at the path has this content already.
+func (f File) UpToDate() bool {
 	content, err := os.ReadFile(f.Path)
 	return err == nil && bytes.Equal(content, f.Content)
 }
 
-// Replace puts the file at its path by renaming, so that a reader sees the old content or the new one and Envoy's
-// watch, which looks for a rename, sees the change. A file that was there keeps its mode: it may hold a token. A new one is
-// for all to read whom the umask does not keep out, since Envoy often runs as a user of its own.
+// Replace writes the file to its path by renaming, so that a reader sees either the old or the new content, and Envoy's
+// watch, which looks for a rename, sees the change. An existing file keeps its mode, since it may hold a token. A new
+// file has mode 0644 less the umask, since Envoy often runs as another user.
 func (f File) Replace() error {
 	dir, base := filepath.Split(f.Path)
 	written, err := os.OpenFile(filepath.Join(dir, "."+base+"."+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)

@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	// filterName names the filter, its root context and its VM. The vm_id is what state in shared data hangs on: it
-	// stays the same over reloads.
+	// filterName is the name of the filter, of its root context and of its VM. State in shared data belongs to the
+	// vm_id, which must therefore stay the same over reloads.
 	filterName  = "weir"
 	wasmTypeURL = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
 	wasmRuntime = "envoy.wasm.runtime.v8"
-	// reloadPause is the least time between two new VMs of a worker whose VM crashes.
+	// reloadPause is the shortest time between two new VMs of a worker whose VM crashes.
 	reloadPause = 100 * time.Millisecond
 )
 
-// Filter renders the filter alone, as it stands in an HTTP filter chain.
+// Filter renders the filter alone, as an element of an HTTP filter chain.
 func Filter(o Options) (*corev3.TypedExtensionConfig, error) {
 	return filterNamed(filterName, o.withDefaults())
 }
 
-// filterNamed renders an instance of the filter under a name of its own. The root context and the VM are the same.
+// filterNamed renders an instance of the filter under another name, with the same root context and VM.
 func filterNamed(name string, o Options) (*corev3.TypedExtensionConfig, error) {
 	configuration, err := configuration(o)
 	if err != nil {
@@ -57,7 +57,8 @@ func filterNamed(name string, o Options) (*corev3.TypedExtensionConfig, error) {
 		Configuration: configuration,
 		// After a trap the next request gets a new VM. State is in Envoy's shared data, so it is still there.
 		FailurePolicy: wasmv3.FailurePolicy_FAIL_RELOAD,
-		// Envoy's own pause between two reloads is a second, in which a worker answers 503 to all. A reload takes some 20 ms.
+		// Envoy's default pause between two reloads is a second, during which the worker answers every request with
+		// 503. A reload takes some 20 ms.
 		ReloadConfig: &wasmv3.ReloadConfig{Backoff: &corev3.BackoffStrategy{BaseInterval: durationpb.New(reloadPause)}},
 	}})
 	if err != nil {
@@ -70,8 +71,8 @@ func filterNamed(name string, o Options) (*corev3.TypedExtensionConfig, error) {
 	return filter, nil
 }
 
-// configuration is the policy in one of the two forms that reach the filter. A StringValue also where a Struct would
-// change the policy on its way through a YAML file.
+// configuration is the policy in one of the two forms that the filter reads. A policy that a Struct would change on its
+// way through a YAML file is always a StringValue.
 func configuration(o Options) (*anypb.Any, error) {
 	if o.StringValue || fractionInData(o.Policy) {
 		var compact bytes.Buffer
@@ -84,8 +85,8 @@ func configuration(o Options) (*anypb.Any, error) {
 	if err := protojson.Unmarshal(o.Policy, document); err != nil {
 		return nil, fmt.Errorf("policy: not a JSON object: %w", err)
 	}
-	// Deterministic bytes: the same policy gives the same configuration, so that Envoy can tell a reload that
-	// changes nothing.
+	// Deterministic bytes: the same policy gives the same configuration, so that Envoy ignores a reload that changes
+	// nothing.
 	packed := &anypb.Any{}
 	if err := anypb.MarshalFrom(packed, document, proto.MarshalOptions{Deterministic: true}); err != nil {
 		return nil, err
@@ -93,8 +94,8 @@ func configuration(o Options) (*anypb.Any, error) {
 	return packed, nil
 }
 
-// environment is what the filter's `${NAME}` are replaced from. Envoy refuses a name that is given both ways, with
-// a message that does not say where; so it is refused here.
+// environment has the values for `${NAME}` in the policy. A name that is given both ways is an error here, since
+// Envoy's own message for it does not say where the name is.
 func environment(o Options) (*wasmv3.EnvironmentVariables, error) {
 	if len(o.Env) == 0 && len(o.HostEnv) == 0 {
 		return nil, nil
@@ -102,7 +103,7 @@ func environment(o Options) (*wasmv3.EnvironmentVariables, error) {
 	hostEnv := slices.Compact(slices.Sorted(slices.Values(o.HostEnv)))
 	for _, name := range hostEnv {
 		if _, both := o.Env[name]; both {
-			return nil, fmt.Errorf("environment variable %s: given with a value and taken from the host's environment; choose one", name)
+			return nil, fmt.Errorf("environment variable %s: given with a value and taken from Envoy's environment; choose one", name)
 		}
 	}
 	return &wasmv3.EnvironmentVariables{HostEnvKeys: hostEnv, KeyValues: o.Env}, nil

@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// fractionInData says whether a policy's default_data holds a number that is not whole. Envoy's YAML loader makes a string
-// of such a number. The filter knows better where it expects a number, but in data of the user's own it can't.
+// fractionInData says whether a policy's default_data contains a number that is not whole. Envoy's YAML loader turns
+// such a number into a string. The filter turns it back where it expects a number, but it cannot know the types in
+// default_data.
 func fractionInData(policy []byte) bool {
 	decoder := json.NewDecoder(bytes.NewReader(policy))
 	decoder.UseNumber()
 	var document any
 	if decoder.Decode(&document) != nil {
-		return false // said in its place
+		return false // configuration reports it
 	}
 	return findFraction(document, false)
 }

@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the files in testdata")
 
-// everything is a policy that asks for all that is rendered outside of the filter, around it every option.
+// everything has a policy that uses all that is rendered outside of the filter, and every option.
 func everything(t *testing.T) Options {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", "everything.policy.yaml"))
@@ -62,7 +62,7 @@ func TestFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(want, got.Content) {
-			t.Errorf("%s; go test ./envoy/render -update rewrites it: %s", golden.Path, cmp.Diff(string(want), string(got.Content)))
+			t.Errorf("%s differs (-want +got); go test ./envoy/render -update rewrites it: %s", golden.Path, cmp.Diff(string(want), string(got.Content)))
 		}
 	}
 	want := []shape{{"everything.lds.yaml", true}, {"everything.ecds.yaml", true}, {"everything.yaml", false}}
@@ -73,20 +73,20 @@ func TestFiles(t *testing.T) {
 
 func TestReplace(t *testing.T) {
 	f := File{Path: filepath.Join(t.TempDir(), "f.yaml"), Content: []byte("new")}
-	if f.Stands() {
-		t.Error("stands before it was written")
+	if f.UpToDate() {
+		t.Error("got UpToDate before the file was written")
 	}
 	if err := os.WriteFile(f.Path, []byte("old, and longer"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if f.Stands() {
-		t.Error("stands with other content")
+	if f.UpToDate() {
+		t.Error("got UpToDate with other content")
 	}
 	if err := f.Replace(); err != nil {
 		t.Fatal(err)
 	}
-	if !f.Stands() {
-		t.Error("does not stand after it was written")
+	if !f.UpToDate() {
+		t.Error("got not UpToDate after the file was written")
 	}
 	f.Path = filepath.Join(t.TempDir(), "gone", "f.yaml")
 	if err := f.Replace(); !errors.Is(err, os.ErrNotExist) {
@@ -94,13 +94,13 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestReplaceKeepsTheMode of a file that stands, which may hold a token; a new one is as readable as the umask lets it be.
+// An existing file, which may hold a token, keeps its mode; a new file has mode 0644 less the umask.
 func TestReplaceKeepsTheMode(t *testing.T) {
 	before := syscall.Umask(0o027)
 	defer syscall.Umask(before)
 	f := File{Path: filepath.Join(t.TempDir(), "f.yaml"), Content: []byte("new")}
 	for _, mode := range []os.FileMode{0o640, 0o600, 0o664} {
-		if mode != 0o640 { // else it is new
+		if mode != 0o640 { // the first file is new
 			if err := os.Chmod(f.Path, mode); err != nil {
 				t.Fatal(err)
 			}
@@ -109,13 +109,13 @@ func TestReplaceKeepsTheMode(t *testing.T) {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(f.Path)
-		if err != nil || info.Mode().Perm() != mode || !f.Stands() {
-			t.Errorf("mode %v, want %v (%v)", info.Mode(), mode, err)
+		if err != nil || info.Mode().Perm() != mode || !f.UpToDate() {
+			t.Errorf("got mode %v, %v, want %v", info.Mode(), err, mode)
 		}
 	}
 }
 
-// TestReplaceLeavesNothing where it fails.
+// A Replace that fails leaves no file behind.
 func TestReplaceLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	f := File{Path: filepath.Join(dir, "d"), Content: []byte("new")}
@@ -123,19 +123,19 @@ func TestReplaceLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.Replace(); err == nil {
-		t.Error("a directory was replaced")
+		t.Error("got no error for a path that is a directory")
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 1 {
-		t.Errorf("left: %v (%v)", left, err)
+		t.Errorf("got files %v, %v, want only the directory", left, err)
 	}
 }
 
-// TestPathsInComments: a path with a line break would end the comment that it stands in, and go on as YAML.
+// A path with a line break would end the comment that it is part of, and continue as YAML.
 func TestPathsInComments(t *testing.T) {
 	for _, path := range []string{"a\nadmin: b.yaml", "a\r.yaml", "a\xff.yaml", "a\u0085.yaml"} {
 		if files, err := Files(everything(t), path); err == nil || !strings.Contains(err.Error(), "control character") {
-			t.Errorf("%q: %d files, %v", path, len(files), err)
+			t.Errorf("%q: got %d files and %v, want an error about the control character", path, len(files), err)
 		}
 	}
 }

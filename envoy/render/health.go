@@ -11,45 +11,45 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// A breaker decides about a cluster, health checks and outlier detection about each of its hosts. So the two complement one
-// another: of three hosts of which one is dead, every third request fails, and no breaker that counts consecutive
-// failures opens; that host is taken out instead. Where all fail, the breaker opens and Envoy must not be in its way:
+// A breaker acts on a cluster; health checks and outlier detection act on each of its hosts. With one dead host of
+// three, every third request fails: a breaker that counts consecutive failures stays closed, and Envoy ejects that host
+// instead. When all hosts fail, the breaker opens, and Envoy must still give its probe a host:
 //
 //	healthy hosts    Envoy                                   Weir's breaker
 //	at least half    avoids the others                       sees few failures
-//	fewer            panics: all get requests, as if         sees the failures, opens; its probe goes to a host, and
-//	                 there were no checks                    succeeds as soon as that host does
+//	fewer            panics: sends requests to all hosts,    sees the failures and opens; its probe goes to a host,
+//	                 as without checks                       and succeeds as soon as that host does
 //
-// A cluster of one host is thus never without a host to probe, whatever the checks say of it.
+// So even a cluster of one host always has a host to probe, whatever the checks find.
 const (
-	healthyPanicPercent = 50 // Envoy's default, written since the above hangs on it
+	healthyPanicPercent = 50 // Envoy's default, explicit since the table depends on it
 
-	checkEvery          = 10 * time.Second // a host that is well
-	checkUnhealthyEvery = 2 * time.Second  // one that is not, so that it is back soon
-	checkTimeout        = time.Second      // of one check, as connectTimeout
-	checksUntilUnwell   = 2                // a lost packet takes nobody out
-	checksUntilWell     = 1
+	checkEvery           = 10 * time.Second // of a healthy host
+	checkUnhealthyEvery  = 2 * time.Second  // of an unhealthy host, so that it is used again soon
+	checkTimeout         = time.Second      // of one check, as connectTimeout
+	checksUntilUnhealthy = 2                // one lost packet ejects no host
+	checksUntilHealthy   = 1
 
 	ejectionSweep = time.Second // how often Envoy looks for hosts whose ejection is over
 )
 
-// watchHealth lets Envoy check each host of a cluster, actively and by what it answers.
+// watchHealth makes Envoy check each host of a cluster, by health checks and by its responses.
 func (u Upstream) watchHealth(c *clusterv3.Cluster, b *policy.CircuitBreaker) {
 	c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{Value: healthyPanicPercent}}
 	c.HealthChecks = []*corev3.HealthCheck{u.healthCheck()}
 	c.OutlierDetection = u.outlierDetection(b)
 }
 
-// healthCheck asks for a path where one is known, else whether the host accepts connections.
+// healthCheck requests HealthPath, or without one checks that the host accepts connections.
 func (u Upstream) healthCheck() *corev3.HealthCheck {
 	check := &corev3.HealthCheck{
 		Interval:           durationpb.New(checkEvery),
 		UnhealthyInterval:  durationpb.New(checkUnhealthyEvery),
 		Timeout:            durationpb.New(checkTimeout),
-		UnhealthyThreshold: wrapperspb.UInt32(checksUntilUnwell),
-		HealthyThreshold:   wrapperspb.UInt32(checksUntilWell),
-		// Envoy would check a cluster without requests each minute. But that is what a cluster to fail over to is, and its
-		// health has to be known when it is needed.
+		UnhealthyThreshold: wrapperspb.UInt32(checksUntilUnhealthy),
+		HealthyThreshold:   wrapperspb.UInt32(checksUntilHealthy),
+		// By default Envoy checks a cluster without requests only once a minute. A failover target has no requests
+		// until it is needed, and its health must be known then.
 		NoTrafficInterval: durationpb.New(checkEvery),
 	}
 	if u.HealthPath == "" {
@@ -64,20 +64,21 @@ func (u Upstream) healthCheck() *corev3.HealthCheck {
 	return check
 }
 
-// outlierDetection takes out a host after as many consecutive failures as would open the breaker, and for as long.
+// outlierDetection ejects a host after as many consecutive failures as would open the breaker, and for as long.
 func (u Upstream) outlierDetection(b *policy.CircuitBreaker) *clusterv3.OutlierDetection {
 	return &clusterv3.OutlierDetection{
-		// What counts as a failure is written in the cluster's HTTP options: see errorMatcher.
+		// The cluster's HTTP options say which responses are failures: see errorMatcher.
 		Consecutive_5Xx:  wrapperspb.UInt32(uint32(b.FailureThreshold)),
 		BaseEjectionTime: durationpb.New(b.RecoveryTimeout),
 		MaxEjectionTime:  durationpb.New(b.MaxRecoveryTimeout),
 		Interval:         durationpb.New(ejectionSweep),
-		// Never so many that Envoy panics, which would bring all of them back. Envoy's default is 10 %, which takes out
-		// nobody of nine hosts.
+		// Below the panic threshold, since a panic would use all ejected hosts again. With Envoy's default of 10 % no
+		// host of nine would be ejected.
 		MaxEjectionPercent: wrapperspb.UInt32(healthyPanicPercent),
-		// The policy says nothing of hosts that are worse than the others.
+		// The policy does not compare hosts with each other.
 		EnforcingSuccessRate: wrapperspb.UInt32(0),
-		// That a host accepts connections says nothing about its answers; that it answers HealthPath well does.
+		// A good answer to HealthPath ends an ejection; an accepted connection does not, since it says nothing about
+		// answers.
 		SuccessfulActiveHealthCheckUnejectHost: wrapperspb.Bool(u.HealthPath != ""),
 	}
 }

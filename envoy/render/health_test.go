@@ -8,7 +8,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// Hosts are watched where a breaker watches their cluster, and by the same numbers.
+// Hosts are checked where their cluster has a breaker, by the same numbers.
 func TestHealth(t *testing.T) {
 	type shape struct {
 		Panic                      float64
@@ -48,7 +48,7 @@ func TestHealth(t *testing.T) {
 				got.Longest = outlier.GetMaxEjectionTime().AsDuration().String()
 				got.Answered = fmt.Sprint(outlier.GetSuccessfulActiveHealthCheckUnejectHost().GetValue())
 				if most := outlier.GetMaxEjectionPercent().GetValue(); most > 100-uint32(got.Panic) {
-					t.Errorf("%d %% ejected and a panic below %g %% healthy: each ejection would be undone", most, got.Panic)
+					t.Errorf("got up to %d %% ejected, want at most %g %%: more is a panic, which undoes ejections", most, 100-got.Panic)
 				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -58,13 +58,13 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// A default policy is for clusters that requests go to.
+// A default policy applies to clusters that requests go to, not to Redis.
 func TestRedisHasNoPolicy(t *testing.T) {
 	o := options()
 	o.Policy, o.Redis = []byte(`{"default": {"circuit_breaker": {}}}`), &Upstream{Name: "redis", Host: "127.0.0.1", Port: 7379}
 	for _, c := range mustBootstrap(t, o).GetStaticResources().GetClusters() {
 		if checked := c.GetHealthChecks() != nil && c.GetOutlierDetection() != nil; checked != (c.GetName() != "redis") {
-			t.Errorf("%s: health checked: %t", c.GetName(), checked)
+			t.Errorf("%s: got health checks %t, want %t", c.GetName(), checked, !checked)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestStatusRanges(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", list, got, want)
 		}
 		if matcher := errorMatcher(failures); (matcher == nil) != (list == `["5xx"]`) {
-			t.Errorf("%s: Envoy's own notion of a failure is for 5xx alone, got %v", list, matcher)
+			t.Errorf("%s: got error matcher %v, want none only for 5xx", list, matcher)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// trafficListener is the listener that clients talk to.
+// trafficListener is the listener for clients.
 func trafficListener(o Options) (*listenerv3.Listener, error) {
 	bind, err := socketAddress(o.Listen)
 	if err != nil {
@@ -29,11 +29,11 @@ func trafficListener(o Options) (*listenerv3.Listener, error) {
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes(o)},
 		HttpFilters:    filters,
 		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
-		// What Envoy recommends at an edge, so that one resource has one path and a client's word about its own
-		// address or about `x-envoy-*` is not believed.
+		// Envoy's recommendations for an edge proxy: one resource has one path, and a client can set neither its own
+		// address nor `x-envoy-*`.
 		// https://www.envoyproxy.io/docs/envoy/latest/configuration/best_practices/edge
 		UseRemoteAddress:              wrapperspb.Bool(true),
-		InternalAddressConfig:         nobodyInternal(),
+		InternalAddressConfig:         noInternalAddresses(),
 		NormalizePath:                 wrapperspb.Bool(true),
 		MergeSlashes:                  true,
 		PathWithEscapedSlashesAction:  hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT,
@@ -41,10 +41,10 @@ func trafficListener(o Options) (*listenerv3.Listener, error) {
 	})
 }
 
-// nobodyInternal says that no client is internal, so that `x-envoy-*` of each is removed: one could else write
-// `x-envoy-max-retries: 1000`. An empty list will not do: in Envoy 1.40 each address is in it. Nothing comes from
-// 255.255.255.255.
-func nobodyInternal() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+// noInternalAddresses makes every client an external one, so that Envoy removes its `x-envoy-*` headers: otherwise a
+// client could send `x-envoy-max-retries: 1000`. The list must not be empty, since Envoy 1.40 then takes every address
+// as internal. No request comes from 255.255.255.255.
+func noInternalAddresses() *hcmv3.HttpConnectionManager_InternalAddressConfig {
 	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{{
 		AddressPrefix: "255.255.255.255", PrefixLen: wrapperspb.UInt32(32),
 	}}}
@@ -67,7 +67,7 @@ func httpListener(name string, bind *corev3.Address, manager *hcmv3.HttpConnecti
 	}, nil
 }
 
-// httpFilters is Weir, inline or by discovery, and the router.
+// httpFilters are Weir, inline or by discovery, and the router.
 func httpFilters(o Options) ([]*hcmv3.HttpFilter, error) {
 	weir := &hcmv3.HttpFilter{Name: filterName}
 	if o.ECDS == "" {
@@ -83,7 +83,7 @@ func httpFilters(o Options) ([]*hcmv3.HttpFilter, error) {
 	return []*hcmv3.HttpFilter{weir, router}, err
 }
 
-// routerFilter ends each filter chain.
+// routerFilter is the last filter of each chain.
 func routerFilter() (*hcmv3.HttpFilter, error) {
 	typed, err := anypb.New(&routerv3.Router{})
 	return &hcmv3.HttpFilter{
@@ -92,8 +92,9 @@ func routerFilter() (*hcmv3.HttpFilter, error) {
 	}, err
 }
 
-// discovery makes Envoy take the filter's configuration from a file and follow it. There is no default_config: until
-// a first policy without mistakes is there, requests are answered with 500 rather than let through unprotected.
+// discovery makes Envoy read the filter's configuration from a file and reload it on change. It has no default_config:
+// until the first policy without mistakes is loaded, Envoy answers requests with 500 instead of forwarding them
+// unprotected.
 func discovery(path string) *corev3.ExtensionConfigSource {
 	return &corev3.ExtensionConfigSource{ConfigSource: watchedFile(path), TypeUrls: []string{wasmTypeURL}}
 }

@@ -1,6 +1,10 @@
-// Package render writes Envoy's configuration around a Weir policy: a complete bootstrap with listener, routes,
-// clusters, the Wasm filter and the stats tags, typed by go-control-plane and checked by its validation rules.
-// The `weir` command prints it for users; the end-to-end tests start their Envoys with it.
+// Package render writes Envoy's configuration for a Weir policy: a complete bootstrap with listener, routes, clusters,
+// the Wasm filter and the stats tags, typed by go-control-plane and checked by its validation rules. The `weir` command
+// prints it for users; the end-to-end tests start their Envoys with it.
+//
+//	policy + upstreams ──► Bootstrap ──► envoy.yaml        read once: clusters, health checks, admin
+//	                       LDS       ──► envoy.lds.yaml    watched: listeners, routes, back-off, failover
+//	                       ECDS      ──► envoy.ecds.yaml   watched: the filter with the policy
 package render
 
 import (
@@ -16,50 +20,50 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// What Options fills in for a field left empty.
+// Defaults of Options.
 const (
 	DefaultListen     = "127.0.0.1:10000"
 	DefaultEnvoyAdmin = "127.0.0.1:9901"
 	DefaultWasm       = "build/weir.wasm"
 )
 
-// Options says what to render. Policy and Upstreams are needed, the rest has defaults.
+// Options says what to render. Policy and Upstreams are required.
 type Options struct {
-	// Policy is the policy document as JSON, an object. It is passed on as it stands: `${NAME}` is replaced by the
-	// filter, not here, and its mistakes are found by package policy, not here.
+	// Policy is the policy document, a JSON object. It is passed on unchanged: the filter replaces `${NAME}`, and
+	// package policy finds mistakes.
 	Policy []byte
-	// Document is Policy decoded, which what stands outside of the filter comes from: the back-off of a route, failover
-	// routes, health checks. Nil: Policy is decoded here, with Env and, for HostEnv, this process's environment; where it has
-	// mistakes nothing hangs on it, and the filter reports them.
+	// Document is the decoded Policy, for what is rendered outside of the filter: back-off and failover of routes,
+	// health checks. If it is nil, Policy is decoded here, with Env and, for HostEnv, this process's environment; a
+	// policy with mistakes then adds nothing outside of the filter, and the filter reports them.
 	Document *policy.Document
-	// Upstreams are the clusters that requests go to, at least one. The first also answers hosts that match none.
+	// Upstreams are the clusters that requests go to, at least one. A host that matches no upstream goes to the first.
 	Upstreams []Upstream
-	// Redis is the cluster of the HTTP bridge to Redis, for a policy with limits of scope mesh: the filter calls it, and
-	// no route leads there. Nil: none.
+	// Redis is the cluster of the HTTP bridge to Redis, for a policy with limits of scope mesh. Only the filter calls
+	// it, no route leads to it. Nil renders none.
 	Redis *Upstream
 	// Listen is host:port of the traffic listener; the host is an IP address.
 	Listen string
 	// EnvoyAdmin is host:port of Envoy's own admin interface; the host is an IP address.
 	EnvoyAdmin string
-	// Admin is host:port of Weir's own admin listener, which is to be kept private; the host is an IP address. A port
-	// alone is one of the loopback address. Empty: none.
+	// Admin is host:port of Weir's own admin listener, which must be kept private; the host is an IP address. A port
+	// alone is bound to the loopback address. Empty renders no such listener.
 	Admin string
-	// AdminHosts are names under which browsers may ask for the admin interface, beside addresses and names of private
-	// networks: admin.hosts of its document.
+	// AdminHosts are more host names that browsers may use for the admin interface, besides addresses and names of
+	// private networks: admin.hosts of its document.
 	AdminHosts []string
 	// Wasm is the path of weir.wasm as Envoy opens it, relative to Envoy's working directory.
 	Wasm string
-	// ECDS is the path of the watched file that holds the filter's configuration, for a policy that is reloaded by
-	// renaming a new file over it. Empty: the filter stands inline.
+	// ECDS is the path of the watched file with the filter's configuration: renaming a new file over it reloads the
+	// policy. Empty renders the filter inline.
 	ECDS string
-	// LDS is the path of the watched file that holds the listeners with their routes, which are then reloaded as the policy
-	// is. Empty: they stand in the bootstrap.
+	// LDS is the path of the watched file with the listeners and their routes, which are then reloaded like the policy.
+	// Empty renders them into the bootstrap.
 	LDS string
-	// Env is what the filter finds in its environment (vm_config.environment_variables.key_values).
+	// Env has the filter's environment variables (vm_config.environment_variables.key_values).
 	Env map[string]string
-	// HostEnv names variables of Envoy's own environment that the filter may read (host_env_keys).
+	// HostEnv has names of variables of Envoy's own environment that the filter may read (host_env_keys).
 	HostEnv []string
-	// StringValue gives the policy as a StringValue holding JSON, which is what Istio sends, instead of a Struct.
+	// StringValue renders the policy as a StringValue with JSON in it, as Istio does, instead of a Struct.
 	StringValue bool
 }
 
@@ -79,14 +83,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Check says what is wrong with the options, the policy aside.
+// Check returns every mistake in the options except those in the policy.
 func (o Options) Check() error {
 	o = o.withDefaults()
 	_, envErr := environment(o)
 	return errors.Join(checkUpstreams(o.Upstreams), checkRedis(o), checkFailover(o), checkListeners(o), checkAdmin(o), envErr)
 }
 
-// checkListeners says which addresses are none, or one another's.
+// checkListeners returns addresses that are malformed or overlap.
 func checkListeners(o Options) error {
 	var errs []error
 	taken := map[string]*corev3.Address{}
@@ -104,7 +108,7 @@ func checkListeners(o Options) error {
 			continue
 		}
 		for _, other := range slices.Sorted(maps.Keys(taken)) {
-			if meet(bind, taken[other]) {
+			if overlap(bind, taken[other]) {
 				errs = append(errs, fmt.Errorf("%s: %s is taken by %s; choose another port", l.name, hostPort(bind), other))
 			}
 		}
@@ -113,10 +117,10 @@ func checkListeners(o Options) error {
 	return errors.Join(errs...)
 }
 
-// checkAdmin keeps the admin interface off the traffic's listener, where each client could force breakers.
+// checkAdmin keeps the admin interface off the traffic listener, where every client could force breakers.
 func checkAdmin(o Options) error {
 	if o.Document != nil && o.Document.Admin {
-		return errors.New("policy: admin is for a listener of its own, which --weir-admin HOST:PORT writes; for the traffic, write clusters or default")
+		return errors.New("policy: admin is only for a separate listener, which --weir-admin HOST:PORT adds; write clusters or default for the traffic")
 	}
 	if _, err := o.adminPolicy(); err != nil {
 		return fmt.Errorf("weir admin: %w", err)
@@ -140,7 +144,7 @@ func Bootstrap(o Options) (*bootstrapv3.Bootstrap, error) {
 		return nil, err
 	}
 	b := &bootstrapv3.Bootstrap{
-		// Envoy asks for a node's names before it follows any dynamic configuration, a watched file included.
+		// Envoy needs a node's id and cluster for any dynamic configuration, including a watched file.
 		Node:  &corev3.Node{Id: "weir", Cluster: "weir"},
 		Admin: &bootstrapv3.Admin{Address: admin},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
@@ -159,7 +163,7 @@ func Bootstrap(o Options) (*bootstrapv3.Bootstrap, error) {
 	return b, nil
 }
 
-// listeners are the traffic's and, where it is asked for, Weir's own admin listener.
+// listeners are the traffic listener and, if Admin is set, Weir's admin listener.
 func listeners(o Options) ([]*listenerv3.Listener, error) {
 	traffic, err := trafficListener(o)
 	if err != nil || o.Admin == "" {
@@ -169,7 +173,7 @@ func listeners(o Options) ([]*listenerv3.Listener, error) {
 	return []*listenerv3.Listener{traffic, admin}, err
 }
 
-// clusters are the upstreams, and Redis, which no policy is for: also not a default one, or that of a pattern.
+// clusters are the upstreams, and Redis, to which no policy applies, not even the default or a pattern.
 func clusters(o Options) (list []*clusterv3.Cluster, err error) {
 	for _, u := range o.Upstreams {
 		c, err := u.cluster(policyOf(o.Document, u.Name))

@@ -55,8 +55,8 @@ func TestParseUpstreamRefuses(t *testing.T) {
 		"aws=host:65536":           "between 1 and 65535",
 		"aws=:80":                  "host is empty",
 		"=host:80":                 "name is empty",
-		"aws_*=host:80":            "may not hold",
-		"a;b=host:80":              "may not hold",
+		"aws_*=host:80":            "must not contain",
+		"a;b=host:80":              "must not contain",
 		"aws=http://host:80":       "too many colons",
 		"aws=h2://user/x@host:80":  "without a scheme or a path",
 		"aws=::1:80":               "too many colons",
@@ -85,7 +85,7 @@ func TestClusters(t *testing.T) {
 		got = append(got, shape{c.GetName(), c.GetType(), c.GetTypedExtensionProtocolOptions()[httpProtocolOptions] != nil})
 		for _, threshold := range c.GetCircuitBreakers().GetThresholds() {
 			if diff := cmp.Diff(&clusterv3.CircuitBreakers_Thresholds{MaxRetries: threshold.GetMaxRetries()}, threshold, protocmp.Transform()); diff != "" {
-				t.Errorf("%s: Envoy's other thresholds are to stay as they are: %s", c.GetName(), diff)
+				t.Errorf("%s: got other thresholds than Envoy's defaults: %s", c.GetName(), diff)
 			}
 		}
 	}
@@ -138,7 +138,7 @@ func TestFilterForms(t *testing.T) {
 	}
 }
 
-func TestFilterStandsInlineOrIsDiscovered(t *testing.T) {
+func TestFilterInlineOrDiscovered(t *testing.T) {
 	o := options()
 	inline := connectionManager(t, mustBootstrap(t, o)).GetHttpFilters()
 	alone, err := Filter(o)
@@ -156,7 +156,7 @@ func TestFilterStandsInlineOrIsDiscovered(t *testing.T) {
 			t.Errorf("watched path: got %q, want %q", got, want)
 		}
 		if last := filters[len(filters)-1].GetName(); last != "envoy.filters.http.router" {
-			t.Errorf("the router is to be last, got %s", last)
+			t.Errorf("got last filter %s, want the router", last)
 		}
 	}
 	watched, err := ECDS(o)
@@ -184,7 +184,7 @@ func TestOptionsRefused(t *testing.T) {
 			[]string{"environment variable A"},
 		},
 		"an admin's name for its address": {func(o *Options) { o.Admin = "localhost:9902" }, []string{`weir admin: "localhost:9902": host must be an IP address`}},
-		"a health path that is none":      {func(o *Options) { o.Upstreams[0].HealthPath = "healthz" }, []string{`upstream "aws"`, "must begin with /"}},
+		"a health path without a slash":   {func(o *Options) { o.Upstreams[0].HealthPath = "healthz" }, []string{`upstream "aws"`, "must begin with /"}},
 		"a health path of two words":      {func(o *Options) { o.Upstreams[0].HealthPath = "/a b" }, []string{`upstream "aws"`, "%20"}},
 		"a health path of two lines":      {func(o *Options) { o.Upstreams[0].HealthPath = "/a\r\nhost: b" }, []string{`upstream "aws"`, "%20"}},
 		"the admin's policy for the traffic": {
@@ -213,9 +213,9 @@ func TestOptionsRefused(t *testing.T) {
 		},
 		"a failover to nowhere": {
 			func(o *Options) { o.Policy = []byte(`{"default": {"failover": {"to": ["aws", "nowhere"]}}}`) },
-			[]string{"cluster aws fails over to nowhere, but no upstream is named so"},
+			[]string{"cluster aws fails over to nowhere, but no upstream has that name"},
 		},
-		"a policy that is no object": {func(o *Options) { o.Policy = []byte(`[1]`) }, []string{"not a JSON object"}},
+		"a policy that is not an object": {func(o *Options) { o.Policy = []byte(`[1]`) }, []string{"not a JSON object"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options()
@@ -284,7 +284,7 @@ func connectionManager(t *testing.T, b *bootstrapv3.Bootstrap) *hcmv3.HttpConnec
 	filter := b.GetStaticResources().GetListeners()[0].GetFilterChains()[0].GetFilters()[0]
 	manager, ok := unpack(t, filter.GetTypedConfig()).(*hcmv3.HttpConnectionManager)
 	if !ok {
-		t.Fatalf("%s is no HTTP connection manager", filter.GetName())
+		t.Fatalf("got filter %s, want an HTTP connection manager", filter.GetName())
 	}
 	return manager
 }
@@ -293,7 +293,7 @@ func wasm(t *testing.T, packed *anypb.Any) *httpwasmv3.Wasm {
 	t.Helper()
 	filter, ok := unpack(t, packed).(*httpwasmv3.Wasm)
 	if !ok {
-		t.Fatalf("%s is no Wasm filter", packed.GetTypeUrl())
+		t.Fatalf("got %s, want a Wasm filter", packed.GetTypeUrl())
 	}
 	return filter
 }
@@ -307,7 +307,7 @@ func unpack(t *testing.T, packed *anypb.Any) proto.Message {
 	return m
 }
 
-// TestFractionsInDataSurviveYAML: Envoy's YAML loader would make "1.5" of 1.5, and the filter could not tell.
+// Envoy's YAML loader would turn 1.5 into "1.5", and the filter could not know which it was.
 func TestFractionsInDataSurviveYAML(t *testing.T) {
 	for policy, want := range map[string]string{
 		`{"clusters":{"a":{"fallback":{"default_data":{"body":{"price":[1.5]}}}}}}`: "google.protobuf.StringValue",
@@ -328,12 +328,12 @@ func TestFractionsInDataSurviveYAML(t *testing.T) {
 	}
 }
 
-// One who writes x-envoy-max-retries must not be believed. Envoy 1.40 takes each address for internal where the list is empty.
+// A client must not set x-envoy-max-retries. With an empty list Envoy 1.40 takes every address as internal.
 func TestNoClientIsInternal(t *testing.T) {
 	manager := connectionManager(t, mustBootstrap(t, options()))
 	ranges := manager.GetInternalAddressConfig().GetCidrRanges()
 	if !manager.GetUseRemoteAddress().GetValue() || len(ranges) != 1 || ranges[0].GetAddressPrefix() != "255.255.255.255" || ranges[0].GetPrefixLen().GetValue() != 32 {
-		t.Errorf("internal are %v", manager.GetInternalAddressConfig())
+		t.Errorf("got internal addresses %v, want only 255.255.255.255/32", manager.GetInternalAddressConfig())
 	}
 }
 
@@ -341,12 +341,12 @@ func mutations(t *testing.T, packed *anypb.Any) []*mutationv3.HeaderMutation {
 	t.Helper()
 	m, ok := unpack(t, packed).(*earlyv3.HeaderMutation)
 	if !ok {
-		t.Fatalf("%s mutates no headers", packed.GetTypeUrl())
+		t.Fatalf("got %s, want a header mutation", packed.GetTypeUrl())
 	}
 	return m.GetMutations()
 }
 
-// TestPortsThatTheKernelChooses are never the same.
+// Ports that the kernel chooses never overlap.
 func TestPortsThatTheKernelChooses(t *testing.T) {
 	o := options()
 	o.Listen, o.EnvoyAdmin, o.Admin = "127.0.0.1:0", "127.0.0.1:0", "0"

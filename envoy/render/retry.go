@@ -10,15 +10,15 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// byRouter says that Envoy's router is the one that sends a request again.
-func byRouter(r *policy.Retry) bool { return r != nil && r.Driver == policy.DriverEnvoy }
+// routerRetries says that Envoy's router does the retries.
+func routerRetries(r *policy.Retry) bool { return r != nil && r.Driver == policy.DriverEnvoy }
 
-// backOff is the waits between the router's retries, and nothing else: no retry_on, so that the router retries only the
-// requests for which the filter says so, by x-envoy-retry-on and x-envoy-max-retries.
+// backOff has only the delays between the router's retries. It has no retry_on: the router retries only the requests
+// for which the filter sets x-envoy-retry-on and x-envoy-max-retries.
 //
-// The router waits for any time from 0 up to base_interval x 2^n, at most max_interval (n from 0, whole milliseconds, the upper
-// end excluded), which is the policy's own full jitter. After a Retry-After of r seconds it waits from r to 1.5 r, where r is
-// at most max_interval; a longer one is passed over.
+// The router's delay is uniform between 0 and base_interval x 2^n, at most max_interval (n from 0, whole milliseconds,
+// the upper end excluded), which is the policy's full jitter. After a Retry-After of r seconds the delay is between r
+// and 1.5 r; an r above max_interval is ignored.
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto#config-route-v3-retrypolicy-retrybackoff
 func backOff(r *policy.Retry) *routev3.RetryPolicy {
 	return &routev3.RetryPolicy{
@@ -35,11 +35,12 @@ func backOff(r *policy.Retry) *routev3.RetryPolicy {
 	}
 }
 
-// retriesAtOnce takes away Envoy's own bound on the retries of a cluster, 3 at a time, those that still wait included: the
-// bound is the policy's budget. Of 100 requests that failed at once under a base_delay of 1s, Envoy's let 3 be retried,
-// and said so nowhere but in upstream_rq_retry_overflow. All other thresholds stay Envoy's. It stands in each cluster, since a
-// policy may ask for retries later, by a reload, and none that does not ask gets any.
-func retriesAtOnce() *clusterv3.CircuitBreakers {
+// unlimitedRetries removes Envoy's default bound of 3 concurrent retries in a cluster, including those that still wait
+// for their delay: the bound is the policy's budget. Of 100 requests that failed together with a base_delay of 1s,
+// Envoy's bound allowed 3 retries, and only upstream_rq_retry_overflow showed it. All other thresholds keep Envoy's
+// defaults. Every cluster has it, since a reloaded policy may add retries later; without a retry policy it has no
+// effect.
+func unlimitedRetries() *clusterv3.CircuitBreakers {
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 		MaxRetries: wrapperspb.UInt32(math.MaxUint32),
 	}}}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What the router retries, the filter says for each request; from the route it has the delays alone.
+// The filter says for each request what the router retries; the route has only the delays.
 func TestBackOff(t *testing.T) {
 	for name, test := range map[string]struct {
 		retry     string
@@ -28,13 +28,13 @@ func TestBackOff(t *testing.T) {
 			o.Policy = fmt.Appendf(nil, `{"clusters": {"aws": {"retry": %s}}}`, test.retry)
 			bootstrap := mustBootstrap(t, o)
 			retry := connectionManager(t, bootstrap).GetRouteConfig().GetVirtualHosts()[0].GetRoutes()[0].GetRoute().GetRetryPolicy()
-			// Also without a section: a reload may bring one.
+			// Also without a retry section: a reload may add one.
 			if got := bootstrap.GetStaticResources().GetClusters()[0].GetCircuitBreakers().GetThresholds()[0].GetMaxRetries().GetValue(); got != math.MaxUint32 {
-				t.Errorf("retries at one time: got %d", got)
+				t.Errorf("got at most %d concurrent retries, want %d", got, uint32(math.MaxUint32))
 			}
 			if test.base == 0 {
 				if retry != nil {
-					t.Errorf("the router has no part in it, got %v", retry)
+					t.Errorf("got retry policy %v, want none", retry)
 				}
 				return
 			}
@@ -44,10 +44,10 @@ func TestBackOff(t *testing.T) {
 			limited := retry.GetRateLimitedRetryBackOff()
 			if len(limited.GetResetHeaders()) != 1 || limited.GetResetHeaders()[0].GetName() != "retry-after" ||
 				limited.GetResetHeaders()[0].GetFormat() != routev3.RetryPolicy_SECONDS || limited.GetMaxInterval().AsDuration() != test.max {
-				t.Errorf("Retry-After: got %v", limited)
+				t.Errorf("Retry-After: got %v, want the header in seconds up to %s", limited, test.max)
 			}
 			if retry.GetRetryOn() != "" || retry.GetNumRetries() != nil || retry.GetPerTryTimeout() != nil {
-				t.Errorf("the route is not to retry by itself: %v", retry)
+				t.Errorf("got retry policy %v, want only delays", retry)
 			}
 		})
 	}
@@ -81,7 +81,7 @@ func TestFailoverRoutes(t *testing.T) {
 	}
 }
 
-// A pattern's clusters may all stand in its one list: none fails over to itself.
+// The one list of a pattern may contain all of its clusters: no cluster fails over to itself.
 func TestFailoverOfAPattern(t *testing.T) {
 	o := options()
 	o.Policy = []byte(`{"clusters": {"*": {"failover": {"to": ["aws", "quotes"]}}}}`)

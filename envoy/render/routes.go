@@ -9,7 +9,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// routes gives each upstream a virtual host of its own name; the first also takes every other host.
+// routes has a virtual host of the same name for each upstream; the first also matches every other host.
 func routes(o Options) *routev3.RouteConfiguration {
 	config := &routev3.RouteConfiguration{Name: "traffic"}
 	for i, u := range o.Upstreams {
@@ -26,10 +26,10 @@ func routes(o Options) *routev3.RouteConfiguration {
 	return config
 }
 
-// route leads everything to a cluster, with that cluster's own back-off between retries.
+// route sends every path to a cluster, with that cluster's back-off between retries.
 //
-// No timeout is written: Envoy's 15 s stands, retries and the waits before them included, unless a policy's
-// circuit_breaker.timeout says otherwise.
+// It sets no timeout: Envoy's default of 15 s applies, including retries and their delays, unless the policy's
+// circuit_breaker.timeout sets another.
 func route(d *policy.Document, name, cluster string) *routev3.Route {
 	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}
 	r := &routev3.Route{
@@ -37,14 +37,14 @@ func route(d *policy.Document, name, cluster string) *routev3.Route {
 		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 		Action: &routev3.Route_Route{Route: action},
 	}
-	if retry := policyOf(d, cluster).Retry; byRouter(retry) {
+	if retry := policyOf(d, cluster).Retry; routerRetries(retry) {
 		action.RetryPolicy = backOff(retry)
 	}
 	return r
 }
 
-// failoverRoutes are where the filter sends a request of this cluster while its breaker is open: it writes the name of
-// another cluster into the header, Envoy chooses the route again, and the first one that matches is this.
+// failoverRoutes are for requests of this cluster while its breaker is open: the filter sets the header to the name of
+// another cluster, Envoy chooses the route again, and one of these is the first that matches.
 //
 //	x-weir-cluster: aws_pricing_eu   →   route aws_pricing/aws_pricing_eu   →   cluster aws_pricing_eu
 //	otherwise                        →   route aws_pricing                  →   cluster aws_pricing
@@ -55,7 +55,7 @@ func failoverRoutes(d *policy.Document, cluster string) (list []*routev3.Route) 
 	}
 	for _, target := range failover.To {
 		if target == cluster {
-			continue // one list for a pattern of clusters may hold them all
+			continue // a pattern has one list for all of its clusters
 		}
 		r := route(d, cluster+"/"+target, target)
 		r.Match.Headers = []*routev3.HeaderMatcher{{
@@ -64,14 +64,14 @@ func failoverRoutes(d *policy.Document, cluster string) (list []*routev3.Route) 
 				MatchPattern: &matcherv3.StringMatcher_Exact{Exact: target},
 			}},
 		}}
-		// It is between the filter and the route; upstream has no use for it.
+		// The header is only for the choice of the route; upstream must not see it.
 		r.RequestHeadersToRemove = []string{failover.Header}
 		list = append(list, r)
 	}
 	return list
 }
 
-// checkFailover says which clusters are to be failed over to and are none of the upstreams.
+// checkFailover returns failover targets that are not among the upstreams.
 func checkFailover(o Options) error {
 	for _, u := range o.Upstreams {
 		failover := policyOf(o.Document, u.Name).Failover
@@ -80,7 +80,7 @@ func checkFailover(o Options) error {
 		}
 		for _, target := range failover.To {
 			if !slices.ContainsFunc(o.Upstreams, func(u Upstream) bool { return u.Name == target }) {
-				return fmt.Errorf("cluster %s fails over to %s, but no upstream is named so", u.Name, target)
+				return fmt.Errorf("cluster %s fails over to %s, but no upstream has that name; add it", u.Name, target)
 			}
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The tags are applied as Envoy does: the first group is cut from the name, the second is the value.
+// Applies the tags as Envoy does: the first group is cut from the name, the second is the value.
 func TestStatsTags(t *testing.T) {
 	for name, want := range map[string]string{
 		"weir_requests_total_cluster_=aws;_decision_=allowed;":        "weir_requests_total{cluster=aws,decision=allowed}",
@@ -27,7 +27,7 @@ func TestStatsTags(t *testing.T) {
 		"weir_redis_latency_ms":                                       "weir_redis_latency_ms{}",
 		"weir_state_conflicts_total":                                  "weir_state_conflicts_total{}",
 		"weir_faults_total":                                           "weir_faults_total{}",
-		// Envoy's own, and those of clusters and listeners whose names look like a label.
+		// Envoy's own metrics, and those of clusters and listeners whose names look like a label.
 		"cluster.aws.upstream_rq_total":                "cluster.aws.upstream_rq_total{}",
 		"cluster.my_cluster_a.upstream_rq_total":       "cluster.my_cluster_a.upstream_rq_total{}",
 		"cluster.to_source_decision_result.rq_2xx":     "cluster.to_source_decision_result.rq_2xx{}",

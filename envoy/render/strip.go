@@ -12,18 +12,18 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// ownHeaders begin the names of request headers that only Weir may set.
-const ownHeaders = "x-weir-"
+// ownPrefix begins the names of request headers that only Weir may set.
+const ownPrefix = "x-weir-"
 
-// stripClientHeaders removes a client's headers that only Weir may set, before Envoy chooses a route: a client that sends
-// `x-weir-cluster: aws_pricing_eu` would else choose the cluster by itself. The filter removes them too, but for
-// the choice that is too late: the filter is told the cluster (xds.cluster_name) of the route that was chosen first, also after
-// the header is gone and Envoy has chosen another.
+// stripClientHeaders removes headers that only Weir may set from a client's request before Envoy chooses a route.
+// Otherwise a client that sends `x-weir-cluster: aws_pricing_eu` would choose the cluster. The filter removes them too,
+// but after that choice: it reads the cluster (xds.cluster_name) of the route that was chosen first, even when Envoy
+// has chosen another since.
 // https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/early_header_mutation
 func stripClientHeaders(d *policy.Document) (*corev3.TypedExtensionConfig, error) {
 	mutations := []*mutationv3.HeaderMutation{{
 		Action: &mutationv3.HeaderMutation_RemoveOnMatch_{RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{
-			KeyMatcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: ownHeaders}},
+			KeyMatcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: ownPrefix}},
 		}},
 	}}
 	for _, name := range failoverHeaders(d) {
@@ -36,19 +36,19 @@ func stripClientHeaders(d *policy.Document) (*corev3.TypedExtensionConfig, error
 	return &corev3.TypedExtensionConfig{Name: "envoy.http.early_header_mutation.header_mutation", TypedConfig: typed}, nil
 }
 
-// failoverHeaders are the document's headers of failover that ownHeaders does not cover, sorted.
+// failoverHeaders are the failover headers of the document that do not begin with ownPrefix, sorted.
 func failoverHeaders(d *policy.Document) (names []string) {
 	if d == nil {
 		return nil
 	}
-	note := func(p *policy.Policy) {
-		if p != nil && p.Failover != nil && !strings.HasPrefix(p.Failover.Header, ownHeaders) {
+	add := func(p *policy.Policy) {
+		if p != nil && p.Failover != nil && !strings.HasPrefix(p.Failover.Header, ownPrefix) {
 			names = append(names, p.Failover.Header)
 		}
 	}
-	note(d.Default)
+	add(d.Default)
 	for _, c := range d.Clusters {
-		note(c.Policy)
+		add(c.Policy)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

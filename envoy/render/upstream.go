@@ -21,26 +21,26 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// connectTimeout bounds how long Envoy waits for a connection to an upstream. It is short, so that the breaker
-// hears of a dead host soon; Envoy's own default is 5 s.
+// connectTimeout bounds the time that Envoy waits for a connection to an upstream. It is short, so that the breaker
+// counts a dead host soon; Envoy's default is 5 s.
 const connectTimeout = time.Second
 
-// httpProtocolOptions is the key by which a cluster finds its HTTP options.
+// httpProtocolOptions is the key of a cluster's HTTP options.
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/upstreams/http/v3/http_protocol_options.proto
 const httpProtocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 // Upstream is one upstream cluster with one endpoint.
 type Upstream struct {
 	Name  string // the cluster's name: the key under `clusters` in the policy
-	Host  string // an IP address, or a name that Envoy resolves again and again (STRICT_DNS)
+	Host  string // an IP address, or a name that Envoy keeps resolving (STRICT_DNS)
 	Port  uint32
 	HTTP2 bool // speak HTTP/2 without TLS (h2c), as gRPC upstreams do
-	// HealthPath is what active health checks ask for, `/healthz`; "": they only connect. Upstreams whose policy has no
-	// circuit_breaker are not checked.
+	// HealthPath is the path of active health checks, such as `/healthz`. If it is empty, they only connect. Upstreams
+	// whose policy has no circuit_breaker are not checked.
 	HealthPath string
 }
 
-// ParseUpstream reads NAME=HOST:PORT. An IPv6 address stands in brackets. `h2://` before the host asks for HTTP/2.
+// ParseUpstream reads NAME=HOST:PORT. An IPv6 address is in brackets. `h2://` before the host selects HTTP/2.
 func ParseUpstream(s string) (Upstream, error) {
 	name, address, found := strings.Cut(s, "=")
 	if !found {
@@ -53,7 +53,7 @@ func ParseUpstream(s string) (Upstream, error) {
 	return u, nil
 }
 
-// NewUpstream reads the address of the cluster of that name: HOST:PORT or h2://HOST:PORT.
+// NewUpstream reads the address of the cluster with that name: HOST:PORT or h2://HOST:PORT.
 func NewUpstream(name, address string) (Upstream, error) {
 	hostPort, http2 := strings.CutPrefix(address, "h2://")
 	host, portText, err := net.SplitHostPort(hostPort)
@@ -68,16 +68,16 @@ func NewUpstream(name, address string) (Upstream, error) {
 	return u, u.check()
 }
 
-// CheckName says why an upstream can't have this name.
+// CheckName returns why an upstream cannot have this name, or nil.
 func CheckName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("the name is empty")
 	case strings.ContainsAny(name, "*=;,/ \t\r\n"):
 		// `*` would make a wildcard domain, `;` and `=` would end the name inside a metric.
-		return fmt.Errorf("the name %q may not hold any of `*` `=` `;` `,` `/` or white space", name)
+		return fmt.Errorf("the name %q must not contain any of `*` `=` `;` `,` `/` or white space", name)
 	case unprintable(name):
-		return fmt.Errorf("the name %q may hold no control character, and must be UTF-8", name)
+		return fmt.Errorf("the name %q must be UTF-8 without control characters", name)
 	}
 	return nil
 }
@@ -96,13 +96,13 @@ func (u Upstream) check() error {
 	case u.HealthPath != "" && !strings.HasPrefix(u.HealthPath, "/"):
 		return fmt.Errorf("the health path %q must begin with /", u.HealthPath)
 	case strings.ContainsFunc(u.HealthPath, func(r rune) bool { return r <= ' ' || r > '~' }):
-		// It becomes part of the request line as it stands.
-		return fmt.Errorf("the health path %q must be of visible ASCII characters; write others percent-encoded, a blank as %%20", u.HealthPath)
+		// The path becomes part of the request line unchanged.
+		return fmt.Errorf("the health path %q must be visible ASCII characters; percent-encode others, a space as %%20", u.HealthPath)
 	}
 	return nil
 }
 
-// unprintable says that a text is no UTF-8, or has a character that ends lines or steers a terminal.
+// unprintable says that a text is not UTF-8, or has a character that ends a line or controls a terminal.
 func unprintable(s string) bool {
 	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) })
 }
@@ -126,7 +126,7 @@ func checkUpstreams(upstreams []Upstream) error {
 	return nil
 }
 
-// checkRedis says what is wrong with the bridge's cluster.
+// checkRedis returns a mistake in the bridge's cluster.
 func checkRedis(o Options) error {
 	if o.Redis == nil {
 		return nil
@@ -135,12 +135,12 @@ func checkRedis(o Options) error {
 		return fmt.Errorf("redis cluster %q: %w", o.Redis.Name, err)
 	}
 	if slices.ContainsFunc(o.Upstreams, func(u Upstream) bool { return strings.EqualFold(u.Name, o.Redis.Name) }) {
-		return fmt.Errorf("redis cluster %q has the name of an upstream; write another one as redis.cluster in the policy", o.Redis.Name)
+		return fmt.Errorf("redis cluster %q has the name of an upstream; choose another redis.cluster in the policy", o.Redis.Name)
 	}
 	return nil
 }
 
-// cluster renders the upstream, with what its policy asks of Envoy.
+// cluster renders the upstream, with health checks if its policy has a circuit_breaker.
 func (u Upstream) cluster(p *policy.Policy) (*clusterv3.Cluster, error) {
 	discovery := clusterv3.Cluster_STRICT_DNS
 	if _, err := netip.ParseAddr(u.Host); err == nil {
@@ -150,7 +150,7 @@ func (u Upstream) cluster(p *policy.Policy) (*clusterv3.Cluster, error) {
 		Name:                 u.Name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: discovery},
 		ConnectTimeout:       durationpb.New(connectTimeout),
-		CircuitBreakers:      retriesAtOnce(),
+		CircuitBreakers:      unlimitedRetries(),
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: u.Name,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{
@@ -168,7 +168,7 @@ func (u Upstream) cluster(p *policy.Policy) (*clusterv3.Cluster, error) {
 		options.OutlierDetection = errorMatcher(&p.CircuitBreaker.ExpectedFailures)
 	}
 	if !u.HTTP2 && options.GetOutlierDetection() == nil {
-		return c, nil // HTTP/1.1, as Envoy does it by itself
+		return c, nil // HTTP/1.1, which is Envoy's default
 	}
 	options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: u.protocol()}
 	typed, err := anypb.New(options)

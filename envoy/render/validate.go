@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protorange"
 )
 
-// anyTypeURL is the field that a walk meets only in an Any whose message type is not linked into this program.
+// anyTypeURL is a field that protorange visits only in an Any whose message type is not linked into this program.
 const anyTypeURL = "google.protobuf.Any.type_url"
 
 // validate runs the rules that Envoy's API has for each field (protoc-gen-validate) over a message and over every

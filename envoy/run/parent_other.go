@@ -4,5 +4,5 @@ package run
 
 import "os/exec"
 
-// dieWithParent does nothing where the kernel has no such signal: a killed parent leaves its Envoy behind.
+// dieWithParent does nothing, since the kernel has no such signal: the Envoy of a killed parent keeps running.
 func dieWithParent(*exec.Cmd) {}

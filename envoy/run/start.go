@@ -24,13 +24,13 @@ const (
 	stopGrace    = 5 * time.Second       // default of Config.StopGrace
 )
 
-// Config says how Envoy is started. Binary and Bootstrap are needed.
+// Config says how to start Envoy. Binary and Bootstrap are required.
 type Config struct {
 	Binary            string        // path of Envoy
 	Bootstrap         string        // path of the bootstrap, .yaml or .json; it has an admin address
-	Dir               string        // working directory, what relative paths in the bootstrap hang on; "" = this process's
+	Dir               string        // working directory, for relative paths in the bootstrap; "" = this process's
 	Env               []string      // NAME=VALUE, added to this process's environment
-	Concurrency       int           // worker threads; 0 = Envoy's own choice, one a CPU
+	Concurrency       int           // worker threads; 0 = Envoy's default, one for each CPU
 	LogLevel          string        // trace, debug, info, warning, error; "" = info
 	ComponentLogLevel string        // such as "wasm:debug"; "" = none
 	Log               io.Writer     // Envoy's standard output and error; nil = dropped
@@ -49,18 +49,18 @@ type Process struct {
 	stopped atomic.Bool // Stop was called
 }
 
-// ExitError says that Envoy ended on its own.
+// ExitError says that Envoy exited without Stop.
 type ExitError struct {
 	Status int    // exit status; -1 when a signal ended it
 	Tail   string // the last lines of its log
 }
 
 func (e *ExitError) Error() string {
-	return fmt.Sprintf("envoy exited with status %d; its last words:\n%s", e.Status, e.Tail)
+	return fmt.Sprintf("envoy exited with status %d; the end of its log:\n%s", e.Status, e.Tail)
 }
 
-// Start runs Envoy and waits until its admin says that it is ready. The error is an *ExitError if Envoy ended
-// before that. The process ends by Stop, or when ctx does, and on Linux never outlives this process.
+// Start runs Envoy and waits until its admin interface reports that it is ready. The error is an *ExitError if Envoy
+// exited before that. Stop or the end of ctx ends the process; on Linux it never outlives this process.
 func Start(ctx context.Context, c Config) (*Process, error) {
 	if c.ReadyTimeout == 0 {
 		c.ReadyTimeout = readyTimeout
@@ -97,9 +97,9 @@ func Start(ctx context.Context, c Config) (*Process, error) {
 func command(ctx context.Context, c Config, adminFile string) *exec.Cmd {
 	args := []string{
 		"--config-path", c.Bootstrap,
-		// Two Envoys on one machine must not meet in one shared memory region.
+		// Two Envoys on one machine must not use the same shared memory region.
 		"--use-dynamic-base-id",
-		// The kernel may choose the admin's port; this file is where Envoy says which.
+		// The kernel may choose the admin port; Envoy writes it to this file.
 		"--admin-address-path", adminFile,
 	}
 	if c.Concurrency > 0 {
@@ -120,8 +120,8 @@ func command(ctx context.Context, c Config, adminFile string) *exec.Cmd {
 	return cmd
 }
 
-// spawn starts the process and follows it to its end, all on one OS thread that lives as long: the kernel counts
-// as the child's parent the thread that forked it, and sends the death signal when that thread is gone.
+// spawn starts the process and waits for its end, on one OS thread: the kernel takes the thread that forked a child as
+// its parent, and sends the death signal when that thread ends.
 func (p *Process) spawn() error {
 	started := make(chan error)
 	go func() {
@@ -132,7 +132,7 @@ func (p *Process) spawn() error {
 		if err != nil {
 			return
 		}
-		// How it ended is in ProcessState; Wait's own error repeats that, or says that ctx is over.
+		// ProcessState has the outcome; Wait's error repeats it, or says that ctx has ended.
 		_ = p.cmd.Wait()
 		close(p.done)
 	}()
@@ -145,13 +145,13 @@ func (p *Process) awaitReady(ctx context.Context, adminFile string, timeout time
 	poll := time.NewTicker(readyPoll)
 	defer poll.Stop()
 	client := &http.Client{Timeout: readyRequest}
-	last := errors.New("the admin's address was never written")
+	last := errors.New("it has not written its admin address")
 	for {
 		select {
 		case <-p.done:
 			return p.exitError()
 		case <-ctx.Done():
-			return fmt.Errorf("envoy was not ready after %s: %w; its last words:\n%s", timeout, last, p.tail)
+			return fmt.Errorf("envoy was not ready after %s: %w; the end of its log:\n%s", timeout, last, p.tail)
 		case <-poll.C:
 		}
 		if p.admin == "" {
@@ -165,7 +165,7 @@ func (p *Process) awaitReady(ctx context.Context, adminFile string, timeout time
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil { // else it only says that the time is over
+		if ctx.Err() == nil { // otherwise err only says that the time is over
 			last = err
 		}
 	}
@@ -184,21 +184,21 @@ func ready(ctx context.Context, client *http.Client, admin string) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("/ready says %s", response.Status)
+		return fmt.Errorf("/ready answers %s", response.Status)
 	}
 	return nil
 }
 
-// Admin is host:port of the admin interface.
+// Admin is host:port of Envoy's admin interface.
 func (p *Process) Admin() string { return p.admin }
 
 // PID is the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Done is closed once the process has ended, for whatever reason.
+// Done is closed when the process has ended, for any reason.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err says how the process ended on its own, with the last of its log; nil while it runs and after Stop.
+// Err is an *ExitError if the process ended without Stop; nil while it runs and after Stop.
 func (p *Process) Err() error {
 	select {
 	case <-p.done:
@@ -211,17 +211,17 @@ func (p *Process) Err() error {
 	return p.exitError()
 }
 
-// LastWords is the end of what Envoy has logged so far.
-func (p *Process) LastWords() string { return p.tail.String() }
+// LogTail is the end of Envoy's log so far, at most 8 KiB of whole lines.
+func (p *Process) LogTail() string { return p.tail.String() }
 
-// Stop sends SIGTERM, after StopGrace SIGKILL, and returns when the process is gone. The error says that it
-// had to be killed. Stopping what has ended already is no error.
+// Stop sends SIGTERM, after StopGrace SIGKILL, and returns when the process has ended. The error says that SIGKILL was
+// needed. It is nil for a process that had ended before.
 func (p *Process) Stop() error {
 	p.stopped.Store(true)
 	p.cancel()
 	<-p.done
 	if p.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
-		return fmt.Errorf("envoy %d did not end by SIGTERM within %s and was killed", p.PID(), p.cmd.WaitDelay)
+		return fmt.Errorf("envoy %d did not end within %s of SIGTERM and was killed", p.PID(), p.cmd.WaitDelay)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// role makes this test binary play another program: an Envoy that behaves in some way, or a parent of one.
+// role makes this test binary act as another program: an Envoy with some behaviour, or the parent of one.
 const role = "WEIR_RUN_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// playEnvoy does as far as Start can see what Envoy does: it writes its admin address and answers /ready.
+// playEnvoy does what Start sees of an Envoy: it writes its admin address and answers /ready.
 func playEnvoy(ready int, stubborn bool) {
 	if stubborn {
 		signal.Ignore(syscall.SIGTERM)
@@ -57,9 +57,9 @@ func playEnvoy(ready int, stubborn bool) {
 	panic(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(ready) })))
 }
 
-// playParent starts an Envoy, says its PID, and waits to be killed.
+// playParent starts an Envoy, prints its PID, and waits to be killed.
 func playParent() {
-	process, err := Start(context.Background(), envoyThat("ready"))
+	process, err := Start(context.Background(), envoyWith("ready"))
 	if err != nil {
 		panic(err)
 	}
@@ -67,13 +67,13 @@ func playParent() {
 	<-process.Done()
 }
 
-func envoyThat(behaves string) Config {
-	return Config{Binary: os.Args[0], Bootstrap: "none.yaml", Env: []string{role + "=" + behaves}}
+func envoyWith(behaviour string) Config {
+	return Config{Binary: os.Args[0], Bootstrap: "none.yaml", Env: []string{role + "=" + behaviour}}
 }
 
 func TestStartAndStop(t *testing.T) {
 	var log bytes.Buffer
-	c := envoyThat("ready")
+	c := envoyWith("ready")
 	c.Log = &log
 	process, err := Start(t.Context(), c)
 	if err != nil {
@@ -88,18 +88,18 @@ func TestStartAndStop(t *testing.T) {
 		t.Error(err)
 	}
 	if got := log.String(); got != "listening\n" {
-		t.Errorf("log: got %q", got)
+		t.Errorf("log: got %q, want one line", got)
 	}
 	if err := process.Err(); err != nil {
-		t.Errorf("after Stop: %v", err)
+		t.Errorf("Err after Stop: got %v, want nil", err)
 	}
 	if err := process.Stop(); err != nil {
-		t.Errorf("a second Stop: %v", err)
+		t.Errorf("a second Stop: got %v, want nil", err)
 	}
 }
 
 func TestStartRefused(t *testing.T) {
-	_, err := Start(t.Context(), envoyThat("refuses its configuration"))
+	_, err := Start(t.Context(), envoyWith("refuses its configuration"))
 	var exit *ExitError
 	if !errors.As(err, &exit) || exit.Status != 1 || exit.Tail != "clusters.a.b: must be at least 1, got 0" {
 		t.Errorf("got %v, want an ExitError with status 1 and the log", err)
@@ -107,7 +107,7 @@ func TestStartRefused(t *testing.T) {
 }
 
 func TestStartNeverReady(t *testing.T) {
-	c := envoyThat("never ready")
+	c := envoyWith("never ready")
 	c.ReadyTimeout = 2 * time.Second // enough for one answer on a busy machine
 	_, err := Start(t.Context(), c)
 	if err == nil || !strings.Contains(err.Error(), "503") {
@@ -123,7 +123,7 @@ func TestStartWithoutABinary(t *testing.T) {
 
 func TestContextEndsTheProcess(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	process, err := Start(ctx, envoyThat("ready"))
+	process, err := Start(ctx, envoyWith("ready"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,12 +131,12 @@ func TestContextEndsTheProcess(t *testing.T) {
 	select {
 	case <-process.Done():
 	case <-time.After(10 * time.Second):
-		t.Error("still running")
+		t.Error("got a running process after ctx ended, want its end")
 	}
 }
 
-func TestStopKillsTheStubborn(t *testing.T) {
-	c := envoyThat("stubborn")
+func TestStopKillsAfterGrace(t *testing.T) {
+	c := envoyWith("stubborn")
 	c.StopGrace = 100 * time.Millisecond
 	process, err := Start(t.Context(), c)
 	if err != nil {
@@ -147,8 +147,8 @@ func TestStopKillsTheStubborn(t *testing.T) {
 	}
 }
 
-func TestAnEndOfItsOwnIsReported(t *testing.T) {
-	process, err := Start(t.Context(), envoyThat("ready"))
+func TestExitWithoutStopIsReported(t *testing.T) {
+	process, err := Start(t.Context(), envoyWith("ready"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,12 +186,12 @@ func TestDiesWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Kill(pid, 0); err != nil {
-		t.Fatalf("the child is not there while its parent is: %v", err)
+		t.Fatalf("got no child while its parent runs: %v", err)
 	}
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// What it says is that it was killed.
+	// The error says that it was killed.
 	_ = parent.Wait()
 	for deadline := time.Now().Add(10 * time.Second); alive(pid); {
 		if time.Now().After(deadline) {
@@ -201,7 +201,7 @@ func TestDiesWithItsParent(t *testing.T) {
 	}
 }
 
-// alive is false for a process that is gone, or dead and only waiting for its adopter to notice.
+// alive is false for a process that has ended, also while it is a zombie that its new parent has not reaped.
 func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -215,7 +215,7 @@ func TestTailKeepsWholeLines(t *testing.T) {
 	kept := &tail{limit: 12}
 	for _, line := range []string{"first line\n", "second\n", "third\n"} {
 		if n, err := kept.Write([]byte(line)); n != len(line) || err != nil {
-			t.Fatalf("write: %d and %v", n, err)
+			t.Fatalf("Write(%q) = %d, %v, want all of it", line, n, err)
 		}
 	}
 	if got := kept.String(); got != "third" {

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// tailBytes is how much of Envoy's log an error shows: room for a policy with dozens of mistakes.
+// tailBytes is how much of Envoy's log an error shows: enough for a policy with dozens of mistakes.
 const tailBytes = 8 << 10
 
 // tail keeps the end of what is written to it, from the start of a line.

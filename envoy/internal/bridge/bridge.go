@@ -85,8 +85,8 @@ func Start(o Options) (*Bridge, error) {
 	return b, nil
 }
 
-// serve speaks HTTP/1.1 and, to a client that begins with HTTP/2's preface, HTTP/2 without TLS (h2c): an Envoy cluster can
-// be configured for either.
+// serve speaks HTTP/1.1 and, to a client that begins with HTTP/2's preface, HTTP/2 without TLS (h2c): an Envoy cluster
+// can be configured for either.
 func (b *Bridge) serve() {
 	b.server = &http.Server{
 		Handler:           b,
@@ -113,8 +113,8 @@ func (b *Bridge) serve() {
 // Addr is the HOST:PORT that the bridge listens on.
 func (b *Bridge) Addr() string { return b.listener.Addr().String() }
 
-// Stop answers /health with 503 for Options.Drain and serves everything else, then accepts no more requests and waits up to
-// Options.Grace for those in flight. The error counts the requests that were cut off.
+// Stop answers /health with 503 for Options.Drain and serves everything else, then accepts no more requests and waits
+// up to Options.Grace for those in flight. The error counts the requests that were cut off.
 func (b *Bridge) Stop() error {
 	if !b.draining.CompareAndSwap(false, true) {
 		return nil

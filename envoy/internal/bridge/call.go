@@ -19,8 +19,8 @@ func newCall(ctx context.Context, arguments []any) once {
 	return once{redis.NewCmd(ctx, arguments...)}
 }
 
-// maxAttempts bounds the attempts of a command that Redis refuses with READONLY: one on the connection that got it, which
-// go-redis then closes, and two on others of the same pool.
+// maxAttempts bounds the attempts of a command that Redis refuses with READONLY: one on the connection that got it,
+// which go-redis then closes, and two on others of the same pool.
 const maxAttempts = 3
 
 // run sends one command and waits for its reply. An error that Redis answered with is a reply; err says that Redis sent
@@ -36,8 +36,8 @@ func run(ctx context.Context, client redis.UniversalClient, arguments []any) (re
 	}
 }
 
-// runAll sends commands together and returns a reply for each. The error is that of the first command without a reply; the
-// replies of the others are dropped, since the caller could not tell which of the commands ran.
+// runAll sends commands together and returns a reply for each. The error is that of the first command without a reply;
+// the replies of the others are dropped, since the caller could not tell which of the commands ran.
 func runAll(ctx context.Context, client redis.UniversalClient, commands [][]any) ([]any, error) {
 	pipeline := client.Pipeline()
 	calls := make([]once, len(commands))

@@ -9,8 +9,8 @@ import (
 // DefaultCommands are always allowed: the filter sends them.
 func DefaultCommands() []string { return []string{"EVAL", "EVALSHA", "PING"} }
 
-// stateful are the commands that change their connection's state, block it, or read from it without an end. Callers share
-// the connections, so none of these can be allowed.
+// stateful are the commands that change their connection's state, block it, or read from it without an end. Callers
+// share the connections, so none of these can be allowed.
 var stateful = []string{
 	"ASKING", "AUTH", "BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "CLIENT", "DISCARD",
 	"EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC", "PUNSUBSCRIBE", "QUIT", "READONLY", "READWRITE", "REPLCONF",

@@ -13,8 +13,8 @@ import (
 // errTooMany says that a pipeline has more commands than MaxCommands.
 var errTooMany = errors.New("too many commands")
 
-// decodeCommand reads `["COMMAND", "argument", …]`: strings, and numbers, which are passed on as they are written, so 13 and
-// 1e2 reach Redis as these characters.
+// decodeCommand reads `["COMMAND", "argument", …]`: strings, and numbers, which are passed on as they are written, so
+// 13 and 1e2 reach Redis as these characters.
 func decodeCommand(body []byte) (command []any, err error) {
 	err = decodeBody(body, func(d *json.Decoder) error {
 		command, err = readCommand(d)
@@ -23,8 +23,8 @@ func decodeCommand(body []byte) (command []any, err error) {
 	return command, err
 }
 
-// decodePipeline reads an array of at most limit commands. The error is errTooMany when there are more; the rest of the body
-// is not decoded then, so that it takes no memory.
+// decodePipeline reads an array of at most limit commands. The error is errTooMany when there are more; the rest of the
+// body is not decoded then, so that it takes no memory.
 func decodePipeline(body []byte, limit int) (commands [][]any, err error) {
 	err = decodeBody(body, func(d *json.Decoder) error {
 		if token, err := d.Token(); err != nil {
@@ -100,8 +100,8 @@ func readCommand(d *json.Decoder) ([]any, error) {
 // character together.
 var pairedSurrogates = regexp.MustCompile(`^([^\\]|\\[^u]|\\u([^dD]|[dD][0-7])|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*$`)
 
-// checkText refuses what encoding/json replaces with U+FFFD, bytes that are not UTF-8 and half a surrogate pair: Redis would
-// get another key than the caller named.
+// checkText refuses what encoding/json replaces with U+FFFD, bytes that are not UTF-8 and half a surrogate pair: Redis
+// would get another key than the caller named.
 func checkText(body []byte) error {
 	if !utf8.Valid(body) {
 		return errors.New("not UTF-8")

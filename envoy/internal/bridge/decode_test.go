@@ -98,8 +98,8 @@ func TestDecodePipeline(t *testing.T) {
 	}
 }
 
-// What encoding/json reads as an array of strings and numbers is read alike. It is more lenient in one thing only: half a
-// surrogate pair, and a byte that is no UTF-8, become U+FFFD there.
+// The result is that of encoding/json for an array of strings and numbers, with one exception: half a surrogate pair
+// and bytes that are not UTF-8 are refused, where encoding/json reads U+FFFD.
 func FuzzDecodeCommand(f *testing.F) {
 	for _, body := range []string{
 		`["EVALSHA","ab","1","weir:{k}",13,-0.5e+7]`, `["\ud83d\ude00","\u00e9\/"]`, `[]`, `["a",null]`, `[[1]]`, "[\"\xff\"]", `["\ud83d"]`, ` [ "" , 0 ] `,

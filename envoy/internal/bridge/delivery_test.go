@@ -14,7 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// gate is a Redis whose EVALs wait until they are let go, or whose connection ends when one arrives.
+// gate is a Redis that holds each EVAL until open is called, or closes the connection when one arrives.
 type gate struct {
 	redis   *miniredis.Miniredis
 	arrived atomic.Int64
@@ -60,14 +60,14 @@ func (g *gate) await(t *testing.T, want int64) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); g.arrived.Load() != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d commands reached Redis, want %d", g.arrived.Load(), want)
+			t.Fatalf("got %d commands in Redis, want %d", g.arrived.Load(), want)
 		}
 	}
 }
 
 const slow = `["EVAL","return 7","0"]`
 
-// A command whose reply is lost is not sent again: it may have run. By a single server, by a cluster, and in a pipeline.
+// A command whose reply is lost is not sent again, since it may have run: single server, cluster, and pipeline.
 func TestSentOnce(t *testing.T) {
 	for _, form := range []string{"redis://", "redis+cluster://"} {
 		for path, body := range map[string]string{"/": slow, "/pipeline": "[" + slow + "]"} {
@@ -80,7 +80,7 @@ func TestSentOnce(t *testing.T) {
 					t.Errorf("got %v", got)
 				}
 				if got := g.arrived.Load(); got != 1 {
-					t.Errorf("it was sent %d times", got)
+					t.Errorf("got the command %d times, want once", got)
 				}
 				until(t, b, "/", pong)
 			})
@@ -101,7 +101,7 @@ func TestCluster(t *testing.T) {
 	until(t, b, "/health", reply{200, `{"status":"ok"}`})
 }
 
-// One more request than may be under way is told so at once.
+// A request above MaxRequests is refused at once.
 func TestOverload(t *testing.T) {
 	g := newGate(t)
 	b := start(t, Options{Redis: g.url(), MaxRequests: 3, Timeout: patience})
@@ -127,8 +127,8 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-// Who leaves while its command waits for a connection has not sent it; what was sent runs to its end, and its connection
-// is used further.
+// A command that waits for a connection is dropped when its caller leaves. A command that was sent runs to its end, and
+// its connection is used again.
 func TestCallerLeaves(t *testing.T) {
 	g := newGate(t)
 	b := start(t, Options{Redis: g.url(), Connections: 1, Timeout: patience})
@@ -138,34 +138,34 @@ func TestCallerLeaves(t *testing.T) {
 	all.Go(func() { _, _ = try(first, b, "POST", "/", slow) })
 	g.await(t, 1)
 	all.Go(func() { _, _ = try(second, b, "POST", "/", slow) })
-	waitUnderWay(t, b, 2)
+	waitInFlight(t, b, 2)
 	leaveSecond()
-	waitUnderWay(t, b, 1) // without any word from Redis
+	waitInFlight(t, b, 1) // before Redis replies
 	leaveFirst()
 	all.Wait()
 	g.open()
-	waitUnderWay(t, b, 0)
+	waitInFlight(t, b, 0)
 	if got := call(t, b, "POST", "/", `["PING"]`); got != pong {
 		t.Errorf("got %v", got)
 	}
 	if got := g.arrived.Load(); got != 1 {
-		t.Errorf("%d commands reached Redis, want 1", got)
+		t.Errorf("got %d commands in Redis, want 1", got)
 	}
 	if got := g.redis.TotalConnectionCount(); got != 1 {
-		t.Errorf("%d connections to Redis, want 1", got)
+		t.Errorf("got %d connections to Redis, want 1", got)
 	}
 }
 
-func waitUnderWay(t *testing.T, b *Bridge, want int) {
+func waitInFlight(t *testing.T, b *Bridge, want int) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); len(b.slots) != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d requests are under way, want %d", len(b.slots), want)
+			t.Fatalf("got %d requests in flight, want %d", len(b.slots), want)
 		}
 	}
 }
 
-// A bridge that stops says so to /health, serves what comes meanwhile, and lets what is under way end.
+// A bridge that stops answers /health with 503, serves new requests during Drain, and lets requests in flight end.
 func TestStop(t *testing.T) {
 	g := newGate(t)
 	b := start(t, Options{Redis: g.url(), Timeout: patience, Drain: 300 * time.Millisecond, Grace: patience})
@@ -192,12 +192,12 @@ func TestStop(t *testing.T) {
 		}
 		_ = response.Body.Close()
 		if time.Now().After(deadline) {
-			t.Fatal("it listens on")
+			t.Fatal("got a connection after Drain, want the port closed")
 		}
 	}
 	select {
 	case err := <-stopped:
-		t.Fatalf("stopped with a request under way: %v", err)
+		t.Fatalf("got the end of Stop with a request in flight: %v", err)
 	default:
 	}
 	g.open()
@@ -209,7 +209,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// What takes longer than Grace is cut off, and told.
+// A request that takes longer than Grace is cut off, and Stop returns an error.
 func TestStopCutsOff(t *testing.T) {
 	g := newGate(t)
 	b := start(t, Options{Redis: g.url(), Timeout: patience, Grace: 20 * time.Millisecond})
@@ -223,6 +223,6 @@ func TestStopCutsOff(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if err := <-failed; err == nil {
-		t.Error("the request was answered")
+		t.Error("got an answer, want an error for the request that was cut off")
 	}
 }

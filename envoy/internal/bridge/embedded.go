@@ -9,8 +9,9 @@ import (
 
 // embedded is a Redis inside this process, for demonstrations and tests. Its data ends with the process.
 //
-// It listens on a loopback port that the kernel chooses, with a random password that only this process knows. (A net.Pipe
-// would need no port, but has no buffer: the end of a pipeline could not be written before its first reply is read.)
+// It listens on a loopback port that the kernel chooses, with a random password that only this process knows. (A
+// net.Pipe would need no port, but has no buffer: the end of a pipeline could not be written before its first reply is
+// read.)
 type embedded struct {
 	redis  *miniredis.Miniredis
 	target target

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// In the embedded Redis keys expire and TIME goes on without anybody's doing, and scripts see both.
+// In the embedded Redis keys expire and TIME advances with the machine's clock, also in scripts.
 func TestEmbeddedClock(t *testing.T) {
 	b := start(t, Options{Embedded: true, Allow: []string{"SCRIPT LOAD", "TIME", "PTTL"}})
 	const script = `redis.call('SET', KEYS[1], 'x', 'PX', ARGV[1]) local now = redis.call('TIME') return {redis.call('PTTL', KEYS[1]), tonumber(now[1]), tonumber(now[2])}`
@@ -31,11 +31,11 @@ func TestEmbeddedClock(t *testing.T) {
 		}
 	}
 	if took := time.Since(began); took < life*time.Millisecond {
-		t.Errorf("the key was gone after %v", took)
+		t.Errorf("got an expired key after %v, want at least %d ms", took, life)
 	}
 }
 
-// Nobody but the bridge may use it.
+// Only the bridge can log in to the embedded Redis.
 func TestEmbeddedPassword(t *testing.T) {
 	b := start(t, Options{Embedded: true})
 	stranger := start(t, Options{Redis: "redis://" + b.embedded.redis.Addr()})

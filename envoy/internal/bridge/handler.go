@@ -44,8 +44,8 @@ func (b *Bridge) method(w http.ResponseWriter, r *http.Request, want string) boo
 	return false
 }
 
-// authorized refuses a request without the token. A bridge without a token refuses what a browser sends on behalf of a web
-// page: any page can reach this machine's loopback addresses.
+// authorized refuses a request without the token. A bridge without a token refuses what a browser sends on behalf of a
+// web page: any page can reach this machine's loopback addresses.
 func (b *Bridge) authorized(w http.ResponseWriter, r *http.Request) bool {
 	if b.settings.Token == "" {
 		if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {

@@ -150,7 +150,8 @@ type tuning struct {
 	connections int           // at most, to each server
 }
 
-// apply adds the tuning to a URL for go-redis. RESP2 is used since its replies have the forms that Upstash's dialect has.
+// apply adds the tuning to a URL for go-redis. RESP2 is used since its replies have the forms that Upstash's dialect
+// has.
 func (t tuning) apply(u url.URL) string {
 	query := u.Query()
 	for name, value := range map[string]string{
@@ -213,8 +214,8 @@ func (t target) check() error {
 	return client.Close()
 }
 
-// verifyEach makes TLS verify each server's certificate against that server's name. go-redis would use the first server's
-// name for all of them.
+// verifyEach makes TLS verify each server's certificate against that server's name. go-redis would use the first
+// server's name for all of them.
 func verifyEach(c *tls.Config) {
 	if c != nil {
 		c.ServerName = ""

@@ -78,15 +78,15 @@ func missingSubcommand(cmd *cobra.Command, _ []string) error {
 	return fmt.Errorf("name a subcommand: %s", strings.Join(names, ", "))
 }
 
-// failure is an error of the work itself, as opposed to one of usage. Only a subcommand's own code makes one, so cobra's
-// errors are all of usage.
+// failure is an error of the work itself, as opposed to one of usage. Only a subcommand's own code makes one, so
+// cobra's errors are all of usage.
 type failure struct{ err error }
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// lines is the text for standard error: none for errReported, the lines of a list of mistakes as they are, and any other
-// error with `weir: ` before each line.
+// lines is the text for standard error: none for errReported, the lines of a list of mistakes as they are, and any
+// other error with `weir: ` before each line.
 func (f *failure) lines() []string {
 	var mistakes fileMistakes
 	switch {

@@ -26,13 +26,13 @@ const (
 `
 )
 
-// result is what one command line came to.
+// result is the outcome of one command line.
 type result struct {
 	status   int
 	out, err string
 }
 
-// run executes a command line in a directory of its own that holds the policies above.
+// run executes a command line in a new directory that contains the policies above.
 func run(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -95,7 +95,7 @@ func TestHelpHasExamples(t *testing.T) {
 	got := run(t, "", "--help")
 	for _, sub := range []string{"validate", "render", "demo", "bridge", "status", "reset", "version"} {
 		if !strings.Contains(got.out, "\n  "+sub+" ") {
-			t.Errorf("weir --help does not list %s", sub)
+			t.Errorf("got weir --help without %s", sub)
 		}
 	}
 }
@@ -110,12 +110,12 @@ func TestValidate(t *testing.T) {
 		out    string // in full
 		errs   []string
 	}{
-		"without mistakes":     {"", []string{"good.yaml"}, StatusOK, "good.yaml: ok, 2 clusters\n", nil},
-		"a JSON document":      {`{"clusters": {"a": {}}, "default": {}}`, []string{"-"}, StatusOK, "standard input: ok, 1 cluster and a default\n", nil},
-		"a variable by --env":  {"", []string{"--env", "AWS_RATE_LIMIT=0", "good.yaml"}, StatusFailed, "", []string{"good.yaml: clusters.aws_pricing.rate_limit.requests_per_minute: "}},
-		"a key twice":          {"clusters: {a: {}, a: {}}", []string{"-"}, StatusFailed, "", []string{`standard input: line 1: mapping key "a" already defined`}},
-		"a file that is gone":  {"", []string{"gone.yaml"}, StatusFailed, "", []string{"gone.yaml: no such file or directory\n"}},
-		"every file, all told": {"", []string{"bad.yaml", "good.yaml", "gone.yaml"}, StatusFailed, "good.yaml: ok, 2 clusters\n", []string{mistakes, "bad.yaml: clusters.aws_pricing.rate_limit.burst_capacity: ", "gone.yaml: "}},
+		"without mistakes":    {"", []string{"good.yaml"}, StatusOK, "good.yaml: ok, 2 clusters\n", nil},
+		"a JSON document":     {`{"clusters": {"a": {}}, "default": {}}`, []string{"-"}, StatusOK, "standard input: ok, 1 cluster and a default\n", nil},
+		"a variable by --env": {"", []string{"--env", "AWS_RATE_LIMIT=0", "good.yaml"}, StatusFailed, "", []string{"good.yaml: clusters.aws_pricing.rate_limit.requests_per_minute: "}},
+		"a key twice":         {"clusters: {a: {}, a: {}}", []string{"-"}, StatusFailed, "", []string{`standard input: line 1: mapping key "a" already defined`}},
+		"a file that is gone": {"", []string{"gone.yaml"}, StatusFailed, "", []string{"gone.yaml: no such file or directory\n"}},
+		"several files":       {"", []string{"bad.yaml", "good.yaml", "gone.yaml"}, StatusFailed, "good.yaml: ok, 2 clusters\n", []string{mistakes, "bad.yaml: clusters.aws_pricing.rate_limit.burst_capacity: ", "gone.yaml: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := run(t, test.stdin, append([]string{"validate"}, test.args...)...)
@@ -124,7 +124,7 @@ func TestValidate(t *testing.T) {
 			}
 			for _, want := range test.errs {
 				if !strings.Contains(got.err, want) {
-					t.Errorf("standard error %q has no %q", got.err, want)
+					t.Errorf("got standard error %q, want %q in it", got.err, want)
 				}
 			}
 		})
@@ -145,7 +145,7 @@ func TestValidateJSON(t *testing.T) {
 	var places []string
 	for _, m := range mistakes {
 		if m["text"] == "" {
-			t.Errorf("%v has no text", m)
+			t.Errorf("got mistake %v, want one with a text", m)
 		}
 		places = append(places, m["file"]+" "+m["path"])
 	}
@@ -178,12 +178,12 @@ func TestRenderEnvoy(t *testing.T) {
 			[]string{"name: other\n"},
 			[]string{"warning: no policy applies to upstream other"},
 		},
-		"an admin interface for everybody": {
+		"an admin interface on all addresses": {
 			append(both[:len(both):len(both)], "--weir-admin", "[::]:9902"), StatusOK,
 			[]string{"port_value: 9902\n"},
-			[]string{"warning: --weir-admin [::]:9902 is open to all"},
+			[]string{"warning: --weir-admin [::]:9902 listens on all addresses"},
 		},
-		"an admin interface for this machine": {
+		"an admin interface on this machine": {
 			append(both[:len(both):len(both)], "--weir-admin", "9902"), StatusOK,
 			[]string{"port_value: 9902\n"},
 			nil,
@@ -204,19 +204,19 @@ func TestRenderEnvoy(t *testing.T) {
 			}
 			for _, want := range test.out {
 				if !strings.Contains(got.out, want) {
-					t.Errorf("standard output has no %q:\n%s", want, got.out)
+					t.Errorf("got standard output without %q:\n%s", want, got.out)
 				}
 			}
 			for _, want := range test.errs {
 				if !strings.Contains(got.err, want) {
-					t.Errorf("standard error %q has no %q", got.err, want)
+					t.Errorf("got standard error %q, want %q in it", got.err, want)
 				}
 			}
 		})
 	}
 }
 
-// With -o the policy is in a watched file of its own, whose path the bootstrap has.
+// With -o the policy is in a separate watched file, whose path is in the bootstrap.
 func TestRenderEnvoyToFiles(t *testing.T) {
 	dir := t.TempDir()
 	bootstrap := filepath.Join(dir, "envoy.yaml")
@@ -236,7 +236,7 @@ func TestRenderEnvoyToFiles(t *testing.T) {
 		}
 		for _, want := range wants {
 			if !strings.Contains(string(content), want) {
-				t.Errorf("%s has no %q:\n%s", file, want, content)
+				t.Errorf("got %s without %q:\n%s", file, want, content)
 			}
 		}
 		info, err := os.Stat(file)
@@ -244,7 +244,7 @@ func TestRenderEnvoyToFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := info.Mode().Perm(); got != 0o644 {
-			t.Errorf("%s: mode %o, want 644: Envoy may run as another user", file, got)
+			t.Errorf("%s: got mode %o, want 644: Envoy may run as another user", file, got)
 		}
 	}
 	left, err := os.ReadDir(dir)
@@ -252,19 +252,19 @@ func TestRenderEnvoyToFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(left) != 2 {
-		t.Errorf("%d files in the directory, want 2: %v", len(left), left)
+		t.Errorf("got %d files in the directory, want 2: %v", len(left), left)
 	}
 }
 
-// What is missing is said with what to do about it.
+// The error says what is missing and how to get it.
 func TestDemoSaysWhatIsMissing(t *testing.T) {
 	if got := run(t, "", "demo", "--wasm", "gone.wasm"); got.status != StatusFailed || !strings.Contains(got.err, "make wasm") {
-		t.Errorf("without the module: got %+v", got)
+		t.Errorf("without the module: got %+v, want status 1 and make wasm", got)
 	}
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv("ENVOY_BIN", "")
 	if got := run(t, "", "demo", "--wasm", "good.yaml"); got.status != StatusFailed || !strings.Contains(got.err, "make envoy") {
-		t.Errorf("without Envoy: got %+v", got)
+		t.Errorf("without Envoy: got %+v, want status 1 and make envoy", got)
 	}
 }
 
@@ -272,18 +272,18 @@ func TestRenderNeedsTheBridgeToRedis(t *testing.T) {
 	const shared = `{"clusters": {"aws": {"rate_limit": {"scope": "mesh"}}}, "redis": {"cluster": "the_bridge"}}`
 	args := []string{"render", "envoy", "-f", "-", "--upstream", "aws=127.0.0.1:1"}
 	if got := run(t, shared, args...); got.status != StatusFailed || !strings.Contains(got.err, "--redis HOST:PORT") {
-		t.Errorf("without --redis: %+v", got)
+		t.Errorf("without --redis: got %+v, want status 1 and the flag", got)
 	}
 	args = append(args, "--redis", "127.0.0.1:7379")
 	got := run(t, shared, args...)
 	if got.status != StatusOK || !strings.Contains(got.out, "name: the_bridge\n") {
-		t.Errorf("with --redis: %+v", got)
+		t.Errorf("with --redis: got %+v, want status 0 and the cluster", got)
 	}
-	// Its name stands in the cluster, twice, and in the policy: no route leads there.
+	// The name is in the cluster, twice, and in the policy: no route has it.
 	if n := strings.Count(got.out, "the_bridge"); n != 3 {
-		t.Errorf("the bridge is named %d times:\n%s", n, got.out)
+		t.Errorf("got the bridge's name %d times, want 3:\n%s", n, got.out)
 	}
 	if got := run(t, `{"clusters": {"aws": {"bulkhead": {}}}}`, args...); got.status != StatusFailed || !strings.Contains(got.err, "no `redis` section") {
-		t.Errorf("without the section: %+v", got)
+		t.Errorf("without the section: got %+v, want status 1", got)
 	}
 }

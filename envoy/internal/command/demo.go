@@ -13,13 +13,13 @@ func newDemo() *cobra.Command {
 	var o demo.Options
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show a policy at work in a real Envoy, step by step",
-		Long: `Start Envoy with envoy/examples/quickstart.yaml and a small upstream, send real requests, and tell what happens: allowed,
-refused with 429, the breaker opening, default data, half-open, closed. The exit status is 0 only if each step was seen.
+		Short: "Demonstrate a policy in a real Envoy, step by step",
+		Long: `Start Envoy with envoy/examples/quickstart.yaml and a small upstream, send real requests, and print what happens: allowed,
+refused with 429, the breaker opening, default data, half-open, closed. The exit status is 0 only if every check passed.
 
-Envoy is taken from ENVOY_BIN, from PATH, or from .cache/envoy-venv (make envoy). Run it in Weir's checkout, or elsewhere
-with --wasm; where its ports are taken, the same policy is rendered on free ones. Colours are for a terminal, and
-not where NO_COLOR is set.`,
+The demo uses the Envoy of ENVOY_BIN, of PATH, or of .cache/envoy-venv (make envoy). Run it in Weir's checkout, or
+elsewhere with --wasm. If its ports are in use, it renders the same policy with free ports. Output to a terminal has
+colours, unless NO_COLOR is set.`,
 		Example: `  weir demo
   weir demo --keep --wasm /opt/weir/weir.wasm`,
 		Args: cobra.NoArgs,
@@ -30,11 +30,11 @@ not where NO_COLOR is set.`,
 		}),
 	}
 	cmd.Flags().StringVar(&o.Wasm, "wasm", render.DefaultWasm, "path of weir.wasm")
-	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave it running at the end, with curl lines to try")
+	cmd.Flags().BoolVar(&o.Keep, "keep", false, "keep Envoy running at the end, and print curl commands to try")
 	return cmd
 }
 
-// isTerminal says that w is a character device, which a file and a pipe are not.
+// isTerminal says that w is a character device: a terminal, not a file or a pipe.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {

@@ -58,12 +58,12 @@ func (*upstreamsFlag) Type() string { return "NAME=HOST:PORT" }
 // healthPathsFlag is a flag of NAME=PATH, or PATH for all other upstreams, that may be repeated.
 type healthPathsFlag map[string]string
 
-// everyOther is the upstream's name of a PATH alone; no upstream has an empty one.
-const everyOther = ""
+// allOthers is the key of a PATH without a name; no upstream has an empty name.
+const allOthers = ""
 
 func (f healthPathsFlag) Set(s string) error {
-	name, path := everyOther, s
-	if !strings.HasPrefix(s, "/") { // no name begins with it, and a path may hold a =
+	name, path := allOthers, s
+	if !strings.HasPrefix(s, "/") { // a name has no slash, and a path may contain =
 		name, path, _ = strings.Cut(s, "=")
 	}
 	if !strings.HasPrefix(path, "/") {
@@ -78,18 +78,18 @@ func (f healthPathsFlag) String() string { return environmentFlag(f).String() }
 // Type is what `--help` shows for the value.
 func (healthPathsFlag) Type() string { return "[NAME=]PATH" }
 
-// apply gives each upstream its path.
+// apply sets the HealthPath of each upstream.
 func (f healthPathsFlag) apply(upstreams []render.Upstream) error {
 	for name := range f {
 		named := func(u render.Upstream) bool { return u.Name == name }
-		if name != everyOther && !slices.ContainsFunc(upstreams, named) {
-			return fmt.Errorf("--health-path %s=%s: no upstream is named %s", name, f[name], name)
+		if name != allOthers && !slices.ContainsFunc(upstreams, named) {
+			return fmt.Errorf("--health-path %s=%s: no upstream has the name %s", name, f[name], name)
 		}
 	}
 	for i := range upstreams {
 		path, ok := f[upstreams[i].Name]
 		if !ok {
-			path = f[everyOther]
+			path = f[allOthers]
 		}
 		upstreams[i].HealthPath = path
 	}

@@ -13,7 +13,7 @@ import (
 // standardInput is the file name that means standard input.
 const standardInput = "-"
 
-// lookup answers for `${NAME}`, as os.LookupEnv does.
+// lookup returns the value for `${NAME}`, like os.LookupEnv.
 type lookup func(name string) (string, bool)
 
 // fileMistake is one mistake of one file.
@@ -30,7 +30,7 @@ func (m fileMistake) String() string {
 	return m.File + ": " + m.Path + ": " + m.Text
 }
 
-// fileMistakes is the error of files with mistakes: all of them, a line each.
+// fileMistakes is the error for all mistakes in all files.
 type fileMistakes []fileMistake
 
 func (f fileMistakes) Error() string {
@@ -45,7 +45,7 @@ func (f fileMistakes) lines() []string {
 	return lines
 }
 
-// readPolicy reads and checks a policy file in full. It gives the document and its JSON; the error is fileMistakes.
+// readPolicy reads and checks a policy file. It returns the document and its JSON; the error is fileMistakes.
 func readPolicy(file string, in io.Reader, getenv lookup) (*policy.Document, []byte, error) {
 	whole := func(err error) error { return fileMistakes{{File: displayName(file), Text: err.Error()}} }
 	raw, err := readFile(file, in)
@@ -78,7 +78,7 @@ func readFile(file string, in io.Reader) ([]byte, error) {
 	raw, err := os.ReadFile(file)
 	var pathError *os.PathError
 	if errors.As(err, &pathError) {
-		return nil, pathError.Err // the file's name is printed anyhow
+		return nil, pathError.Err // fileMistakes has the file's name
 	}
 	return raw, err
 }

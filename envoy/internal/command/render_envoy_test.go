@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// One command writes all that Envoy watches, and again only what changed; what takes a restart is said.
+// The command writes all files, then only those that changed, and says when a restart is needed.
 func TestRenderEnvoyReloads(t *testing.T) {
 	dir := t.TempDir()
 	bootstrap, ecds, lds := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "envoy.ecds.yaml"), filepath.Join(dir, "envoy.lds.yaml")
@@ -26,7 +26,7 @@ func TestRenderEnvoyReloads(t *testing.T) {
 		{"the same", limit, "unchanged " + lds + "\nunchanged " + ecds + "\nunchanged " + bootstrap + "\n"},
 		{"a limit", another, "unchanged " + lds + "\nwrote " + ecds + "\nunchanged " + bootstrap + "\n"},
 		{"a route", failover, "wrote " + lds + "\nwrote " + ecds + "\nunchanged " + bootstrap + "\n"},
-		{"a cluster", breaker, "unchanged " + lds + "\nwrote " + ecds + "\nwrote " + bootstrap + ", which a running Envoy takes up when it is started again\n"},
+		{"a cluster", breaker, "unchanged " + lds + "\nwrote " + ecds + "\nwrote " + bootstrap + "; restart Envoy to apply it\n"},
 	} {
 		if got, want := run(t, step.policy, args...), (result{StatusOK, step.out, ""}); got != want {
 			t.Fatalf("%s: got %+v, want %+v", step.name, got, want)
@@ -74,7 +74,7 @@ func TestRenderEnvoyUsage(t *testing.T) {
 	args := []string{"render", "envoy", "-f", "good.yaml", "--upstream", "a=b:1"}
 	for flags, want := range map[string]string{
 		"--lds":                      "--lds needs -o FILE",
-		"--health-path c=/x":         "no upstream is named c",
+		"--health-path c=/x":         "no upstream has the name c",
 		"--health-path x":            "begins with /",
 		"--weir-admin localhost:1":   "weir admin:",
 		"--weir-admin 127.0.0.1:big": "weir admin:",
@@ -86,7 +86,7 @@ func TestRenderEnvoyUsage(t *testing.T) {
 	}
 }
 
-// TestRenderEnvoyLeavesItsInputAlone, also where it is what would be written beside FILE.
+// The policy is never overwritten, also not as one of the files with another extension.
 func TestRenderEnvoyLeavesItsInputAlone(t *testing.T) {
 	for _, file := range []string{"envoy.yaml", "envoy.ecds.yaml", "envoy.lds.yaml", "link.yaml"} {
 		dir := t.TempDir()
@@ -102,18 +102,18 @@ func TestRenderEnvoyLeavesItsInputAlone(t *testing.T) {
 		}
 		got := run(t, "", "render", "envoy", "-f", policy, "--upstream", "a=127.0.0.1:1", "--lds", "-o", output)
 		if got.status != StatusFailed || got.out != "" || !strings.Contains(got.err, "would be overwritten") {
-			t.Errorf("%s: %+v", file, got)
+			t.Errorf("%s: got %+v, want status 1 and that it would be overwritten", file, got)
 		}
 		if after, err := os.ReadFile(policy); err != nil || string(after) != content {
-			t.Errorf("%s: %s (%v)", file, after, err)
+			t.Errorf("%s: got %q, %v, want it unchanged", file, after, err)
 		}
 	}
 }
 
-// TestRenderEnvoySaysWhatCanBeDone about names that no upstream can have.
+// The error says what to do about a name that no upstream can have.
 func TestRenderEnvoySaysWhatCanBeDone(t *testing.T) {
 	for _, tc := range []struct{ policy, redis, want string }{
-		{`{"clusters": {"a/b": {}}}`, "", `cluster "a/b", which no upstream can be named: the name`},
+		{`{"clusters": {"a/b": {}}}`, "", `cluster "a/b", which cannot be an upstream's name: the name`},
 		{`{"clusters": {"b": {}}}`, "", "add --upstream b=HOST:PORT"},
 		{`{"default": {}, "redis": {"cluster": "a=b"}}`, "h:1", `redis.cluster of the policy: the name "a=b"`},
 		{`{"default": {}, "redis": {"cluster": "a"}}`, "h:1", `redis cluster "a" has the name of an upstream`},
@@ -125,7 +125,7 @@ func TestRenderEnvoySaysWhatCanBeDone(t *testing.T) {
 			args = append(args, "--redis", tc.redis)
 		}
 		if got := run(t, tc.policy, args...); got.status != StatusFailed || got.out != "" || !strings.Contains(got.err, tc.want) {
-			t.Errorf("%s: %+v, want %q", tc.policy, got, tc.want)
+			t.Errorf("%s: got %+v, want %q", tc.policy, got, tc.want)
 		}
 	}
 }
@@ -133,10 +133,10 @@ func TestRenderEnvoySaysWhatCanBeDone(t *testing.T) {
 func TestRenderEnvoyAdminHosts(t *testing.T) {
 	args := []string{"render", "envoy", "-f", "-", "--upstream", "a=127.0.0.1:1", "--weir-admin-host", "weir.example.com"}
 	if got := run(t, `{"default": {}}`, args...); got.status != StatusUsage || !strings.Contains(got.err, "--weir-admin-host needs --weir-admin") {
-		t.Errorf("without the listener: %+v", got)
+		t.Errorf("without the listener: got %+v, want status 2", got)
 	}
 	got := run(t, `{"default": {}}`, append(args, "--weir-admin", "9902")...)
 	if got.status != StatusOK || !strings.Contains(got.out, "- weir.example.com\n") {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want status 0 and the host name", got)
 	}
 }

@@ -16,10 +16,10 @@ func newValidate() *cobra.Command {
 	environment := map[string]string{}
 	cmd := &cobra.Command{
 		Use:   "validate POLICY...",
-		Short: "Check policy documents, all mistakes at once",
-		Long: `Check policy documents, written in YAML or JSON, as the filter does when it starts: every mistake is reported, one line
-each, by its path. A setting that this version of Weir does not enforce is a mistake too. A POLICY of - is standard
-input. ${NAME} in a document is replaced from this command's environment and from --env.`,
+		Short: "Check policy documents and report all mistakes",
+		Long: `Check policy documents in YAML or JSON, as the filter does when it starts. Every mistake is reported on a line of its own,
+with its path. A setting that this version of Weir does not enforce is a mistake too. A POLICY of - is standard input.
+${NAME} in a document is replaced from --env and from this command's environment.`,
 		Example: `  weir validate policy.yaml
   weir validate --env AWS_RATE_LIMIT=50 policies/*.yaml
   weir validate --json - < policy.json`,

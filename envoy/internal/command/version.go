@@ -22,8 +22,8 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// versionLine is "weir 0.2.0-dev (revision 1c2d3e4f5a6b, modified, go1.26.0)". A build outside of a git repository has no
-// revision.
+// versionLine is "weir 0.2.0-dev (revision 1c2d3e4f5a6b, modified, go1.26.0)". A build outside of a git repository has
+// no revision.
 func versionLine(info *debug.BuildInfo, ok bool) string {
 	line := "weir " + version.Version
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// example reads an example policy, decoded and as JSON. getenv answers for its `${NAME}`.
+// example reads an example policy, decoded and as JSON. getenv gives the values for its `${NAME}`.
 func example(text []byte, getenv func(string) (string, bool)) (*policy.Document, []byte, error) {
 	asJSON, err := policyfile.JSON(text)
 	if err != nil {
@@ -21,7 +21,7 @@ func example(text []byte, getenv func(string) (string, bool)) (*policy.Document,
 // noVariables is the environment of an example that needs none.
 func noVariables(string) (string, bool) { return "", false }
 
-// writeBootstrap writes a bootstrap to path, and beside it what Envoy watches, with ports that the kernel chooses.
+// writeBootstrap writes a bootstrap to path and its watched file to the same directory. The kernel chooses the ports.
 func writeBootstrap(o render.Options, wasm, path string) (err error) {
 	if o.Wasm, err = filepath.Abs(wasm); err != nil {
 		return err

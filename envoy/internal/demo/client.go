@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What the demo asks for. The upstream says of prices that nobody may keep them, and of its catalogue nothing.
+// Paths of the upstream. Its prices have `cache-control: no-store`; its catalogue has no cache-control.
 const (
 	prices    = "/prices"
 	catalogue = "/catalogue"
@@ -21,27 +21,27 @@ const (
 	maxBody        = 64 << 10
 )
 
-// answer is an HTTP answer, read to its end.
+// answer is an HTTP response, read to its end.
 type answer struct {
 	code          int
 	proto, status string // "HTTP/1.1", "429 Too Many Requests"
 	header        http.Header
 	body          string
 	path          string
-	sent          time.Time // just before the request went out
+	sent          time.Time // just before the request was sent
 	took          time.Duration
 }
 
 func (a answer) source() string { return a.header.Get("X-Weir-Source") }
 func (a answer) reason() string { return a.header.Get("X-Weir-Reason") }
 
-// retryAfter is the Retry-After header's number of seconds (RFC 9110, 10.2.3); false where it is absent or not one.
+// retryAfter is the Retry-After header's number of seconds (RFC 9110, 10.2.3); false if it is absent or not a number.
 func (a answer) retryAfter() (time.Duration, bool) {
 	seconds, err := strconv.Atoi(a.header.Get("Retry-After"))
 	return time.Duration(seconds) * time.Second, err == nil && seconds >= 1
 }
 
-// isUpstreams says that this is the upstream's own answer, a good one.
+// isUpstreams says that this is a good response of the upstream.
 func (a answer) isUpstreams() bool { return a.code == http.StatusOK && a.source() == "upstream" }
 
 // isRefused says that the rate limit refused the request.
@@ -49,12 +49,12 @@ func (a answer) isRefused() bool {
 	return a.code == http.StatusTooManyRequests && a.reason() == "rate_limited"
 }
 
-// isDefault says that the policy's default data came in place of the upstream's answer, for that reason.
+// isDefault says that the policy's default data replaced the upstream's response, for that reason.
 func (a answer) isDefault(reason string) bool {
 	return a.code == http.StatusOK && a.source() == "default" && a.reason() == reason
 }
 
-// isCached says that an answer kept from before came in place of the upstream's: source is cache or stale_cache.
+// isCached says that a cached response replaced the upstream's: source is cache or stale_cache.
 func (a answer) isCached(source string) bool {
 	_, err := strconv.Atoi(a.header.Get("Age"))
 	return a.code == http.StatusOK && a.source() == source && err == nil && a.header.Get("Cache-Status") != ""

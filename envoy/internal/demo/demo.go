@@ -1,5 +1,9 @@
-// Package demo shows Weir at work: a real Envoy with the quickstart policy, a small upstream that fails on command,
-// real requests, and an account of each step with a check.
+// Package demo demonstrates Weir: a real Envoy with the quickstart policy, a small upstream that fails on command, real
+// requests, and for each step a printed description and a check.
+//
+//	scenario (quickstart policy)    get ──► Envoy ──► upstream
+//	mesh     (shared limit)         get ──► Envoy, Envoy ──► upstream; both ──► bridge with an embedded Redis
+//	regions  (retries, failover)    get ──► Envoy ──► two upstreams
 package demo
 
 import (
@@ -21,22 +25,22 @@ import (
 )
 
 const (
-	workers      = 2                // limits and breaker hold over all of Envoy's workers; show it with more than one
-	slack        = 10 * time.Second // how late a step may come on a busy machine
+	workers      = 2                // more than one, since limits and breaker are shared by all of Envoy's workers
+	slack        = 10 * time.Second // how late a step may be on a busy machine
 	readyTimeout = 90 * time.Second // compiling the module takes seconds, more on a busy machine
 )
 
-// Options says how the demo runs.
+// Options configures the demo.
 type Options struct {
 	Wasm  string // path of weir.wasm
-	Keep  bool   // leave everything running after the last step, until ctx ends
+	Keep  bool   // keep everything running after the last step, until ctx ends
 	Color bool   // ANSI colours in what is printed
 	Out   io.Writer
 }
 
-// Run shows the demo. The error is nil only if each step was seen.
+// Run runs the demo. The error is nil only if every check passed.
 func Run(ctx context.Context, o Options) (err error) {
-	account := &account{out: o.Out, color: o.Color}
+	out := &printer{out: o.Out, color: o.Color}
 	if _, err := os.Stat(o.Wasm); err != nil {
 		return fmt.Errorf("the filter is not built: %w; run `make wasm` (it needs Go 1.24 or later)", err)
 	}
@@ -66,10 +70,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	stopUpstream := up.serve(listener)
 	defer func() { err = errors.Join(err, stopUpstream()) }()
 
-	account.printf("%s\n", account.paint(bold, "Weir in Envoy "+version))
-	account.say("Envoy:     %s (%s), %d workers", binary.Path, binary.Source, workers)
-	account.say("bootstrap: %s", setting.why)
-	account.say("upstream:  %s, inside this process", listener.Addr())
+	out.printf("%s\n", out.paint(bold, "Weir in Envoy "+version))
+	out.note("Envoy:     %s (%s), %d workers", binary.Path, binary.Source, workers)
+	out.note("bootstrap: %s", setting.why)
+	out.note("upstream:  %s, inside this process", listener.Addr())
 	process, err := run.Start(ctx, run.Config{
 		Binary: binary.Path, Bootstrap: setting.bootstrap, Concurrency: workers, LogLevel: "warning", ReadyTimeout: readyTimeout,
 	})
@@ -83,24 +87,24 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	base := "http://" + traffic
-	account.say("traffic:   %s   metrics: http://%s/stats/prometheus", base, process.Admin())
+	out.note("traffic:   %s   metrics: http://%s/stats/prometheus", base, process.Admin())
 
-	s := &story{base: base, upstream: up, policy: document.For(examples.QuickstartCluster), account: account, slack: slack}
-	if err := s.tell(ctx); err != nil {
+	s := &scenario{base: base, upstream: up, policy: document.For(examples.QuickstartCluster), out: out, slack: slack}
+	if err := s.run(ctx); err != nil {
 		return withLog(err, process)
 	}
-	if err := showMesh(ctx, account, binary.Path, o.Wasm, listener.Addr().String(), dir, up); err != nil {
+	if err := showMesh(ctx, out, binary.Path, o.Wasm, listener.Addr().String(), dir, up); err != nil {
 		return err
 	}
-	if err := showRegions(ctx, account, binary.Path, o.Wasm, listener.Addr().String(), dir, up); err != nil {
+	if err := showRegions(ctx, out, binary.Path, o.Wasm, listener.Addr().String(), dir, up); err != nil {
 		return err
 	}
-	if err := showMetrics(ctx, account, process.Admin()); err != nil {
+	if err := showMetrics(ctx, out, process.Admin()); err != nil {
 		return err
 	}
-	account.printf("\n%s\n", account.paint(green, fmt.Sprintf("All %d steps were seen.", account.steps)))
+	out.printf("\n%s\n", out.paint(green, fmt.Sprintf("All %d steps passed.", out.steps)))
 	if o.Keep {
-		return keep(ctx, account, base, listener.Addr().String(), process)
+		return keep(ctx, out, base, listener.Addr().String(), process)
 	}
 	return nil
 }
@@ -108,11 +112,11 @@ func Run(ctx context.Context, o Options) (err error) {
 // setting is what Envoy is started with.
 type setting struct {
 	bootstrap string
-	why       string // for people
+	why       string // of this bootstrap, for the output
 }
 
-// prepare takes the quickstart as it is committed, where its ports are free and it is there, or else renders the same
-// policy in dir on ports that the kernel chooses. It gives the upstream's listener too.
+// prepare uses the committed quickstart if its files exist and its ports are free. Otherwise it renders the same policy
+// into dir, with ports that the kernel chooses. It also returns the upstream's listener.
 func prepare(ctx context.Context, wasm string, policyJSON []byte, dir string) (setting, net.Listener, error) {
 	obstacle := quickstartObstacle(ctx, wasm)
 	if obstacle == nil {
@@ -132,11 +136,11 @@ func prepare(ctx context.Context, wasm string, policyJSON []byte, dir string) (s
 	}
 	return setting{
 		bootstrap: bootstrap,
-		why:       fmt.Sprintf("the same policy as %s, rendered on free ports (%v)", examples.QuickstartPath, obstacle),
+		why:       fmt.Sprintf("the policy of %s, rendered with free ports (%v)", examples.QuickstartPath, obstacle),
 	}, listener, nil
 }
 
-// quickstartObstacle says why the committed files cannot be used here; nil if they can.
+// quickstartObstacle returns why the committed files cannot be used here, or nil.
 func quickstartObstacle(ctx context.Context, wasm string) error {
 	for _, file := range []string{examples.QuickstartPath, render.WatchedPath(examples.QuickstartPath)} {
 		if _, err := os.Stat(file); err != nil {
@@ -167,12 +171,12 @@ func renderOnFreePorts(wasm string, policyJSON []byte, dir, upstreamAddress stri
 	return bootstrap, writeBootstrap(render.Options{Policy: policyJSON, Upstreams: []render.Upstream{upstream}}, wasm, bootstrap)
 }
 
-// trafficAddress asks Envoy where its traffic goes in.
+// trafficAddress is the address of Envoy's traffic listener.
 func trafficAddress(ctx context.Context, admin string) (string, error) {
 	return listenerAddress(ctx, admin, "traffic")
 }
 
-// listenerAddress asks Envoy where a listener is.
+// listenerAddress asks Envoy for a listener's address.
 // https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--listeners
 func listenerAddress(ctx context.Context, admin, name string) (string, error) {
 	body, err := fetch(ctx, "http://"+admin+"/listeners?format=json")
@@ -198,19 +202,19 @@ func listenerAddress(ctx context.Context, admin, name string) (string, error) {
 			return net.JoinHostPort(l.Local.Socket.Address, fmt.Sprint(l.Local.Socket.Port)), nil
 		}
 	}
-	return "", fmt.Errorf("envoy has no listener %s", name)
+	return "", fmt.Errorf("envoy has no listener %s; see /listeners of its admin interface", name)
 }
 
-// showMetrics prints the counters that went up on the way.
-func showMetrics(ctx context.Context, a *account, admin string) error {
+// showMetrics prints Weir's metrics.
+func showMetrics(ctx context.Context, a *printer, admin string) error {
 	body, err := fetch(ctx, "http://"+admin+"/stats/prometheus")
 	if err != nil {
 		return err
 	}
-	a.printf("\n%s\n", a.paint(bold, "What Envoy's metrics say"))
+	a.printf("\n%s\n", a.paint(bold, "Metrics of Envoy"))
 	for line := range strings.Lines(string(body)) {
 		if strings.HasPrefix(line, "weir_") {
-			a.say("%s", a.paint(dim, strings.TrimSpace(line)))
+			a.note("%s", a.paint(dim, strings.TrimSpace(line)))
 		}
 	}
 	return nil
@@ -234,28 +238,28 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 	return io.ReadAll(response.Body)
 }
 
-// withLog adds what Envoy has logged to a step that was not seen.
+// withLog adds Envoy's log to the error of a failed step.
 func withLog(err error, process *run.Process) error {
 	if exit := process.Err(); exit != nil {
 		return errors.Join(err, exit)
 	}
-	if log := process.LastWords(); log != "" {
+	if log := process.LogTail(); log != "" {
 		return fmt.Errorf("%w\nEnvoy's log:\n%s", err, log)
 	}
 	return err
 }
 
-// keep prints what to try by hand and waits until ctx ends or Envoy does.
-func keep(ctx context.Context, a *account, base, upstream string, process *run.Process) error {
-	a.printf("\n%s\n", a.paint(bold, "Left running; Ctrl-C ends it. Try"))
+// keep prints commands to try, and waits until ctx or Envoy ends.
+func keep(ctx context.Context, a *printer, base, upstream string, process *run.Process) error {
+	a.printf("\n%s\n", a.paint(bold, "Envoy keeps running; Ctrl-C ends it. Try"))
 	for _, line := range []string{
 		"curl -i " + base + catalogue,
 		"for i in $(seq 8); do curl -s -o /dev/null -w '%{http_code} ' " + base + prices + "; done   # some 429",
-		"curl -X POST http://" + upstream + "/fail   # the upstream fails from now on",
-		"curl -X POST http://" + upstream + "/heal   # and is healthy again",
+		"curl -X POST http://" + upstream + "/fail   # makes the upstream fail",
+		"curl -X POST http://" + upstream + "/heal   # makes it healthy again",
 		"curl -s http://" + process.Admin() + "/stats/prometheus | grep ^weir_",
 	} {
-		a.say("%s", line)
+		a.note("%s", line)
 	}
 	select {
 	case <-ctx.Done():

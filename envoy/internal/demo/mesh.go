@@ -4,9 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/weir-mesh/weir/envoy/examples"
 	"github.com/weir-mesh/weir/envoy/internal/bridge"
@@ -15,8 +16,8 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// showMesh starts two more Envoys, and a Redis with its bridge inside this process, and lets them share one limit.
-func showMesh(ctx context.Context, a *account, binary, wasm, upstreamAddress, dir string, up *upstream) (err error) {
+// showMesh starts two more Envoys, which share one limit through a bridge with an embedded Redis in this process.
+func showMesh(ctx context.Context, a *printer, binary, wasm, upstreamAddress, dir string, up *upstream) (err error) {
 	a.step("Two Envoys, one limit")
 	token := rand.Text()
 	redis, err := bridge.Start(bridge.Options{Listen: "127.0.0.1:0", Embedded: true, Token: token})
@@ -53,7 +54,7 @@ func showMesh(ctx context.Context, a *account, binary, wasm, upstreamAddress, di
 	if err != nil {
 		return err
 	}
-	m := &mesh{account: a, limit: document.For(examples.QuickstartCluster).RateLimit, upstream: up}
+	m := &mesh{out: a, limit: document.For(examples.QuickstartCluster).RateLimit, upstream: up}
 	for _, p := range processes {
 		address, err := trafficAddress(ctx, p.Admin())
 		if err != nil {
@@ -64,7 +65,7 @@ func showMesh(ctx context.Context, a *account, binary, wasm, upstreamAddress, di
 	return m.share(ctx)
 }
 
-// renderMesh writes a bootstrap with the mesh's policy, which any number of Envoys can be started with.
+// renderMesh writes a bootstrap with the mesh policy, for any number of Envoys.
 func renderMesh(wasm, upstreamAddress, redisAddress, token, dir string) (d *policy.Document, bootstrap string, err error) {
 	env := map[string]string{"WEIR_BRIDGE_TOKEN": token}
 	d, asJSON, err := example(examples.MeshPolicy, render.Options{Env: env}.Getenv)
@@ -85,17 +86,17 @@ func renderMesh(wasm, upstreamAddress, redisAddress, token, dir string) (d *poli
 	}, wasm, bootstrap)
 }
 
-// mesh is proxies that share a limit.
+// mesh has the proxies that share a limit.
 type mesh struct {
 	bases    []string
 	limit    *policy.RateLimit
 	upstream *upstream
-	account  *account
+	out      *printer
 }
 
-// share asks each proxy in turn, for more than the limit in all.
+// share sends requests to the proxies in turn, in total twice the limit.
 func (m *mesh) share(ctx context.Context) error {
-	m.account.say("Both enforce requests: %d for each window of %s, scope: mesh. Each is asked in turn.", m.limit.Requests, m.limit.Window)
+	m.out.note("Both enforce requests: %d for each window of %s, scope: mesh. Requests go to them in turn.", m.limit.Requests, m.limit.Window)
 	before := m.upstream.count()
 	admitted := make([]int64, len(m.bases))
 	var all int64
@@ -112,24 +113,22 @@ func (m *mesh) share(ctx context.Context) error {
 		case got.isRefused():
 			last = got
 		default:
-			return m.account.check(false, "200 or 429; got %s", got)
+			return m.out.check(false, "200 or 429; got %s", got)
 		}
 	}
 	if last.header != nil {
-		m.account.answer(last)
+		m.out.answer(last)
 	}
 	reached := m.upstream.count() - before
-	return m.account.check(all == m.limit.Requests && reached == all && !slices.Contains(admitted, 0),
-		"%s of %d were admitted, %d in all, and %d reached the upstream", join(admitted), 2*m.limit.Requests, all, reached)
+	return m.out.check(all == m.limit.Requests && reached == all && !slices.Contains(admitted, 0),
+		"%s of %d requests were admitted, %d in total, and %d reached the upstream", sum(admitted), 2*m.limit.Requests, all, reached)
 }
 
-// join is "7 + 13".
-func join(list []int64) (text string) {
+// sum is "7 + 13".
+func sum(list []int64) string {
+	terms := make([]string, len(list))
 	for i, n := range list {
-		if i > 0 {
-			text += " + "
-		}
-		text += fmt.Sprint(n)
+		terms[i] = strconv.FormatInt(n, 10)
 	}
-	return text
+	return strings.Join(terms, " + ")
 }

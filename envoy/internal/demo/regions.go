@@ -16,17 +16,17 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// regions is one Envoy in front of an upstream and another one that stands in for it, with Weir's admin listener.
+// regions is one Envoy with an upstream, a second upstream for failover, and Weir's admin listener.
 type regions struct {
 	base, admin string
 	home, other *upstream
 	policy      *policy.Policy
-	account     *account
+	out         *printer
 }
 
-// showRegions starts an Envoy with the example policy of two regions, and shows retries, failover, and what an operator sees
-// and does.
-func showRegions(ctx context.Context, a *account, binary, wasm, homeAddress, dir string, home *upstream) (err error) {
+// showRegions starts an Envoy with the example policy of two regions, and shows retries, failover, and the operator's
+// interface.
+func showRegions(ctx context.Context, a *printer, binary, wasm, homeAddress, dir string, home *upstream) (err error) {
 	other := &upstream{}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -45,7 +45,7 @@ func showRegions(ctx context.Context, a *account, binary, wasm, homeAddress, dir
 		return err
 	}
 	defer func() { err = errors.Join(err, process.Stop()) }()
-	r := &regions{home: home, other: other, policy: document.For(examples.QuickstartCluster), account: a}
+	r := &regions{home: home, other: other, policy: document.For(examples.QuickstartCluster), out: a}
 	for name, at := range map[string]*string{"traffic": &r.base, "weir_admin": &r.admin} {
 		address, err := listenerAddress(ctx, process.Admin(), name)
 		if err != nil {
@@ -53,7 +53,7 @@ func showRegions(ctx context.Context, a *account, binary, wasm, homeAddress, dir
 		}
 		*at = "http://" + address
 	}
-	for _, step := range []func(context.Context) error{r.triedAgain, r.failedOver, r.operated} {
+	for _, step := range []func(context.Context) error{r.retried, r.failedOver, r.operated} {
 		if err := step(ctx); err != nil {
 			return withLog(err, process)
 		}
@@ -81,32 +81,32 @@ func renderRegions(wasm, home, other, dir string) (d *policy.Document, bootstrap
 	}, wasm, bootstrap)
 }
 
-// triedAgain: one failure, of which the client sees nothing.
-func (r *regions) triedAgain(ctx context.Context) error {
-	r.account.step("Tried again, in the other region")
+// retried checks that one failure is retried in the other region, so that the client gets 200.
+func (r *regions) retried(ctx context.Context) error {
+	r.out.step("Retried in the other region")
 	wait := r.policy.Retry.BaseDelay
-	r.account.say("The upstream answers 503 once. driver: filter, base_delay: %s, no jitter; failover names a second region.", wait)
+	r.out.note("The upstream answers 503 once. driver: filter, base_delay: %s, no jitter; failover names a second region.", wait)
 	home, other := r.home.count(), r.other.count()
 	r.home.failOnce()
 	got, err := get(ctx, r.base, prices)
 	if err != nil {
 		return err
 	}
-	r.account.answer(got)
-	return r.account.check(got.isUpstreams() && r.home.count()-home == 1 && r.other.count()-other == 1 && got.took >= wait,
-		"200 after %s: %d try at home, %d in the other region", got.took.Round(time.Millisecond), r.home.count()-home, r.other.count()-other)
+	r.out.answer(got)
+	return r.out.check(got.isUpstreams() && r.home.count()-home == 1 && r.other.count()-other == 1 && got.took >= wait,
+		"200 after %s: %d attempt in the first region, %d in the other", got.took.Round(time.Millisecond), r.home.count()-home, r.other.count()-other)
 }
 
-// failedOver: the breaker opens, requests go elsewhere at once, and come back.
+// failedOver checks that the breaker opens, requests go to the other region at once, and return after recovery.
 func (r *regions) failedOver(ctx context.Context) error {
-	r.account.step("Failed over, and back")
-	r.account.say("Now the first region fails for good; its breaker opens after %d failures in a row.", r.policy.CircuitBreaker.FailureThreshold)
+	r.out.step("Failed over, and back")
+	r.out.note("The first region now fails every request; its breaker opens after %d consecutive failures.", r.policy.CircuitBreaker.FailureThreshold)
 	r.home.fail()
 	for range r.policy.CircuitBreaker.FailureThreshold {
 		if got, err := get(ctx, r.base, prices); err != nil {
 			return err
 		} else if !got.isUpstreams() {
-			return r.account.check(false, "200 from the other region; got %s", got)
+			return r.out.check(false, "200 from the other region; got %s", got)
 		}
 	}
 	home := r.home.count()
@@ -114,32 +114,32 @@ func (r *regions) failedOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.account.answer(got)
-	if err := r.account.check(got.isUpstreams() && r.home.count() == home,
-		"200 after %s from the other region; the first one was not asked", got.took.Round(time.Millisecond)); err != nil {
+	r.out.answer(got)
+	if err := r.out.check(got.isUpstreams() && r.home.count() == home,
+		"200 after %s from the other region; the first region got no request", got.took.Round(time.Millisecond)); err != nil {
 		return err
 	}
 	r.home.heal()
 	healed := time.Now()
 	for r.home.count() == home {
 		if time.Since(healed) > r.policy.CircuitBreaker.RecoveryTimeout+2*slack {
-			return r.account.check(false, "the first region is asked again after recovery_timeout")
+			return r.out.check(false, "the first region gets a request after recovery_timeout")
 		}
 		if got, err = get(ctx, r.base, prices); err != nil {
 			return err
 		}
 		if !got.isUpstreams() {
-			return r.account.check(false, "200 all the while; got %s", got)
+			return r.out.check(false, "200 during the recovery; got %s", got)
 		}
 		time.Sleep(pollEvery)
 	}
-	return r.account.check(true, "after recovery_timeout a probe went home, and requests with it")
+	return r.out.check(true, "after recovery_timeout a probe succeeded in the first region, and requests go there again")
 }
 
-// operated: what an operator sees of it, and does.
+// operated checks the admin interface: status, forcing a breaker open, reset.
 func (r *regions) operated(ctx context.Context) error {
-	r.account.step("Seen and steered")
-	r.account.say("%s is Weir's own listener: a live page at /, JSON at /status, `weir status`.", r.admin)
+	r.out.step("The operator's interface")
+	r.out.note("%s is Weir's admin listener: a live page at /, JSON at /status, also used by `weir status`.", r.admin)
 	if err := r.post(ctx, "/breaker/"+examples.QuickstartCluster+"/open"); err != nil {
 		return err
 	}
@@ -152,8 +152,8 @@ func (r *regions) operated(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.account.check(state == "open" && got.isUpstreams() && r.home.count() == home,
-		"POST /breaker/%s/open: the status says %s, and requests go to the other region", examples.QuickstartCluster, state); err != nil {
+	if err := r.out.check(state == "open" && got.isUpstreams() && r.home.count() == home,
+		"POST /breaker/%s/open: the breaker's state is %s, and requests go to the other region", examples.QuickstartCluster, state); err != nil {
 		return err
 	}
 	if err := r.post(ctx, "/reset/"+examples.QuickstartCluster); err != nil {
@@ -165,8 +165,8 @@ func (r *regions) operated(ctx context.Context) error {
 	if got, err = get(ctx, r.base, prices); err != nil {
 		return err
 	}
-	return r.account.check(state == "closed" && got.isUpstreams() && r.home.count() == home+1,
-		"POST /reset/%s: the status says %s, and requests go home again", examples.QuickstartCluster, state)
+	return r.out.check(state == "closed" && got.isUpstreams() && r.home.count() == home+1,
+		"POST /reset/%s: the breaker's state is %s, and requests go to the first region again", examples.QuickstartCluster, state)
 }
 
 func (r *regions) post(ctx context.Context, path string) error {
@@ -189,7 +189,7 @@ func (r *regions) post(ctx context.Context, path string) error {
 	return nil
 }
 
-// breaker is what the status says of the first region's.
+// breaker is the state of the first region's breaker in the status.
 func (r *regions) breaker(ctx context.Context) (state string, err error) {
 	body, err := fetch(ctx, r.admin+"/status/"+examples.QuickstartCluster)
 	if err != nil {

@@ -16,19 +16,20 @@ type upstream struct {
 	once     atomic.Bool // fails the next request
 }
 
-// count is the number of requests that reached the upstream, those that steer it aside.
+// count is the number of requests that reached the upstream, without those to /fail and /heal.
 func (u *upstream) count() int64 { return u.requests.Load() }
 
 func (u *upstream) fail()     { u.failing.Store(true) }
 func (u *upstream) failOnce() { u.once.Store(true) }
 func (u *upstream) heal()     { u.failing.Store(false) }
 
-// ServeHTTP answers prices, which nobody may keep, or a catalogue; 503 while failing. POST /fail and /heal switch it by hand, for --keep.
+// ServeHTTP answers prices, which must not be cached, and a catalogue; 503 while failing. POST /fail and /heal are for
+// --keep.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == "/fail":
 		u.fail()
-		fmt.Fprintln(w, "the upstream fails from now on")
+		fmt.Fprintln(w, "the upstream now fails every request")
 	case r.Method == http.MethodPost && r.URL.Path == "/heal":
 		u.heal()
 		fmt.Fprintln(w, "the upstream is healthy again")

@@ -17,7 +17,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 )
 
-// proxy does in a few lines what Envoy with Weir does, and what it does wrong when told to.
+// proxy is a small model of Envoy with Weir. fault makes it do one thing wrong.
 type proxy struct {
 	policy *policy.Policy
 	to     *httputil.ReverseProxy
@@ -57,7 +57,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p.fault == "requests leak while open" {
 			p.to.ServeHTTP(httptest.NewRecorder(), r)
 		}
-		p.standIn(w, r, "circuit_open")
+		p.fallback(w, r, "circuit_open")
 		return
 	}
 	p.tokens = min(float64(p.policy.RateLimit.Burst), p.tokens+now.Sub(p.refilled).Seconds()*p.policy.RateLimit.Refill)
@@ -102,10 +102,10 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request, now time.Time) {
 		http.Error(w, "upstream's own answer", got.Code)
 		return
 	}
-	p.standIn(w, r, "upstream_failure")
+	p.fallback(w, r, "upstream_failure")
 }
 
-func (p *proxy) standIn(w http.ResponseWriter, r *http.Request, reason string) {
+func (p *proxy) fallback(w http.ResponseWriter, r *http.Request, reason string) {
 	age := time.Since(p.keptAt)
 	if r.URL.Path == catalogue && p.kept != "" && (age <= p.policy.Fallback.Staleness || p.fault == "stale for ever") {
 		w.Header().Set("Age", fmt.Sprint(int(age.Seconds())))
@@ -126,7 +126,7 @@ func (p *proxy) standIn(w http.ResponseWriter, r *http.Request, reason string) {
 	fmt.Fprint(w, `{"degraded":true}`)
 }
 
-func TestStory(t *testing.T) {
+func TestScenario(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for recovery timeouts")
 	}
@@ -135,24 +135,24 @@ func TestStory(t *testing.T) {
 		want  string // in the error; "" for none
 	}{
 		{"", ""},
-		{"no rate limit", "step 2: not seen: 429"},
-		{"no Retry-After", "step 2: not seen: 429"},
-		{"no fallback", "step 3: not seen: default data in place of failure 1"},
-		{"never open", "step 4: not seen: default data while the breaker is open"},
-		{"requests leak while open", "step 4: not seen: 5 requests answered, 5 reached"},
-		{"half-open too early", "step 5: not seen: 1 request reached"},
-		{"never half-open", "step 5: not seen"},
-		{"no cache", "step 8: not seen: the same answer from the cache"},
-		{"no warning", "step 8: not seen: and with a warning"},
-		{"stale for ever", "step 8: not seen: then it is too old"},
-		{"never closed", "step 7: not seen: after a single failure"},
+		{"no rate limit", "step 2: check failed: 429"},
+		{"no Retry-After", "step 2: check failed: 429"},
+		{"no fallback", "step 3: check failed: default data instead of failure 1"},
+		{"never open", "step 4: check failed: default data while the breaker is open"},
+		{"requests leak while open", "step 4: check failed: 5 requests were answered, 5 reached"},
+		{"half-open too early", "step 5: check failed: 1 probe reached"},
+		{"never half-open", "step 5: check failed"},
+		{"no cache", "step 8: check failed: the cached response, up to"},
+		{"no warning", "step 8: check failed: the cached response with a warning"},
+		{"stale for ever", "step 8: check failed: the default data"},
+		{"never closed", "step 7: check failed: after a single failure"},
 	} {
 		t.Run(test.fault, func(t *testing.T) {
 			t.Parallel()
-			printed, got := tell(t, test.fault)
+			printed, got := runScenario(t, test.fault)
 			if test.want == "" {
 				if got != nil {
-					t.Errorf("%v\n%s", got, printed)
+					t.Errorf("got %v, want no error\n%s", got, printed)
 				}
 				return
 			}
@@ -163,7 +163,7 @@ func TestStory(t *testing.T) {
 	}
 }
 
-func tell(t *testing.T, fault string) (printed string, err error) {
+func runScenario(t *testing.T, fault string) (printed string, err error) {
 	t.Helper()
 	document, _, err := example(examples.QuickstartPolicy, noVariables)
 	if err != nil {
@@ -179,27 +179,27 @@ func tell(t *testing.T, fault string) (printed string, err error) {
 	front := httptest.NewServer(newProxy(t, p, behind.URL, fault))
 	defer front.Close()
 	var out bytes.Buffer
-	s := &story{base: front.URL, upstream: up, policy: p, account: &account{out: &out}, slack: 2 * time.Second}
+	s := &scenario{base: front.URL, upstream: up, policy: p, out: &printer{out: &out}, slack: 2 * time.Second}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	err = s.tell(ctx)
+	err = s.run(ctx)
 	return out.String(), err
 }
 
-func TestAccountColoursOnlyWhenAsked(t *testing.T) {
+func TestColoursAreOptional(t *testing.T) {
 	for _, color := range []bool{true, false} {
 		var out bytes.Buffer
-		a := &account{out: &out, color: color}
+		a := &printer{out: &out, color: color}
 		if err := a.check(true, "seen"); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Contains(out.String(), "\x1b["); got != color {
-			t.Errorf("color %t: printed %q", color, out.String())
+			t.Errorf("color %t: got %q", color, out.String())
 		}
 	}
 }
 
-func TestMeshStory(t *testing.T) {
+func TestMesh(t *testing.T) {
 	for _, test := range []struct {
 		fault string
 		limit int64 // what each of two proxies admits by itself
@@ -207,7 +207,7 @@ func TestMeshStory(t *testing.T) {
 	}{
 		{"", 0, ""},
 		{"each its own limit", 20, "40 reached the upstream"},
-		{"too few", 9, "18 in all"},
+		{"too few", 9, "18 in total"},
 	} {
 		up := &upstream{}
 		behind := httptest.NewServer(up)
@@ -218,7 +218,7 @@ func TestMeshStory(t *testing.T) {
 		}
 		to := httputil.NewSingleHostReverseProxy(target)
 		var shared int64
-		m := &mesh{upstream: up, account: &account{out: &bytes.Buffer{}}, limit: &policy.RateLimit{Requests: 20, Window: time.Second}}
+		m := &mesh{upstream: up, out: &printer{out: &bytes.Buffer{}}, limit: &policy.RateLimit{Requests: 20, Window: time.Second}}
 		for range 2 {
 			var own int64
 			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -237,7 +237,7 @@ func TestMeshStory(t *testing.T) {
 		}
 		err = m.share(t.Context())
 		if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
-			t.Errorf("%s: %v, want %q", test.fault, err, test.want)
+			t.Errorf("%s: got %v, want %q", test.fault, err, test.want)
 		}
 	}
 }
