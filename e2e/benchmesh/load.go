@@ -112,7 +112,7 @@ func (a answers) counts() (admitted, refused int, err error) {
 		case http.StatusTooManyRequests:
 			refused++
 		default:
-			return 0, 0, fmt.Errorf("a request was answered %d after %v", one.status, one.latency)
+			return 0, 0, fmt.Errorf("got status %d after %v, want 200 or 429", one.status, one.latency)
 		}
 	}
 	return admitted, refused, nil

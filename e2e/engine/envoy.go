@@ -145,7 +145,7 @@ func (e *Envoy) PID() int {
 			return pid
 		}
 	}
-	e.t.Fatal("Envoy's process is not to be seen in /proc; is the Docker engine on another machine?")
+	e.t.Fatal("got no process of Envoy in /proc; is the Docker engine on another machine?")
 	return 0
 }
 

@@ -59,7 +59,7 @@ func parseMetrics(text io.Reader) (map[string]float64, error) {
 				metrics[name+"_count"+labels] = float64(m.GetHistogram().GetSampleCount())
 				metrics[name+"_sum"+labels] = m.GetHistogram().GetSampleSum()
 			default:
-				return nil, fmt.Errorf("%s: no reading of the type %s", name, family.GetType())
+				return nil, fmt.Errorf("%s: metrics of type %s are not supported", name, family.GetType())
 			}
 		}
 	}

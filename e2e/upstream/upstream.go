@@ -78,7 +78,7 @@ func (u *Upstream) Set(b Behaviour) { u.Script(b) }
 func (u *Upstream) Script(b ...Behaviour) {
 	u.t.Helper()
 	if len(b) == 0 {
-		u.t.Fatal("upstream: an empty script says nothing")
+		u.t.Fatal("upstream: an empty script has no behaviour")
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -98,7 +98,7 @@ func (u *Upstream) When(applies func(*http.Request) bool, b Behaviour) {
 func (u *Upstream) ScriptAttempts(header string, applies func(*http.Request) bool, b ...Behaviour) {
 	u.t.Helper()
 	if len(b) == 0 {
-		u.t.Fatal("upstream: an empty script says nothing")
+		u.t.Fatal("upstream: an empty script has no behaviour")
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
