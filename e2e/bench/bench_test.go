@@ -33,8 +33,8 @@ func BenchmarkRequest(b *testing.B) { measure(b, rows()) }
 // BenchmarkCached is what keeping answers costs, and what an answer from the cache costs against one from upstream.
 func BenchmarkCached(b *testing.B) { measure(b, cachedRows()) }
 
-// BenchmarkPublishing is what metrics and the status for the admin interface cost a request, by the filter's own clock: some
-// hundred nanoseconds can't be seen in CPU times that differ by microseconds from round to round.
+// BenchmarkPublishing is what metrics and the status for the admin interface cost a request, by the filter's own clock:
+// some hundred nanoseconds can't be seen in CPU times that differ by microseconds from round to round.
 func BenchmarkPublishing(b *testing.B) {
 	rounds, seconds := Setting(b, "BENCH_ROUNDS", 5), Setting(b, "BENCH_SECONDS", 5)
 	engine.Announce(os.Stdout)

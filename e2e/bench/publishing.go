@@ -69,8 +69,8 @@ func writePublishing(w io.Writer, lines []publishingLine) error {
 	return table.Flush()
 }
 
-// startPublishing starts an Envoy with the benchmark's build of the filter and a policy of n clusters, and uses each of them
-// in both workers.
+// startPublishing starts an Envoy with the benchmark's build of the filter and a policy of n clusters, and uses each of
+// them in both workers.
 func startPublishing(t testing.TB, upstream render.Upstream, n int) *engine.Envoy {
 	t.Helper()
 	policy, upstreams := `"`+Cluster+`": `+published, []render.Upstream{upstream}

@@ -16,7 +16,8 @@ import (
 // warmUpSeconds of load go before the first round, unmeasured: V8 compiles a module's hot functions a second time.
 const warmUpSeconds = 3
 
-// settleAfter is when the first calls to a dead Redis have timed out (redis.timeout is 50 ms, three in a row), with room.
+// settleAfter is when the first calls to a dead Redis have timed out (redis.timeout is 50 ms, three in a row), with
+// room.
 const settleAfter = time.Second
 
 // backDeadline is how long Weir may take to call a Redis again that is back.

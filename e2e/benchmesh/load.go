@@ -28,9 +28,9 @@ type answer struct {
 
 type answers []answer
 
-// load sends requests at a rate for some seconds. A request waits for its connection's last answer, so a stall of more than
-// a connection's pause delays requests that are then not counted from when they were due ("coordinated omission"); the column
-// requests/s shows it.
+// load sends requests at a rate for some seconds. A request waits for its connection's last answer, so a stall of more
+// than a connection's pause delays requests that are then not counted from when they were due ("coordinated omission");
+// the column requests/s shows it.
 //
 // h2load lets each connection send at an even pace, all from the moment they are made. So they are made rate/1000 each
 // millisecond, which spreads their moments evenly: 64 over 12.8 ms at 5,000 a second.

@@ -100,8 +100,8 @@ func (e *Envoy) WaitStat(name string, want Want) float64 {
 	return e.waitValue(name, want, e.Stats)
 }
 
-// WaitMetric waits until the metric of /stats/prometheus, named as in Prometheus, is there and its value is as wanted, and
-// returns the value.
+// WaitMetric waits until the metric of /stats/prometheus, named as in Prometheus, is there and its value is as wanted,
+// and returns the value.
 func (e *Envoy) WaitMetric(name string, want Want) float64 {
 	e.t.Helper()
 	return e.waitValue(name, want, e.Prometheus)

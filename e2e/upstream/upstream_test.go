@@ -209,7 +209,8 @@ func TestInFlightAndClientsThatLeave(t *testing.T) {
 	}
 }
 
-// The attempts of each request are told apart by a header, in whatever order they arrive, and use up no step of a script.
+// The attempts of each request are told apart by a header, in whatever order they arrive, and use up no step of a
+// script.
 func TestWhenTried(t *testing.T) {
 	u := New(t)
 	u.Script(Status(418), OK())
