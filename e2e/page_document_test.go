@@ -10,7 +10,7 @@ import (
 )
 
 // pageSource is the page's document. Tests read it as a file, since no other module can import the filter's packages.
-const pageSource = "../filter/admin/page/index.html"
+const pageSource = "../filter/internal/admin/page/index.html"
 
 const pageContentType = "text/html; charset=utf-8"
 

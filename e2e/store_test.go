@@ -71,7 +71,7 @@ func TestSharedData(t *testing.T) {
 	}
 }
 
-// storePlugin is an Envoy with e2e/storeplugin in it.
+// storePlugin is an Envoy with the module filter/internal/testmodules/store in it.
 type storePlugin struct {
 	*engine.Envoy
 	url      string
