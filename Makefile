@@ -75,9 +75,7 @@ unit: vet ## vet and unit tests: no Envoy needed
 vet: ## go vet, also of what is compiled to Wasm
 	$(call each_module,go vet ./...)
 	GOOS=wasip1 GOARCH=wasm go vet -tags=abi021 ./filter/...
-	GOOS=wasip1 GOARCH=wasm go vet -tags=weircrash ./filter
-	GOOS=wasip1 GOARCH=wasm go vet -tags=weirtimed ./filter
-	GOOS=wasip1 GOARCH=wasm go -C e2e vet ./bench/emptyfilter ./storeplugin
+	GOOS=wasip1 GOARCH=wasm go -C e2e vet ./bench/emptyfilter
 
 lint: ## golangci-lint and gofumpt, where they are installed
 	@if ! command -v golangci-lint >/dev/null || ! command -v gofumpt >/dev/null; then \
@@ -99,10 +97,10 @@ build/empty.wasm: e2e/go.mod e2e/go.sum $(wildcard e2e/bench/emptyfilter/*.go)
 	$(WASM_ENV) go -C e2e build $(WASM_ARGS) -o $(CURDIR)/$@ ./bench/emptyfilter
 	@touch $@
 
-# The filter with clocks in it; see filter/weirtimed.go.
+# The filter with clocks in it.
 build/weir-timed.wasm: $(SOURCES)
 	@mkdir -p $(@D)
-	$(WASM_ENV) go build $(WASM_ARGS) -tags=abi021,weirtimed -o build/weir-timed.linked.wasm ./filter
+	$(WASM_ENV) go build $(WASM_ARGS) -tags=abi021 -o build/weir-timed.linked.wasm ./filter/internal/testmodules/timed
 	go run ./filter/postlink build/weir-timed.linked.wasm $@
 
 bench-mesh: wasm weir envoy $(RATELIMIT) ## cost of a limit of scope mesh, beside envoyproxy/ratelimit on the same Redis (BENCH_SECONDS, BENCH_ROUNDS)

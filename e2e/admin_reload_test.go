@@ -10,7 +10,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestAdminOverReload: clusters that a new policy no longer has disappear from the status, the others keep their counts.
+// TestAdminOverReload: clusters that a new policy no longer has disappear from the status, the others keep their
+// counts.
 func TestAdminOverReload(t *testing.T) {
 	t.Parallel()
 	failing := upstream.New(t)

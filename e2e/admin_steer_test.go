@@ -45,7 +45,8 @@ func (a *administered) testForce() {
 		t.Errorf("automatic again: got statuses %v, want 2 x 500 and one 503", got)
 	}
 	a.waitStatus("forced", map[string]any{"circuit_breaker.state": "open", "circuit_breaker.opens_total": 2.0})
-	// closed -> open by hand, half-open by the probe, closed by it, open by two failures: each once, in counts and in the log.
+	// closed -> open by hand, half-open by the probe, closed by it, open by two failures: each once, in counts and in
+	// the log.
 	for to, n := range map[string]float64{"open": 2, "half_open": 1, "closed": 1} {
 		a.WaitMetric(`weir_breaker_transitions_total{cluster="forced",to="`+to+`"}`, engine.Exactly(n))
 	}

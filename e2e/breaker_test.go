@@ -48,8 +48,8 @@ clusters:
 	send(load.Plan{Connections: 1, Requests: 10})
 	transitions("open", 0)
 
-	// Opening: the first 4 failures leave it closed, and their clients ask again; with the fifth it is open, and no more
-	// reach the upstream than the 64 that are on their way.
+	// Opening: the first 4 failures leave it closed, and their clients ask again; with the fifth it is open, and no
+	// more reach the upstream than the 64 that are on their way.
 	u.Forget()
 	u.Set(upstream.Status(500).After(20 * time.Millisecond))
 	opening := send(load.Plan{Connections: 64, Requests: 640})

@@ -15,8 +15,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestBulkheadOverTwoWorkers: 64 clients, of which some leave early, and an upstream that is slow: by its own count never
-// more than 10 run, all places come back, and all 10 are used.
+// TestBulkheadOverTwoWorkers: 64 clients, of which some leave early, and an upstream that is slow: by its own count
+// never more than 10 run, all places come back, and all 10 are used.
 func TestBulkheadOverTwoWorkers(t *testing.T) {
 	t.Parallel()
 	u := upstream.New(t)
@@ -173,8 +173,8 @@ func TestBulkheadOverReload(t *testing.T) {
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
 
-// TestBulkheadOverACrash: a worker's VM crashes while it holds places. By the upstream's own count never more than 10 run,
-// before, during and after; and when the dead worker's share is over, all 10 are used again.
+// TestBulkheadOverACrash: a worker's VM crashes while it holds places. By the upstream's own count never more than 10
+// run, before, during and after; and when the dead worker's share is over, all 10 are used again.
 func TestBulkheadOverACrash(t *testing.T) {
 	t.Parallel()
 	u := upstream.New(t)

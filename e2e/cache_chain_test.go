@@ -61,9 +61,11 @@ const agingPolicy = `
 var chainEnds = []string{"default", "degraded", "upstream"}
 
 // asTimePasses goes through the whole chain, in three clusters that differ in its end: fresh from upstream; upstream
-// fails: the cache, the stale cache with a warning; too old: default data, degraded mode, upstream's own answer untouched.
+// fails: the cache, the stale cache with a warning; too old: default data, degraded mode, upstream's own answer
+// untouched.
 func asTimePasses(t *testing.T, w *weir) {
-	// A machine that stalls may be asleep for the whole of a step. Then the chain is gone through again, by another path.
+	// A machine that stalls may be asleep for the whole of a step. Then the chain is gone through again, by another
+	// path.
 	for try := range 5 {
 		path := fmt.Sprintf("/%d", try)
 		seen := map[string][]string{}
@@ -252,7 +254,8 @@ func forReason(t *testing.T, w *weir, c reasonCase, u *upstream.Upstream) {
 	}
 }
 
-// checkHealth lets Envoy ask a cluster's host at /health, twenty times a second, and send it nothing while it is unhealthy.
+// checkHealth lets Envoy ask a cluster's host at /health, twenty times a second, and send it nothing while it is
+// unhealthy.
 func checkHealth(c *clusterv3.Cluster) {
 	often := durationpb.New(50 * time.Millisecond)
 	c.HealthChecks = []*corev3.HealthCheck{{

@@ -14,8 +14,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestCacheHTTP: what HTTP's rules make of stored answers: methods, conditions, ages, codings, bodies in pieces and bodies
-// that break off.
+// TestCacheHTTP: what HTTP's rules make of stored answers: methods, conditions, ages, codings, bodies in pieces and
+// bodies that break off.
 func TestCacheHTTP(t *testing.T) {
 	t.Parallel()
 	made, ages := time.Now(), ageCases()

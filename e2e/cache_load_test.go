@@ -39,8 +39,8 @@ clusters:
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
 
-// oneAnswerEach mixes all that can go wrong: failures of each kind, an open breaker with its probes, a full bulkhead. Each
-// request gets one whole answer, and the metrics know of just as many.
+// oneAnswerEach mixes all that can go wrong: failures of each kind, an open breaker with its probes, a full bulkhead.
+// Each request gets one whole answer, and the metrics know of just as many.
 func oneAnswerEach(t *testing.T, w *weir, u *upstream.Upstream) {
 	const path = "/hot"
 	body := strings.Repeat("4 KB of it; ", 350)

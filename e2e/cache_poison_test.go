@@ -43,9 +43,9 @@ func lyingOverHTTP2(t *testing.T) *upstream.Upstream {
 	})
 }
 
-// poison: what one client makes upstream say by what is not in the key, nobody else gets; and what a lying upstream says
-// of a body's length does not get half a body, or two answers for one, into the cache.
-// James Kettle, Practical Web Cache Poisoning, https://portswigger.net/research/practical-web-cache-poisoning
+// poison: what one client makes upstream say by what is not in the key, nobody else gets; and what a lying upstream
+// says of a body's length does not get half a body, or two answers for one, into the cache. James Kettle, Practical Web
+// Cache Poisoning, https://portswigger.net/research/practical-web-cache-poisoning
 func poison(t *testing.T, w *weir) {
 	t.Run("headers that are not in the key", func(t *testing.T) {
 		w := w.in(t)

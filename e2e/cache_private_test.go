@@ -19,8 +19,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestCacheAttacks goes through what an attacker tries: to be answered with what upstream said to somebody else, and to make
-// others be answered with what it said to him.
+// TestCacheAttacks goes through what an attacker tries: to be answered with what upstream said to somebody else, and to
+// make others be answered with what it said to him.
 func TestCacheAttacks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one engine is enough for this")
@@ -249,8 +249,8 @@ clusters:
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
 
-// keyRequest writes a request for a target, behind which header lines may stand, and HOST=… for another host. The pair makes
-// it different from all other pairs: it is a value of the key's last header, so that it can't be confused itself.
+// keyRequest writes a request for a target, behind which header lines may stand, and HOST=… for another host. The pair
+// makes it different from all other pairs: it is a value of the key's last header, so that it can't be confused itself.
 func keyRequest(target, pair string, fail bool) string {
 	target, lines, _ := strings.Cut(target, "|")
 	host := "keys"

@@ -125,7 +125,7 @@ clusters:
 	w.WaitMetric(`weir_faults_total`, engine.Exactly(0))
 }
 
-// crashing is an Envoy with the build of the filter that crashes on command (filter/weircrash.go).
+// crashing is an Envoy with the build of the filter that crashes on command (filter/internal/testmodules/crash).
 type crashing struct{ *weir }
 
 func startCrashing(t *testing.T, policy string, upstreams map[string]*upstream.Upstream) crashing {

@@ -24,7 +24,8 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// watchedClusters are one for each alert, `fine`, which is healthy all the time, and `tried`, which fails in shadow mode.
+// watchedClusters are one for each alert, `fine`, which is healthy all the time, and `tried`, which fails in shadow
+// mode.
 const watchedClusters = `
 clusters:
   fine:     {rate_limit: {requests: 100000}, circuit_breaker: {}, bulkhead: {}, retry: {}, fallback: {}}
@@ -41,7 +42,8 @@ clusters:
   tried:    {mode: shadow, circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}}
 `
 
-// firing says which alerts fire in TestDashboard after all failures, and for which cluster; the others are of the proxy.
+// firing says which alerts fire in TestDashboard after all failures, and for which cluster; the others are of the
+// proxy.
 var firing = map[string]string{
 	"WeirBreakerOpen":      "broken",
 	"WeirBreakerFlapping":  "flapping",
@@ -87,8 +89,8 @@ func (h *history) scrape() {
 	h.times = append(h.times, at)
 }
 
-// fired are the clusters (or "" for those without) for which a rule fires by the last of these times: its expression held at
-// all of them that lie within its `for`.
+// fired are the clusters (or "" for those without) for which a rule fires by the last of these times: its expression
+// held at all of them that lie within its `for`.
 func (h *history) fired(r dashboard.Rule, times []time.Time) []string {
 	h.t.Helper()
 	wait := model.Duration(0)
@@ -221,8 +223,8 @@ func (h *history) ask(cluster string, status, n int) {
 	}
 }
 
-// breakClusters breaks every cluster but fine in its own way, and Redis, and scrapes at the same time. Two things are false in
-// what is scraped, since a test cannot cause them: faults of the filter, and slow calls to Redis.
+// breakClusters breaks every cluster but fine in its own way, and Redis, and scrapes at the same time. Two things are
+// false in what is scraped, since a test cannot cause them: faults of the filter, and slow calls to Redis.
 func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.Bridge) {
 	h.t.Helper()
 	for _, cluster := range []string{"broken", "flapping", "learning", "retried", "home", "tried"} {

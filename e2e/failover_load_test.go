@@ -81,8 +81,8 @@ func killedUnderLoad(t *testing.T, w *weir, name string, home, away *upstream.Up
 	if before != 0 || after != 0 {
 		t.Errorf("the other region answered %d requests before the primary was killed and %d long after its restart, want 0 and 0", before, after)
 	}
-	// Probes are not tried again: at most 3 each half second. What was on its way and the failures that open the breaker fail
-	// as well where nothing is retried.
+	// Probes are not tried again: at most 3 each half second. What was on its way and the failures that open the
+	// breaker fail as well where nothing is retried.
 	most := 3 * int(killedFor/killedRecovery+1)
 	if name == "alone" {
 		most += clients + 5

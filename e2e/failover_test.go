@@ -212,8 +212,8 @@ func backByProbes(t *testing.T, r regions) {
 	r.WaitMetric(`weir_breaker_state{cluster="back-home"}`, engine.Exactly(0))
 }
 
-// noClientChooses: what a client sends in the header is taken away, whatever the policy of its cluster, and whether or not the
-// breaker is open. The same name under another policy's failover is as good as any.
+// noClientChooses: what a client sends in the header is taken away, whatever the policy of its cluster, and whether or
+// not the breaker is open. The same name under another policy's failover is as good as any.
 func noClientChooses(t *testing.T, r regions) {
 	for _, cluster := range []string{"chosen-home", "chosen-other", "chosen-plain"} {
 		for _, header := range []string{"x-region", "x-weir-cluster", "X-Weir-Cluster"} {
@@ -244,7 +244,8 @@ func notInShadow(t *testing.T, r regions) {
 	r.counts(map[string]int{"shadow-away": 0})
 }
 
-// laterTriesElsewhere: the filter's first attempt is at home, the second in the next region, the third in the one after that.
+// laterTriesElsewhere: the filter's first attempt is at home, the second in the next region, the third in the one after
+// that.
 func laterTriesElsewhere(t *testing.T, r regions) {
 	home, second, third := r.upstreams["region-home"], r.upstreams["region-2"], r.upstreams["region-3"]
 	home.Set(upstream.Status(500).Body("failed"))

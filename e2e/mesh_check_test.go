@@ -20,8 +20,8 @@ func spansOf(admitted []sample) []check.Span {
 	return spans
 }
 
-// mostAbove returns the largest of n - rate x T over all intervals, n being the number of spans that lie wholly in one of
-// T seconds: what a bucket that is refilled at that rate must have held at least.
+// mostAbove returns the largest of n - rate x T over all intervals, n being the number of spans that lie wholly in one
+// of T seconds: what a bucket that is refilled at that rate must have held at least.
 //
 // The intervals that count begin with a span and end with one. Ends are gone through in order; a tree over the begins b
 // holds (spans from b on that are over) + rate x b, of which the highest is asked for, less rate x e.
@@ -93,8 +93,8 @@ func (h *highest) ask(node, low, high, from, to int) float64 {
 	return max(h.ask(2*node, low, middle, from, to), h.ask(2*node+1, middle+1, high, from, to)) + h.added[node]
 }
 
-// used is the share of a limit that was used: the time that limit x k admissions should take, by the time they took. So it
-// does not matter where a window of the limit begins. moments are in order; limit is what comes in a window.
+// used is the share of a limit that was used: the time that limit x k admissions should take, by the time they took. So
+// it does not matter where a window of the limit begins. moments are in order; limit is what comes in a window.
 func used(moments []time.Time, limit int, window time.Duration) float64 {
 	windows := (len(moments) - 1) / limit
 	if windows < 1 {

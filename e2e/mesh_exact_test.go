@@ -26,7 +26,8 @@ type shared struct {
 // phase is a part of a test's timetable, by the time since its begin.
 type phase struct{ from, to time.Duration }
 
-// promised checks that no interval has more requests than the limit allows, by what clients saw and by the upstream's log.
+// promised checks that no interval has more requests than the limit allows, by what clients saw and by the upstream's
+// log.
 func (l shared) promised(t *testing.T, all []sample, u *upstream.Upstream) {
 	t.Helper()
 	sent := map[string]time.Time{}
@@ -58,7 +59,8 @@ func (l shared) promised(t *testing.T, all []sample, u *upstream.Upstream) {
 	}
 }
 
-// busy is how long half of the requests take at least on a machine that has more to do than it can. Idle it is 1 to 2 ms.
+// busy is how long half of the requests take at least on a machine that has more to do than it can. Idle it is 1 to 2
+// ms.
 const busy = 5 * time.Millisecond
 
 // steady checks that nearly all of the limit is used between two moments, whose load was above it all the time.
@@ -81,8 +83,8 @@ func (l shared) steady(t *testing.T, all []sample, from, to time.Time, least flo
 		share = used(moments, l.limit, l.window)
 	}
 	t.Logf("%d asked, %d admitted in %v: %.1f %% of the limit", len(asked), len(moments), lasts.Round(time.Millisecond), 100*share)
-	// A token is used again a little after it is free: the time of a call and that until the next request. With calls that
-	// take 20 ms that is more than 3 % of a second, and says something of the machine only.
+	// A token is used again a little after it is free: the time of a call and that until the next request. With calls
+	// that take 20 ms that is more than 3 % of a second, and says something of the machine only.
 	if half := quantile(asked, 0.5); half > busy && least > 0.85 {
 		t.Logf("half of the requests took more than %v: the machine is too busy for %.2f, so 0.85 is wanted", half, least)
 		least = 0.85
@@ -97,9 +99,9 @@ func (l shared) steady(t *testing.T, all []sample, from, to time.Time, least flo
 }
 
 // TestMeshNeverAdmitsTooMany: four Envoys with two workers each share six limits, two through webdis and two through
-// `weir bridge`, and are asked for more than the limits all the time. First all goes well, and nearly all of each limit is used. Then Redis
-// forgets its scripts and is stopped and continued, the bridges are killed, and an Envoy is. No interval of the upstream's log has a request
-// too many. on_error is deny: what Redis did not grant is not admitted.
+// `weir bridge`, and are asked for more than the limits all the time. First all goes well, and nearly all of each limit
+// is used. Then Redis forgets its scripts and is stopped and continued, the bridges are killed, and an Envoy is. No
+// interval of the upstream's log has a request too many. on_error is deny: what Redis did not grant is not admitted.
 func TestMeshNeverAdmitsTooMany(t *testing.T) {
 	const (
 		quiet = 14 * time.Second
@@ -174,8 +176,9 @@ func TestMeshNeverAdmitsTooMany(t *testing.T) {
 			l.promised(t, all, upstreams[l.cluster])
 			floor := least
 			if l.limit == 1000 && l.refill == 0 {
-				// 97 % is the aim. On two cores that run four Envoys, both bridges and Redis beside the clients, 96.5 to 96.8 %
-				// were measured of this one, with 1.2 times the limit asked for; in the simulation it is 99.6 %.
+				// 97 % is the aim. On two cores that run four Envoys, both bridges and Redis beside the clients, 96.5
+				// to 96.8 % were measured of this one, with 1.2 times the limit asked for; in the simulation it is 99.6
+				// %.
 				floor = min(floor, 0.95)
 			}
 			l.steady(t, all, begun.Add(l.measured.from), begun.Add(l.measured.to), floor)

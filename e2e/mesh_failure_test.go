@@ -12,8 +12,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestMeshWithoutRedis: four Envoys, two with on_error local, one with allow, one with deny. Redis is there, is stopped and
-// killed, and comes back with nothing in it.
+// TestMeshWithoutRedis: four Envoys, two with on_error local, one with allow, one with deny. Redis is there, is stopped
+// and killed, and comes back with nothing in it.
 func TestMeshWithoutRedis(t *testing.T) {
 	t.Parallel()
 	const (
@@ -42,7 +42,8 @@ func TestMeshWithoutRedis(t *testing.T) {
 				fmt.Sprintf("timeout: %v, on_error: %s", timeout, g.onError), map[string]*upstream.Upstream{g.onError: upstream.New(t)}))
 		}
 	}
-	// load puts each group under load for a while, during which something may happen, and checks that all are answered, in time.
+	// load puts each group under load for a while, during which something may happen, and checks that all are answered,
+	// in time.
 	load := func(name string, lasts time.Duration, happens func()) {
 		t.Helper()
 		var wg sync.WaitGroup
@@ -90,7 +91,8 @@ func TestMeshWithoutRedis(t *testing.T) {
 	for i, w := range m.proxies {
 		calls := w.redisCalls()["unavailable"] - before[w]
 		t.Logf("gone: proxy %d made %v calls in %v", i, calls, gone)
-		// Two workers, each with waits of 100, 200, 400, … 5,000 ms between its calls, which have doubled a few times by now.
+		// Two workers, each with waits of 100, 200, 400, … 5,000 ms between its calls, which have doubled a few times
+		// by now.
 		if calls > 20 {
 			t.Errorf("gone: proxy %d made %v calls within %v, want at most 20", i, calls, gone)
 		}

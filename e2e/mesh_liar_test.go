@@ -126,8 +126,8 @@ func always(status int, body string) func(http.ResponseWriter, int, []byte) {
 	return func(w http.ResponseWriter, _ int, _ []byte) { plainly(w, status, []byte(body)) }
 }
 
-// TestMeshWithALyingBridge: a reply that is not Redis's admits nothing, is counted, and does no harm. on_error is deny and each
-// request needs a call to Redis, so only a lie that the filter believes is admitted.
+// TestMeshWithALyingBridge: a reply that is not Redis's admits nothing, is counted, and does no harm. on_error is deny
+// and each request needs a call to Redis, so only a lie that the filter believes is admitted.
 func TestMeshWithALyingBridge(t *testing.T) {
 	t.Parallel()
 	const timeout = 150 * time.Millisecond

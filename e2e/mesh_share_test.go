@@ -237,8 +237,8 @@ func (m *mesh) onlyWatches(t *testing.T) {
 	}
 }
 
-// outlivesClients: clients leave while they wait for Redis. The calls that they caused are answered all the same, others that
-// wait are served, and nothing is left behind.
+// outlivesClients: clients leave while they wait for Redis. The calls that they caused are answered all the same,
+// others that wait are served, and nothing is left behind.
 func (m *mesh) outlivesClients(t *testing.T, u *upstream.Upstream) {
 	var wg sync.WaitGroup
 	results := make([]load.Answers, len(m.proxies))

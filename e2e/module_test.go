@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,15 +18,15 @@ import (
 
 // Wasm modules that only tests need, each built once, when the first test asks for it.
 var (
-	storeModule = built(asLinked, ".", "./storeplugin")
-	crashModule = built(finished, "..", "./filter", "-tags=weircrash")
+	storeModule = built(asLinked, "./filter/internal/testmodules/store")
+	crashModule = built(finished, "./filter/internal/testmodules/crash")
 )
 
 // A finished module went through filter/postlink as build/weir.wasm does, so that what crashes is what users run.
 const finished, asLinked = true, false
 
-// built builds a package of the Go module in dir, which is relative to this folder.
-func built(finish bool, dir, pkg string, flags ...string) func() ([]byte, error) {
+// built builds a package of the product's module.
+func built(finish bool, pkg string) func() ([]byte, error) {
 	return sync.OnceValues(func() ([]byte, error) {
 		out, err := os.MkdirTemp("", "weir-e2e-module")
 		if err != nil {
@@ -35,14 +34,14 @@ func built(finish bool, dir, pkg string, flags ...string) func() ([]byte, error)
 		}
 		defer func() { _ = os.RemoveAll(out) }()
 		wasm := filepath.Join(out, "linked.wasm")
-		build := slices.Concat([]string{"build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", wasm}, flags, []string{pkg})
-		if err := runGo(dir, []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}, build...); err != nil {
+		env := []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}
+		if err := runGo(env, "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", wasm, pkg); err != nil {
 			return nil, err
 		}
 		if finish {
 			linked := wasm
 			wasm = filepath.Join(out, "finished.wasm")
-			if err := runGo("..", nil, "run", "./filter/postlink", linked, wasm); err != nil {
+			if err := runGo(nil, "run", "./filter/postlink", linked, wasm); err != nil {
 				return nil, err
 			}
 		}
@@ -50,10 +49,11 @@ func built(finish bool, dir, pkg string, flags ...string) func() ([]byte, error)
 	})
 }
 
-// runGo runs the go command in the Go module of dir. env is added to the test's environment.
-func runGo(dir string, env []string, args ...string) error {
+// runGo runs the go command in the product's module, which this one cannot build packages of. env is added to the test's
+// environment.
+func runGo(env []string, args ...string) error {
 	cmd := exec.Command("go", args...)
-	cmd.Dir = dir
+	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), env...)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", cmd, err, output)

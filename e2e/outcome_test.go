@@ -18,8 +18,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestEachEndingCountsAsSPECSays sends one request of each kind to a cluster of its own, whose breaker opens at the first
-// failure, and looks at the breaker. One Envoy serves all kinds.
+// TestEachEndingCountsAsSPECSays sends one request of each kind to a cluster of its own, whose breaker opens at the
+// first failure, and looks at the breaker. One Envoy serves all kinds.
 func TestEachEndingCountsAsSPECSays(t *testing.T) {
 	t.Parallel()
 	type kind struct {

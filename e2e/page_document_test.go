@@ -20,7 +20,8 @@ func (c *console) page() answer {
 	return c.ask(http.MethodGet, "/", "")
 }
 
-// checkPage wants the document of the repository, with a Content-Security-Policy that lets only its own style and script run.
+// checkPage wants the document of the repository, with a Content-Security-Policy that lets only its own style and
+// script run.
 func checkPage(t *testing.T, got answer) {
 	t.Helper()
 	document, err := os.ReadFile(pageSource)
@@ -37,8 +38,8 @@ func checkPage(t *testing.T, got answer) {
 	}
 }
 
-// pagePolicyHeader is the Content-Security-Policy for a document with one style and one script, named by their hashes (CSP
-// Level 3, 2.3.1). The document loads nothing, talks to its own origin alone, and no text of it can become markup.
+// pagePolicyHeader is the Content-Security-Policy for a document with one style and one script, named by their hashes
+// (CSP Level 3, 2.3.1). The document loads nothing, talks to its own origin alone, and no text of it can become markup.
 func pagePolicyHeader(document string) string {
 	return "default-src 'none'; script-src '" + elementHash(document, "script") + "'; style-src '" + elementHash(document, "style") + "'; " +
 		"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +

@@ -43,8 +43,8 @@ clusters:
     circuit_breaker: {}
 `
 
-// operated is an Envoy with the admin listener, under load: aws_pricing fails, azure_pricing is over its limit, the others
-// are well.
+// operated is an Envoy with the admin listener, under load: aws_pricing fails, azure_pricing is over its limit, the
+// others are well.
 type operated struct {
 	*weir
 	admin string // address of the admin listener

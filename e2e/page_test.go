@@ -285,8 +285,8 @@ func (o *operated) testLooks(t *testing.T, p *browser.Page) {
 	p.As(browser.Look{Width: 1280, Height: 900})
 }
 
-// TestPageBehindPrefix: the page works where a proxy puts it under a path, says when that proxy is gone, and is there again with
-// it.
+// TestPageBehindPrefix: the page works where a proxy puts it under a path, says when that proxy is gone, and is there
+// again with it.
 func TestPageBehindPrefix(t *testing.T) {
 	p := browser.Start(t)
 	o := startOperated(t)

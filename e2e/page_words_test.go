@@ -14,7 +14,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// object is a JSON object of the status that a false admin listener sends. A cluster's counters grow with each response.
+// object is a JSON object of the status that a false admin listener sends. A cluster's counters grow with each
+// response.
 type object map[string]any
 
 // words are the page's texts for one cluster. {N} in a status becomes ten times the number of the response.

@@ -10,8 +10,8 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// TestReloadWhileRequestsWait: requests that wait while the policy is replaced, for their next attempt or for Redis, go on by the
-// policy that they began under; their places in the bulkhead come back, and none of them is lost.
+// TestReloadWhileRequestsWait: requests that wait while the policy is replaced, for their next attempt or for Redis, go
+// on by the policy that they began under; their places in the bulkhead come back, and none of them is lost.
 func TestReloadWhileRequestsWait(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one engine is enough for this")

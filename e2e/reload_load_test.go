@@ -18,16 +18,17 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// reloads is an Envoy under load whose policy and listeners are replaced several times. It notes when: a request that ended
-// before a replacement began must not see it, a request that began after the replacement was known to be in force must.
+// reloads is an Envoy under load whose policy and listeners are replaced several times. It notes when: a request that
+// ended before a replacement began must not see it, a request that began after the replacement was known to be in force
+// must.
 type reloads struct {
 	*watched
 	options      render.Options
 	begun, known map[int]time.Time
 }
 
-// TestReloadUnderLoad: a thousand requests a second, and policies that come by ECDS and by LDS, good ones and bad ones. No
-// request fails. Counters keep their values, a breaker keeps its state, and a changed limit holds from then on.
+// TestReloadUnderLoad: a thousand requests a second, and policies that come by ECDS and by LDS, good ones and bad ones.
+// No request fails. Counters keep their values, a breaker keeps its state, and a changed limit holds from then on.
 func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
 	ups := map[string]*upstream.Upstream{}
@@ -69,7 +70,8 @@ clusters:
 	r.policy(3, policy(3, 300, 50, goes))
 	r.replace(badPolicy, "config_fail")
 	r.pass(1200 * time.Millisecond)
-	// Not before the policy is mended: Envoy makes a new listener's filters of what the watched file holds, good or bad.
+	// Not before the policy is mended: Envoy makes a new listener's filters of what the watched file holds, good or
+	// bad.
 	r.policy(4, policy(4, 300, 50, goes))
 	r.layout(policy(4, 300, 50, goes)) // the time that the router waits before it tries again stands in the route
 	r.badLayout()
@@ -144,8 +146,8 @@ func listenersOf(t *testing.T, o render.Options) []byte {
 // pass lets the load go on for a time.
 func (r *reloads) pass(d time.Duration) { time.Sleep(d) }
 
-// policy replaces the filter's policy by the watched file, and waits until both workers have it: each answers some of 20 new
-// connections in a row, but for one time in a million.
+// policy replaces the filter's policy by the watched file, and waits until both workers have it: each answers some of
+// 20 new connections in a row, but for one time in a million.
 func (r *reloads) policy(version int, policy string) {
 	r.t.Helper()
 	r.begun[version] = time.Now()
@@ -218,7 +220,8 @@ func (r *reloads) underLoad(streams ...stream) (end func() map[string]load.Answe
 	}
 }
 
-// allAnswered wants each request answered as the policies say, and upstream to have seen those that were answered by it.
+// allAnswered wants each request answered as the policies say, and upstream to have seen those that were answered by
+// it.
 func (r *reloads) allAnswered(did map[string]load.Answers, start time.Time) {
 	r.t.Helper()
 	requests := 0
@@ -240,8 +243,8 @@ func (r *reloads) allAnswered(did map[string]load.Answers, start time.Time) {
 	r.t.Logf("%d requests in %v", requests, time.Since(start).Round(time.Millisecond))
 }
 
-// versions wants each answer to be that of a policy which may have been in force: none that came after it was over, none
-// that was known to be replaced when it began.
+// versions wants each answer to be that of a policy which may have been in force: none that came after it was over,
+// none that was known to be replaced when it began.
 func (r *reloads) versions(answers load.Answers) {
 	r.t.Helper()
 	seen := map[string]int{}
@@ -265,8 +268,8 @@ func (r *reloads) versions(answers load.Answers) {
 	}
 }
 
-// admitted is the largest number of requests that were certainly admitted within one second, of those that were sent and
-// came within a time.
+// admitted is the largest number of requests that were certainly admitted within one second, of those that were sent
+// and came within a time.
 func admitted(answers load.Answers, u *upstream.Upstream, from, to time.Time) int {
 	began := answers.StartByNumber()
 	var spans []check.Span

@@ -65,8 +65,8 @@ func (want retriedAnswer) check(t *testing.T, w *weir, cluster string, u *upstre
 	}
 }
 
-// neverHalf: the second attempt's answer breaks off, or is longer than the filter keeps (8 MB). Who gets an answer with its end
-// gets a whole one: the router's has no end, the filter says that there is none.
+// neverHalf: the second attempt's answer breaks off, or is longer than the filter keeps (8 MB). Who gets an answer with
+// its end gets a whole one: the router's has no end, the filter says that there is none.
 func neverHalf(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	long := strings.Repeat("0123456789abcdef", 9<<16)
 	for path, behaves := range map[string]upstream.Behaviour{"/half": upstream.HalfBody(1000), "/long": upstream.Body(long)} {

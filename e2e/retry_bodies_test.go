@@ -38,8 +38,8 @@ func (c bodyCase) String() string {
 	return fmt.Sprintf("driver %s, %d bytes (%s), %s to %s", c.driver, c.size, c.form, c.client, c.upstream)
 }
 
-// attempts says how many are to be made of three: one, where the body is too long to be kept, or trailers follow it that Envoy
-// can't send for a filter.
+// attempts says how many are to be made of three: one, where the body is too long to be kept, or trailers follow it
+// that Envoy can't send for a filter.
 func (c bodyCase) attempts(made int) int {
 	switch {
 	case c.driver == "filter" && (c.size > filterKeeps || c.form == "trailers"):
@@ -58,7 +58,8 @@ func bodyCases() (all []bodyCase) {
 				for _, form := range []string{"length", "chunked", "trailers"} {
 					for _, size := range []int{0, 1, filterKeeps - 1, filterKeeps, filterKeeps + 1, 3 * filterKeeps, 2 * routerKeeps} {
 						c := bodyCase{driver, client, to, form, size}
-						// Envoy takes no trailers from HTTP/1 (enable_trailers), and 2 MB of each kind would take their time.
+						// Envoy takes no trailers from HTTP/1 (enable_trailers), and 2 MB of each kind would take their
+						// time.
 						if form == "trailers" && client == "http1" || size > routerKeeps && (form != "length" || client != to) {
 							continue
 						}
@@ -71,8 +72,8 @@ func bodyCases() (all []bodyCase) {
 	return all
 }
 
-// TestRetriedMessages: what upstream gets is in each attempt what the client sent, byte for byte, and what is too long to be
-// kept passes unharmed, once; and the client gets the answer of the later attempt as it is.
+// TestRetriedMessages: what upstream gets is in each attempt what the client sent, byte for byte, and what is too long
+// to be kept passes unharmed, once; and the client gets the answer of the later attempt as it is.
 func TestRetriedMessages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one engine is enough for this")
@@ -164,8 +165,9 @@ func (c bodyCase) check(w *weir, u *upstream.Upstream, random *rand.Rand) error 
 	return nil
 }
 
-// sameHeaders says where a later attempt has other headers than the first. Envoy itself counts and times its attempts, and calls what
-// a filter sends internal, which nothing can keep it from; a body of untold length that was kept has one.
+// sameHeaders says where a later attempt has other headers than the first. Envoy itself counts and times its attempts,
+// and calls what a filter sends internal, which nothing can keep it from; a body of untold length that was kept has
+// one.
 func sameHeaders(first, later upstream.Request) error {
 	a, b := maps.Clone(first.Header), maps.Clone(later.Header)
 	if a.Get("content-length") == "" {
@@ -213,7 +215,8 @@ func hopByHop(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	}
 }
 
-// refusedBeforeItsEnd: a attempt fails while the client still sends. What upstream gets then is the whole of it, or nothing.
+// refusedBeforeItsEnd: a attempt fails while the client still sends. What upstream gets then is the whole of it, or
+// nothing.
 func refusedBeforeItsEnd(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	first, second := strings.Repeat("first", 100), strings.Repeat("second", 100)
 	u.Refuse()

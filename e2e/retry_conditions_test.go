@@ -82,7 +82,8 @@ func retryCases() []retryCase {
 			name: "fallback-unneeded", beside: "fallback: {enable_cache_fallback: false, default_data: {body: instead}}",
 			answers: is(failed, ok), attempts: 2, status: 200, body: "fine",
 		},
-		// Each attempt of the filter is an outcome of its own and spends from the limits; the router's attempts are one.
+		// Each attempt of the filter is an outcome of its own and spends from the limits; the router's attempts are
+		// one.
 		{
 			name: "breaker-opens", rules: "max_attempts: 5", beside: "circuit_breaker: {failure_threshold: 2, recovery_timeout: 1h}",
 			answers: is(failed, upstream.Status(502).Body("last")), attempts: 2, envoy: 5, status: 502, body: "last", exhausted: true,
@@ -256,7 +257,8 @@ func probesAreNotRetried(t *testing.T, w *weir, cluster string, u *upstream.Upst
 	}
 }
 
-// retriedVia: the later attempts go to the cluster of `via`, and at debug the log has each with its number, delay and cause.
+// retriedVia: the later attempts go to the cluster of `via`, and at debug the log has each with its number, delay and
+// cause.
 func retriedVia(t *testing.T, w *weir, own, via *upstream.Upstream) {
 	own.Set(upstream.Status(500))
 	via.Script(upstream.Reset(), upstream.Body("by another way"))

@@ -54,9 +54,9 @@ const perSchedule, perSecond, jittered = 30, 100, 400
 // enoughSamples is how many delays the test of a distribution needs.
 const enoughSamples = 200
 
-// TestRetryDelays measures the delays of both drivers at the upstream: without jitter each is the policy's to 15 ms, with
-// jitter they are uniform over their range; and Retry-After is obeyed up to max_delay. It is not run beside other tests, whose
-// Envoys would want the CPUs.
+// TestRetryDelays measures the delays of both drivers at the upstream: without jitter each is the policy's to 15 ms,
+// with jitter they are uniform over their range; and Retry-After is obeyed up to max_delay. It is not run beside other
+// tests, whose Envoys would want the CPUs.
 func TestRetryDelays(t *testing.T) {
 	policy, upstreams, retryAfters := "clusters:\n", map[string]*upstream.Upstream{}, retryAfterCases()
 	add := func(cluster, driver, rules string, answers ...upstream.Behaviour) {
@@ -150,8 +150,8 @@ func (s schedule) check(t *testing.T, u *upstream.Upstream) (delays []timed) {
 	return delays
 }
 
-// withinFifteen holds each delay to 15 ms, and says what they were. What the machine stole at either end of a delay is not
-// Weir's: while the failing answer was on its way, or from when the next attempt was due until it came.
+// withinFifteen holds each delay to 15 ms, and says what they were. What the machine stole at either end of a delay is
+// not Weir's: while the failing answer was on its way, or from when the next attempt was due until it came.
 func withinFifteen(t *testing.T, delays []timed, stolen *check.Stolen) {
 	t.Helper()
 	const bound = 15 * ms
@@ -186,8 +186,8 @@ func withinFifteen(t *testing.T, delays []timed, stolen *check.Stolen) {
 	}
 }
 
-// undisturbed are the delays before the first retry and before the second. Those in which the machine stood still are left
-// out: whether it does has nothing to do with how long they were to be.
+// undisturbed are the delays before the first retry and before the second. Those in which the machine stood still are
+// left out: whether it does has nothing to do with how long they were to be.
 func undisturbed(all []measured, stolen *check.Stolen) (samples [2][]time.Duration) {
 	for _, m := range all {
 		if m.retry < len(samples) && stolenAround(stolen, m, 20*ms) < 40*ms {
@@ -197,8 +197,8 @@ func undisturbed(all []measured, stolen *check.Stolen) (samples [2][]time.Durati
 	return samples
 }
 
-// stolenAround is what the machine stole at the ends of a delay: while the failing answer was on its way, and before the
-// next attempt came.
+// stolenAround is what the machine stole at the ends of a delay: while the failing answer was on its way, and before
+// the next attempt came.
 func stolenAround(stolen *check.Stolen, m measured, reach time.Duration) time.Duration {
 	return stolen.Between(m.from, m.from.Add(reach)) + stolen.Between(m.to.Add(-reach), m.to)
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestRetriesUnderLoad: a storm, clients that leave between two attempts, and upstreams that answer after they were given up. The
-// budget holds, each bulkhead is empty afterwards, and each request has one answer.
+// TestRetriesUnderLoad: a storm, clients that leave between two attempts, and upstreams that answer after they were
+// given up. The budget holds, each bulkhead is empty afterwards, and each request has one answer.
 func TestRetriesUnderLoad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one engine is enough for this")
@@ -75,8 +75,8 @@ func TestRetriesUnderLoad(t *testing.T) {
 // places are the bulkheads' by scenario.
 var places = map[string]int{"waiting": 6, "late": 8, "mixed": 16}
 
-// leftWhileWaiting: the clients are gone before the next attempt is due, so that there is none. With the router's jitter some
-// attempts are due before they go.
+// leftWhileWaiting: the clients are gone before the next attempt is due, so that there is none. With the router's
+// jitter some attempts are due before they go.
 func leftWhileWaiting(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	u.Set(upstream.Status(503))
 	ctx, leave := context.WithCancel(t.Context())
@@ -109,8 +109,8 @@ func leftWhileWaiting(t *testing.T, w *weir, cluster string, u *upstream.Upstrea
 	}
 }
 
-// answersTooLate: each attempt is given up before upstream answers it. What it answers then reaches nobody, over connections
-// that go on being used.
+// answersTooLate: each attempt is given up before upstream answers it. What it answers then reaches nobody, over
+// connections that go on being used.
 func answersTooLate(t *testing.T, w *weir, cluster string, u *upstream.Upstream) {
 	late := upstream.Func(func(rw http.ResponseWriter, r *http.Request) {
 		// An upstream that does not notice whether its client has left.

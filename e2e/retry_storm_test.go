@@ -17,8 +17,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// stormy are the clusters of the storm: two drivers under a budget, upstreams that fail at once and such that take their
-// time, and Envoy's own retries without Weir.
+// stormy are the clusters of the storm: two drivers under a budget, upstreams that fail at once and such that take
+// their time, and Envoy's own retries without Weir.
 const stormy = `
   by-*: {retry: {driver: envoy, base_delay: 10ms, budget: {percent: 20, min_per_second: 1}}}
   by-filter: {retry: {driver: filter, base_delay: 10ms, budget: {percent: 20, min_per_second: 1}}}

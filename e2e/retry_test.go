@@ -36,8 +36,8 @@ func (w *weir) numberedRequest(method, cluster, path string, headers ...string) 
 	return r, id
 }
 
-// many sends n requests, rate a second, and returns when all are answered. It fails the test with the first of those that
-// were not answered as they should.
+// many sends n requests, rate a second, and returns when all are answered. It fails the test with the first of those
+// that were not answered as they should.
 func many(t *testing.T, n int, rate float64, send func(i int) error) {
 	t.Helper()
 	begun := time.Now()
@@ -73,7 +73,8 @@ func byNumber(u *upstream.Upstream) map[string][]upstream.Request {
 	return attempts
 }
 
-// retryRules is a section `retry` of a driver with short delays and a budget that is never used up, unless rules say otherwise.
+// retryRules is a section `retry` of a driver with short delays and a budget that is never used up, unless rules say
+// otherwise.
 func retryRules(driver, rules string) string {
 	section := "driver: " + driver
 	for _, usual := range []string{"base_delay: 10ms", "max_delay: 60s", "budget: {percent: 100, min_per_second: 1000}"} {

@@ -15,8 +15,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/storetest"
 )
 
-// TestSharedData holds Envoy's shared data to what sharedstate.Memory is held to: the conformance suite in both workers'
-// VMs, and the races between them.
+// TestSharedData holds Envoy's shared data to what sharedstate.Memory is held to: the conformance suite in both
+// workers' VMs, and the races between them.
 func TestSharedData(t *testing.T) {
 	t.Parallel()
 	dir := engine.Dir(t)
@@ -71,7 +71,7 @@ func TestSharedData(t *testing.T) {
 	}
 }
 
-// storePlugin is an Envoy with e2e/storeplugin in it.
+// storePlugin is an Envoy with the module filter/internal/testmodules/store in it.
 type storePlugin struct {
 	*engine.Envoy
 	url      string

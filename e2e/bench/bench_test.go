@@ -33,8 +33,8 @@ func BenchmarkRequest(b *testing.B) { measure(b, rows()) }
 // BenchmarkCached is what keeping answers costs, and what an answer from the cache costs against one from upstream.
 func BenchmarkCached(b *testing.B) { measure(b, cachedRows()) }
 
-// BenchmarkPublishing is what metrics and the status for the admin interface cost a request, by the filter's own clock: some
-// hundred nanoseconds can't be seen in CPU times that differ by microseconds from round to round.
+// BenchmarkPublishing is what metrics and the status for the admin interface cost a request, by the filter's own clock:
+// some hundred nanoseconds can't be seen in CPU times that differ by microseconds from round to round.
 func BenchmarkPublishing(b *testing.B) {
 	rounds, seconds := Setting(b, "BENCH_ROUNDS", 5), Setting(b, "BENCH_SECONDS", 5)
 	engine.Announce(os.Stdout)
@@ -47,7 +47,7 @@ func BenchmarkPublishing(b *testing.B) {
 		took, _, _ := load(b, e.URL(), rounds*seconds)
 		line := publishingLine{clusters: n, took: took, timed: readTimed(e).since(before)}
 		if line.requests == 0 || line.times == 0 {
-			b.Fatalf("%d clusters: nothing was measured: %+v", n, line)
+			b.Fatalf("%d clusters: got no measurement: %+v", n, line)
 		}
 		lines = append(lines, line)
 		e.Stop()
@@ -62,7 +62,7 @@ func BenchmarkPublishing(b *testing.B) {
 func measure(b *testing.B, rows []row) {
 	b.Helper()
 	if _, err := exec.LookPath("wrk"); err != nil {
-		b.Fatal("wrk makes the load and is not installed; on Debian and Ubuntu: apt-get install wrk")
+		b.Fatal("wrk is not installed, which makes the load; on Debian and Ubuntu: apt-get install wrk")
 	}
 	rounds, seconds := Setting(b, "BENCH_ROUNDS", 5), Setting(b, "BENCH_SECONDS", 5)
 	engine.Announce(os.Stdout)
@@ -124,11 +124,11 @@ func (u *under) turn(t testing.TB, seconds int) {
 	this.requests = completed - completedBefore
 	// wrk hangs up in the middle of its last requests, at most one for each connection.
 	if ok -= okBefore; ok < this.requests-connections || ok == 0 {
-		t.Fatalf("%s: %v requests, of which %v were answered 2xx", u.name, this.requests, ok)
+		t.Fatalf("%s: got of %v requests %v answered with 2xx, want all", u.name, this.requests, ok)
 	}
 	if u.saw != nil {
 		if saw := Counted(sawBefore+ok, u.count) - sawBefore; saw < ok {
-			t.Fatalf("%s: %v requests, of which the filter saw %v", u.name, ok, saw)
+			t.Fatalf("%s: got of %v requests %v seen by the filter, want all", u.name, ok, saw)
 		}
 	}
 	var err error

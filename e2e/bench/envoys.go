@@ -33,7 +33,8 @@ func Setting(t testing.TB, name string, otherwise int) int {
 	return n
 }
 
-// StartUpstream starts an Envoy that answers everything by itself: the cheapest upstream there is, and always equally fast.
+// StartUpstream starts an Envoy that answers everything by itself: the cheapest upstream there is, and always equally
+// fast.
 func StartUpstream(t testing.TB) render.Upstream {
 	t.Helper()
 	nowhere := render.Upstream{Name: Cluster, Host: "127.0.0.1", Port: 1}

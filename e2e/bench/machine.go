@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// MachineTime is what the machine's CPUs spent so far, in ticks: on everything together, idleness included, and on waiting for a
-// hypervisor that ran something else ("steal"). A process's run time contains what was stolen from it, so numbers from a time with
-// much of it are too high. https://docs.kernel.org/filesystems/proc.html#miscellaneous-kernel-statistics-in-proc-stat
+// MachineTime is what the machine's CPUs spent so far, in ticks: on everything together, idleness included, and on
+// waiting for a hypervisor that ran something else ("steal"). A process's run time contains what was stolen from it, so
+// numbers from a time with much of it are too high.
+// https://docs.kernel.org/filesystems/proc.html#miscellaneous-kernel-statistics-in-proc-stat
 func MachineTime() (all, stolen int64, err error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {

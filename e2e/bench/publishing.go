@@ -24,7 +24,7 @@ var publishingClusters = []int{1, 10, 100, 1000}
 
 const published = `{"rate_limit": {"requests": 1000000, "window_size": "1s"}, "circuit_breaker": {}, "bulkhead": {"max_concurrent": 1000}, "retry": {"driver": "envoy"}}`
 
-// timed is what the benchmark's build of the filter measured so far. See filter/weirtimed.go.
+// timed is what the benchmark's build of the filter measured so far. See filter/internal/testmodules/timed.
 type timed struct {
 	counted, told   time.Duration
 	requests, times float64
@@ -69,8 +69,8 @@ func writePublishing(w io.Writer, lines []publishingLine) error {
 	return table.Flush()
 }
 
-// startPublishing starts an Envoy with the benchmark's build of the filter and a policy of n clusters, and uses each of them
-// in both workers.
+// startPublishing starts an Envoy with the benchmark's build of the filter and a policy of n clusters, and uses each of
+// them in both workers.
 func startPublishing(t testing.TB, upstream render.Upstream, n int) *engine.Envoy {
 	t.Helper()
 	policy, upstreams := `"`+Cluster+`": `+published, []render.Upstream{upstream}

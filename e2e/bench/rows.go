@@ -29,7 +29,8 @@ type row struct {
 	path string
 	// before is done once, before the first request that counts; nil: nothing is.
 	before func(t testing.TB, url string)
-	// verify looks at the Envoy and at one response and fails the test if this is not what the row says; nil: nothing to check.
+	// verify looks at the Envoy and at one response and fails the test if this is not what the row says; nil: nothing
+	// to check.
 	verify func(t testing.TB, e *engine.Envoy, answer *http.Response)
 	// saw is how many requests the filter saw so far, by its own account; nil: it keeps none.
 	saw func(e *engine.Envoy) float64

@@ -15,8 +15,8 @@ type result struct {
 
 func (r result) cpuMicros() float64 { return median(r.turns, turn.cpuMicros) }
 
-// writeTable prints a line for each result: CPU a request, what that is more than with no filter, how it compares with the empty
-// Go filter (as a difference and a ratio), the range over the rounds, latency, throughput and memory.
+// writeTable prints a line for each result: CPU a request, what that is more than with no filter, how it compares with
+// the empty Go filter (as a difference and a ratio), the range over the rounds, latency, throughput and memory.
 func writeTable(w io.Writer, results []result) error {
 	base := map[string]float64{}
 	for _, r := range results {

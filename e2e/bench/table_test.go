@@ -42,14 +42,14 @@ func TestTable(t *testing.T) {
 func TestMemory(t *testing.T) {
 	kib, err := memoryKiB(os.Getpid())
 	if err != nil || kib < 1024 {
-		t.Errorf("got %d KiB, %v; a Go program has more than 1 MiB", kib, err)
+		t.Errorf("got %d KiB, %v, want more than 1 MiB for a Go program", kib, err)
 	}
 }
 
 func TestMachineTime(t *testing.T) {
 	all, stolen, err := MachineTime()
 	if err != nil || all <= 0 || stolen < 0 || stolen > all {
-		t.Errorf("got %d ticks, %d stolen, %v", all, stolen, err)
+		t.Errorf("got %d ticks, %d of them stolen, %v, want some ticks", all, stolen, err)
 	}
 }
 

@@ -21,8 +21,8 @@ const (
 //go:embed report.lua
 var reportLua []byte
 
-// load runs wrk against a URL, as fast as it is answered, and returns how long that took and what latency it saw. A request that
-// failed or was not answered by a 2xx or 3xx fails the test.
+// load runs wrk against a URL, as fast as it is answered, and returns how long that took and what latency it saw. A
+// request that failed or was not answered by a 2xx or 3xx fails the test.
 func load(t testing.TB, url string, seconds int) (took, p50, p99 time.Duration) {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "report.lua")

@@ -16,7 +16,8 @@ import (
 // warmUpSeconds of load go before the first round, unmeasured: V8 compiles a module's hot functions a second time.
 const warmUpSeconds = 3
 
-// settleAfter is when the first calls to a dead Redis have timed out (redis.timeout is 50 ms, three in a row), with room.
+// settleAfter is when the first calls to a dead Redis have timed out (redis.timeout is 50 ms, three in a row), with
+// room.
 const settleAfter = time.Second
 
 // backDeadline is how long Weir may take to call a Redis again that is back.
@@ -29,7 +30,7 @@ func begin(b *testing.B) run {
 	b.Helper()
 	for program, debian := range map[string]string{"h2load": "nghttp2-client", "redis-server": "redis-server", "webdis": "webdis"} {
 		if _, err := exec.LookPath(program); err != nil {
-			b.Fatalf("%s is needed and not installed; on Debian and Ubuntu: apt-get install %s", program, debian)
+			b.Fatalf("%s is not installed; on Debian and Ubuntu: apt-get install %s", program, debian)
 		}
 	}
 	engine.Announce(os.Stdout)
@@ -124,7 +125,7 @@ func BenchmarkRedisDown(b *testing.B) {
 				u.gone = true
 				down := u.turnAnyway(b, rates[0], r.seconds)
 				if down.errors == 0 {
-					b.Fatalf("%s: no call failed though Redis is gone", u.name)
+					b.Fatalf("%s: got no failed call, want some while Redis is gone", u.name)
 				}
 				outages[u.name] = append(outages[u.name], outage{healthy: healthy, down: down, settled: down.load.since(settleAfter)})
 			}
@@ -150,7 +151,7 @@ func (u *under) bringBack(b *testing.B) {
 			return
 		}
 		if time.Now().After(deadline) {
-			b.Fatalf("%s: Redis is back since %v, and was not called", u.name, backDeadline)
+			b.Fatalf("%s: got no call to Redis %v after its restart", u.name, backDeadline)
 		}
 	}
 }

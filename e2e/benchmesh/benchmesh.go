@@ -1,5 +1,5 @@
-// Package benchmesh measures what a limit costs that all proxies share: side by side, in one run, on one Redis, Weir's leases and
-// envoyproxy/ratelimit. `make bench-mesh` runs it.
+// Package benchmesh measures what a limit costs that all proxies share: side by side, in one run, on one Redis, Weir's
+// leases and envoyproxy/ratelimit. `make bench-mesh` runs it.
 //
 //	h2load ──► Envoy ──► upstream (an Envoy that answers directly; not counted, nor is h2load)
 //	             │
@@ -7,16 +7,16 @@
 //	             └─ ratelimit ───► envoyproxy/ratelimit ──────┴──► redis-server
 //	          column Envoy              column service               column Redis
 //
-// As in package bench, each row is an Envoy of its own with a service of its own, all are up the whole time, one at a time is under
-// load, in turns (A B C, A B C, …), and a row's number is the median over the rounds. Unlike there, requests come at a given
-// rate: a shared limit is called by the second and not by the request, so its cost a request has a meaning only at a rate. After
-// each turn the row is checked: all requests were answered as they should be, and those rows, and only those, that say so made
-// Redis work.
+// As in package bench, each row is an Envoy of its own with a service of its own, all are up the whole time, one at a
+// time is under load, in turns (A B C, A B C, …), and a row's number is the median over the rounds. Unlike there,
+// requests come at a given rate: a shared limit is called by the second and not by the request, so its cost a request
+// has a meaning only at a rate. After each turn the row is checked: all requests were answered as they should be, and
+// those rows, and only those, that say so made Redis work.
 //
 // There are three tables: below the limit, above it, and with Redis gone. Under them stand the budgets of the design.
 //
-// BENCH_ROUNDS (5) and BENCH_SECONDS (5, for each turn) make a run longer. The load comes from h2load. RATELIMIT_BIN is the
-// peer's binary, which make builds.
+// BENCH_ROUNDS (5) and BENCH_SECONDS (5, for each turn) make a run longer. The load comes from h2load. RATELIMIT_BIN is
+// the peer's binary, which make builds.
 package benchmesh
 
 import (

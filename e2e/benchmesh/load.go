@@ -28,9 +28,9 @@ type answer struct {
 
 type answers []answer
 
-// load sends requests at a rate for some seconds. A request waits for its connection's last answer, so a stall of more than
-// a connection's pause delays requests that are then not counted from when they were due ("coordinated omission"); the column
-// requests/s shows it.
+// load sends requests at a rate for some seconds. A request waits for its connection's last answer, so a stall of more
+// than a connection's pause delays requests that are then not counted from when they were due ("coordinated omission");
+// the column requests/s shows it.
 //
 // h2load lets each connection send at an even pace, all from the moment they are made. So they are made rate/1000 each
 // millisecond, which spreads their moments evenly: 64 over 12.8 ms at 5,000 a second.
@@ -112,7 +112,7 @@ func (a answers) counts() (admitted, refused int, err error) {
 		case http.StatusTooManyRequests:
 			refused++
 		default:
-			return 0, 0, fmt.Errorf("a request was answered %d after %v", one.status, one.latency)
+			return 0, 0, fmt.Errorf("got status %d after %v, want 200 or 429", one.status, one.latency)
 		}
 	}
 	return admitted, refused, nil

@@ -9,18 +9,18 @@ import (
 func TestParseLog(t *testing.T) {
 	all, err := parseLog(strings.NewReader("1795471120913694\t429\t1916\n1795471120913584\t200\t1751\n"))
 	if err != nil || len(all) != 2 || all[0] != (answer{1795471120913584, 200, 1751 * time.Microsecond}) || all[1].status != 429 {
-		t.Errorf("got %v, %v", all, err)
+		t.Errorf("got %v, %v, want two answers, the earlier one first", all, err)
 	}
 	if admitted, refused, err := all.counts(); admitted != 1 || refused != 1 || err != nil {
-		t.Errorf("got %d admitted, %d refused, %v", admitted, refused, err)
+		t.Errorf("got %d admitted, %d refused, %v, want 1 and 1", admitted, refused, err)
 	}
 	for _, wrong := range []string{"1795471120913694\t200\n", "soon\t200\t1\n"} {
 		if all, err := parseLog(strings.NewReader(wrong)); err == nil {
-			t.Errorf("%q: got %v and no error", wrong, all)
+			t.Errorf("%q: got %v, want an error", wrong, all)
 		}
 	}
 	if _, _, err := (answers{{1, -1, time.Second}}).counts(); err == nil {
-		t.Error("no error for a request that came to nothing")
+		t.Error("got no error, want one for a request that failed")
 	}
 }
 

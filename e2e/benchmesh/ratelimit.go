@@ -23,9 +23,9 @@ import (
 // ratelimitCluster is the Envoy cluster of the peer's service.
 const ratelimitCluster = "ratelimit"
 
-// newRateLimit starts envoyproxy/ratelimit with the limit `limit` a second for all requests together, and returns it and the port of
-// its gRPC. What is not said has its own defaults; it writes no statistics. cacheBytes is the size of its local cache, in
-// which it keeps the keys that are over the limit; 0: none, so that it calls Redis each time.
+// newRateLimit starts envoyproxy/ratelimit with the limit `limit` a second for all requests together, and returns it
+// and the port of its gRPC. What is not said has its own defaults; it writes no statistics. cacheBytes is the size of
+// its local cache, in which it keeps the keys that are over the limit; 0: none, so that it calls Redis each time.
 // https://github.com/envoyproxy/ratelimit#configuration
 func newRateLimit(t testing.TB, server *redistest.Server, limit, cacheBytes int, prefix string) (*process.Program, uint32) {
 	t.Helper()

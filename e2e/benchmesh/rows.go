@@ -31,7 +31,8 @@ type row struct {
 // usesRedis returns whether this row's requests use Redis.
 func (r row) usesRedis() bool { return r.filter == peer || r.filter == mesh }
 
-// calls are the names of the commands that Redis is sent; a script's own are counted by Redis under their names beside them.
+// calls are the names of the commands that Redis is sent; a script's own are counted by Redis under their names beside
+// them.
 func (r row) calls() []string {
 	switch r.filter {
 	case peer:

@@ -41,8 +41,8 @@ func (r result) reached() float64 {
 // reachedEnough is the share of a rate below which the machine was too busy to measure at it.
 const reachedEnough = 0.95
 
-// writeTable prints a line for each result: CPU a request of each process and of all, latency, what Redis did, and how many of the
-// calls failed in all rounds together.
+// writeTable prints a line for each result: CPU a request of each process and of all, latency, what Redis did, and how
+// many of the calls failed in all rounds together.
 func writeTable(w io.Writer, results []result) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(table, "rate\tEnvoy us\tservice us\tRedis us\tsum us\tp50 ms\tp99 ms\tcalls/request\tcommands/request\tfailed calls\tadmitted\trequests/s\t  row")
@@ -65,9 +65,9 @@ func writeTable(w io.Writer, results []result) error {
 	return table.Flush()
 }
 
-// writeBudgets compares the table with the budgets of the design: in scope mesh at most 2 us of Envoy's CPU more than in scope
-// proxy; at most 0.02 calls of Redis a request, at 5,000 requests a second; and what the limit adds to Envoy, service and Redis
-// together at most a tenth of what envoyproxy/ratelimit adds.
+// writeBudgets compares the table with the budgets of the design: in scope mesh at most 2 us of Envoy's CPU more than
+// in scope proxy; at most 0.02 calls of Redis a request, at 5,000 requests a second; and what the limit adds to Envoy,
+// service and Redis together at most a tenth of what envoyproxy/ratelimit adds.
 func writeBudgets(w io.Writer, results []result) error {
 	for _, rate := range rates {
 		named := map[string]result{}
@@ -109,8 +109,8 @@ type outage struct {
 	settled answers
 }
 
-// writeOutages prints a line for each row. p99 without Redis is of what was sent after the first timeout; the budget is 1 ms more than
-// with it.
+// writeOutages prints a line for each row. p99 without Redis is of what was sent after the first timeout; the budget is
+// 1 ms more than with it.
 func writeOutages(w io.Writer, rows []row, outages map[string][]outage) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(table, "Envoy us with Redis\twithout\tp50 ms with Redis\twithout\tp99 ms with Redis\twithout\tover (budget 1)\tslowest without\tfailed calls\t  row")

@@ -85,7 +85,7 @@ func (u *under) turn(t testing.TB, rate, seconds int) turn {
 	this := u.turnAnyway(t, rate, seconds)
 	u.count(t, &this)
 	if u.usesRedis() != (this.calls > 0) {
-		t.Fatalf("%s: Redis was called %d times; commands: %v", u.name, this.calls, u.server.Calls(t))
+		t.Fatalf("%s: got %d calls to Redis, want some only from a row that uses Redis; commands: %v", u.name, this.calls, u.server.Calls(t))
 	}
 	return this
 }
@@ -114,9 +114,9 @@ func (u *under) turnAnyway(t testing.TB, rate, seconds int) turn {
 	case u.limit == few && refused <= admitted:
 		t.Fatalf("%s: %d admitted and %d refused, want most refused", u.name, admitted, refused)
 	case u.limit != few && refused > 0:
-		t.Fatalf("%s: %d of %d refused by a limit of %d", u.name, refused, len(this.load), u.limit)
+		t.Fatalf("%s: got %d of %d refused, want none by a limit of %d", u.name, refused, len(this.load), u.limit)
 	case u.filter != none && saw-sawBefore < this.requests:
-		t.Fatalf("%s: %v requests, of which the filter decided %v", u.name, this.requests, saw-sawBefore)
+		t.Fatalf("%s: got of %v requests %v decided by the filter, want all", u.name, this.requests, saw-sawBefore)
 	}
 	return this
 }

@@ -6,8 +6,9 @@
 //	p.Click("#filter")
 //	p.Look(browser.Look{Name: "phone", Width: 360, Height: 740, Phone: true})
 //
-// The browser is E2E_CHROMIUM, else a chromium or a chrome on PATH. Without one a test fails where CI=true, and says that it is
-// skipped elsewhere. The pictures are written into the folder E2E_SCREENSHOTS, else into the test's own (go test -artifacts).
+// The browser is E2E_CHROMIUM, else a chromium or a chrome on PATH. Without one a test fails where CI=true, and says
+// that it is skipped elsewhere. The pictures are written into the folder E2E_SCREENSHOTS, else into the test's own (go
+// test -artifacts).
 package browser
 
 import (
@@ -110,8 +111,8 @@ func (p *Page) Open(url string) {
 	p.do("open "+url, chromedp.Navigate(url))
 }
 
-// Click presses the left button of the mouse in the middle of the one element that a CSS selector finds, as soon as it is
-// visible.
+// Click presses the left button of the mouse in the middle of the one element that a CSS selector finds, as soon as it
+// is visible.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
 	p.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
@@ -131,8 +132,8 @@ func (p *Page) Timezone(name string) {
 	}
 }
 
-// Console returns what was written to the console since the last call: the page's own lines, exceptions, and the browser's
-// about failed requests and breaches of the Content-Security-Policy.
+// Console returns what was written to the console since the last call: the page's own lines, exceptions, and the
+// browser's about failed requests and breaches of the Content-Security-Policy.
 func (p *Page) Console() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// MaxInAnyInterval returns the largest number of moments that lie in one interval [s, s+window), wherever s is.
-// The order of the moments does not matter. Two moments that are exactly window apart are never in one interval, which is how
-// the limits are defined. The result is 0 for no moments; a window of 0 or less holds nothing.
+// MaxInAnyInterval returns the largest number of moments that lie in one interval [s, s+window), wherever s is. The
+// order of the moments does not matter. Two moments that are exactly window apart are never in one interval, which is
+// how the limits are defined. The result is 0 for no moments; a window of 0 or less holds nothing.
 func MaxInAnyInterval(moments []time.Time, window time.Duration) int {
 	if window <= 0 {
 		return 0

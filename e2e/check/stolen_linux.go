@@ -14,8 +14,8 @@ import (
 	"unsafe"
 )
 
-// Stolen measures the time in which threads that are ready to run get no CPU, so that a test of delays tells a late program
-// from a busy machine. Its measures know nothing of the program under test:
+// Stolen measures the time in which threads that are ready to run get no CPU, so that a test of delays tells a late
+// program from a busy machine. Its measures know nothing of the program under test:
 //
 //   - a clock on each CPU, a thread bound to it that sleeps for a millisecond again and again: what it oversleeps is a CPU
 //     that was taken away, by the hypervisor or by others

@@ -27,10 +27,10 @@ func TestStolenTimeIsSeen(t *testing.T) {
 	defer func() { end.Store(true); busy.Wait() }()
 	for deadline := before.Add(10 * time.Second); s.Between(before, time.Now()) < 5*time.Millisecond; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%v were lost", s.Between(before, time.Now()))
+			t.Fatalf("got %v lost, want 5 ms or more", s.Between(before, time.Now()))
 		}
 	}
 	if lost := s.Between(unwatched.Add(-time.Minute), unwatched); lost != 0 {
-		t.Errorf("%v were lost before it was watched", lost)
+		t.Errorf("got %v lost before the watch began, want 0", lost)
 	}
 }

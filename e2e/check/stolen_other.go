@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Stolen measures the time in which threads that are ready to run get no CPU. It needs Linux; elsewhere it measures nothing.
+// Stolen measures the time in which threads that are ready to run get no CPU. It needs Linux; elsewhere it measures
+// nothing.
 type Stolen struct{}
 
 // WatchStolen logs that nothing is measured here.

@@ -7,9 +7,9 @@ import (
 )
 
 // FromUniform is how far samples are from uniform between least and most: the statistic of Kolmogorov and Smirnov, the
-// largest distance between the two distribution functions, times the root of the samples' number. Where they are uniform
-// it exceeds x with a probability of 2 exp(-2x²) at most (Dvoretzky, Kiefer, Wolfowitz; Massart 1990): 2.5 four times in
-// a million. The result is 0 for no samples.
+// largest distance between the two distribution functions, times the root of the samples' number. Where they are
+// uniform it exceeds x with a probability of 2 exp(-2x²) at most (Dvoretzky, Kiefer, Wolfowitz; Massart 1990): 2.5 four
+// times in a million. The result is 0 for no samples.
 func FromUniform(samples []time.Duration, least, most time.Duration) float64 {
 	sorted := slices.Sorted(slices.Values(samples))
 	size, worst := float64(len(sorted)), 0.0

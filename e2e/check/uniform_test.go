@@ -48,7 +48,7 @@ func TestFromUniformTellsThemApart(t *testing.T) {
 			samples = append(samples, tc.draw())
 		}
 		if got := FromUniform(samples, 0, most); (got <= enough) != tc.uniform {
-			t.Errorf("seed %d, %s: %g from uniform", seed, tc.name, got)
+			t.Errorf("seed %d, %s: got a distance of %g from uniform", seed, tc.name, got)
 		}
 	}
 }

@@ -8,9 +8,9 @@
 // Every listener and the admin interface get ports that the kernel chooses, so nothing can be taken by somebody else.
 // An Envoy ends with its test, whatever became of it, and its log is printed only if the test failed.
 //
-// E2E_ENGINE says which engine runs it: docker, binary, or auto (the default), which is docker where an engine answers, else
-// binary. The binary is found by envoy/run. The Docker image is E2E_ENVOY_IMAGE, else one built here from that same binary.
-// Nothing is ever pulled.
+// E2E_ENGINE says which engine runs it: docker, binary, or auto (the default), which is docker where an engine answers,
+// else binary. The binary is found by envoy/run. The Docker image is E2E_ENVOY_IMAGE, else one built here from that
+// same binary. Nothing is ever pulled.
 package engine
 
 import (
@@ -30,8 +30,8 @@ import (
 type engine interface {
 	// String names the engine, its version and what it runs, for people.
 	String() string
-	// command is Envoy with these arguments, not started. name is the caller's own for this Envoy, dir the folder it may
-	// write, env NAME=VALUE pairs.
+	// command is Envoy with these arguments, not started. name is the caller's own for this Envoy, dir the folder it
+	// may write, env NAME=VALUE pairs.
 	command(name, dir string, env, args []string) *exec.Cmd
 	// kill ends the named Envoy at once, by SIGKILL to its process alone.
 	kill(name string, pid int) error
@@ -77,7 +77,8 @@ func Announce(w io.Writer) {
 	_, _ = fmt.Fprintf(w, "e2e engine: %s\n", e)
 }
 
-// terminateSignal ends Envoy in order. It is also the signal for when the test process dies: Docker's client passes it on.
+// terminateSignal ends Envoy in order. It is also the signal for when the test process dies: Docker's client passes it
+// on.
 const terminateSignal = syscall.SIGTERM
 
 // output runs a command and returns what it printed; its error holds what it said on standard error.

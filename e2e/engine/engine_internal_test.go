@@ -39,7 +39,7 @@ rq_time_count{envoy="x"} 3
 		t.Errorf("want - got +:\n%s", diff)
 	}
 	if _, err := parseMetrics(strings.NewReader("{}}")); err == nil {
-		t.Error("no error for a text that is none of Prometheus's")
+		t.Error("got no error, want one for a text that is not Prometheus's")
 	}
 }
 
@@ -62,6 +62,6 @@ func TestLibraryPath(t *testing.T) {
 func TestChooseNamesTheChoices(t *testing.T) {
 	_, err := choose("podman")
 	if err == nil || err.Error() != `E2E_ENGINE: want auto, docker or binary, got "podman"` {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error that names the choices", err)
 	}
 }

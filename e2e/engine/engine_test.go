@@ -118,14 +118,14 @@ func TestEnvoyInFrontOfAnUpstream(t *testing.T) {
 	}
 	u.Refuse()
 	if status, body := get(t, envoy.URL()); status != 503 || !strings.Contains(body, "remote connection failure") {
-		t.Errorf("refused: got %d %q", status, body)
+		t.Errorf("refused: got %d %q, want 503 with remote connection failure", status, body)
 	}
 
 	envoy.WaitStat("cluster.upstream.upstream_rq_503", engine.Exactly(3))
 	envoy.WaitStat("server.concurrency", engine.Exactly(2))
 	envoy.WaitMetric(`envoy_cluster_upstream_rq{envoy_cluster_name="upstream",envoy_response_code="200"}`, engine.Exactly(1))
 	if envoy.Addr("traffic") != envoy.Addr("") {
-		t.Errorf("addresses: %s, %s", envoy.Addr("traffic"), envoy.Addr(""))
+		t.Errorf("got the addresses %s and %s, want the same one", envoy.Addr("traffic"), envoy.Addr(""))
 	}
 }
 
@@ -145,21 +145,21 @@ func TestTwoEnvoysSideBySide(t *testing.T) {
 	u := upstream.New(t)
 	a, b := engine.Start(t, config(t, u)), engine.Start(t, config(t, u))
 	if a.URL() == b.URL() || a.PID() == b.PID() {
-		t.Fatalf("%s, %s; pid %d, %d", a.URL(), b.URL(), a.PID(), b.PID())
+		t.Fatalf("got %s and %s, pid %d and %d, want different ones", a.URL(), b.URL(), a.PID(), b.PID())
 	}
 	a.Kill9()
 	if a.Running() {
-		t.Error("running after kill -9")
+		t.Error("after kill -9: got it running, want it ended")
 	}
 	if err := syscall.Kill(b.PID(), 0); err != nil {
-		t.Errorf("the other one: %v", err)
+		t.Errorf("the other Envoy: got %v, want it running", err)
 	}
 	if status, _ := get(t, b.URL()); status != 200 {
-		t.Errorf("the other one: got %d", status)
+		t.Errorf("the other Envoy: got status %d, want 200", status)
 	}
 	b.Stop()
 	if b.Running() {
-		t.Error("running after Stop")
+		t.Error("after Stop: got it running, want it ended")
 	}
 }
 
@@ -187,7 +187,7 @@ func TestFailureToStart(t *testing.T) {
 	c.Bootstrap.GetStaticResources().GetClusters()[0].GetLoadAssignment().ClusterName = ""
 	exit := engine.StartExpectingFailure(t, c)
 	if exit.Status != 1 || !strings.Contains(exit.Logs, "ClusterLoadAssignmentValidationError.ClusterName") {
-		t.Errorf("status %d, log:\n%s", exit.Status, exit.Logs)
+		t.Errorf("got status %d, want 1 and the reason in the log:\n%s", exit.Status, exit.Logs)
 	}
 }
 
@@ -201,6 +201,6 @@ func TestAdminOnly(t *testing.T) {
 	}
 	envoy := engine.Start(t, c)
 	if got := envoy.Admin("/server_info"); !strings.Contains(got, `"state"`) {
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want the server's state", got)
 	}
 }

@@ -33,7 +33,8 @@ type Envoy struct {
 	admin   string // host:port
 }
 
-// withoutInventory drops the list of everything compiled in that Envoy begins its log with, thousands of characters a line.
+// withoutInventory drops the list of everything compiled in that Envoy begins its log with, thousands of characters a
+// line.
 func withoutInventory(log string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(log) {
@@ -98,8 +99,8 @@ func (e *Envoy) Addr(listener string) string {
 	return ""
 }
 
-// ReplaceFile puts content in the place of a file by rename, which is what Envoy's file watcher waits for. A relative path is
-// one in Dir.
+// ReplaceFile puts content in the place of a file by rename, which is what Envoy's file watcher waits for. A relative
+// path is one in Dir.
 func (e *Envoy) ReplaceFile(path string, content []byte) {
 	e.t.Helper()
 	if !filepath.IsAbs(path) {
@@ -145,7 +146,7 @@ func (e *Envoy) PID() int {
 			return pid
 		}
 	}
-	e.t.Fatal("Envoy's process is not to be seen in /proc; is the Docker engine on another machine?")
+	e.t.Fatal("got no process of Envoy in /proc; is the Docker engine on another machine?")
 	return 0
 }
 

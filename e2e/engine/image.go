@@ -16,8 +16,8 @@ import (
 	"github.com/weir-mesh/weir/envoy/run"
 )
 
-// findImage returns E2E_ENVOY_IMAGE, which has to be there already, or else the image that is made of this machine's Envoy
-// binary (see run.FindFrom), building it when it is not there yet.
+// findImage returns E2E_ENVOY_IMAGE, which has to be there already, or else the image that is made of this machine's
+// Envoy binary (see run.FindFrom), building it when it is not there yet.
 func findImage(root string) (string, error) {
 	if image := os.Getenv("E2E_ENVOY_IMAGE"); image != "" {
 		if _, err := output("docker", "image", "inspect", "--format", "{{.Id}}", image); err != nil {
@@ -40,8 +40,8 @@ func findImage(root string) (string, error) {
 	return image, buildImage(image, found.Path)
 }
 
-// buildImage makes an image of nothing but Envoy and the shared libraries it is linked with. It imports a file system, which
-// needs no builder: which of those an engine has depends on its version and its plugins.
+// buildImage makes an image of nothing but Envoy and the shared libraries it is linked with. It imports a file system,
+// which needs no builder: which of those an engine has depends on its version and its plugins.
 func buildImage(image, envoy string) error {
 	libraries, err := linked(envoy)
 	if err != nil {

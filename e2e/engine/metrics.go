@@ -59,7 +59,7 @@ func parseMetrics(text io.Reader) (map[string]float64, error) {
 				metrics[name+"_count"+labels] = float64(m.GetHistogram().GetSampleCount())
 				metrics[name+"_sum"+labels] = m.GetHistogram().GetSampleSum()
 			default:
-				return nil, fmt.Errorf("%s: no reading of the type %s", name, family.GetType())
+				return nil, fmt.Errorf("%s: metrics of type %s are not supported", name, family.GetType())
 			}
 		}
 	}
@@ -100,8 +100,8 @@ func (e *Envoy) WaitStat(name string, want Want) float64 {
 	return e.waitValue(name, want, e.Stats)
 }
 
-// WaitMetric waits until the metric of /stats/prometheus, named as in Prometheus, is there and its value is as wanted, and
-// returns the value.
+// WaitMetric waits until the metric of /stats/prometheus, named as in Prometheus, is there and its value is as wanted,
+// and returns the value.
 func (e *Envoy) WaitMetric(name string, want Want) float64 {
 	e.t.Helper()
 	return e.waitValue(name, want, e.Prometheus)

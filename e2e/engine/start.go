@@ -26,7 +26,8 @@ type Config struct {
 	KeepPorts bool
 	// Concurrency is the number of worker threads: at least 2, since that is where state is shared; 0 means 2.
 	Concurrency int
-	// Dir is the folder of Envoy's files, for a bootstrap that names some of them; take it from Dir. Empty: one is made.
+	// Dir is the folder of Envoy's files, for a bootstrap that names some of them; take it from Dir. Empty: one is
+	// made.
 	Dir string
 	// Files are written into Dir before the start, by name.
 	Files map[string][]byte
@@ -36,7 +37,8 @@ type Config struct {
 	LogLevel string
 	// ComponentLogLevel is for some components alone, such as "wasm:debug".
 	ComponentLogLevel string
-	// AdminOnly makes Start return as soon as the admin interface answers, though Envoy is not ready, for a test about just that.
+	// AdminOnly makes Start return as soon as the admin interface answers, though Envoy is not ready, for a test about
+	// just that.
 	AdminOnly bool
 }
 
@@ -78,7 +80,8 @@ func Start(t testing.TB, c Config) *Envoy {
 	}
 }
 
-// StartExpectingFailure starts an Envoy that must not come up, and returns how it ended. The test fails if it gets ready.
+// StartExpectingFailure starts an Envoy that must not come up, and returns how it ended. The test fails if it gets
+// ready.
 func StartExpectingFailure(t testing.TB, c Config) Exit {
 	t.Helper()
 	e := launch(t, c)
@@ -154,7 +157,8 @@ func launch(t testing.TB, c Config) *Envoy {
 	return e
 }
 
-// letKernelChoosePorts works on listeners with a TCP address and on the admin. Envoy binds a port 0 once for all its workers.
+// letKernelChoosePorts works on listeners with a TCP address and on the admin. Envoy binds a port 0 once for all its
+// workers.
 func letKernelChoosePorts(b *bootstrapv3.Bootstrap) {
 	zero := func(a *corev3.Address) {
 		if socket := a.GetSocketAddress(); socket != nil {

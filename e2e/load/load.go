@@ -3,9 +3,9 @@
 //	answers := load.Run(t, load.Plan{URL: envoy.URL(), Requests: 5000})
 //	answers.Statuses() // map[200:20 429:4980]
 //
-// Load generators such as vegeta, wrk or h2load do not do what these tests need: keep one connection for each client, so that
-// both of Envoy's workers get requests; let a share of the clients leave before the response; number each request; give each its
-// own headers; keep each response. The benchmarks, which need none of that, use wrk and h2load.
+// Load generators such as vegeta, wrk or h2load do not do what these tests need: keep one connection for each client,
+// so that both of Envoy's workers get requests; let a share of the clients leave before the response; number each
+// request; give each its own headers; keep each response. The benchmarks, which need none of that, use wrk and h2load.
 package load
 
 import (
@@ -52,7 +52,8 @@ const (
 	defaultTimeout     = 30 * time.Second
 )
 
-// Run carries out the plan and returns when the last request is over. It fails the test only for a plan that never ends.
+// Run carries out the plan and returns when the last request is over. It fails the test only for a plan that never
+// ends.
 func Run(t testing.TB, p Plan) Answers {
 	t.Helper()
 	if p.Requests == 0 && p.Duration == 0 && p.Stop == nil {

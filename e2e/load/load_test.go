@@ -31,11 +31,11 @@ func TestFixedCountOverSeparateConnections(t *testing.T) {
 	}
 	for _, a := range answers {
 		if a.Body != "hello" || a.End.Before(a.Start) {
-			t.Errorf("got %q after %s", a.Body, a.End.Sub(a.Start))
+			t.Errorf("got %q after %s, want hello", a.Body, a.End.Sub(a.Start))
 		}
 	}
 	if r := u.Requests()[0]; r.Host != "prices" || r.Path != "/p" || r.Header.Get("x-trace") != "1" || r.Method != "GET" {
-		t.Errorf("got %+v", r)
+		t.Errorf("got %+v, want a GET of /p with host prices and x-trace", r)
 	}
 }
 
@@ -44,12 +44,12 @@ func TestDuration(t *testing.T) {
 	start := time.Now()
 	answers := Run(t, Plan{URL: u.URL(), Connections: 4, Duration: 100 * time.Millisecond})
 	if len(answers) < 4 || len(answers) != u.Count() {
-		t.Errorf("got %d answers, upstream %d", len(answers), u.Count())
+		t.Errorf("got %d answers, want 4 or more, and as many as the upstream's %d", len(answers), u.Count())
 	}
 	for _, at := range answers.Starts() {
 		// Between the look at the clock and Start there may be a pause of the machine, but not one of a second.
 		if begun := at.Sub(start); begun > 1100*time.Millisecond {
-			t.Errorf("begun after %s", begun)
+			t.Errorf("got a request that began after %s, want at most 100 ms and a pause", begun)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func TestRate(t *testing.T) {
 		}
 	}
 	if len(answers.With(200)) != 41 {
-		t.Errorf("got %v", answers.Statuses())
+		t.Errorf("got statuses %v, want 41 x 200", answers.Statuses())
 	}
 }
 
@@ -78,7 +78,7 @@ func TestLeaveEarly(t *testing.T) {
 		if a.Left {
 			left++
 			if a.Err == nil {
-				t.Errorf("left, and yet answered after %s", a.End.Sub(a.Start))
+				t.Errorf("got an answer after %s from a client that left, want none", a.End.Sub(a.Start))
 			}
 		}
 	}
@@ -91,7 +91,7 @@ func TestLeaveEarly(t *testing.T) {
 	u.WaitIdle()
 	// A client that leaves before it has a connection is never seen by the upstream.
 	if gone := u.ClientsGone(); gone == 0 || gone > left {
-		t.Errorf("upstream saw %d leave, of %d", gone, left)
+		t.Errorf("got %d clients that left by the upstream's count, want 1 to %d", gone, left)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestNumbersAndHeadersOfTheirOwn(t *testing.T) {
 			t.Errorf("request %s: got user %q, want %q", number, users[number], want)
 		}
 		if starts[number].IsZero() {
-			t.Errorf("request %s: got no start", number)
+			t.Errorf("request %s: got no start, want one", number)
 		}
 	}
 }

@@ -50,7 +50,8 @@ type Bridge struct {
 // Dialect is `redis.dialect`.
 func (b *Bridge) Dialect() string { return string(b.Kind) }
 
-// Start starts a Redis and a bridge of a kind to it. Without redis-server the Server is nil and Redis is inside the bridge.
+// Start starts a Redis and a bridge of a kind to it. Without redis-server the Server is nil and Redis is inside the
+// bridge.
 func Start(t testing.TB, kind Kind) (*redistest.Server, *Bridge) {
 	t.Helper()
 	if kind == Upstash && !redistest.Installed("redis-server") {

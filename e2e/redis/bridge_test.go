@@ -58,11 +58,11 @@ func TestBridges(t *testing.T) {
 			server, bridge := Start(t, kind)
 			answers(t, bridge)
 			if bridge.CPU(t) <= 0 {
-				t.Error("the bridge used no CPU time")
+				t.Error("got no CPU time of the bridge, want some")
 			}
 			bridge.Kill()
 			if _, _, err := eval(t, bridge, "return 7"); err == nil {
-				t.Error("a killed bridge answers")
+				t.Error("got an answer of a killed bridge, want none")
 			}
 			bridge.Restart(t)
 			answers(t, bridge)
@@ -104,6 +104,6 @@ func TestTerminate(t *testing.T) {
 		t.Errorf("exit status %d after SIGTERM, want 0; it wrote:\n%s", status, bridge.Output())
 	}
 	if !strings.Contains(bridge.Output(), `msg="bridge stopped"`) {
-		t.Errorf("no word of its end in:\n%s", bridge.Output())
+		t.Errorf("got no line about the end, want one in:\n%s", bridge.Output())
 	}
 }

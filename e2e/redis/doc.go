@@ -5,6 +5,6 @@
 //	                  Pause, Continue
 //
 // Each is a child process of the test, on a port of its own, and ends with it. Debian's packages have redis-server and
-// webdis. On a machine without redis-server the bridge holds a miniredis (the server is then nil, and the test's log says
-// so); without webdis only the other kind is tested.
+// webdis. On a machine without redis-server the bridge holds a miniredis (the server is then nil, and the test's log
+// says so); without webdis only the other kind is tested.
 package redis

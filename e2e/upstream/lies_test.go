@@ -20,7 +20,7 @@ func TestPiecesAreReadOneByOne(t *testing.T) {
 		text, err := io.ReadAll(r.Body)
 		_ = r.Body.Close()
 		if err != nil || string(text) != "one\x00twothree" || r.ContentLength != -1 {
-			t.Errorf("HTTP/2 %t: got %q of length %d, %v", http2, text, r.ContentLength, err)
+			t.Errorf("HTTP/2 %t: got %q of length %d, %v, want all pieces and no length", http2, text, r.ContentLength, err)
 		}
 	}
 }
@@ -38,7 +38,7 @@ func TestRawIsSentAsItStands(t *testing.T) {
 		u.Set(Raw(c.text))
 		got := post(client(t, false), u.URL(), "payload")
 		if got.status != 200 || got.body != c.body || (got.err != nil) != c.broken {
-			t.Errorf("%q: got %d %q %v", c.text, got.status, got.body, got.err)
+			t.Errorf("%q: got %d %q %v, want what was sent", c.text, got.status, got.body, got.err)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestFuncFindsTheBody(t *testing.T) {
 	u := New(t)
 	u.Set(Func(func(w http.ResponseWriter, r *http.Request) {
 		if n, err := io.Copy(w, r.Body); err != nil {
-			t.Errorf("after %d bytes: %v", n, err)
+			t.Errorf("after %d bytes: got %v, want the end of the body", n, err)
 		}
 	}))
 	for sent, want := range map[int]int{0: 0, 7: 7, 64 << 10: 64 << 10, 200_000: 64 << 10} {

@@ -32,8 +32,8 @@ func (u *Upstream) Requests() []Request {
 	return requests
 }
 
-// Attempts returns the requests in which a header has this value, in the order of arrival: the attempts of one request, where
-// its sender has numbered it.
+// Attempts returns the requests in which a header has this value, in the order of arrival: the attempts of one request,
+// where its sender has numbered it.
 func (u *Upstream) Attempts(header, value string) (attempts []Request) {
 	for _, r := range u.Requests() {
 		if r.Header.Get(header) == value {

@@ -78,7 +78,7 @@ func (u *Upstream) Set(b Behaviour) { u.Script(b) }
 func (u *Upstream) Script(b ...Behaviour) {
 	u.t.Helper()
 	if len(b) == 0 {
-		u.t.Fatal("upstream: an empty script says nothing")
+		u.t.Fatal("upstream: an empty script has no behaviour")
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -93,12 +93,13 @@ func (u *Upstream) When(applies func(*http.Request) bool, b Behaviour) {
 	u.rules = append([]*rule{{applies: applies, behaves: []Behaviour{b}, attempts: map[string]int{}}}, u.rules...)
 }
 
-// ScriptAttempts is When for requests that are retried: the attempts of one request are answered by one behaviour each, in the
-// order of their arrival, and all that follow by the last. A header, with another value in each request, identifies the request.
+// ScriptAttempts is When for requests that are retried: the attempts of one request are answered by one behaviour each,
+// in the order of their arrival, and all that follow by the last. A header, with another value in each request,
+// identifies the request.
 func (u *Upstream) ScriptAttempts(header string, applies func(*http.Request) bool, b ...Behaviour) {
 	u.t.Helper()
 	if len(b) == 0 {
-		u.t.Fatal("upstream: an empty script says nothing")
+		u.t.Fatal("upstream: an empty script has no behaviour")
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -118,8 +119,8 @@ func Header(name, value string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return r.Header.Get(name) == value }
 }
 
-// Refuse closes the port and every connection, so that a new connection is refused (ECONNREFUSED) at once. Requests being
-// answered are cut off.
+// Refuse closes the port and every connection, so that a new connection is refused (ECONNREFUSED) at once. Requests
+// being answered are cut off.
 func (u *Upstream) Refuse() {
 	u.mu.Lock()
 	server := u.server

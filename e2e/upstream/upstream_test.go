@@ -158,20 +158,20 @@ func TestRecord(t *testing.T) {
 	u.WaitIdle()
 	got := u.Requests()[0]
 	if got.Method != http.MethodPut || got.Path != "/a%20b?c=d" || got.Host != "prices.example" || got.Header.Get("x-trace") != "7" {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want the request that was sent", got)
 	}
 	if got.BodySize != 7 || got.BodySHA256 != sha256.Sum256([]byte("payload")) {
-		t.Errorf("body: got %d bytes, %x", got.BodySize, got.BodySHA256)
+		t.Errorf("got a body of %d bytes, %x, want the one that was sent", got.BodySize, got.BodySHA256)
 	}
 	if got.Arrived.Before(before) || got.Done.Before(got.Arrived) {
-		t.Errorf("began %v, arrived %v, done %v", before, got.Arrived, got.Done)
+		t.Errorf("began %v, got arrived %v and done %v, want them in this order", before, got.Arrived, got.Done)
 	}
 	if arrivals := u.Arrivals(); len(arrivals) != 1 || !arrivals[0].Equal(got.Arrived) {
-		t.Errorf("arrivals: %v", arrivals)
+		t.Errorf("got arrivals %v, want the one", arrivals)
 	}
 	u.Forget()
 	if u.Count() != 0 {
-		t.Errorf("after Forget: %d", u.Count())
+		t.Errorf("after Forget: got %d requests, want 0", u.Count())
 	}
 }
 
@@ -191,7 +191,7 @@ func TestInFlightAndClientsThatLeave(t *testing.T) {
 					}
 					if answer, err := client(t, http2).Do(r); err == nil {
 						_ = answer.Body.Close()
-						t.Errorf("answered %d", answer.StatusCode)
+						t.Errorf("got status %d, want the script's", answer.StatusCode)
 					}
 				})
 			}
@@ -209,7 +209,8 @@ func TestInFlightAndClientsThatLeave(t *testing.T) {
 	}
 }
 
-// The attempts of each request are told apart by a header, in whatever order they arrive, and use up no step of a script.
+// The attempts of each request are told apart by a header, in whatever order they arrive, and use up no step of a
+// script.
 func TestWhenTried(t *testing.T) {
 	u := New(t)
 	u.Script(Status(418), OK())
@@ -231,10 +232,10 @@ func TestWhenTried(t *testing.T) {
 		}
 	}
 	if got := u.Attempts("number", "2"); len(got) != 3 || got[0].Arrived.After(got[1].Arrived) {
-		t.Errorf("attempts of 2: %+v", got)
+		t.Errorf("attempts of request 2: got %+v, want 3 in order", got)
 	}
 	if got := u.Attempts("number", "none"); len(got) != 0 {
-		t.Errorf("attempts of none: %+v", got)
+		t.Errorf("attempts of no request: got %+v, want none", got)
 	}
 }
 
@@ -247,11 +248,11 @@ func TestTrailersAreKept(t *testing.T) {
 		}
 		r.Trailer = http.Header{"X-Sum": {"12"}}
 		if got := read(client(t, http2).Do(r)); got.status != 200 {
-			t.Fatalf("%+v", got)
+			t.Fatalf("got %+v, want one request", got)
 		}
 		u.WaitIdle()
 		if got := u.Requests()[0]; got.Trailer.Get("x-sum") != "12" || got.BodySize != 7 {
-			t.Errorf("HTTP/2 %t: trailers %v after %d bytes", http2, got.Trailer, got.BodySize)
+			t.Errorf("HTTP/2 %t: got trailers %v after %d bytes, want those that were sent", http2, got.Trailer, got.BodySize)
 		}
 	}
 }
@@ -261,7 +262,7 @@ func TestRefuseAndAccept(t *testing.T) {
 	c := client(t, false) // keeps its connection, which Refuse has to close
 	for range 3 {
 		if got := post(c, u.URL(), ""); got.status != 200 {
-			t.Fatalf("open: got %d %v", got.status, got.err)
+			t.Fatalf("open: got %d %v, want 200", got.status, got.err)
 		}
 		u.Refuse()
 		// A GET: Go's client sends it again on a new connection when the kept one turns out to be closed.

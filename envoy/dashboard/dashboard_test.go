@@ -44,13 +44,13 @@ func TestGrafana(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d.Title != "Weir" || d.UID == "" || d.SchemaVersion < 39 {
-		t.Errorf("title %q, uid %q, schema %d", d.Title, d.UID, d.SchemaVersion)
+		t.Errorf("got title %q, uid %q, schema %d, want Weir, some uid, 39 or later", d.Title, d.UID, d.SchemaVersion)
 	}
 	variables := map[string]string{}
 	for _, v := range d.Templating.List {
 		variables[v.Name] = v.Type
 		if v.Type == "query" && (!v.Multi || !v.IncludeAll || v.Datasource == nil || v.Datasource.UID != "${datasource}") {
-			t.Errorf("variable %s: %+v", v.Name, v)
+			t.Errorf("variable %s: got %+v, want multi, include-all and the chosen data source", v.Name, v)
 		}
 	}
 	if want := map[string]string{"datasource": "datasource", "cluster": "query", "instance": "query"}; !cmp.Equal(variables, want) {
@@ -59,28 +59,28 @@ func TestGrafana(t *testing.T) {
 	ids := map[int]bool{}
 	for i, p := range d.Panels {
 		if ids[p.ID] || p.ID == 0 {
-			t.Errorf("%s: the id %d is another's", p.Title, p.ID)
+			t.Errorf("%s: got id %d, want one of its own", p.Title, p.ID)
 		}
 		ids[p.ID] = true
 		if p.GridPos.X < 0 || p.GridPos.W < 1 || p.GridPos.H < 1 || p.GridPos.X+p.GridPos.W > 24 {
-			t.Errorf("%s is off the grid: %+v", p.Title, p.GridPos)
+			t.Errorf("%s: got %+v, want a place on the grid", p.Title, p.GridPos)
 		}
 		for _, q := range d.Panels[:i] {
 			a, b := p.GridPos, q.GridPos
 			if a.X < b.X+b.W && b.X < a.X+a.W && a.Y < b.Y+b.H && b.Y < a.Y+a.H {
-				t.Errorf("%s covers %s", p.Title, q.Title)
+				t.Errorf("%s covers %s, want no overlap", p.Title, q.Title)
 			}
 		}
 		if p.Type == "row" {
 			continue
 		}
 		if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.Datasource == nil || p.Datasource.UID != "${datasource}" {
-			t.Errorf("%s: %+v", p.Title, p)
+			t.Errorf("%s: got %+v, want a description, a unit, targets and the chosen data source", p.Title, p)
 		}
 		refs := map[string]bool{}
 		for _, target := range p.Targets {
 			if target.LegendFormat == "" || target.Datasource == nil || target.Datasource.UID != "${datasource}" || refs[target.RefID] {
-				t.Errorf("%s: %+v", p.Title, target)
+				t.Errorf("%s: got %+v, want a legend, a refId of its own and the chosen data source", p.Title, target)
 			}
 			refs[target.RefID] = true
 		}

@@ -4,8 +4,8 @@
 //	Envoy /stats/prometheus ──scrape──► Prometheus ──alerts.yaml──► Alertmanager
 //	                                        └──────── weir.json ──► Grafana
 //
-// The tests of module evaluate parse each expression as Prometheus does and know each metric's name; the end-to-end tests
-// evaluate all of them over metrics of a real Envoy, with and without failures.
+// The tests of module evaluate parse each expression as Prometheus does and know each metric's name; the end-to-end
+// tests evaluate all of them over metrics of a real Envoy, with and without failures.
 package dashboard
 
 import _ "embed"

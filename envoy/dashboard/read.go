@@ -13,8 +13,8 @@ type Query struct {
 	Expr  string // PromQL, with Grafana's variables in it
 }
 
-// With replaces Grafana's variables as it would with all clusters and Envoys chosen, over a span of time, with an interval
-// for rates; both as PromQL writes durations.
+// With replaces Grafana's variables as it would with all clusters and Envoys chosen, over a span of time, with an
+// interval for rates; both as PromQL writes durations.
 func (q Query) With(span, rate string) string {
 	return strings.NewReplacer("$cluster", ".*", "$instance", ".*", "$__range", span, "$__rate_interval", rate).Replace(q.Expr)
 }

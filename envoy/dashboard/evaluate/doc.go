@@ -1,4 +1,5 @@
-// Package evaluate answers PromQL over metrics that a test has scraped, by Prometheus's own engine. Only tests import it.
+// Package evaluate answers PromQL over metrics that a test has scraped, by Prometheus's own engine. Only tests import
+// it.
 //
 //	var s evaluate.Samples
 //	s.Scrape(at, "envoy-1", text) // as often as Prometheus would

@@ -51,6 +51,6 @@ took_ms_count{} %d
 		}
 	}
 	if err := s.Scrape(now, "envoy-1", "no metrics {"); err == nil {
-		t.Error("no error for what are no metrics")
+		t.Error("got no error, want one for a text that is not metrics")
 	}
 }

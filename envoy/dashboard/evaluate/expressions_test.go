@@ -39,7 +39,7 @@ func selected(t *testing.T, where, expr string) (names []string) {
 	t.Helper()
 	tree, err := parser.ParseExpr(expr)
 	if err != nil {
-		t.Errorf("%s: %v", where, err)
+		t.Errorf("%s: got %v, want a valid expression", where, err)
 		return nil
 	}
 	parser.Inspect(tree, func(node parser.Node, path []parser.Node) error {
@@ -49,11 +49,11 @@ func selected(t *testing.T, where, expr string) (names []string) {
 		}
 		known, found := metrics[v.Name]
 		if !found {
-			t.Errorf("%s: no metric %s", where, v.Name)
+			t.Errorf("%s: got %s, want a metric of Weir", where, v.Name)
 		}
 		for _, m := range v.LabelMatchers {
 			if m.Name != "__name__" && m.Name != "instance" && !slices.Contains(known, m.Name) {
-				t.Errorf("%s: %s has no label %s", where, v.Name, m.Name)
+				t.Errorf("%s: got for %s the label %s, want one that it has", where, v.Name, m.Name)
 			}
 		}
 		counts := strings.HasSuffix(v.Name, "_total") || strings.HasSuffix(v.Name, "_bucket")
@@ -64,7 +64,7 @@ func selected(t *testing.T, where, expr string) (names []string) {
 			}
 		}
 		if change := call == "rate" || call == "increase" || call == "absent"; change != counts {
-			t.Errorf("%s: %s under %q", where, v.Name, call)
+			t.Errorf("%s: got %s under %q, want counters under rate, increase or absent, gauges under none", where, v.Name, call)
 		}
 		names = append(names, v.Name)
 		return nil
@@ -83,12 +83,12 @@ func TestQueries(t *testing.T) {
 			shown[name] = true
 		}
 		if strings.Contains(q.With("3h", "1m"), "$") {
-			t.Errorf("%s: an unknown variable in %s", q.Panel, q.Expr)
+			t.Errorf("%s: got an unknown variable in %s", q.Panel, q.Expr)
 		}
 	}
 	for name := range metrics {
 		if !shown[name] {
-			t.Errorf("the dashboard does not show %s", name)
+			t.Errorf("the dashboard does not show %s, want it on a panel", name)
 		}
 	}
 }
@@ -108,21 +108,21 @@ func TestAlerts(t *testing.T) {
 			parsed = append(parsed, r.Alert+": "+r.Expr)
 			by := strings.Join(selected(t, r.Alert, r.Expr), " ")
 			if by == "" {
-				t.Errorf("%s looks at no metric", r.Alert)
+				t.Errorf("%s: got no metric, want one", r.Alert)
 			}
 			if !strings.HasPrefix(r.Alert, "Weir") || r.Record != "" {
 				t.Errorf("%s%s: want alerts, named Weir…", r.Alert, r.Record)
 			}
 			if s := r.Labels["severity"]; s != "page" && s != "ticket" && s != "info" {
-				t.Errorf("%s: severity %q", r.Alert, s)
+				t.Errorf("%s: got severity %q, want page, ticket or info", r.Alert, s)
 			}
 			for _, text := range []string{"summary", "description", "runbook"} {
 				if len(r.Annotations[text]) < 20 {
-					t.Errorf("%s: %s is %q", r.Alert, text, r.Annotations[text])
+					t.Errorf("%s: got as %s %q, want 20 characters or more", r.Alert, text, r.Annotations[text])
 				}
 			}
 			if r.Alert != "WeirMissing" && !strings.Contains(r.Annotations["summary"], "{{ $labels.") {
-				t.Errorf("%s: the summary does not say where", r.Alert)
+				t.Errorf("%s: got a summary without labels, want it to say where", r.Alert)
 			}
 		}
 	}
@@ -134,9 +134,9 @@ func TestAlerts(t *testing.T) {
 		read = append(read, r.Alert+": "+r.Expr)
 	}
 	if diff := cmp.Diff(parsed, read); diff != "" {
-		t.Errorf("Rules reads them otherwise than Prometheus: %s", diff)
+		t.Errorf("Rules differs from Prometheus's reading (-Prometheus +Rules): %s", diff)
 	}
 	if slices.Sort(parsed); len(slices.Compact(parsed)) != len(rules) {
-		t.Error("an alert is there twice")
+		t.Error("got an alert twice, want each once")
 	}
 }

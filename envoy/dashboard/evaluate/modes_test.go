@@ -52,7 +52,7 @@ func TestModes(t *testing.T) {
 			}
 			vector, err := s.Query(open.Expr, now)
 			if err != nil || len(vector) > 0 != test.alert {
-				t.Fatalf("%s: %v, %v", open.Alert, vector, err)
+				t.Fatalf("%s: got %v, %v", open.Alert, vector, err)
 			}
 			if test.alert && (evaluate.Number(vector) != test.proxies || vector[0].Metric.Get("cluster") != "aws") {
 				t.Errorf("%s: %v, want %v proxies", open.Alert, vector, test.proxies)

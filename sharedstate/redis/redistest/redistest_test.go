@@ -27,7 +27,7 @@ func TestFlushScriptsAndRestart(t *testing.T) {
 		t.Errorf("got %d keys, %v, process %d after %d, want another process with none", n, err, server.PID(), before)
 	}
 	if off := time.Since(server.Now(t)).Abs(); off > time.Minute {
-		t.Errorf("Redis's clock is off by %v", off)
+		t.Errorf("got Redis's clock off by %v, want less than a minute", off)
 	}
 }
 
@@ -37,7 +37,7 @@ func TestKilledLeavesNothing(t *testing.T) {
 	server.Pause(t)
 	server.Kill()
 	if files, err := filepath.Glob(fmt.Sprintf("/proc/%d", server.PID())); err != nil || len(files) != 0 {
-		t.Errorf("process %d is still there (%v)", server.PID(), err)
+		t.Errorf("got process %d still running (%v), want it ended", server.PID(), err)
 	}
 }
 
@@ -45,10 +45,10 @@ func TestParseCalls(t *testing.T) {
 	const text = "# Commandstats\r\ncmdstat_evalsha:calls=21,usec=175,usec_per_call=8.33,rejected_calls=0,failed_calls=0\r\ncmdstat_script|flush:calls=1,usec=2\r\n"
 	calls, err := parseCalls(text)
 	if err != nil || len(calls) != 2 || calls["evalsha"] != 21 || calls["script|flush"] != 1 {
-		t.Errorf("got %v, %v", calls, err)
+		t.Errorf("got %v, %v, want 21 evalsha and one script|flush", calls, err)
 	}
 	if _, err := parseCalls("cmdstat_get:calls=many"); err == nil {
-		t.Error("no error for a count that is none")
+		t.Error("got no error, want one for a count that is not a number")
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
-// settleTimeout is how long a Sentinel or a replica may take to see a change, on a machine that is busy with other tests.
+// settleTimeout is how long a Sentinel or a replica may take to see a change, on a machine that is busy with other
+// tests.
 const settleTimeout = 20 * time.Second
 
 // MasterName is what Sentinel calls the master.

@@ -60,8 +60,8 @@ func (s *Server) FlushScripts(t testing.TB) {
 	}
 }
 
-// Calls are how often each command ran since the start or ResetCalls, by lower-case name ("evalsha", "script|flush"). What a
-// script calls counts as well, under its own name. https://redis.io/docs/latest/commands/info/
+// Calls are how often each command ran since the start or ResetCalls, by lower-case name ("evalsha", "script|flush").
+// What a script calls counts as well, under its own name. https://redis.io/docs/latest/commands/info/
 func (s *Server) Calls(t testing.TB) map[string]int64 {
 	t.Helper()
 	calls, err := parseCalls(s.info(t, "commandstats"))

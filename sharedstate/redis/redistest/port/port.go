@@ -45,7 +45,7 @@ func Reserve(t testing.TB) int {
 		t.Cleanup(func() { _ = lock.Close() }) // the kernel drops the lock, also when this process is killed
 		return port
 	}
-	t.Fatalf("reserve a port: a thousand tries between %d and %d were all taken", lowest, highest)
+	t.Fatalf("reserve a port: all of a thousand ports tried between %d and %d were taken", lowest, highest)
 	return 0
 }
 

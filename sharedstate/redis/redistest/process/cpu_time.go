@@ -13,8 +13,8 @@ import (
 // CPUTime is what a process used so far, user and system, on all its threads.
 //
 // It sums the run times in /proc/PID/task/*/schedstat, which the scheduler keeps in nanoseconds. utime and stime in
-// /proc/PID/stat count ticks of 10 ms, and the split between them is an estimate. A thread that ended takes its time along, but
-// Envoy's threads live as long as it does. https://docs.kernel.org/scheduler/sched-stats.html
+// /proc/PID/stat count ticks of 10 ms, and the split between them is an estimate. A thread that ended takes its time
+// along, but Envoy's threads live as long as it does. https://docs.kernel.org/scheduler/sched-stats.html
 func CPUTime(pid int) (time.Duration, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {

@@ -20,11 +20,11 @@ type Process struct {
 	done   chan struct{} // closed once the child was waited for
 }
 
-// Start starts a command and collects its standard output and error. On Linux the child gets the signal onParentDeath when
-// the test process dies.
+// Start starts a command and collects its standard output and error. On Linux the child gets the signal onParentDeath
+// when the test process dies.
 //
-// One OS thread is kept for the child's whole life. Linux takes the thread that forked a child for its parent, and sends the
-// signal when that thread ends, which may be long before the process does.
+// One OS thread is kept for the child's whole life. Linux takes the thread that forked a child for its parent, and
+// sends the signal when that thread ends, which may be long before the process does.
 func Start(cmd *exec.Cmd, onParentDeath syscall.Signal) (*Process, error) {
 	p := &Process{cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output

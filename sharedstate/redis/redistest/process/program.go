@@ -76,7 +76,8 @@ func (p *Program) Terminate(t testing.TB) int {
 	return p.process.ExitStatus()
 }
 
-// Pause stops the child (SIGSTOP). The kernel still accepts connections and takes bytes for it, but nothing is answered.
+// Pause stops the child (SIGSTOP). The kernel still accepts connections and takes bytes for it, but nothing is
+// answered.
 func (p *Program) Pause(t testing.TB) {
 	t.Helper()
 	p.signal(t, syscall.SIGSTOP)
