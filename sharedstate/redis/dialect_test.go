@@ -199,35 +199,3 @@ func FuzzResults(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkResults(b *testing.B) {
-	const reply = `{"result":[4503599627370497,1764000000000000,25,0,95,100,3,0]}`
-	body := []byte("[" + strings.Repeat(reply+",", 19) + reply + "]")
-	commands := make([]Command, 20)
-	for i := range commands {
-		commands[i] = words("EVALSHA")
-	}
-	b.Run("upstash, 20 replies", func(b *testing.B) {
-		u := NewUpstash("")
-		var results []Result
-		b.ReportAllocs()
-		for b.Loop() {
-			var err error
-			if results, err = u.Results(results[:0], 200, body, commands); err != nil || len(results) != 20 || len(results[19].Ints) != 8 {
-				b.Fatal(err, results)
-			}
-		}
-	})
-	b.Run("webdis, 1 reply", func(b *testing.B) {
-		w := &Webdis{}
-		var results []Result
-		b.ReportAllocs()
-		body := []byte(`{"EVALSHA":[4503599627370497,1764000000000000,25,0,95,100,3,0]}`)
-		for b.Loop() {
-			var err error
-			if results, err = w.Results(results[:0], 200, body, commands[:1]); err != nil || len(results) != 1 {
-				b.Fatal(err, results)
-			}
-		}
-	})
-}

@@ -1,9 +1,6 @@
 package redis
 
-import (
-	"errors"
-	"strconv"
-)
+import "errors"
 
 // Kind is what is wrong with a response.
 type Kind uint8
@@ -47,7 +44,5 @@ func IsNoScript(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == NoScript
 }
-
-func unavailable(status int) *Error { return &Error{Unavailable, "status " + strconv.Itoa(status)} }
 
 func malformed(detail string) *Error { return &Error{Malformed, detail} }

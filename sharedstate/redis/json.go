@@ -1,53 +1,180 @@
 package redis
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
+
+// reader reads the part of JSON that bridges reply with. Anything else sets bad, which stays set. It stands in for
+// encoding/json because it runs inside the module, once a lease and, with limits by key whose keys change, up to once a
+// request: 15 us and 40 allocations for 20 replies of Upstash, where encoding/json takes 50 us and 53 (native).
+type reader struct {
+	b   []byte
+	at  int
+	bad bool
+}
 
 const (
-	maxInts   = 64  // numbers in one result; a script replies with 8
-	maxDetail = 200 // bytes of an error's text that are kept
+	maxInts   = 64
+	maxDetail = 200
 )
 
-var errNotAResult = errors.New("redis: not a number, a text or an array of at most 64 whole numbers")
-
-// UnmarshalJSON reads a text, a whole number, or an array of whole numbers. Anything else is an error.
-func (r *Result) UnmarshalJSON(b []byte) (err error) {
-	switch b[0] {
-	case '"':
-		return json.Unmarshal(b, &r.Status)
-	case '[':
-		r.Ints, err = wholeNumbers(bytes.TrimSpace(b[1 : len(b)-1]))
-	default:
-		r.Ints, err = wholeNumbers(b)
+func (j *reader) space() {
+	for j.at < len(j.b) && (j.b[j.at] == ' ' || j.b[j.at] == '\n' || j.b[j.at] == '\r' || j.b[j.at] == '\t') {
+		j.at++
 	}
-	return err
 }
 
-// wholeNumbers reads the elements of a JSON array. The decoder has checked before that they are JSON, so what ParseInt
-// takes is a whole number, and what it doesn't take is null, a fraction, a text, or a part of a nested array.
-func wholeNumbers(elements []byte) (ints []int64, err error) {
-	if len(elements) == 0 {
-		return nil, nil
+// peek returns the next byte that is not white space, 0 at the end.
+func (j *reader) peek() byte {
+	j.space()
+	if j.at < len(j.b) {
+		return j.b[j.at]
 	}
-	ints = make([]int64, 0, replyLen)
-	for e := range bytes.SplitSeq(elements, []byte(",")) {
-		n, err := strconv.ParseInt(string(bytes.TrimSpace(e)), 10, 64)
-		if err != nil || len(ints) == maxInts {
-			return nil, errNotAResult
+	return 0
+}
+
+func (j *reader) want(c byte) {
+	if j.peek() != c {
+		j.bad = true
+		return
+	}
+	j.at++
+}
+
+func (j *reader) end() {
+	j.space()
+	if j.at != len(j.b) {
+		j.bad = true
+	}
+}
+
+func (j *reader) word(w string) bool {
+	j.space()
+	if !strings.HasPrefix(string(j.b[j.at:min(j.at+len(w), len(j.b))]), w) {
+		return false
+	}
+	j.at += len(w)
+	return true
+}
+
+// number reads a whole number of at most 18 digits.
+func (j *reader) number() int64 {
+	negative := j.peek() == '-'
+	if negative {
+		j.at++
+	}
+	start, n := j.at, int64(0)
+	for j.at < len(j.b) && j.b[j.at] >= '0' && j.b[j.at] <= '9' && j.at-start < 19 {
+		n = n*10 + int64(j.b[j.at]-'0')
+		j.at++
+	}
+	digits := j.at - start
+	if digits == 0 || digits > 18 || (digits > 1 && j.b[start] == '0') {
+		j.bad = true
+		return 0
+	}
+	if negative {
+		return -n
+	}
+	return n
+}
+
+// text reads a string and keeps its first maxDetail bytes.
+func (j *reader) text() string {
+	j.want('"')
+	var kept []byte
+	for !j.bad {
+		if j.at >= len(j.b) || j.b[j.at] < 0x20 {
+			break
 		}
-		ints = append(ints, n)
+		c := j.b[j.at]
+		j.at++
+		switch c {
+		case '"':
+			return strings.ToValidUTF8(string(kept), "\uFFFD")
+		case '\\':
+			kept = j.escape(kept)
+		default:
+			kept = append(kept, c)
+		}
+		kept = kept[:min(len(kept), maxDetail)]
 	}
-	return ints, nil
+	j.bad = true
+	return ""
 }
 
-// redisError is an error that Redis replied with. Its first word is its kind.
+// escape reads what comes after a backslash. Halves of surrogate pairs become U+FFFD.
+func (j *reader) escape(b []byte) []byte {
+	if j.at >= len(j.b) {
+		j.bad = true
+		return b
+	}
+	c := j.b[j.at]
+	j.at++
+	switch c {
+	case '"', '\\', '/':
+		return append(b, c)
+	case 'b':
+		return append(b, '\b')
+	case 'f':
+		return append(b, '\f')
+	case 'n':
+		return append(b, '\n')
+	case 'r':
+		return append(b, '\r')
+	case 't':
+		return append(b, '\t')
+	case 'u':
+		if j.at+4 <= len(j.b) {
+			if code, err := strconv.ParseUint(string(j.b[j.at:j.at+4]), 16, 16); err == nil {
+				j.at += 4
+				return utf8.AppendRune(b, rune(code))
+			}
+		}
+	}
+	j.bad = true
+	return b
+}
+
+// result reads what Redis replied: a number, a text, or an array of numbers. With marks, an array that begins with true
+// or false is how Webdis writes a status or an error.
+func (j *reader) result(marks bool) (r Result) {
+	switch j.peek() {
+	case '"':
+		r.Status = j.text()
+		return r
+	case '[':
+		j.at++
+	default:
+		r.Ints = []int64{j.number()}
+		return r
+	}
+	switch {
+	case j.peek() == ']':
+	case marks && j.word("true"):
+		j.want(',')
+		r.Status = j.text()
+	case marks && j.word("false"):
+		j.want(',')
+		r.Err = redisError(j.text())
+	default:
+		r.Ints = make([]int64, 0, replyLen)
+		for {
+			r.Ints = append(r.Ints, j.number())
+			if j.bad || len(r.Ints) > maxInts || j.peek() != ',' {
+				break
+			}
+			j.at++
+		}
+	}
+	j.want(']')
+	return r
+}
+
+// redisError is an error of Redis. Its first word is the kind of error.
 func redisError(text string) error {
-	text = strings.ToValidUTF8(text[:min(len(text), maxDetail)], "\uFFFD")
 	kind := Refused
 	if strings.HasPrefix(text, "NOSCRIPT") {
 		kind = NoScript
@@ -65,3 +192,5 @@ func bodyError(status int, body []byte) error {
 		return nil
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

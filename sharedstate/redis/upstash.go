@@ -1,10 +1,5 @@
 package redis
 
-import (
-	"bytes"
-	"encoding/json"
-)
-
 // Upstash is the dialect of Upstash's REST API, https://upstash.com/docs/redis/features/restapi, and of the command
 // `weir bridge`. A command is a JSON array of strings, a pipeline an array of commands:
 //
@@ -79,12 +74,6 @@ func appendText(b, word []byte) []byte {
 	return append(b, '"')
 }
 
-// upstashReply is the reply to one command: a result or an error.
-type upstashReply struct {
-	Result *Result `json:"result"`
-	Error  *string `json:"error"`
-}
-
 // Results reads the reply to one command, or those to a pipeline. If the pipeline as a whole fails, its reply is one
 // error.
 func (*Upstash) Results(results []Result, status int, body []byte, commands []Command) ([]Result, error) {
@@ -92,38 +81,49 @@ func (*Upstash) Results(results []Result, status int, body []byte, commands []Co
 		return results, err
 	}
 	if status != 200 && status != 400 {
-		return results, unavailable(status)
+		return results, &Error{Unavailable, "status " + itoa(status)}
 	}
-	replies, err := upstashReplies(body)
-	if err != nil {
-		return results, malformed("the body is not a response of Upstash")
-	}
+	j := reader{b: body}
 	before := len(results)
-	for _, r := range replies {
-		switch {
-		case r.Error != nil:
-			results = append(results, Result{Err: redisError(*r.Error)})
-		case r.Result != nil:
-			results = append(results, *r.Result)
-		default:
-			return results[:before], malformed("a reply has neither result nor error")
+	if len(commands) == 1 || j.peek() == '{' { // the pipeline as a whole failed
+		results = append(results, j.outcome())
+	} else {
+		j.want('[')
+		for i := range commands {
+			if i > 0 {
+				j.want(',')
+			}
+			results = append(results, j.outcome())
 		}
+		j.want(']')
 	}
-	switch {
-	case len(replies) == 1 && replies[0].Error != nil && (status == 400 || len(commands) > 1):
-		return results[:before], results[before].Err
-	case status == 400:
-		return results[:before], malformed("status 400, but no error")
-	case len(replies) != len(commands):
-		return results[:before], malformed("the number of replies is not that of the commands")
+	j.end()
+	if j.bad {
+		return results[:before], malformed("the body is not a response of Upstash")
+	}
+	first := results[before].Err
+	if len(results)-before < len(commands) || (status == 400 && first == nil) {
+		if first == nil {
+			first = malformed("status 400, but no error")
+		}
+		return results[:before], first
 	}
 	return results, nil
 }
 
-func upstashReplies(body []byte) (replies []upstashReply, err error) {
-	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {
-		return replies, json.Unmarshal(body, &replies)
+// outcome reads {"result":…} or {"error":"…"}.
+func (j *reader) outcome() (r Result) {
+	j.want('{')
+	name := j.text()
+	j.want(':')
+	switch name {
+	case "result":
+		r = j.result(false)
+	case "error":
+		r.Err = redisError(j.text())
+	default:
+		j.bad = true
 	}
-	replies = make([]upstashReply, 1)
-	return replies, json.Unmarshal(body, &replies[0])
+	j.want('}')
+	return r
 }

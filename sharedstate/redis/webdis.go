@@ -1,9 +1,6 @@
 package redis
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 // Webdis is the dialect of Webdis (https://webd.is), as Debian packages it. A command is the path of a URL, here in the
 // body of a POST, and the response has its name:
@@ -54,41 +51,17 @@ func (*Webdis) Results(results []Result, status int, body []byte, commands []Com
 		return results, err
 	}
 	if status != 200 {
-		return results, unavailable(status)
+		return results, &Error{Unavailable, "status " + itoa(status)}
 	}
-	var reply map[string]webdisResult
-	if err := json.Unmarshal(body, &reply); err != nil || len(reply) != 1 {
+	j := reader{b: body}
+	j.want('{')
+	name := j.text()
+	j.want(':')
+	r := j.result(true)
+	j.want('}')
+	j.end()
+	if j.bad || !strings.EqualFold(name, string(commands[0].Word(0))) {
 		return results, malformed("the body is not a response of Webdis")
 	}
-	for name, r := range reply {
-		if !strings.EqualFold(name, string(commands[0].Word(0))) {
-			return results, malformed("Webdis's reply is to another command")
-		}
-		results = append(results, Result(r))
-	}
-	return results, nil
-}
-
-// webdisResult is a Result as Webdis writes it: a status is [true,"PONG"], an error [false,"ERR …"].
-type webdisResult Result
-
-func (r *webdisResult) UnmarshalJSON(b []byte) error {
-	if (*Result)(r).UnmarshalJSON(b) == nil {
-		return nil
-	}
-	var pair []any
-	if err := json.Unmarshal(b, &pair); err != nil || len(pair) != 2 {
-		return errNotAResult
-	}
-	good, marked := pair[0].(bool)
-	text, ok := pair[1].(string)
-	switch {
-	case !marked || !ok:
-		return errNotAResult
-	case good:
-		*r = webdisResult{Status: text}
-	default:
-		*r = webdisResult{Err: redisError(text)}
-	}
-	return nil
+	return append(results, r), nil
 }

@@ -99,8 +99,8 @@ var stateNames = map[request.State]string{
 	request.Replied: "Replied", request.Backoff: "Backoff", request.Queued: "Queued", request.Retrying: "Retrying", request.Done: "Done",
 }
 
-// TestEveryEventInEveryState sends each event in each state, three times, and then has the stream gone, twice. Events that
-// are not listed change nothing; no outcome is counted twice, and no place in the bulkhead is returned twice or kept.
+// TestEveryEventInEveryState sends each event in each state, three times, and then has the stream gone, twice. Events
+// that are not listed change nothing; no outcome is counted twice, and no place in the bulkhead is kept.
 func TestEveryEventInEveryState(t *testing.T) {
 	type transition struct {
 		from  request.State
@@ -234,8 +234,8 @@ func TestAnotherFilterRespondsWhileTheRequestWaits(t *testing.T) {
 	}
 }
 
-// TestShadowIsCountedAfterTheResponse: a request in shadow does not wait for Redis. What would have become of it is counted
-// when Redis replies, though its response has ended by then, and its stream may be gone.
+// TestShadowIsCountedAfterTheResponse: a request in shadow does not wait for Redis. What would have become of it is
+// counted when Redis replies, though its response has ended by then, and its stream may be gone.
 func TestShadowIsCountedAfterTheResponse(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stream gone %v", gone), func(t *testing.T) {

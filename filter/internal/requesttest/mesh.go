@@ -19,8 +19,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
-// MeshProxy is one worker of a proxy of a mesh. Its calls to Redis are kept until Answer, AnswerOne or Lose. It implements
-// mesh.Bridge, mesh.Observer and request.Resumer.
+// MeshProxy is one worker of a proxy of a mesh. Its calls to Redis are kept until Answer, AnswerOne or Lose. It
+// implements mesh.Bridge, mesh.Observer and request.Resumer.
 type MeshProxy struct {
 	*Proxy
 	Client    *mesh.Client
@@ -36,7 +36,7 @@ type MeshProxy struct {
 	redis *goredis.Client
 }
 
-// JoinMesh starts a proxy with this policy and these members of the document's section redis, each with a comma before it.
+// JoinMesh starts a proxy with this policy and these members of the document's section redis, each after a comma.
 func JoinMesh(t testing.TB, server *miniredis.Miniredis, rules, config string) *MeshProxy {
 	t.Helper()
 	return JoinMeshOn(t, server, rules, config, sharedstate.NewMemory())

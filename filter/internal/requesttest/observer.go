@@ -37,7 +37,9 @@ func (o *Observer) Explains() bool { return true }
 func (o *Observer) Explain(text string) { o.Explanation = text }
 
 // Responded implements request.Observer.
-func (o *Observer) Responded(source fallback.Source, _ fallback.Reason) { o.add("response from %v", source) }
+func (o *Observer) Responded(source fallback.Source, _ fallback.Reason) {
+	o.add("response from %v", source)
+}
 
 // Transition implements request.Observer.
 func (o *Observer) Transition(from, to breaker.Status, cause string) {

@@ -69,8 +69,8 @@ func (p *Proxy) Begin(in request.Incoming) (*request.Request, request.Step) {
 	return r, r.Begin(p.Cluster, &in, p.Now)
 }
 
-// RoundTrip has a request come in, and a response of upstream's come at once and end. It gives the step of the refusal, or
-// else of the response.
+// RoundTrip has a request come in, and a response of upstream's come at once and end. It gives the step of the refusal,
+// or else of the response.
 func (p *Proxy) RoundTrip(details string, status int) request.Step {
 	r, step := p.Begin(request.Incoming{})
 	if step.Kind == request.SendReply {
