@@ -20,8 +20,8 @@ import (
 // The compiled module under the SDK's emulator: what needs no real Envoy, in a second instead of ten. Shared data,
 // time and local answers differ there (DESIGN, part 1); the e2e tests have the last word on them.
 
-// module compiles the filter once for all tests, as `make wasm` does.
-var module = sync.OnceValues(func() ([]byte, error) {
+// compiled is the filter once for all tests, as `make wasm` does.
+var compiled = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "weir-filter-test")
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ var module = sync.OnceValues(func() ([]byte, error) {
 // emulate starts the module with a configuration. Emulators are process-wide: such tests do not run in parallel.
 func emulate(t *testing.T, configuration string) (proxytest.HostEmulator, host.StartStatus) {
 	t.Helper()
-	wasm, err := module()
+	wasm, err := compiled()
 	if err != nil {
 		t.Fatal(err)
 	}
