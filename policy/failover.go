@@ -1,5 +1,7 @@
 package policy
 
+import "github.com/weir-mesh/weir/policy/header"
+
 // decodeFailover reads `failover`.
 func decodeFailover(s *section) *Failover {
 	if s == nil {
@@ -12,11 +14,11 @@ func decodeFailover(s *section) *Failover {
 	if missing := !s.has("to") || written && len(items) == 0; missing && s.clean() {
 		s.mistake("to", "must list at least one cluster")
 	}
-	header := s.text("header", "header name", "x-weir-cluster", func(name string) (problem string) {
+	name := s.text("header", "header name", header.FailoverCluster, func(name string) (problem string) {
 		_, problem = headerName(name)
 		return problem
 	})
-	f.Header, _ = headerName(header)
+	f.Header, _ = headerName(name)
 	s.end()
 	return f
 }

@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/header"
 )
 
 // clusterName checks the name of an upstream cluster.
@@ -50,7 +52,7 @@ func defaultHeader(s string) (lower, problem string) {
 	if slices.Contains(connection, lower) {
 		return "", "the proxy sets " + lower + " itself, remove it"
 	}
-	if strings.HasPrefix(lower, "x-weir-") {
+	if strings.HasPrefix(lower, header.Prefix) {
 		return "", "the filter sets the headers x-weir-* itself, remove it"
 	}
 	return lower, ""

@@ -9,11 +9,12 @@ import (
 	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/header"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // ownPrefix begins the names of request headers that only Weir may set.
-const ownPrefix = "x-weir-"
+const ownPrefix = header.Prefix
 
 // stripClientHeaders removes headers that only Weir may set from a client's request before Envoy chooses a route.
 // Otherwise a client that sends `x-weir-cluster: aws_pricing_eu` would choose the cluster. The filter removes them too,

@@ -45,9 +45,6 @@ var (
 	RedisLatency = Metric{"weir_redis_latency_ms", nil}
 )
 
-// ShadowPrefix starts the label decision of a policy in mode shadow: shadow_rate_limited, shadow_allowed.
-const ShadowPrefix = "shadow_"
-
 // Labels are the names of all labels in the table, each once. The bootstrap needs a stats_tags rule for each.
 var Labels = [...]string{"cluster", "decision", "source", "to", "result", "version"}
 

@@ -226,7 +226,7 @@ func isConnectionOption(option string) bool {
 // is in the trailers.
 func isPartial(contentType string) bool {
 	contentType = trim(contentType)
-	return isGRPC(contentType) || hasPrefixFold(contentType, "multipart/byteranges") ||
+	return derivesFromGRPC(contentType) || hasPrefixFold(contentType, "multipart/byteranges") ||
 		hasPrefixFold(contentType, "multipart/x-mixed-replace") || hasPrefixFold(contentType, "text/event-stream")
 }
 

@@ -1,6 +1,10 @@
 package fallback
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/policy/header"
+)
 
 // Keep reports whether a header of an answer is stored with it. Headers of one connection (RFC 9110, section 7.6.1),
 // one request or one point in time are not, nor those that are set when the answer is served.
@@ -16,7 +20,7 @@ func Keep(name string) bool {
 		"uber-trace-id", "x-amz-id-2", "x-amz-cf-id", "cf-ray", "x-correlation-id", "x-amzn-requestid":
 		return false
 	}
-	for _, prefix := range [...]string{":", "x-weir-", "x-envoy-", "ratelimit-", "x-ratelimit-", "x-rate-limit-", "x-b3-"} {
+	for _, prefix := range [...]string{":", header.Prefix, "x-envoy-", "ratelimit-", "x-ratelimit-", "x-rate-limit-", "x-b3-"} {
 		if strings.HasPrefix(name, prefix) {
 			return false
 		}

@@ -58,7 +58,7 @@ func (r *CacheRules) stepRequest(name, value string) bool {
 	case "upgrade", ":protocol":
 		return w.refuse()
 	case "content-type":
-		if isGRPC(value) {
+		if derivesFromGRPC(value) {
 			return w.refuse()
 		}
 	default:
@@ -100,8 +100,8 @@ func mayStoreRequest(value string) bool {
 	}
 }
 
-// isGRPC reports whether a content type is application/grpc or derived from it, application/grpc-web included.
-func isGRPC(contentType string) bool { return hasPrefixFold(trim(contentType), "application/grpc") }
+// derivesFromGRPC reports whether a content type is application/grpc or derived from it, application/grpc-web included.
+func derivesFromGRPC(contentType string) bool { return hasPrefixFold(trim(contentType), "application/grpc") }
 
 func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)

@@ -4,13 +4,12 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/header"
 )
 
-// Headers are those of a message in order, with names in lower case and pseudo headers included. The strings are valid
-// only while All runs: copy what is kept.
-type Headers interface {
-	All(yield func(name, value string) bool)
-}
+// Headers are the headers of one message. Their strings are valid only while All runs: copy what is kept.
+type Headers = header.Headers
 
 // CacheRules are one cluster's rules for what may be stored and served. They belong to one worker and read one message
 // at a time: what they collect from its headers is kept in them, so that reading allocates nothing.

@@ -22,7 +22,8 @@ const ShadowPrefix = "shadow_"
 // Pair is a header: its name in lower case, and its value.
 type Pair = [2]string
 
-// Headers are the headers of one message in order, pseudo-headers included.
+// Headers are the headers of one message in order, with names in lower case and pseudo-headers included. The strings are
+// valid only while All runs: copy what is kept.
 type Headers interface {
 	All(yield func(name, value string) bool)
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
@@ -46,7 +47,7 @@ func newCounters(m Metrics, e *registry.Entry) *counters {
 	c := &counters{mode: p.Mode, noHost: m.Gauge(metric.NoHealthyHost.With(cluster))}
 	prefix := ""
 	if p.Mode == policy.ModeShadow {
-		prefix = metric.ShadowPrefix
+		prefix = header.ShadowPrefix
 	}
 	for reason := fallback.None; reason <= fallback.BulkheadFull; reason++ {
 		c.add(countDecision+int(reason), m.Counter(metric.RequestsTotal.With(cluster, prefix+reason.String())))
