@@ -60,12 +60,12 @@ clusters:
 		}
 		for _, cluster := range []string{"shared", "keyed"} {
 			c.post("/reset/" + cluster)
-			w.WaitLog("weir: " + cluster + ": reset, carried on to Redis")
+			w.WaitLog("weir: " + cluster + ": reset, in Redis too")
 		}
 		c.waitStatus("shared", map[string]any{"rate_limit.remaining": 20.0, "rate_limit.limited_total": 0.0, "requests.allowed": 0.0})
 	}
 	for _, cluster := range []string{"shared", "keyed"} {
-		if n := strings.Count(w.Logs(), "weir: "+cluster+": reset, carried on to Redis"); n != 1 {
+		if n := strings.Count(w.Logs(), "weir: "+cluster+": reset, in Redis too"); n != 1 {
 			t.Errorf("%s: one reset was sent on to Redis %d times, want once", cluster, n)
 		}
 	}
