@@ -74,7 +74,7 @@ type Client struct {
 	observer Observer
 	limits   []*Limit
 	name     string
-	proxies  map[string]int64 // live proxies by cluster, see live.go
+	proxies  map[string]int64 // live proxies by cluster, see local.go
 
 	queues map[*lease.Holder]*queue
 	due    []*queue

@@ -71,33 +71,33 @@ func (l *Limit) newHolders() {
 }
 
 // at is where a request's tokens are held.
-func (l *Limit) at(c *stage.Call) (*lease.Holder, *redis.Place) {
+func (l *Limit) at(a *stage.Attempt) (*lease.Holder, *redis.Place) {
 	if l.set == nil {
 		return l.holder, l.place
 	}
-	member := l.set.Get(c.Key)
+	member := l.set.Get(a.Limits[l.index].Slot.Key)
 	return &member.Holder, member.Place
 }
 
 // Admit implements stage.Stage: it takes one token, or has the request wait for the reply to a call.
-func (l *Limit) Admit(c *stage.Call, now int64) stage.Verdict {
-	h, place := l.at(c)
+func (l *Limit) Admit(a *stage.Attempt, now int64) stage.Verdict {
+	h, place := l.at(a)
 	v := h.Take(now)
 	if v.CallDue || v.Decision == lease.Waiting {
 		q := l.client.queue(h, place, l)
 		if v.Decision == lease.Waiting {
-			q.waiting = append(q.waiting, c)
-			c.Wait(q)
+			q.waiting = append(q.waiting, a)
+			a.Wait(q)
 		}
 		if v.CallDue {
 			l.client.want(q)
 		}
 	}
-	return l.decide(c, h, v, now)
+	return l.decide(a, h, v, now)
 }
 
 // decide makes a decision of a holder's verdict.
-func (l *Limit) decide(c *stage.Call, h *lease.Holder, v lease.Verdict, now int64) stage.Verdict {
+func (l *Limit) decide(a *stage.Attempt, h *lease.Holder, v lease.Verdict, now int64) stage.Verdict {
 	switch v.Decision {
 	case lease.Granted:
 		verdict := ratelimit.Verdict{Admitted: true}
@@ -105,24 +105,24 @@ func (l *Limit) decide(c *stage.Call, h *lease.Holder, v lease.Verdict, now int6
 			last, _ := h.LastReply()
 			verdict.Remaining, verdict.Reset = last.Remaining+h.Held(now), l.limit.Window()
 		}
-		c.Limits[l.index].Verdict = verdict
+		a.Limits[l.index].Verdict = verdict
 		return stage.Verdict{}
 	case lease.Refused:
-		return l.refuse(c, v.RetryAfter)
+		return l.refuse(a, v.RetryAfter)
 	case lease.Waiting:
 		return stage.Verdict{Pending: true}
 	default:
-		return l.withoutRedis(c, now)
+		return l.withoutRedis(a, now)
 	}
 }
 
-func (l *Limit) refuse(c *stage.Call, wait time.Duration) stage.Verdict {
-	c.Limits[l.index].Verdict = ratelimit.Verdict{RetryAfter: wait, Reset: l.limit.Window()}
+func (l *Limit) refuse(a *stage.Attempt, wait time.Duration) stage.Verdict {
+	a.Limits[l.index].Verdict = ratelimit.Verdict{RetryAfter: wait, Reset: l.limit.Window()}
 	return stage.Verdict{Reason: fallback.RateLimited, Wait: wait}
 }
 
 // Settle implements stage.Stage: an adaptive limit is told how requests ended.
-func (l *Limit) Settle(c *stage.Call, s *stage.Settlement, now int64) (changed bool) {
+func (l *Limit) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed bool) {
 	if l.rules.Algorithm != policy.Adaptive || !s.Known || s.Outcome == breaker.Neither {
 		return false
 	}
@@ -130,7 +130,7 @@ func (l *Limit) Settle(c *stage.Call, s *stage.Settlement, now int64) (changed b
 	if l.set == nil {
 		l.holder.Report(success, now)
 	} else {
-		l.set.Find(c.Key).Report(success, now)
+		l.set.Find(a.Limits[l.index].Slot.Key).Report(success, now)
 	}
 	return false
 }

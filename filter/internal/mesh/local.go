@@ -20,15 +20,15 @@ type local struct {
 }
 
 // withoutRedis decides by redis.on_error.
-func (l *Limit) withoutRedis(c *stage.Call, now int64) stage.Verdict {
+func (l *Limit) withoutRedis(a *stage.Attempt, now int64) stage.Verdict {
 	switch l.client.config.OnError {
 	case policy.OnErrorAllow:
-		c.Limits[l.index] = stage.Limit{}
+		a.Limits[l.index].Verdict = ratelimit.Verdict{}
 		return stage.Verdict{}
 	case policy.OnErrorDeny:
-		return l.refuse(c, time.Second)
+		return l.refuse(a, time.Second)
 	default:
-		return l.share().Admit(c, now)
+		return l.share().Admit(a, now)
 	}
 }
 

@@ -12,7 +12,7 @@ type queue struct {
 	holder  *lease.Holder
 	place   *redis.Place
 	limit   *Limit
-	waiting []*stage.Call
+	waiting []*stage.Attempt
 	due     bool  // a call is
 	out     int64 // the number of the call that is out, 0: none is
 }
@@ -51,16 +51,16 @@ func (q *queue) decide(v lease.Verdict, now int64) {
 	if len(q.waiting) == 0 {
 		return
 	}
-	call := q.waiting[0]
+	attempt := q.waiting[0]
 	q.waiting[0] = nil
 	q.waiting = q.waiting[1:]
-	call.Waiter.Decided(q.limit.decide(call, q.holder, v, now), now)
+	attempt.Waiter.Decided(q.limit.decide(attempt, q.holder, v, now), now)
 }
 
 // Leave implements stage.Queue.
-func (q *queue) Leave(call *stage.Call) {
+func (q *queue) Leave(attempt *stage.Attempt) {
 	for i, other := range q.waiting {
-		if other == call {
+		if other == attempt {
 			q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
 			q.holder.CancelWaiting(1)
 			return

@@ -60,7 +60,7 @@ func (s *stream) OnHttpResponseBody(size int, ended bool) (action host.Action) {
 			s.fault(fmt.Errorf("a response's body: %w", err))
 		}
 	}
-	if ended && s.request.Open() {
+	if ended && s.request.Unsettled() {
 		s.request.End(outcome.NoGRPC, host.Now())
 	}
 	return host.Continue
@@ -70,7 +70,7 @@ func (s *stream) OnHttpResponseBody(size int, ended bool) (action host.Action) {
 func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {
 	defer s.rescue(&action)
 	s.request.Discard()
-	if s.request.Open() {
+	if s.request.Unsettled() {
 		status := outcome.NoGRPC
 		if s.grpc {
 			status = grpcStatus(host.ResponseTrailers)

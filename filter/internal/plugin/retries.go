@@ -89,7 +89,7 @@ func (p *Plugin) carryOutHeld(s *stream, decide func() request.Step) {
 		s.until = now + p.redis.patience()
 		p.pause(s)
 	case request.SendAttempt:
-		p.sendAttempt(s, step.Attempt, now)
+		p.sendAttempt(s, step.Send, now)
 	default:
 		p.letGo(s, step)
 	}
@@ -128,7 +128,7 @@ func (s *stream) resumeResponse() {
 }
 
 // sendAttempt sends a stream's request again.
-func (p *Plugin) sendAttempt(s *stream, a *request.Attempt, now int64) {
+func (p *Plugin) sendAttempt(s *stream, a *request.Send, now int64) {
 	s.until = now + int64(a.Timeout+grace)
 	p.held.calls++
 	call := p.held.calls
@@ -190,13 +190,5 @@ func (p *Plugin) expireHeld(now int64) {
 			s.request.Abandon(now)
 			p.letGo(s, request.Step{})
 		}
-	}
-}
-
-// forget drops a stream that is gone.
-func (p *Plugin) forget(s *stream) {
-	delete(p.held.streams, s.id)
-	if p.redis != nil {
-		delete(p.redis.paused, s.id)
 	}
 }

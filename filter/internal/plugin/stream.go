@@ -176,7 +176,7 @@ func (s *stream) OnHttpStreamDone() {
 	defer s.rescue(&action)
 	s.plugin.forget(s)
 	s.recording.Drop()
-	if !s.request.Open() {
+	if !s.request.Unsettled() {
 		return
 	}
 	details, err := host.Text(host.ResponseCodeDetails)
@@ -184,6 +184,14 @@ func (s *stream) OnHttpStreamDone() {
 		s.fault(err)
 	}
 	s.request.Gone(details, s.routerAttempts(), host.Now())
+}
+
+// forget drops a stream that is gone.
+func (p *Plugin) forget(s *stream) {
+	delete(p.held.streams, s.id)
+	if p.redis != nil {
+		delete(p.redis.paused, s.id)
+	}
 }
 
 // carryOut does what was decided, on the message that m belongs to.

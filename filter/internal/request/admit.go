@@ -14,9 +14,9 @@ import (
 func (r *Request) admit(now int64) Step {
 	r.sent = now
 	r.ending = outcome.Ending{GRPC: noGRPC}
-	r.attempts.allowed = r.in.Retry && !r.in.Upgrade && !r.in.Long
-	r.call.Key, r.call.Waiter, r.call.Retry = r.in.Key, r, r.attempts.allowed
-	v := r.cluster.chain.Admit(&r.call, now)
+	r.retry.allowed = r.in.Retry && !r.in.Upgrade && !r.in.Long
+	r.attempt.Waiter, r.attempt.Retry, r.attempt.Limits[0].Slot.Key = r, r.retry.allowed, r.in.Key
+	v := r.cluster.chain.Admit(&r.attempt, now)
 	if !v.Pending {
 		return r.decide(v, now)
 	}
@@ -39,7 +39,7 @@ func (r *Request) admitted(v stage.Verdict, now int64) Step {
 
 // decidedInShadow counts what would have become of a request that went on without waiting.
 func (r *Request) decidedInShadow(v stage.Verdict, now int64) {
-	v = r.cluster.chain.Resume(&r.call, v, now)
+	v = r.cluster.chain.Resume(&r.attempt, v, now)
 	if v.Pending {
 		return
 	}
@@ -60,7 +60,7 @@ func (r *Request) decide(v stage.Verdict, now int64) Step {
 			return step
 		}
 	}
-	r.attempts.probe = r.call.Held&stage.HeldProbe != 0
+	r.retry.probe = r.attempt.Held&stage.HeldProbe != 0
 	c.observer.Decided(v.Reason, c.shadow)
 	c.begun++
 	if c.observer.Explains() {
@@ -86,7 +86,7 @@ func (r *Request) forRouter() []header.Pair {
 	case r.in.Upgrade:
 		return nil
 	case c.retries != nil:
-		return c.retries.ForRouter(r.call.Retries.Reserved.Granted)
+		return c.retries.ForRouter(r.attempt.Retries.Reserved.Granted)
 	default:
 		return c.forRouter
 	}
@@ -97,7 +97,7 @@ func (r *Request) reply(reason fallback.Reason, wait time.Duration, found found)
 	r.state = Replied
 	c := r.cluster
 	c.observer.Responded(found.source, reason)
-	request := localreply.Request{Reason: reason, GRPC: r.in.GRPC, Wait: wait, Limit: &r.call.Limits[0].Verdict}
+	request := localreply.Request{Reason: reason, GRPC: r.in.GRPC, Wait: wait, Limit: &r.attempt.Limits[0].Verdict}
 	if found.source == fallback.FromCache || found.source == fallback.FromStaleCache {
 		return Step{Kind: SendReply, Reply: c.replies.Kept(&request, &found.kept, r.in.Cache.IfNoneMatch)}
 	}

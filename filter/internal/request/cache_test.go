@@ -72,8 +72,8 @@ func run(p *requesttest.Proxy, e exchange) request.Step {
 		r.End(-1, p.Now)
 	}
 	r.Gone(e.details, 0, p.Now)
-	if r.Capturing() || r.Open() {
-		p.Errorf("%s %s, over: got capturing %v, open %v, want neither", e.method, e.path, r.Capturing(), r.Open())
+	if r.Capturing() || r.Unsettled() {
+		p.Errorf("%s %s, over: got capturing %v, open %v, want neither", e.method, e.path, r.Capturing(), r.Unsettled())
 	}
 	return step
 }

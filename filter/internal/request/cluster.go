@@ -5,15 +5,10 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/key"
 	"github.com/weir-mesh/weir/filter/internal/mesh"
 	"github.com/weir-mesh/weir/filter/internal/stage"
-	"github.com/weir-mesh/weir/filter/internal/stage/breaker"
 	"github.com/weir-mesh/weir/filter/internal/stage/budget"
-	"github.com/weir-mesh/weir/filter/internal/stage/bulkhead"
-	"github.com/weir-mesh/weir/filter/internal/stage/limit"
 	"github.com/weir-mesh/weir/filter/internal/worker"
 	"github.com/weir-mesh/weir/policy"
-	"github.com/weir-mesh/weir/policy/compile"
 	"github.com/weir-mesh/weir/policy/header"
-	"github.com/weir-mesh/weir/policy/ratelimit"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
@@ -55,68 +50,6 @@ func NewCluster(name string, p *policy.Policy, w *worker.Worker, client *mesh.Cl
 	}
 	c.chain = c.newChain(p, client)
 	return c
-}
-
-// newChain is the stages of a policy, in the order in which they are asked. A stage that has no part in the cluster's
-// record is asked after those that have: if it refuses, what they had admitted is given back. The retry budget counts
-// what all others admitted.
-//
-//	limit of this cluster:          Shared{breaker, limit, bulkhead, budget}
-//	limit by key, or of the mesh:   Shared{breaker, bulkhead} ─► limit ─► Shared{budget}
-func (c *Cluster) newChain(p *policy.Policy, client *mesh.Client) *stage.Chain {
-	var members, after []stage.Member
-	var apart []stage.Stage
-	if c.breaker != nil {
-		members = append(members, breaker.New(c.breaker, &c.failures, c.observer))
-	}
-	const index = 0 // of the one limit
-	learns := false
-	if l := p.RateLimit; l != nil {
-		learns = l.Algorithm == policy.Adaptive
-		switch {
-		case l.Scope == policy.ScopeMesh:
-			c.mesh = client.NewLimit(c.name, l, index, func(share *ratelimit.Limiter) stage.Stage {
-				if c.key != nil {
-					return c.byKey(share, index, l)
-				}
-				return c.shared(false, limit.NewOwn(share, index))
-			})
-			apart = append(apart, c.mesh)
-		case c.key != nil:
-			apart = append(apart, c.byKey(c.limiter, index, l))
-		default:
-			members = append(members, limit.NewOwn(c.limiter, index))
-		}
-	}
-	if b := p.Bulkhead; b != nil {
-		config := compile.Bulkhead(b, sharedstate.WorkerExpiry)
-		members = append(members, bulkhead.New(config, c.name, c.worker.Holds, c.observer))
-	}
-	if c.retries != nil {
-		c.budget = budget.New(c.retries.Budget, c.retries.RouterMost())
-		if len(apart) > 0 {
-			after = append(after, c.budget)
-		} else {
-			members = append(members, c.budget)
-		}
-	}
-	var stages []stage.Stage
-	if len(members) > 0 {
-		stages = append(stages, c.shared(c.breaker != nil || learns && len(apart) == 0, members...))
-	}
-	stages = append(stages, apart...)
-	if len(after) > 0 {
-		stages = append(stages, c.shared(false, after...))
-	}
-	return stage.NewChain(c.breaker != nil || learns, stages...)
-}
-
-func (c *Cluster) shared(learns bool, members ...stage.Member) stage.Stage {
-	return stage.NewShared(c.cell, &c.record, learns, c.observer, members...)
-}
-
-func (c *Cluster) byKey(l *ratelimit.Limiter, index int, rules *policy.RateLimit) stage.Stage {
-	return limit.NewByKey(c.worker.Store, c.name, l, index, rules.MaxKeys, rules.Algorithm == policy.Adaptive, c.observer)
 }
 
 // Name is the cluster's name.

@@ -32,7 +32,7 @@ func (r *Request) Begin(c *Cluster, in *Incoming, now int64) Step {
 
 // Decided implements stage.Waiter.
 func (r *Request) Decided(v stage.Verdict, now int64) {
-	if !r.call.Pending() {
+	if !r.attempt.Pending() {
 		return // it was decided already
 	}
 	held := !r.cluster.shadow // in shadow the request went on, and nothing waits for the step
@@ -83,26 +83,31 @@ func (r *Request) Gone(details string, attempts int, now int64) {
 	r.on(&event{kind: isGone, details: details, attempts: attempts, now: now})
 }
 
-// Open reports whether End and Gone have a use for what they take.
-func (r *Request) Open() bool {
-	return r.cluster != nil && (r.capture != nil || r.cluster.chain.Open(&r.call))
+// Unsettled reports whether End and Gone have a use for what they take.
+func (r *Request) Unsettled() bool {
+	return r.cluster != nil && (r.capture != nil || r.cluster.chain.Unsettled(&r.attempt))
 }
 
 // Held reports whether the response is held back while the filter makes further attempts.
 func (r *Request) Held() bool { return r.state == Backoff || r.state == Queued || r.state == Retrying }
 
 // Waits reports until when the request waits for its next attempt, where it does.
-func (r *Request) Waits() (due int64, ok bool) { return r.attempts.due, r.state == Backoff }
+func (r *Request) Waits() (due int64, ok bool) {
+	if r.state != Backoff {
+		return 0, false
+	}
+	return r.retry.held.due, true
+}
 
 // CountsAttempts reports whether the request wants to know how often the router has sent it.
-func (r *Request) CountsAttempts() bool { return r.call.Held&stage.HeldRetries != 0 }
+func (r *Request) CountsAttempts() bool { return r.attempt.Held&stage.HeldRetries != 0 }
 
 // Abandon lets the rest of a request pass, after a fault of the filter or where it went to another cluster than the one
 // that was decided about. Its outcome counts nowhere; its place in the bulkhead is given back.
 func (r *Request) Abandon(now int64) {
 	r.dropCapture()
-	if r.Open() {
-		r.cluster.chain.Settle(&r.call, stage.Settlement{Known: true, Over: true}, now)
+	if r.Unsettled() {
+		r.cluster.chain.Settle(&r.attempt, stage.Settlement{Known: true, Over: true}, now)
 	}
 	*r = Request{state: Done}
 }
@@ -110,9 +115,9 @@ func (r *Request) Abandon(now int64) {
 // Forget drops a request in the middle of which the filter failed. Nothing is asked of the store: a probe's place comes
 // back by its expiry, a place in the bulkhead with the worker's next heartbeat.
 func (r *Request) Forget() {
-	r.call.StopWaiting()
+	r.attempt.StopWaiting()
 	r.dropCapture()
-	if r.call.Placed {
+	if r.attempt.Placed {
 		r.cluster.worker.Holds.Remove(r.cluster.name)
 	}
 	*r = Request{state: Done}

@@ -6,22 +6,22 @@ import (
 
 // countRouterRetries takes the number of attempts that the router made, 0 where nobody knows it.
 func (r *Request) countRouterRetries(attempts int) {
-	made := min(max(attempts-1, 0), r.call.Retries.Reserved.Granted)
-	for r.call.Retries.Made < made {
-		r.call.Retries.Made++
+	made := min(max(attempts-1, 0), r.attempt.Retries.Reserved.Granted)
+	for r.attempt.Retries.Made < made {
+		r.attempt.Retries.Made++
 		r.cluster.observer.Retried(Retry{
-			Number: r.call.Retries.Made, Of: r.cluster.retries.Most, ByRouter: true, Cluster: r.cluster.name,
+			Number: r.attempt.Retries.Made, Of: r.cluster.retries.Most, ByRouter: true, Cluster: r.cluster.name,
 		})
 	}
-	r.attempts.made = max(r.attempts.made, r.call.Retries.Made)
+	r.retry.made = max(r.retry.made, r.attempt.Retries.Made)
 }
 
 // ranOut reports whether the last attempt failed as well, and none was left: it was the last of those that the policy
 // has, or the budget is spent.
 func (r *Request) ranOut() bool {
 	rules := r.cluster.retries
-	return rules != nil && r.attempts.allowed && !r.attempts.probe &&
-		(r.attempts.made > 0 || r.attempts.denied || r.call.Retries.Denied) &&
+	return rules != nil && r.retry.allowed && !r.retry.probe &&
+		(r.retry.made > 0 || r.retry.denied || r.attempt.Retries.Denied) &&
 		rules.Conditions.Retryable(r.ending.ForRetry())
 }
 

@@ -39,11 +39,11 @@ func (r *Request) explain(v stage.Verdict) string {
 	if v.Wait > 0 {
 		b = append(append(append(b, separator...), "retry in "...), v.Wait.Round(time.Millisecond).String()...)
 	}
-	if limit := &r.call.Limits[0].Verdict; limit.Admitted {
+	if limit := &r.attempt.Limits[0].Verdict; limit.Admitted {
 		say("", limit.Remaining, " left of the limit")
 	}
 	if c.retries != nil && v.Reason == fallback.None && !c.retries.ByFilter {
-		say("the router may make ", int64(r.call.Retries.Reserved.Granted), " retries")
+		say("the router may make ", int64(r.attempt.Retries.Reserved.Granted), " retries")
 	}
 	return string(b)
 }

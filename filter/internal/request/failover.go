@@ -39,7 +39,7 @@ func (r *Request) failOver(now int64) (step Step, ok bool) {
 			continue
 		}
 		c.observer.FailedOver(to.name)
-		r.state, r.call = Idle, stage.Call{} // Begin follows, with the other cluster
+		r.state, r.attempt = Idle, stage.Attempt{} // Begin follows, with the other cluster
 		return Step{Kind: Failover, To: to, Set: []header.Pair{{rules.Header, to.name}}}, true
 	}
 	return Step{}, false
@@ -80,7 +80,7 @@ func (r *Request) nextRegion(now int64) *Cluster {
 	regions := home.failoverRules.To
 	for i := range len(regions) + 1 {
 		to := home
-		if at := (r.attempts.made + 1 + i) % (len(regions) + 1); at > 0 {
+		if at := (r.retry.made + 1 + i) % (len(regions) + 1); at > 0 {
 			to = home.failover.find(regions[at-1])
 		}
 		if to != nil && to.admitsMore(now) {

@@ -77,15 +77,15 @@ func TestMeshClientLeavesWhileItWaits(t *testing.T) {
 	}
 	m.Client.Call(m.Now)
 	first.Gone(requesttest.ClientLeft, 0, m.Now)
-	if first.Open() {
+	if first.Unsettled() {
 		t.Error("after its client left: got an open request, want none")
 	}
 	m.Answer()
 	if got := strings.Join(m.Resumed, ", "); got != "2 continue" {
 		t.Errorf("got resumed %q, want the next request to get the token: 2 continue", got)
 	}
-	if r, got := m.BeginStream(3); got != "429" || r.Open() {
-		t.Errorf("a third request: got %s, open %v; want 429, false: a place is free, and no token", got, r.Open())
+	if r, got := m.BeginStream(3); got != "429" || r.Unsettled() {
+		t.Errorf("a third request: got %s, open %v; want 429, false: a place is free, and no token", got, r.Unsettled())
 	}
 }
 

@@ -45,19 +45,18 @@ const (
 // Request is one request on its way. The zero Request has no policy.
 type Request struct {
 	state   State
-	home    *Cluster // that the request is for
-	cluster *Cluster // of the attempt that runs; another one only with failover between retries
+	shadow  fallback.Reason // what a policy in shadow would have refused for
+	ended   bool            // the response has ended; only a stage in shadow still waits
+	mayKeep bool            // the response that was let through may be kept: Keep decides
+	home    *Cluster        // that the request is for
+	cluster *Cluster        // of the attempt that runs; another one only with failover between retries
 	in      Incoming
 
-	call     stage.Call // of the attempt
-	sent     int64      // when the attempt began
-	took     int64      // nanoseconds from there to the response's headers; 0 before that
-	ending   outcome.Ending
-	shadow   fallback.Reason // what a policy in shadow would have refused for
-	ended    bool            // the response has ended; only a stage in shadow still waits
-	attempts attempts
-
-	mayKeep bool // the response that was let through may be kept: Keep decides
+	attempt stage.Attempt // that runs, or ran last
+	sent    int64         // when it began
+	took    int64         // nanoseconds from there to the response's headers; 0 before that
+	ending  outcome.Ending
+	retry   retryState
 	capture *fallbackcache.Capture
 }
 
@@ -66,7 +65,7 @@ type kind uint8
 
 const (
 	begins       kind = iota // the request's headers have come
-	decided                  // the stage that the call waits for has decided
+	decided                  // the stage that the attempt waits for has decided
 	responds                 // a response's headers have come, whoever made it
 	isDue                    // it is time for the next attempt
 	attemptEnded             // the filter's attempt has ended
@@ -98,9 +97,9 @@ func (r *Request) on(e *event) Step {
 	case Waiting:
 		switch e.kind {
 		case decided:
-			return r.admitted(r.cluster.chain.Resume(&r.call, e.verdict, e.now), e.now)
+			return r.admitted(r.cluster.chain.Resume(&r.attempt, e.verdict, e.now), e.now)
 		case responds: // another filter answered meanwhile
-			r.call.StopWaiting()
+			r.attempt.StopWaiting()
 			return r.responded(&e.response, e.now)
 		case isGone:
 			r.gone(e)
@@ -128,14 +127,14 @@ func (r *Request) on(e *event) Step {
 	case Backoff:
 		switch e.kind {
 		case isDue:
-			return r.retry(e.keyOf, e.now)
+			return r.nextAttempt(e.keyOf, e.now)
 		case isGone:
 			r.gone(e)
 		}
 	case Queued:
 		switch e.kind {
 		case decided:
-			return r.sendAttempt(r.cluster.chain.Resume(&r.call, e.verdict, e.now), e.now)
+			return r.sendAttempt(r.cluster.chain.Resume(&r.attempt, e.verdict, e.now), e.now)
 		case isGone:
 			r.gone(e)
 		}

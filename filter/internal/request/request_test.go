@@ -256,7 +256,7 @@ func TestCallbacksInAnyOrder(t *testing.T) {
 	zero.Respond(&request.Response{Status: 503, Details: up}, p.Now)
 	zero.End(-1, p.Now)
 	zero.Gone(up, 0, p.Now)
-	if zero.Open() {
+	if zero.Unsettled() {
 		t.Error("got an open request that never began, want none")
 	}
 }

@@ -20,17 +20,22 @@ import (
 // Each attempt asks the stages of the cluster that it goes to, and is an outcome of its own. Between attempts a request
 // holds nothing.
 
-// attempts is what a request knows of its attempts.
-type attempts struct {
-	allowed  bool // another attempt is allowed, as far as the request goes
-	probe    bool // the breaker is half-open: one attempt is all
-	denied   bool // the budget, or the time, had nothing left for another one
-	made     int  // after the first
-	deadline int64
-	due      int64 // when the next one begins
-	wait     time.Duration
-	first    outcome.Ending // of the first, whose response Envoy holds back
-	last     *AttemptResult // the last one's response, where it failed; nil: the first one's
+// retryState is what a request knows of its retries.
+type retryState struct {
+	allowed bool  // another attempt is allowed, as far as the request goes
+	probe   bool  // the breaker is half-open: one attempt is all
+	denied  bool  // the budget, or the time, had nothing left for another one
+	made    int   // retries
+	held    *held // nil before the first response is held back
+}
+
+// held is a request whose first response Envoy holds back.
+type held struct {
+	first    outcome.Ending // of the first attempt
+	last     *AttemptResult // the last attempt's response, where it failed; nil: the first one's
+	deadline int64          // no attempt begins after it; 0: none
+	due      int64          // when the next attempt begins
+	wait     time.Duration  // before it
 }
 
 // defaultTimeout is how long an attempt may take where neither the policy nor the breaker says: Envoy's own default for a
@@ -40,7 +45,7 @@ const defaultTimeout = 15 * time.Second
 // Records reports whether the request wants a copy of itself to be recorded, for another attempt.
 func (r *Request) Records() bool {
 	rules := r.rules()
-	return rules != nil && rules.ByFilter && rules.Most > 0 && r.attempts.allowed && !r.attempts.probe && !r.in.GRPC
+	return rules != nil && rules.ByFilter && rules.Most > 0 && r.retry.allowed && !r.retry.probe && !r.in.GRPC
 }
 
 // MaxRecord is how many bytes of a request's body are recorded; a longer one is sent once.
@@ -58,26 +63,23 @@ func (r *Request) retryLater(retryAfter time.Duration, now int64) bool {
 	if !r.Records() {
 		return false
 	}
-	home, a := r.home, &r.attempts
-	rules := home.retries
-	if a.made >= rules.Most || !rules.Conditions.Retryable(r.ending.ForRetry()) {
+	home, rules := r.home, r.home.retries
+	if r.retry.made >= rules.Most || !rules.Conditions.Retryable(r.ending.ForRetry()) {
 		return false
 	}
-	if a.made == 0 {
-		a.first = r.ending
+	if r.retry.held == nil {
+		r.retry.held = &held{first: r.ending}
 		if home.timeout > 0 {
-			a.deadline = r.sent + home.timeout
+			r.retry.held.deadline = r.sent + home.timeout
 		}
 	}
-	wait := rules.Backoff.Wait(a.made, retryAfter, home.worker.Random())
-	if a.deadline > 0 && now+int64(wait)+int64(time.Millisecond) >= a.deadline {
-		a.denied = true
+	h := r.retry.held
+	wait := rules.Backoff.Wait(r.retry.made, retryAfter, home.worker.Random())
+	inTime := h.deadline == 0 || now+int64(wait)+int64(time.Millisecond) < h.deadline
+	if r.retry.denied = !inTime || !home.mayRetry(now); r.retry.denied {
 		return false
 	}
-	if a.denied = !home.mayRetry(now); a.denied {
-		return false
-	}
-	a.due, a.wait = now+int64(wait), wait
+	h.due, h.wait = now+int64(wait), wait
 	r.state = Backoff
 	return true
 }
@@ -100,22 +102,21 @@ func (c *Cluster) withdraw(now int64) (taken bool) {
 	return ok && taken
 }
 
-// retry asks the stages about the next attempt.
-func (r *Request) retry(keyOf KeyOf, now int64) Step {
+// nextAttempt asks the stages about the next attempt.
+func (r *Request) nextAttempt(keyOf KeyOf, now int64) Step {
 	to := r.nextRegion(now)
 	if to == nil {
 		return r.giveUp(now)
 	}
-	key := r.in.Key
 	if to.key != nil && to != r.cluster {
-		key = keyOf(to)
+		r.in.Key = keyOf(to)
 	}
 	r.cluster, r.sent, r.took = to, now, 0
-	r.in.Key = key
-	r.call = stage.Call{Key: key, Waiter: r, Retry: true, Later: true}
-	v := to.chain.Admit(&r.call, now)
+	r.attempt = stage.Attempt{Waiter: r, Retry: true, Later: true}
+	r.attempt.Limits[0].Slot.Key = r.in.Key
+	v := to.chain.Admit(&r.attempt, now)
 	if to.shadow { // what it would refuse means nothing to this request
-		r.call.StopWaiting()
+		r.attempt.StopWaiting()
 		v = stage.Verdict{}
 	}
 	return r.sendAttempt(v, now)
@@ -123,7 +124,7 @@ func (r *Request) retry(keyOf KeyOf, now int64) Step {
 
 // sendAttempt sends an attempt that was decided about.
 func (r *Request) sendAttempt(v stage.Verdict, now int64) Step {
-	home, a := r.home, &r.attempts
+	home := r.home
 	if v.Pending {
 		r.state = Queued
 		return Step{Kind: PauseRequest}
@@ -132,27 +133,29 @@ func (r *Request) sendAttempt(v stage.Verdict, now int64) Step {
 		return r.giveUp(now)
 	}
 	// The breaker may have become half-open meanwhile, and another request may have taken the last of the budget.
-	if r.call.Held&stage.HeldProbe != 0 || !home.withdraw(now) {
+	if r.attempt.Held&stage.HeldProbe != 0 || !home.withdraw(now) {
 		r.settle(r.settlement(breaker.Neither, true), now)
 		return r.giveUp(now)
 	}
-	a.made++
+	r.retry.made++
 	r.state, r.sent = Retrying, now
-	attempt := &Attempt{Cluster: r.cluster.name, Timeout: r.attemptTimeout(now)}
+	send := &Send{Cluster: r.cluster.name, Timeout: r.attemptTimeout(now)}
 	if r.cluster == home && home.retries.Via != "" {
-		attempt.Cluster = home.retries.Via
+		send.Cluster = home.retries.Via
 	}
 	home.observer.Retried(Retry{
-		Number: a.made, Of: home.retries.Most, Cluster: attempt.Cluster, Delay: a.wait, Cause: r.ending.Cause(&home.failures),
+		Number: r.retry.made, Of: home.retries.Most, Cluster: send.Cluster, Delay: r.retry.held.wait,
+		Cause: r.ending.Cause(&home.failures),
 	})
-	return Step{Kind: SendAttempt, Attempt: attempt}
+	return Step{Kind: SendAttempt, Send: send}
 }
 
 // attemptTimeout is per_try_timeout, no longer than what is left of the breaker's timeout; where neither is written,
 // Envoy's default.
 func (r *Request) attemptTimeout(now int64) time.Duration {
 	timeout := time.Duration(r.home.retries.PerTry)
-	if left := time.Duration(r.attempts.deadline - now); r.attempts.deadline > 0 && (timeout == 0 || left < timeout) {
+	deadline := r.retry.held.deadline
+	if left := time.Duration(deadline - now); deadline > 0 && (timeout == 0 || left < timeout) {
 		timeout = left
 	}
 	if timeout == 0 {
@@ -172,11 +175,11 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	home := r.home
 	r.cluster = home
 	if r.retryLater(result.RetryAfter, now) {
-		r.attempts.last = result.hold(home.retries.MaxBody)
+		r.retry.held.last = result.hold(home.retries.MaxBody)
 		return Step{Kind: HoldResponse}
 	}
-	if r.attempts.last = result; result.Unfit {
-		r.attempts.last = nil
+	if r.retry.held.last = result; result.Unfit {
+		r.retry.held.last = nil
 	}
 	if r.ranOut() {
 		home.observer.Exhausted()
@@ -210,14 +213,14 @@ func (a *AttemptResult) hold(most int64) *AttemptResult {
 // giveUp ends a request for which no further attempt is made, though one was wanted.
 func (r *Request) giveUp(now int64) Step {
 	r.cluster = r.home
-	r.attempts.denied = true
+	r.retry.denied = true
 	r.home.observer.Exhausted()
 	return r.lastResort(now)
 }
 
 // lastResort answers with a fallback, or with what the last attempt came to.
 func (r *Request) lastResort(now int64) Step {
-	home, last := r.home, r.attempts.last
+	home, last := r.home, r.retry.held.last
 	if r.ending.WantsFallback(&home.failures) {
 		if found := r.findFallback(fallback.UpstreamFailure, now); found.source != fallback.FromError {
 			return r.reply(fallback.UpstreamFailure, 0, found)
@@ -225,7 +228,7 @@ func (r *Request) lastResort(now int64) Step {
 	}
 	exhausted := r.ranOut()
 	if last == nil {
-		r.ending = r.attempts.first
+		r.ending = r.retry.held.first
 	}
 	source, set := fallback.FromUpstream, home.onFailure
 	switch {

@@ -57,7 +57,7 @@ func attempt(p *requesttest.Proxy, answer upstream) (r *request.Request, last re
 		if step = r.Due(nil, p.Now); step.Kind != request.SendAttempt {
 			break
 		}
-		sent = append(sent, fmt.Sprintf("%s@%v", step.Attempt.Cluster, time.Duration(p.Now-begun)))
+		sent = append(sent, fmt.Sprintf("%s@%v", step.Send.Cluster, time.Duration(p.Now-begun)))
 		p.Now += ms
 		a := answer(n)
 		step = r.AttemptEnded(&a, p.Now)
@@ -180,7 +180,7 @@ func TestRetriesByFilter(t *testing.T) {
 			}
 			r.End(-1, p.Now)
 			r.Gone(up, 0, p.Now)
-			if r.Open() {
+			if r.Unsettled() {
 				t.Error("after Gone: got an open request, want none")
 			}
 		})
@@ -240,7 +240,7 @@ func TestClientLeavesDuringRetries(t *testing.T) {
 				}
 			}
 			r.Gone(requesttest.ClientLeft, 0, p.Now)
-			if r.Open() {
+			if r.Unsettled() {
 				t.Error("after Gone: got an open request, want none")
 			}
 			if _, step := p.Begin(incoming(p, "GET")); step.Kind != request.Continue {
@@ -271,7 +271,7 @@ func TestRetriesFailOver(t *testing.T) {
 	for step.Kind == request.HoldResponse {
 		r.Now, _ = req.Waits()
 		if step = req.Due(key, r.Now); step.Kind == request.SendAttempt {
-			sent = append(sent, step.Attempt.Cluster)
+			sent = append(sent, step.Send.Cluster)
 			a := fails(503)(len(sent))
 			step = req.AttemptEnded(&a, r.Now)
 		}

@@ -177,8 +177,8 @@ func TestEveryEventInEveryState(t *testing.T) {
 // checkOver checks what a request has left behind whose stream is gone.
 func checkOver(t *testing.T, d *driven, failures uint32) {
 	t.Helper()
-	if got := d.request.State(); got != request.Done || d.request.Open() {
-		t.Errorf("over: got state %s, open %v; want Done, false", stateNames[got], d.request.Open())
+	if got := d.request.State(); got != request.Done || d.request.Unsettled() {
+		t.Errorf("over: got state %s, open %v; want Done, false", stateNames[got], d.request.Unsettled())
 	}
 	r := d.record()
 	if r.Breaker.Failures != failures {
@@ -219,7 +219,7 @@ func TestAnotherFilterRespondsWhileTheRequestWaits(t *testing.T) {
 	}
 	r.End(-1, m.Now)
 	r.Gone("ext_authz_error", 0, m.Now)
-	if r.Open() {
+	if r.Unsettled() {
 		t.Error("after Gone: got an open request, want none")
 	}
 	if got := m.Observer.Transitions(); len(got) > 0 {
@@ -269,8 +269,8 @@ func TestShadowIsCountedAfterTheResponse(t *testing.T) {
 			}
 			for i, r := range requests {
 				r.Gone(up, 0, m.Now)
-				if r.Open() || r.State() != request.Done {
-					t.Errorf("request %d, over: got open %v, state %s; want false, Done", i, r.Open(), stateNames[r.State()])
+				if r.Unsettled() || r.State() != request.Done {
+					t.Errorf("request %d, over: got open %v, state %s; want false, Done", i, r.Unsettled(), stateNames[r.State()])
 				}
 			}
 			var record sharedstate.Record

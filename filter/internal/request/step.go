@@ -9,11 +9,11 @@ import (
 
 // Step is what the stream's owner does next. The zero Step is Continue.
 type Step struct {
-	Kind    Kind
-	Set     []header.Pair     // Continue, Failover: headers to set on the message that goes on, request or response
-	Reply   *localreply.Reply // SendReply
-	Attempt *Attempt          // SendAttempt
-	To      *Cluster          // Failover
+	Kind  Kind
+	Set   []header.Pair     // Continue, Failover: headers to set on the message that goes on, request or response
+	Reply *localreply.Reply // SendReply
+	Send  *Send             // SendAttempt
+	To    *Cluster          // Failover
 }
 
 // Kind is the closed set of steps.
@@ -29,8 +29,8 @@ const (
 	Failover                 // set the headers and Begin again, with another cluster
 )
 
-// Attempt is a retry that the filter makes itself.
-type Attempt struct {
+// Send is an attempt that the filter makes itself: where it goes, and how long it may take.
+type Send struct {
 	Cluster string
 	Timeout time.Duration // at least 1 ms
 }

@@ -16,83 +16,82 @@ type Chain struct {
 func NewChain(learns bool, stages ...Stage) *Chain { return &Chain{stages: stages, learns: learns} }
 
 // Admit asks the stages in turn. If one refuses, what the ones before it had admitted is settled as Neither. If one
-// answers Pending, the call waits: Resume goes on with it.
-func (ch *Chain) Admit(c *Call, now int64) Verdict {
-	c.Ticket.Slot = -1
-	return ch.ask(c, now)
+// answers Pending, the attempt waits: Resume goes on with it.
+func (ch *Chain) Admit(a *Attempt, now int64) Verdict {
+	a.Ticket.Slot = -1
+	return ch.ask(a, now)
 }
 
-// Resume goes on with a call that waited, by the verdict of the stage that it waited for.
-func (ch *Chain) Resume(c *Call, v Verdict, now int64) Verdict {
-	c.queue = nil
+// Resume goes on with an attempt that waited, by the verdict of the stage that it waited for.
+func (ch *Chain) Resume(a *Attempt, v Verdict, now int64) Verdict {
+	a.queue = nil
 	if v.Reason != fallback.None {
-		ch.undo(c, now)
+		ch.undo(a, now)
 		return v
 	}
-	c.admitted++
-	return ch.ask(c, now)
+	a.admitted++
+	return ch.ask(a, now)
 }
 
-func (ch *Chain) ask(c *Call, now int64) Verdict {
-	for c.admitted < len(ch.stages) {
-		v := ch.stages[c.admitted].Admit(c, now)
+func (ch *Chain) ask(a *Attempt, now int64) Verdict {
+	for int(a.admitted) < len(ch.stages) {
+		v := ch.stages[a.admitted].Admit(a, now)
 		switch {
 		case v.Pending:
 			return v
 		case v.Reason != fallback.None:
-			ch.undo(c, now)
+			ch.undo(a, now)
 			return v
 		}
-		c.admitted++
+		a.admitted++
 	}
 	return Verdict{}
 }
 
-// undo gives back what a call holds that is refused after all.
-func (ch *Chain) undo(c *Call, now int64) {
-	ch.Settle(c, Settlement{Known: true, Outcome: breaker.Neither, Over: true}, now)
+// undo gives back what an attempt holds that is refused after all.
+func (ch *Chain) undo(a *Attempt, now int64) {
+	ch.Settle(a, Settlement{Known: true, Outcome: breaker.Neither, Over: true}, now)
 }
 
-// Settle tells each stage that admitted the call what became of it. An outcome counts once: a second one changes
-// nothing. A call that is over no longer waits.
-func (ch *Chain) Settle(c *Call, s Settlement, now int64) {
+// Settle tells each stage that admitted the attempt what became of it. An outcome counts once: a second one changes
+// nothing. An attempt that is over no longer waits.
+func (ch *Chain) Settle(a *Attempt, s Settlement, now int64) {
 	if s.Over {
-		c.StopWaiting()
+		a.StopWaiting()
 	}
-	s.Known = s.Known && !c.settled
-	c.settled = c.settled || s.Known
-	c.settlement = s // the stages get a pointer, which would have the settlement allocated
-	if !c.owes(&s, ch.learns) {
+	s.Known = s.Known && !a.settled
+	a.settled = a.settled || s.Known
+	if !a.owes(s, ch.learns) {
 		return
 	}
-	for i, stage := range ch.stages[:c.admitted] {
-		if c.faulted&(1<<i) == 0 {
-			stage.Settle(c, &c.settlement, now)
+	for i, stage := range ch.stages[:a.admitted] {
+		if a.faulted&(1<<i) == 0 {
+			stage.Settle(a, s, now)
 		}
 	}
 	if s.Known {
-		c.Held &^= HeldProbe | HeldRetries
+		a.Held &^= HeldProbe | HeldRetries
 	}
 	if s.Over {
-		c.Held &^= HeldPlace
+		a.Held &^= HeldPlace
 	}
 }
 
 // owes reports whether a settlement is of interest to stages that learn from every outcome, or not.
-func (c *Call) owes(s *Settlement, learns bool) bool {
-	return s.Known && (c.Held&(HeldProbe|HeldRetries) != 0 || learns && s.Outcome != breaker.Neither) ||
-		s.Over && c.Held&HeldPlace != 0
+func (a *Attempt) owes(s Settlement, learns bool) bool {
+	return s.Known && (a.Held&(HeldProbe|HeldRetries) != 0 || learns && s.Outcome != breaker.Neither) ||
+		s.Over && a.Held&HeldPlace != 0
 }
 
-// StopWaiting lets a call go on without the stage that it waits for.
-func (c *Call) StopWaiting() {
-	if c.queue != nil {
-		c.queue.Leave(c)
-		c.queue = nil
+// StopWaiting lets an attempt go on without the stage that it waits for.
+func (a *Attempt) StopWaiting() {
+	if a.queue != nil {
+		a.queue.Leave(a)
+		a.queue = nil
 	}
 }
 
-// Open reports whether something of the call is still to be settled, given back or waited for.
-func (ch *Chain) Open(c *Call) bool {
-	return c.queue != nil || c.Held != 0 || ch.learns && c.admitted > 0 && !c.settled
+// Unsettled reports whether something of the attempt is still to be settled, given back or waited for.
+func (ch *Chain) Unsettled(a *Attempt) bool {
+	return a.queue != nil || a.Held != 0 || ch.learns && a.admitted > 0 && !a.settled
 }

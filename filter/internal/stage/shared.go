@@ -22,13 +22,13 @@ func NewShared(cell *sharedstate.Cell, record *sharedstate.Record, learns bool, 
 }
 
 // Admit implements Stage. A record that can't be changed refuses nothing.
-func (s *Shared) Admit(c *Call, now int64) (v Verdict) {
-	held, limits, retries, refused := c.Held, c.Limits, c.Retries, -1
-	c.Record = s.record
+func (s *Shared) Admit(a *Attempt, now int64) (v Verdict) {
+	held, limits, retries, refused := a.Held, a.Limits, a.Retries, -1
+	a.Record = s.record
 	conflicts, err := s.cell.Update(func() (store bool) {
-		c.Held, refused = held, -1
+		a.Held, refused = held, -1
 		for i, m := range s.members {
-			if v = m.Admit(c, now); v.Reason != fallback.None {
+			if v = m.Admit(a, now); v.Reason != fallback.None {
 				refused = i
 				return false
 			}
@@ -39,28 +39,28 @@ func (s *Shared) Admit(c *Call, now int64) (v Verdict) {
 	s.reporter.Conflicts(conflicts)
 	switch {
 	case err != nil:
-		c.Held, c.Limits, c.Retries, c.Moved = held, limits, retries, Transition{} // nothing of it is stored
-		c.faulted |= 1 << c.admitted
+		a.Held, a.Limits, a.Retries, a.Moved = held, limits, retries, Transition{} // nothing of it is stored
+		a.faulted |= 1 << a.admitted
 		s.reporter.Fault(err)
 		return Verdict{}
 	case refused >= 0:
-		c.Held = held
+		a.Held = held
 		if v.Changed {
-			s.repair(c, s.members[refused], now)
+			s.repair(a, s.members[refused], now)
 		}
 		return v
 	}
 	for _, m := range s.members {
-		m.Done(c, nil, true)
+		m.Done(a, Settlement{}, true)
 	}
 	return Verdict{}
 }
 
 // repair stores what a member repaired in the record while it refused, without the changes of the others: a limit whose
 // times are of another clock counts from now on, or each refusal would begin its window anew.
-func (s *Shared) repair(c *Call, m Member, now int64) {
+func (s *Shared) repair(a *Attempt, m Member, now int64) {
 	conflicts, err := s.cell.Update(func() bool {
-		v := m.Admit(c, now)
+		v := m.Admit(a, now)
 		return v.Reason != fallback.None && v.Changed
 	})
 	s.reporter.Conflicts(conflicts)
@@ -70,14 +70,14 @@ func (s *Shared) repair(c *Call, m Member, now int64) {
 }
 
 // Settle implements Stage.
-func (s *Shared) Settle(c *Call, e *Settlement, now int64) bool {
-	if !c.owes(e, s.learns) {
+func (s *Shared) Settle(a *Attempt, e Settlement, now int64) bool {
+	if !a.owes(e, s.learns) {
 		return false
 	}
-	c.Record = s.record
+	a.Record = s.record
 	conflicts, err := s.cell.Update(func() (store bool) {
 		for _, m := range s.members {
-			if m.Settle(c, e, now) {
+			if m.Settle(a, e, now) {
 				store = true
 			}
 		}
@@ -88,7 +88,7 @@ func (s *Shared) Settle(c *Call, e *Settlement, now int64) bool {
 		s.reporter.Fault(err)
 	}
 	for _, m := range s.members {
-		m.Done(c, e, err == nil)
+		m.Done(a, e, err == nil)
 	}
 	return err == nil
 }

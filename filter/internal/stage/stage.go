@@ -5,7 +5,7 @@
 //	            one change of the cluster's record                 │ refused: what was admitted is settled as Neither
 //	Settle  ◄─ each stage that admitted, once its outcome is known, and once it is over
 //
-// A stage is one package with one type. It is added by one line in request.newChain, and by one field of Call where it
+// A stage is one package with one type. It is added by one line in request.newChain, and by one field of Attempt where it
 // has to remember something between Admit and Settle.
 package stage
 
@@ -23,19 +23,19 @@ import (
 // Stage is one thing that can refuse a request. One goroutine uses it at a time.
 type Stage interface {
 	// Admit decides about a request at time now (nanoseconds, monotonic).
-	Admit(c *Call, now int64) Verdict
+	Admit(a *Attempt, now int64) Verdict
 	// Settle is told what became of a request that Admit admitted: its outcome once, and once that it is over. It reports
 	// whether the record it works on changed; that matters to the members of a Shared alone.
-	Settle(c *Call, s *Settlement, now int64) (changed bool)
+	Settle(a *Attempt, s Settlement, now int64) (changed bool)
 }
 
-// Member is a stage that keeps its state in the cluster's record. Admit and Settle work on Call.Record, as it was just
+// Member is a stage that keeps its state in the cluster's record. Admit and Settle work on Attempt.Record, as it was just
 // loaded, and may run several times, each on a newly loaded record.
 type Member interface {
 	Stage
 	// Done is called once after the change that an admitting Admit or a Settle was part of has ended: with the settlement,
-	// nil after an Admit. Stored reports whether the change is in the store.
-	Done(c *Call, s *Settlement, stored bool)
+	// the zero one after an Admit. Stored reports whether the change is in the store.
+	Done(a *Attempt, s Settlement, stored bool)
 }
 
 // Verdict is a stage's decision. The zero Verdict admits.
@@ -43,7 +43,7 @@ type Verdict struct {
 	Reason  fallback.Reason // why it refuses; fallback.None: it does not
 	Wait    time.Duration   // of a refusal: until a request may be admitted; 0: nobody knows
 	Changed bool            // a Member changed the record. With a refusal: what it repaired there has to be stored
-	Pending bool            // the request has to wait: Call.Waiter.Decided tells the verdict
+	Pending bool            // the request has to wait: Attempt.Waiter.Decided tells the verdict
 }
 
 // Settlement is what became of an admitted request.
@@ -72,31 +72,29 @@ type Waiter interface {
 // Queue is where a pending request waits.
 type Queue interface {
 	// Leave takes a request out that no longer waits.
-	Leave(c *Call)
+	Leave(a *Attempt)
 }
 
-// Call is one attempt on its way through the stages: what they need to know of the request, and what each remembers
-// between Admit and Settle. The zero Call holds nothing.
-type Call struct {
-	Key    sharedstate.Fingerprint // of a limit by key
-	Waiter Waiter                  // for stages that may answer Pending
-	Retry  bool                    // a failed attempt may be followed by another
-	Later  bool                    // it is not the request's first attempt
+// Attempt is one attempt on its way through the stages: what they need to know of the request, and what each remembers
+// between Admit and Settle. The zero Attempt holds nothing.
+type Attempt struct {
+	Waiter Waiter // for stages that may answer Pending
+	Retry  bool   // another attempt may follow if it fails
+	Later  bool   // it is not the request's first attempt
+	Placed bool   // bulkhead: the worker counts it among those in flight
+	Held   Held
+	Moved  Transition // breaker: what Admit or Settle changed, until Done
 
 	Record *sharedstate.Record // the cluster's, during a change of a Shared
-	Held   Held
 
 	Ticket  breaker.Ticket   // breaker: of the generation that admitted it
-	Moved   Transition       // breaker: what Admit or Settle changed, until Done
-	Placed  bool             // bulkhead: the worker counts the call among those in flight
 	Limits  [MaxLimits]Limit // by the limit's index in the policy
 	Retries Retries          // retry budget
 
-	queue      Queue
-	admitted   int  // how many stages, from the first
-	settled    bool // the outcome was told
-	faulted    uint // a bit for each stage, from the first, whose record could not be changed: nothing is held there
-	settlement Settlement
+	queue    Queue
+	admitted uint8 // how many stages, from the first
+	faulted  uint8 // a bit for each stage, from the first, whose record could not be changed: nothing is held there
+	settled  bool  // the outcome was told
 }
 
 // MaxLimits is how many limits a cluster may have.
@@ -112,13 +110,13 @@ const (
 	HeldPlace                    // a place of the bulkhead, until it is over
 )
 
-// Limit is what a limit remembers of a call.
+// Limit is what a limit remembers of an attempt.
 type Limit struct {
 	Verdict ratelimit.Verdict
-	Slot    sharedstate.Slot // where the state of the call's key is
+	Slot    sharedstate.Slot // of a limit by key: the key, set before Admit, and where its state is
 }
 
-// Retries is what the retry budget remembers of a call.
+// Retries is what the retry budget remembers of an attempt.
 type Retries struct {
 	Reserved retry.Reservation // what the router was told that it may make
 	Made     int               // of them
@@ -131,8 +129,8 @@ type Transition struct {
 	Cause    breaker.Cause // breaker.NoTransition: it did not change
 }
 
-// Pending reports whether the call waits for a stage.
-func (c *Call) Pending() bool { return c.queue != nil }
+// Pending reports whether the attempt waits for a stage.
+func (a *Attempt) Pending() bool { return a.queue != nil }
 
-// Wait notes where a call waits whose stage answers Pending.
-func (c *Call) Wait(q Queue) { c.queue = q }
+// Wait notes where an attempt waits whose stage answers Pending.
+func (a *Attempt) Wait(q Queue) { a.queue = q }

@@ -36,7 +36,7 @@ type fake struct {
 	change  func(r *sharedstate.Record) // of an Admit
 }
 
-func (f *fake) Admit(c *stage.Call, _ int64) stage.Verdict {
+func (f *fake) Admit(c *stage.Attempt, _ int64) stage.Verdict {
 	f.calls.add(f.name, "admit")
 	if f.change != nil {
 		f.change(c.Record)
@@ -49,7 +49,7 @@ func (f *fake) Admit(c *stage.Call, _ int64) stage.Verdict {
 	return f.verdict
 }
 
-func (f *fake) Settle(c *stage.Call, s *stage.Settlement, _ int64) bool {
+func (f *fake) Settle(c *stage.Attempt, s stage.Settlement, _ int64) bool {
 	f.calls.add(f.name, "settle", known(s), over(s))
 	if s.Known {
 		c.Held &^= stage.HeldProbe | stage.HeldRetries
@@ -60,15 +60,15 @@ func (f *fake) Settle(c *stage.Call, s *stage.Settlement, _ int64) bool {
 	return f.verdict.Changed
 }
 
-func (f *fake) Done(_ *stage.Call, s *stage.Settlement, stored bool) {
+func (f *fake) Done(_ *stage.Attempt, s stage.Settlement, stored bool) {
 	event := "admitted"
-	if s != nil {
+	if s.Known || s.Over {
 		event = "settled"
 	}
 	f.calls.add(f.name, event, stored)
 }
 
-func known(s *stage.Settlement) string {
+func known(s stage.Settlement) string {
 	switch {
 	case !s.Known:
 		return "unknown"
@@ -81,7 +81,7 @@ func known(s *stage.Settlement) string {
 	}
 }
 
-func over(s *stage.Settlement) string {
+func over(s stage.Settlement) string {
 	if s.Over {
 		return "over"
 	}
@@ -91,7 +91,7 @@ func over(s *stage.Settlement) string {
 // fakeQueue records who leaves it.
 type fakeQueue struct{ calls *calls }
 
-func (q fakeQueue) Leave(*stage.Call) { q.calls.add("leave") }
+func (q fakeQueue) Leave(*stage.Attempt) { q.calls.add("leave") }
 
 var (
 	success = stage.Settlement{Known: true, Outcome: breaker.Success}
@@ -114,14 +114,14 @@ func TestChainUndoesOnRefusal(t *testing.T) {
 		chain := stage.NewChain(true,
 			&fake{name: "a", calls: &seen, holds: tc.holds}, &fake{name: "b", calls: &seen, holds: tc.holds},
 			&fake{name: "c", calls: &seen, verdict: limited}, &fake{name: "d", calls: &seen})
-		var c stage.Call
+		var c stage.Attempt
 		if got := chain.Admit(&c, 1); got != limited {
 			t.Errorf("%s: Admit = %+v, want %+v", tc.name, got, limited)
 		}
 		if got := seen.take(); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
-		if chain.Open(&c) {
+		if chain.Unsettled(&c) {
 			t.Errorf("%s: got an open call after a refusal, want none", tc.name)
 		}
 	}
@@ -143,7 +143,7 @@ func TestChainSettlesAnOutcomeOnce(t *testing.T) {
 	} {
 		var seen calls
 		chain := stage.NewChain(tc.learns, &fake{name: "a", calls: &seen, holds: tc.holds})
-		var c stage.Call
+		var c stage.Attempt
 		chain.Admit(&c, 1)
 		seen.take()
 		for _, s := range tc.settle {
@@ -167,9 +167,9 @@ func TestChainResume(t *testing.T) {
 		var seen calls
 		waits := &fake{name: "b", calls: &seen, verdict: stage.Verdict{Pending: true}, queue: fakeQueue{&seen}}
 		chain := stage.NewChain(true, &fake{name: "a", calls: &seen, holds: stage.HeldPlace}, waits, &fake{name: "c", calls: &seen})
-		var c stage.Call
-		if got := chain.Admit(&c, 1); !got.Pending || !c.Pending() || !chain.Open(&c) {
-			t.Errorf("%s: Admit = %+v, pending %v, open %v; want all three", tc.name, got, c.Pending(), chain.Open(&c))
+		var c stage.Attempt
+		if got := chain.Admit(&c, 1); !got.Pending || !c.Pending() || !chain.Unsettled(&c) {
+			t.Errorf("%s: Admit = %+v, pending %v, open %v; want all three", tc.name, got, c.Pending(), chain.Unsettled(&c))
 		}
 		if got, want := seen.take(), "a admit, b admit"; got != want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, want)
@@ -186,16 +186,16 @@ func TestChainResume(t *testing.T) {
 func TestStopWaiting(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		stop func(ch *stage.Chain, c *stage.Call)
+		stop func(ch *stage.Chain, c *stage.Attempt)
 		want string
 	}{
-		{"StopWaiting", func(_ *stage.Chain, c *stage.Call) { c.StopWaiting() }, "leave"},
-		{"over", func(ch *stage.Chain, c *stage.Call) { ch.Settle(c, isOver, 2) }, "leave"},
-		{"outcome", func(ch *stage.Chain, c *stage.Call) { ch.Settle(c, failure, 2) }, ""},
+		{"StopWaiting", func(_ *stage.Chain, c *stage.Attempt) { c.StopWaiting() }, "leave"},
+		{"over", func(ch *stage.Chain, c *stage.Attempt) { ch.Settle(c, isOver, 2) }, "leave"},
+		{"outcome", func(ch *stage.Chain, c *stage.Attempt) { ch.Settle(c, failure, 2) }, ""},
 	} {
 		var seen calls
 		chain := stage.NewChain(false, &fake{name: "a", calls: &seen, verdict: stage.Verdict{Pending: true}, queue: fakeQueue{&seen}})
-		var c stage.Call
+		var c stage.Attempt
 		chain.Admit(&c, 1)
 		seen.take()
 		tc.stop(chain, &c)
@@ -286,7 +286,7 @@ func TestSharedStoresOneChangeOfAllMembers(t *testing.T) {
 	} {
 		s := newShared(tc.members...)
 		s.store.conflicts = tc.conflicts
-		var c stage.Call
+		var c stage.Attempt
 		s.Admit(&c, 1)
 		if got := s.seen.take(); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
@@ -302,7 +302,7 @@ func TestSharedStoresOneChangeOfAllMembers(t *testing.T) {
 
 func TestSharedRefusalHoldsNothing(t *testing.T) {
 	s := newShared(&fake{name: "a", holds: stage.HeldPlace}, &fake{name: "b", verdict: limited})
-	var c stage.Call
+	var c stage.Attempt
 	if got := s.Admit(&c, 1); got != limited || c.Held != 0 {
 		t.Errorf("Admit = %+v with %b held, want %+v with none", got, c.Held, limited)
 	}
@@ -311,7 +311,7 @@ func TestSharedRefusalHoldsNothing(t *testing.T) {
 func TestSharedPassesWhenTheStoreFails(t *testing.T) {
 	s := newShared(&fake{name: "a", holds: stage.HeldPlace, verdict: stage.Verdict{Changed: true}})
 	s.store.broken = true
-	var c stage.Call
+	var c stage.Attempt
 	if got := s.Admit(&c, 1); got != (stage.Verdict{}) || c.Held != 0 {
 		t.Errorf("Admit = %+v with %b held, want it admitted with none", got, c.Held)
 	}
@@ -328,7 +328,7 @@ func TestSharedPassesWhenTheStoreFails(t *testing.T) {
 
 func TestSharedSettleThatIsNotStored(t *testing.T) {
 	s := newShared(&fake{name: "a", holds: stage.HeldPlace, verdict: stage.Verdict{Changed: true}})
-	var c stage.Call
+	var c stage.Attempt
 	s.Admit(&c, 1)
 	s.seen.take()
 	s.store.broken = true

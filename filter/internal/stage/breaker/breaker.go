@@ -26,44 +26,44 @@ func New(config *breaker.Config, failures *policy.Failures, o Observer) *Stage {
 }
 
 // Admit implements stage.Stage.
-func (s *Stage) Admit(c *stage.Call, now int64) stage.Verdict {
-	state := &c.Record.Breaker
+func (s *Stage) Admit(a *stage.Attempt, now int64) stage.Verdict {
+	state := &a.Record.Breaker
 	v := state.Admit(s.config, now)
 	if !v.Admitted {
 		return stage.Verdict{Reason: fallback.CircuitOpen, Wait: v.RetryAfter}
 	}
-	c.Ticket = v.Ticket
-	c.Moved = stage.Transition{}
+	a.Ticket = v.Ticket
+	a.Moved = stage.Transition{}
 	if v.Ticket.Slot >= 0 {
-		c.Held |= stage.HeldProbe
+		a.Held |= stage.HeldProbe
 	}
 	if v.HalfOpened {
-		c.Moved = stage.Transition{From: breaker.Open, To: breaker.HalfOpen, Cause: v.Cause()}
+		a.Moved = stage.Transition{From: breaker.Open, To: breaker.HalfOpen, Cause: v.Cause()}
 	}
 	return stage.Verdict{Changed: state.Enter(&v, now)}
 }
 
 // Settle implements stage.Stage.
-func (s *Stage) Settle(c *stage.Call, e *stage.Settlement, now int64) (changed bool) {
+func (s *Stage) Settle(a *stage.Attempt, e stage.Settlement, now int64) (changed bool) {
 	if !e.Known {
 		return false
 	}
-	state := &c.Record.Breaker
-	c.Moved.From = state.Status
-	changed, c.Moved.Cause = state.Settle(s.config, c.Ticket, s.config.Call(e.Outcome, e.Took), now)
-	c.Moved.To = state.Status
+	state := &a.Record.Breaker
+	a.Moved.From = state.Status
+	changed, a.Moved.Cause = state.Settle(s.config, a.Ticket, s.config.Call(e.Outcome, e.Took), now)
+	a.Moved.To = state.Status
 	return changed
 }
 
 // Done implements stage.Member.
-func (s *Stage) Done(c *stage.Call, e *stage.Settlement, stored bool) {
-	moved := c.Moved
-	c.Moved = stage.Transition{}
+func (s *Stage) Done(a *stage.Attempt, e stage.Settlement, stored bool) {
+	moved := a.Moved
+	a.Moved = stage.Transition{}
 	if moved.Cause == breaker.NoTransition || !stored {
 		return
 	}
 	cause := moved.Cause.String()
-	if e != nil && e.Ending != nil {
+	if e.Ending != nil {
 		cause += ", " + e.Ending.Cause(s.failures)
 	}
 	s.observer.Transition(moved.From, moved.To, cause)

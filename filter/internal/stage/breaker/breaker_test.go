@@ -37,12 +37,12 @@ func TestTransitionsAreReportedOnce(t *testing.T) {
 		Known: true, Outcome: policybreaker.Failure, Ending: &outcome.Ending{Event: outcome.Answered, Status: 503, GRPC: outcome.NoGRPC},
 	}
 	settle := func(stored bool) {
-		c := stage.Call{Record: record}
+		c := stage.Attempt{Record: record}
 		s.Admit(&c, 100*second)
-		s.Done(&c, nil, true)
-		s.Settle(&c, &failed, 100*second)
-		s.Done(&c, &failed, stored)
-		s.Done(&c, &failed, stored)
+		s.Done(&c, stage.Settlement{}, true)
+		s.Settle(&c, failed, 100*second)
+		s.Done(&c, failed, stored)
+		s.Done(&c, failed, stored)
 	}
 	settle(false)
 	if len(o.got) > 0 {
@@ -53,14 +53,14 @@ func TestTransitionsAreReportedOnce(t *testing.T) {
 	if want := []string{"closed -> open: consecutive_failures, status 503"}; !slices.Equal(o.got, want) {
 		t.Errorf("stored: got %q, want %q", o.got, want)
 	}
-	c := stage.Call{Record: record}
+	c := stage.Attempt{Record: record}
 	if got, want := s.Admit(&c, 101*second), (stage.Verdict{Reason: fallback.CircuitOpen, Wait: 9 * time.Second}); got != want {
 		t.Errorf("open: Admit = %+v, want %+v", got, want)
 	}
 	if got := s.Admit(&c, 110*second); got.Reason != fallback.None || c.Held != stage.HeldProbe {
 		t.Errorf("after recovery_timeout: Admit = %+v, held %b; want a probe", got, c.Held)
 	}
-	s.Done(&c, nil, true)
+	s.Done(&c, stage.Settlement{}, true)
 	if got, want := o.got[len(o.got)-1], "open -> half_open: recovery_timeout"; got != want {
 		t.Errorf("got last transition %q, want %q", got, want)
 	}

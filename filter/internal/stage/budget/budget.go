@@ -19,34 +19,34 @@ type Stage struct {
 func New(budget retry.Budget, router int) *Stage { return &Stage{budget: budget, router: router} }
 
 // Admit implements stage.Stage: it counts a request's first attempt, and reserves what the router may make of retries.
-func (s *Stage) Admit(c *stage.Call, now int64) stage.Verdict {
-	if c.Later {
+func (s *Stage) Admit(a *stage.Attempt, now int64) stage.Verdict {
+	if a.Later {
 		return stage.Verdict{}
 	}
-	state := s.state(c.Record)
+	state := s.state(a.Record)
 	s.budget.Request(state, now)
-	c.Retries = stage.Retries{}
-	if s.router > 0 && c.Retry && c.Held&stage.HeldProbe == 0 {
-		c.Retries.Reserved = s.budget.Reserve(state, now, s.router)
-		c.Retries.Denied = c.Retries.Reserved.Granted == 0
+	a.Retries = stage.Retries{}
+	if s.router > 0 && a.Retry && a.Held&stage.HeldProbe == 0 {
+		a.Retries.Reserved = s.budget.Reserve(state, now, s.router)
+		a.Retries.Denied = a.Retries.Reserved.Granted == 0
 	}
-	if c.Retries.Reserved.Granted > 0 {
-		c.Held |= stage.HeldRetries
+	if a.Retries.Reserved.Granted > 0 {
+		a.Held |= stage.HeldRetries
 	}
 	return stage.Verdict{Changed: true}
 }
 
 // Settle implements stage.Stage: what was reserved and not made goes back.
-func (s *Stage) Settle(c *stage.Call, e *stage.Settlement, now int64) (changed bool) {
-	r := &c.Retries
-	return e.Known && r.Reserved.Granted > 0 && s.budget.Usable(c.Record.Budget) &&
-		s.budget.Settle(c.Record.Budget, now, r.Reserved, r.Made)
+func (s *Stage) Settle(a *stage.Attempt, e stage.Settlement, now int64) (changed bool) {
+	r := &a.Retries
+	return e.Known && r.Reserved.Granted > 0 && s.budget.Usable(a.Record.Budget) &&
+		s.budget.Settle(a.Record.Budget, now, r.Reserved, r.Made)
 }
 
 // Done implements stage.Member.
-func (s *Stage) Done(c *stage.Call, e *stage.Settlement, _ bool) {
-	if e != nil && e.Known {
-		c.Retries.Reserved = retry.Reservation{}
+func (s *Stage) Done(a *stage.Attempt, e stage.Settlement, _ bool) {
+	if e.Known {
+		a.Retries.Reserved = retry.Reservation{}
 	}
 }
 

@@ -19,19 +19,19 @@ func fourRetries() retry.Budget { return retry.NewBudget(0, 0.4) }
 func TestAdmitReservesForTheRouter(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		call    stage.Call
+		call    stage.Attempt
 		router  int
 		granted int
 		denied  bool
 		left    int64
 		changed bool
 	}{
-		{"may be retried", stage.Call{Retry: true}, 3, 3, false, 1, true},
-		{"more than the budget", stage.Call{Retry: true}, 9, 4, false, 0, true},
-		{"may not be retried", stage.Call{}, 3, 0, false, 4, true},
-		{"a probe", stage.Call{Retry: true, Held: stage.HeldProbe}, 3, 0, false, 4, true},
-		{"the filter makes the retries", stage.Call{Retry: true}, 0, 0, false, 4, true},
-		{"a retry of the filter's", stage.Call{Retry: true, Later: true}, 0, 0, false, 4, false},
+		{"may be retried", stage.Attempt{Retry: true}, 3, 3, false, 1, true},
+		{"more than the budget", stage.Attempt{Retry: true}, 9, 4, false, 0, true},
+		{"may not be retried", stage.Attempt{}, 3, 0, false, 4, true},
+		{"a probe", stage.Attempt{Retry: true, Held: stage.HeldProbe}, 3, 0, false, 4, true},
+		{"the filter makes the retries", stage.Attempt{Retry: true}, 0, 0, false, 4, true},
+		{"a retry of the filter's", stage.Attempt{Retry: true, Later: true}, 0, 0, false, 4, false},
 	} {
 		s, record := budget.New(fourRetries(), tc.router), &sharedstate.Record{}
 		c := tc.call
@@ -51,8 +51,8 @@ func TestAdmitReservesForTheRouter(t *testing.T) {
 
 func TestSpentBudgetDeniesRetries(t *testing.T) {
 	s, record := budget.New(fourRetries(), 4), &sharedstate.Record{}
-	s.Admit(&stage.Call{Retry: true, Record: record}, now)
-	c := stage.Call{Retry: true, Record: record}
+	s.Admit(&stage.Attempt{Retry: true, Record: record}, now)
+	c := stage.Attempt{Retry: true, Record: record}
 	if s.Admit(&c, now); !c.Retries.Denied || c.Held != 0 {
 		t.Errorf("got denied %v, held %b; want true, none", c.Retries.Denied, c.Held)
 	}
@@ -74,10 +74,10 @@ func TestSettleReturnsWhatWasNotUsed(t *testing.T) {
 		{"the outcome is not known yet", 1, stage.Settlement{Over: true}, 1, false},
 	} {
 		s, record := budget.New(fourRetries(), 3), &sharedstate.Record{}
-		c := stage.Call{Retry: true, Record: record}
+		c := stage.Attempt{Retry: true, Record: record}
 		s.Admit(&c, now)
 		c.Retries.Made = tc.made
-		if got := s.Settle(&c, &tc.Settlement, now); got != tc.changed {
+		if got := s.Settle(&c, tc.Settlement, now); got != tc.changed {
 			t.Errorf("%s: Settle = %v, want %v", tc.name, got, tc.changed)
 		}
 		if got := s.Remaining(record, now); got != tc.left {

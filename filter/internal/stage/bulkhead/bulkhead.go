@@ -30,31 +30,31 @@ func New(config *bulkhead.Config, cluster string, holds *Holds, r stage.Reporter
 var errNoRoom = errors.New("bulkhead: more workers than its record has room for; the request passes uncounted")
 
 // Admit implements stage.Stage.
-func (s *Stage) Admit(c *stage.Call, now int64) stage.Verdict {
-	switch c.Record.Bulkhead.Acquire(*s.config, s.holds.worker, now) {
+func (s *Stage) Admit(a *stage.Attempt, now int64) stage.Verdict {
+	switch a.Record.Bulkhead.Acquire(*s.config, s.holds.worker, now) {
 	case bulkhead.Full:
 		return stage.Verdict{Reason: fallback.BulkheadFull}
 	case bulkhead.TooManyOwners:
 		s.reporter.Fault(errNoRoom)
 		return stage.Verdict{}
 	}
-	c.Held |= stage.HeldPlace
+	a.Held |= stage.HeldPlace
 	return stage.Verdict{Changed: true}
 }
 
 // Settle implements stage.Stage.
-func (s *Stage) Settle(c *stage.Call, e *stage.Settlement, now int64) (changed bool) {
-	return e.Over && c.Placed && c.Record.Bulkhead.Release(s.holds.worker, now)
+func (s *Stage) Settle(a *stage.Attempt, e stage.Settlement, now int64) (changed bool) {
+	return e.Over && a.Placed && a.Record.Bulkhead.Release(s.holds.worker, now)
 }
 
 // Done implements stage.Member. A release that could not be stored is made good by the next heartbeat.
-func (s *Stage) Done(c *stage.Call, e *stage.Settlement, _ bool) {
+func (s *Stage) Done(a *stage.Attempt, e stage.Settlement, _ bool) {
 	switch {
-	case e == nil && c.Held&stage.HeldPlace != 0:
-		c.Placed = true
+	case !e.Known && !e.Over && a.Held&stage.HeldPlace != 0:
+		a.Placed = true
 		s.holds.add(s.cluster)
-	case e != nil && e.Over && c.Placed:
-		c.Placed = false
+	case e.Over && a.Placed:
+		a.Placed = false
 		s.holds.Remove(s.cluster)
 	}
 }

@@ -82,11 +82,11 @@ func TestStageTakesAndReturnsAPlace(t *testing.T) {
 	store := sharedstate.NewMemory()
 	h, r, record := NewHolds(store, 7), &reporter{}, &sharedstate.Record{}
 	s := New(&bulkhead.Config{Max: 1, Expiry: 5 * time.Second}, "aws", h, r)
-	first, second := stage.Call{Record: record}, stage.Call{Record: record}
+	first, second := stage.Attempt{Record: record}, stage.Attempt{Record: record}
 	if got := s.Admit(&first, 1); got != (stage.Verdict{Changed: true}) || first.Held != stage.HeldPlace {
 		t.Fatalf("the first: Admit = %+v, held %b; want it admitted with a place", got, first.Held)
 	}
-	s.Done(&first, nil, true)
+	s.Done(&first, stage.Settlement{}, true)
 	if got := s.Admit(&second, 1); got != (stage.Verdict{Reason: fallback.BulkheadFull}) {
 		t.Errorf("the second: Admit = %+v, want bulkhead_full", got)
 	}
@@ -99,10 +99,10 @@ func TestStageTakesAndReturnsAPlace(t *testing.T) {
 		{stage.Settlement{Over: true}, true, 0},
 		{stage.Settlement{Over: true}, false, 0}, // once more
 	} {
-		if got := s.Settle(&first, &tc.Settlement, 2); got != tc.changed {
+		if got := s.Settle(&first, tc.Settlement, 2); got != tc.changed {
 			t.Errorf("settlement %d: Settle = %v, want %v", i, got, tc.changed)
 		}
-		s.Done(&first, &tc.Settlement, true)
+		s.Done(&first, tc.Settlement, true)
 		if got := h.clusters["aws"].inFlight; got != tc.inFlight {
 			t.Errorf("settlement %d: got %d in flight, want %d", i, got, tc.inFlight)
 		}
@@ -120,7 +120,7 @@ func TestRecordWithoutRoom(t *testing.T) {
 		record.Bulkhead.Acquire(*config, id+1, 1)
 	}
 	s := New(config, "aws", NewHolds(sharedstate.NewMemory(), bulkhead.MaxOwners+1), r)
-	c := stage.Call{Record: record}
+	c := stage.Attempt{Record: record}
 	if got := s.Admit(&c, 1); got != (stage.Verdict{}) || c.Held != 0 || r.faults != 1 {
 		t.Errorf("Admit = %+v, held %b, %d faults; want it admitted with no place and 1 fault", got, c.Held, r.faults)
 	}

@@ -16,7 +16,7 @@ import (
 const second = int64(time.Second)
 
 func TestOwn(t *testing.T) {
-	s := limit.NewOwn(ratelimit.NewTokenBucket(2, 0.5), 0)
+	s := limit.NewPerCluster(ratelimit.NewTokenBucket(2, 0.5), 0)
 	record := &sharedstate.Record{}
 	for _, tc := range []struct {
 		at   int64 // seconds
@@ -28,7 +28,7 @@ func TestOwn(t *testing.T) {
 		{101, stage.Verdict{Reason: fallback.RateLimited, Wait: time.Second}},
 		{102, stage.Verdict{Changed: true}},
 	} {
-		c := stage.Call{Record: record}
+		c := stage.Attempt{Record: record}
 		got := s.Admit(&c, tc.at*second)
 		if got != tc.want {
 			t.Errorf("at %d s: Admit = %+v, want %+v", tc.at, got, tc.want)
@@ -42,9 +42,9 @@ func TestOwn(t *testing.T) {
 // TestOwnTakesOverAnEarlierPolicy: a limit that counted by another policy is used up for this one as well.
 func TestOwnTakesOverAnEarlierPolicy(t *testing.T) {
 	record := &sharedstate.Record{}
-	before, after := limit.NewOwn(ratelimit.NewTokenBucket(1, 0.001), 0), limit.NewOwn(ratelimit.NewSlidingWindow(1, time.Hour), 0)
-	before.Admit(&stage.Call{Record: record}, 100*second)
-	if got := after.Admit(&stage.Call{Record: record}, 100*second); got.Reason != fallback.RateLimited {
+	before, after := limit.NewPerCluster(ratelimit.NewTokenBucket(1, 0.001), 0), limit.NewPerCluster(ratelimit.NewSlidingWindow(1, time.Hour), 0)
+	before.Admit(&stage.Attempt{Record: record}, 100*second)
+	if got := after.Admit(&stage.Attempt{Record: record}, 100*second); got.Reason != fallback.RateLimited {
 		t.Errorf("Admit after the reload = %+v, want rate_limited", got)
 	}
 }
@@ -66,16 +66,16 @@ func TestOutcomesThatMoveAnAdaptiveLimit(t *testing.T) {
 		{"neither", stage.Settlement{Known: true, Outcome: breaker.Neither}, false},
 		{"over", stage.Settlement{Over: true, Outcome: breaker.Failure}, false},
 	} {
-		own, c := limit.NewOwn(adaptive(), 0), stage.Call{Record: &sharedstate.Record{}}
-		own.Admit(&c, 100*second)
-		if got := own.Settle(&c, &tc.Settlement, 100*second); got != tc.want {
-			t.Errorf("Own, %s: Settle = %v, want %v", tc.name, got, tc.want)
+		perCluster, c := limit.NewPerCluster(adaptive(), 0), stage.Attempt{Record: &sharedstate.Record{}}
+		perCluster.Admit(&c, 100*second)
+		if got := perCluster.Settle(&c, tc.Settlement, 100*second); got != tc.want {
+			t.Errorf("PerCluster, %s: Settle = %v, want %v", tc.name, got, tc.want)
 		}
-		c = stage.Call{Key: sharedstate.Fingerprint{Lo: 1}}
-		byKey := limit.NewByKey(sharedstate.NewMemory(), "aws", adaptive(), 0, 32, true, &reporter{})
+		c = ofKey(1)
+		byKey := limit.NewPerKey(sharedstate.NewMemory(), "aws", adaptive(), 0, 32, true, &reporter{})
 		byKey.Admit(&c, 100*second)
-		if got := byKey.Settle(&c, &tc.Settlement, 100*second); got != tc.want {
-			t.Errorf("ByKey, %s: Settle = %v, want %v", tc.name, got, tc.want)
+		if got := byKey.Settle(&c, tc.Settlement, 100*second); got != tc.want {
+			t.Errorf("PerKey, %s: Settle = %v, want %v", tc.name, got, tc.want)
 		}
 	}
 }
@@ -85,9 +85,9 @@ type reporter struct{ faults int }
 func (r *reporter) Conflicts(int) {}
 func (r *reporter) Fault(error)   { r.faults++ }
 
-func TestByKeyCountsEachKey(t *testing.T) {
+func TestPerKeyCountsEachKey(t *testing.T) {
 	r := &reporter{}
-	s := limit.NewByKey(sharedstate.NewMemory(), "aws", ratelimit.NewTokenBucket(1, 1), 0, 32, false, r)
+	s := limit.NewPerKey(sharedstate.NewMemory(), "aws", ratelimit.NewTokenBucket(1, 1), 0, 32, false, r)
 	for i, tc := range []struct {
 		key  uint64
 		at   int64 // seconds
@@ -99,7 +99,7 @@ func TestByKeyCountsEachKey(t *testing.T) {
 		{2, 100, fallback.RateLimited},
 		{1, 101, fallback.None},
 	} {
-		c := stage.Call{Key: sharedstate.Fingerprint{Lo: tc.key}}
+		c := ofKey(tc.key)
 		if got := s.Admit(&c, tc.at*second); got.Reason != tc.want {
 			t.Errorf("request %d, key %d at %d s: Admit = %+v, want %v", i, tc.key, tc.at, got, tc.want)
 		}
@@ -114,11 +114,11 @@ type brokenStore struct{}
 func (brokenStore) Get(string) ([]byte, uint32, error) { return nil, 0, errors.New("store broken") }
 func (brokenStore) Set(string, []byte, uint32) error   { return errors.New("store broken") }
 
-func TestByKeyPassesWhenTheStoreFails(t *testing.T) {
+func TestPerKeyPassesWhenTheStoreFails(t *testing.T) {
 	r := &reporter{}
-	s := limit.NewByKey(brokenStore{}, "aws", ratelimit.NewTokenBucket(1, 1), 0, 32, false, r)
+	s := limit.NewPerKey(brokenStore{}, "aws", ratelimit.NewTokenBucket(1, 1), 0, 32, false, r)
 	for range 3 {
-		var c stage.Call
+		var c stage.Attempt
 		if got := s.Admit(&c, 100*second); got != (stage.Verdict{}) || c.Limits[0] != (stage.Limit{}) {
 			t.Errorf("Admit = %+v with %+v, want it admitted without a limit's verdict", got, c.Limits[0])
 		}
@@ -126,4 +126,10 @@ func TestByKeyPassesWhenTheStoreFails(t *testing.T) {
 	if r.faults != 3 {
 		t.Errorf("got %d faults, want 3", r.faults)
 	}
+}
+
+// ofKey is an attempt at a request with this key.
+func ofKey(key uint64) (a stage.Attempt) {
+	a.Limits[0].Slot.Key = sharedstate.Fingerprint{Lo: key}
+	return a
 }

@@ -9,21 +9,23 @@ import (
 	"github.com/weir-mesh/weir/policy/ratelimit"
 )
 
-// Own is a limit of the cluster as a whole, in the cluster's record. It implements stage.Member.
-type Own struct {
+// PerCluster is a limit of the cluster as a whole, in the cluster's record. It implements stage.Member.
+type PerCluster struct {
 	limiter *ratelimit.Limiter
 	index   int
 	fresh   []byte // room for a record's first state
 }
 
-// NewOwn is the stage of a limiter that stands at this index among the policy's limits.
-func NewOwn(l *ratelimit.Limiter, index int) *Own { return &Own{limiter: l, index: index} }
+// NewPerCluster is the stage of a limiter that stands at this index among the policy's limits.
+func NewPerCluster(l *ratelimit.Limiter, index int) *PerCluster {
+	return &PerCluster{limiter: l, index: index}
+}
 
 // Admit implements stage.Stage.
-func (o *Own) Admit(c *stage.Call, now int64) stage.Verdict {
-	o.adopt(c, now)
-	v := o.limiter.Take(c.Record.Limit, now, 1)
-	c.Limits[o.index].Verdict = v
+func (l *PerCluster) Admit(a *stage.Attempt, now int64) stage.Verdict {
+	l.adopt(a, now)
+	v := l.limiter.Take(a.Record.Limit, now, 1)
+	a.Limits[l.index].Verdict = v
 	return verdict(&v)
 }
 
@@ -36,27 +38,27 @@ func verdict(v *ratelimit.Verdict) stage.Verdict {
 }
 
 // adopt makes the record's limit one of this policy: what an earlier policy counted is carried over.
-func (o *Own) adopt(c *stage.Call, now int64) {
-	old := c.Record.Limit
-	if o.limiter.Usable(old) {
+func (l *PerCluster) adopt(a *stage.Attempt, now int64) {
+	old := a.Record.Limit
+	if l.limiter.Usable(old) {
 		return
 	}
-	if o.fresh == nil {
-		o.fresh = make([]byte, o.limiter.Size())
+	if l.fresh == nil {
+		l.fresh = make([]byte, l.limiter.Size())
 	}
-	c.Record.Limit = o.fresh
+	a.Record.Limit = l.fresh
 	if len(old) == 0 {
-		o.limiter.Reset(o.fresh)
+		l.limiter.Reset(l.fresh)
 	} else {
-		o.limiter.Adopt(o.fresh, old, now)
+		l.limiter.Adopt(l.fresh, old, now)
 	}
 }
 
 // Settle implements stage.Stage: an adaptive limit moves by outcomes.
-func (o *Own) Settle(c *stage.Call, s *stage.Settlement, now int64) (changed bool) {
-	return s.Known && s.Outcome != breaker.Neither && o.limiter.Usable(c.Record.Limit) &&
-		o.limiter.Outcome(c.Record.Limit, s.Outcome == breaker.Success, now)
+func (l *PerCluster) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed bool) {
+	return s.Known && s.Outcome != breaker.Neither && l.limiter.Usable(a.Record.Limit) &&
+		l.limiter.Outcome(a.Record.Limit, s.Outcome == breaker.Success, now)
 }
 
 // Done implements stage.Member.
-func (*Own) Done(*stage.Call, *stage.Settlement, bool) {}
+func (*PerCluster) Done(*stage.Attempt, stage.Settlement, bool) {}

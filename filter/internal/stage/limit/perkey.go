@@ -1,0 +1,62 @@
+package limit
+
+import (
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/ratelimit"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// PerKey is a limit for each key, in a table of its own. It implements stage.Stage.
+type PerKey struct {
+	limiter  *ratelimit.Limiter
+	index    int
+	learns   bool
+	table    *sharedstate.KeyTable
+	reporter stage.Reporter
+}
+
+// NewPerKey is the stage of a limiter that stands at this index among a cluster's limits, with room for at least maxKeys
+// keys. Learns says that the limit moves by outcomes.
+func NewPerKey(store sharedstate.Store, cluster string, l *ratelimit.Limiter, index, maxKeys int, learns bool, r stage.Reporter) *PerKey {
+	return &PerKey{
+		limiter: l, index: index, learns: learns, reporter: r,
+		table: sharedstate.NewKeyTable(store, cluster, maxKeys, l.Size()),
+	}
+}
+
+// Admit implements stage.Stage. A table that can't be changed refuses nothing.
+func (l *PerKey) Admit(a *stage.Attempt, now int64) stage.Verdict {
+	var v ratelimit.Verdict
+	idle := func(state []byte) bool { return !l.limiter.Usable(state) || l.limiter.Idle(state, now) }
+	at, conflicts, err := l.table.Update(a.Limits[l.index].Slot.Key, idle, func(state []byte, fresh bool) bool {
+		if fresh || !l.limiter.Usable(state) {
+			l.limiter.Reset(state)
+		}
+		v = l.limiter.Take(state, now, 1)
+		return v.Store
+	})
+	l.reporter.Conflicts(conflicts)
+	if err != nil {
+		l.reporter.Fault(err)
+		a.Limits[l.index].Verdict = ratelimit.Verdict{}
+		return stage.Verdict{}
+	}
+	a.Limits[l.index] = stage.Limit{Verdict: v, Slot: at}
+	return verdict(&v)
+}
+
+// Settle implements stage.Stage: an adaptive limit moves by outcomes.
+func (l *PerKey) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed bool) {
+	if !l.learns || !s.Known || s.Outcome == breaker.Neither {
+		return false
+	}
+	conflicts, err := l.table.Change(a.Limits[l.index].Slot, func(state []byte) bool {
+		return l.limiter.Usable(state) && l.limiter.Outcome(state, s.Outcome == breaker.Success, now)
+	})
+	l.reporter.Conflicts(conflicts)
+	if err != nil {
+		l.reporter.Fault(err)
+	}
+	return err == nil
+}
