@@ -29,8 +29,8 @@ type stream struct {
 	grpc    bool
 
 	recording replay.Recording // of the request, for another attempt
-	paused    int64            // since when it waits for Redis
-	until     int64            // when what its response is held back for is overdue
+	paused    int64            // since when it waits for Redis; 0: it never did
+	until     int64            // when what its response is held back for is overdue; 0: it never was
 	call      uint64           // the number of the attempt that is out
 
 	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster than
@@ -186,10 +186,12 @@ func (s *stream) OnHttpStreamDone() {
 	s.request.Gone(details, s.routerAttempts(), host.Now())
 }
 
-// forget drops a stream that is gone.
+// forget drops a stream that is gone from where it may have waited.
 func (p *Plugin) forget(s *stream) {
-	delete(p.held.streams, s.id)
-	if p.redis != nil {
+	if s.until != 0 {
+		delete(p.held.streams, s.id)
+	}
+	if s.paused != 0 {
 		delete(p.redis.paused, s.id)
 	}
 }

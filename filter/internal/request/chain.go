@@ -35,13 +35,13 @@ func (c *Cluster) newChain(p *policy.Policy, client *mesh.Client) *stage.Chain {
 				if c.key != nil {
 					return c.byKey(share, index, l)
 				}
-				return c.shared(false, limit.NewPerCluster(share, index))
+				return c.shared(false, limit.NewPerCluster(share, index, false))
 			})
 			apart = append(apart, c.mesh)
 		case c.key != nil:
 			apart = append(apart, c.byKey(c.limiter, index, l))
 		default:
-			members = append(members, limit.NewPerCluster(c.limiter, index))
+			members = append(members, limit.NewPerCluster(c.limiter, index, learns))
 		}
 	}
 	if b := p.Bulkhead; b != nil {

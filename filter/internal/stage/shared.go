@@ -2,6 +2,7 @@ package stage
 
 import (
 	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/ratelimit"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
@@ -23,7 +24,7 @@ func NewShared(cell *sharedstate.Cell, record *sharedstate.Record, learns bool, 
 
 // Admit implements Stage. A record that can't be changed refuses nothing.
 func (s *Shared) Admit(a *Attempt, now int64) (v Verdict) {
-	held, limits, retries, refused := a.Held, a.Limits, a.Retries, -1
+	held, refused := a.Held, -1
 	a.Record = s.record
 	conflicts, err := s.cell.Update(func() (store bool) {
 		a.Held, refused = held, -1
@@ -36,12 +37,14 @@ func (s *Shared) Admit(a *Attempt, now int64) (v Verdict) {
 		}
 		return store
 	})
-	s.reporter.Conflicts(conflicts)
+	s.report(conflicts, err)
 	switch {
 	case err != nil:
-		a.Held, a.Limits, a.Retries, a.Moved = held, limits, retries, Transition{} // nothing of it is stored
+		a.Held, a.Retries, a.Moved = held, Retries{}, Transition{} // nothing of it is stored
+		for i := range a.Limits {
+			a.Limits[i].Verdict = ratelimit.Verdict{}
+		}
 		a.faulted |= 1 << a.admitted
-		s.reporter.Fault(err)
 		return Verdict{}
 	case refused >= 0:
 		a.Held = held
@@ -63,10 +66,7 @@ func (s *Shared) repair(a *Attempt, m Member, now int64) {
 		v := m.Admit(a, now)
 		return v.Reason != fallback.None && v.Changed
 	})
-	s.reporter.Conflicts(conflicts)
-	if err != nil {
-		s.reporter.Fault(err)
-	}
+	s.report(conflicts, err)
 }
 
 // Settle implements Stage.
@@ -83,12 +83,18 @@ func (s *Shared) Settle(a *Attempt, e Settlement, now int64) bool {
 		}
 		return store
 	})
-	s.reporter.Conflicts(conflicts)
-	if err != nil {
-		s.reporter.Fault(err)
-	}
+	s.report(conflicts, err)
 	for _, m := range s.members {
 		m.Done(a, e, err == nil)
 	}
 	return err == nil
+}
+
+func (s *Shared) report(conflicts int, err error) {
+	if conflicts > 0 {
+		s.reporter.Conflicts(conflicts)
+	}
+	if err != nil {
+		s.reporter.Fault(err)
+	}
 }

@@ -16,7 +16,7 @@ import (
 const second = int64(time.Second)
 
 func TestOwn(t *testing.T) {
-	s := limit.NewPerCluster(ratelimit.NewTokenBucket(2, 0.5), 0)
+	s := limit.NewPerCluster(ratelimit.NewTokenBucket(2, 0.5), 0, false)
 	record := &sharedstate.Record{}
 	for _, tc := range []struct {
 		at   int64 // seconds
@@ -42,7 +42,7 @@ func TestOwn(t *testing.T) {
 // TestOwnTakesOverAnEarlierPolicy: a limit that counted by another policy is used up for this one as well.
 func TestOwnTakesOverAnEarlierPolicy(t *testing.T) {
 	record := &sharedstate.Record{}
-	before, after := limit.NewPerCluster(ratelimit.NewTokenBucket(1, 0.001), 0), limit.NewPerCluster(ratelimit.NewSlidingWindow(1, time.Hour), 0)
+	before, after := limit.NewPerCluster(ratelimit.NewTokenBucket(1, 0.001), 0, false), limit.NewPerCluster(ratelimit.NewSlidingWindow(1, time.Hour), 0, false)
 	before.Admit(&stage.Attempt{Record: record}, 100*second)
 	if got := after.Admit(&stage.Attempt{Record: record}, 100*second); got.Reason != fallback.RateLimited {
 		t.Errorf("Admit after the reload = %+v, want rate_limited", got)
@@ -66,7 +66,7 @@ func TestOutcomesThatMoveAnAdaptiveLimit(t *testing.T) {
 		{"neither", stage.Settlement{Known: true, Outcome: breaker.Neither}, false},
 		{"over", stage.Settlement{Over: true, Outcome: breaker.Failure}, false},
 	} {
-		perCluster, c := limit.NewPerCluster(adaptive(), 0), stage.Attempt{Record: &sharedstate.Record{}}
+		perCluster, c := limit.NewPerCluster(adaptive(), 0, true), stage.Attempt{Record: &sharedstate.Record{}}
 		perCluster.Admit(&c, 100*second)
 		if got := perCluster.Settle(&c, tc.Settlement, 100*second); got != tc.want {
 			t.Errorf("PerCluster, %s: Settle = %v, want %v", tc.name, got, tc.want)

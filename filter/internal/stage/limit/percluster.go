@@ -13,12 +13,14 @@ import (
 type PerCluster struct {
 	limiter *ratelimit.Limiter
 	index   int
+	learns  bool
 	fresh   []byte // room for a record's first state
 }
 
-// NewPerCluster is the stage of a limiter that stands at this index among the policy's limits.
-func NewPerCluster(l *ratelimit.Limiter, index int) *PerCluster {
-	return &PerCluster{limiter: l, index: index}
+// NewPerCluster is the stage of a limiter at this index among the policy's limits. Learns says that the limit moves by
+// outcomes.
+func NewPerCluster(l *ratelimit.Limiter, index int, learns bool) *PerCluster {
+	return &PerCluster{limiter: l, index: index, learns: learns}
 }
 
 // Admit implements stage.Stage.
@@ -56,7 +58,7 @@ func (l *PerCluster) adopt(a *stage.Attempt, now int64) {
 
 // Settle implements stage.Stage: an adaptive limit moves by outcomes.
 func (l *PerCluster) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed bool) {
-	return s.Known && s.Outcome != breaker.Neither && l.limiter.Usable(a.Record.Limit) &&
+	return l.learns && s.Known && s.Outcome != breaker.Neither && l.limiter.Usable(a.Record.Limit) &&
 		l.limiter.Outcome(a.Record.Limit, s.Outcome == breaker.Success, now)
 }
 
