@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
@@ -112,6 +115,50 @@ func TestKeysSpelledInManyWays(t *testing.T) {
 				t.Errorf("a request without a key: got %d (%v), want 200", a.status, a.err)
 			}
 		})
+	}
+	w.WaitMetric("weir_faults_total", engine.Exactly(0))
+}
+
+// TestKeysByNetwork: with prefixes, a client has one limit for all addresses of its network.
+func TestKeysByNetwork(t *testing.T) {
+	t.Parallel()
+	u := upstream.New(t)
+	w := startWith(t, options(t, `
+clusters:
+  net24:    {rate_limit: {requests: 2, window_size: 1h, key: [{client_ip: {ipv4_prefix: 24}}]}}
+  defaults: {rate_limit: {requests: 1, window_size: 1h, key: [{client_ip: {}}]}}
+  whole:    {rate_limit: {requests: 1, window_size: 1h, key: [client_ip]}}
+`, map[string]*upstream.Upstream{"net24": u, "defaults": u, "whole": u}), func(b *bootstrapv3.Bootstrap) {
+		changeManager(t, b, func(m *hcmv3.HttpConnectionManager) { m.XffNumTrustedHops = 1 })
+	})
+	for _, tc := range []struct {
+		cluster, ip string
+		forwarded   string // the address that a trusted proxy in front says
+		want        int
+	}{
+		{"net24", "127.0.0.2", "", 200},
+		{"net24", "127.0.0.77", "", 200},
+		{"net24", "127.0.0.200", "", 429},
+		{"net24", "127.0.1.2", "", 200},
+		{"net24", "127.0.0.1", "127.0.1.3", 200},
+		{"net24", "127.0.0.1", "::ffff:127.0.1.4", 429},
+		{"defaults", "127.0.0.1", "192.0.2.1", 200},
+		{"defaults", "127.0.0.1", "192.0.2.2", 200},
+		{"defaults", "127.0.0.1", "192.0.2.1", 429},
+		{"defaults", "127.0.0.1", "2001:db8:0:1::1", 200},
+		{"defaults", "127.0.0.1", "2001:db8:0:1:ffff::2", 429},
+		{"defaults", "127.0.0.1", "2001:db8:0:2::1", 200},
+		{"whole", "127.0.0.1", "2001:db8::1", 200},
+		{"whole", "127.0.0.1", "2001:db8::2", 200},
+		{"whole", "127.0.0.1", "2001:db8::1", 429},
+	} {
+		r := w.request(t.Context(), "GET", tc.cluster, "/")
+		if tc.forwarded != "" {
+			r.Header.Set("x-forwarded-for", tc.forwarded)
+		}
+		if a := w.from(tc.ip, r); a.status != tc.want {
+			t.Errorf("%+v: got %d (%v), want %d", tc, a.status, a.err, tc.want)
+		}
 	}
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }

@@ -204,9 +204,25 @@ func TestLeaseIsATenthOfTheWindow(t *testing.T) {
 
 func TestKey(t *testing.T) {
 	got := decodeYAML(t, `default: {rate_limit: {key: [{header: X-User}, {query: User}, {cookie: sid}, client_ip, path, method]}}`)
-	want := []KeyPart{{KeyHeader, "x-user"}, {KeyQuery, "User"}, {KeyCookie, "sid"}, {Kind: KeyClientIP}, {Kind: KeyPath}, {Kind: KeyMethod}}
+	want := []KeyPart{{Kind: KeyHeader, Name: "x-user"}, {Kind: KeyQuery, Name: "User"}, {Kind: KeyCookie, Name: "sid"}, {Kind: KeyClientIP}, {Kind: KeyPath}, {Kind: KeyMethod}}
 	if diff := cmp.Diff(want, got.Default.RateLimit.Key); diff != "" {
 		t.Errorf("want (-), got (+):\n%s", diff)
+	}
+}
+
+func TestKeyClientIP(t *testing.T) {
+	for part, want := range map[string]KeyPart{
+		"client_ip":                                     {Kind: KeyClientIP},
+		"{client_ip: {}}":                               {Kind: KeyClientIP, IPv4Prefix: 32, IPv6Prefix: 64},
+		"{client_ip: {ipv4_prefix: 24}}":                {Kind: KeyClientIP, IPv4Prefix: 24, IPv6Prefix: 64},
+		"{client_ip: {ipv6_prefix: 128}}":               {Kind: KeyClientIP, IPv4Prefix: 32, IPv6Prefix: 128},
+		"{client_ip: {ipv4_prefix: 1, ipv6_prefix: 1}}": {Kind: KeyClientIP, IPv4Prefix: 1, IPv6Prefix: 1},
+		`{client_ip: {ipv6_prefix: "${WIDTH:-56}"}}`:    {Kind: KeyClientIP, IPv4Prefix: 32, IPv6Prefix: 56},
+	} {
+		got := decodeYAML(t, "default: {rate_limit: {key: ["+part+"]}}").Default.RateLimit.Key
+		if diff := cmp.Diff([]KeyPart{want}, got); diff != "" {
+			t.Errorf("%s: want (-), got (+):\n%s", part, diff)
+		}
 	}
 }
 

@@ -118,10 +118,13 @@ const (
 	KeyMethod
 )
 
-// KeyPart is one entry of `rate_limit.key`. Name is set for header (lower case), query and cookie.
+// KeyPart is one entry of `rate_limit.key`.
 type KeyPart struct {
 	Kind KeyKind
-	Name string
+	Name string // of a header (lower case), query or cookie
+
+	// Of {client_ip: {…}}: how many bits of an address count, from 1. Zeros are the plain client_ip, the whole address.
+	IPv4Prefix, IPv6Prefix uint8
 }
 
 // CircuitBreaker is the section `circuit_breaker`.

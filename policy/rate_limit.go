@@ -2,8 +2,6 @@ package policy
 
 import (
 	"math/bits"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -86,95 +84,4 @@ func decodeLease(s *section, window time.Duration) Lease {
 	}
 	s.end()
 	return l
-}
-
-// decodeKey reads `key`: client_ip, path, method, or an object of one entry, {header: NAME} and the like.
-func decodeKey(s *section) []KeyPart {
-	const mostParts = 8
-	items, written := s.list("key", "{header: NAME}, {query: NAME}, {cookie: NAME}, client_ip, path, method", "[]")
-	if !written {
-		return nil
-	}
-	if len(items) > mostParts {
-		s.mistake("key", "must have at most %d entries, got %d", mostParts, len(items))
-		return nil
-	}
-	var parts []KeyPart
-	for _, it := range items {
-		part, ok := decodeKeyPart(s.d, it)
-		switch {
-		case !ok:
-		case slices.Contains(parts, part):
-			s.d.mistake(it.path, "%s is listed twice, remove one", part)
-		default:
-			parts = append(parts, part)
-		}
-	}
-	return parts
-}
-
-// keyWords are the words of `key`, by KeyKind. The first three need a name.
-var keyWords = [...]string{"header", "query", "cookie", "client_ip", "path", "method"}
-
-func decodeKeyPart(d *decoder, it item) (KeyPart, bool) {
-	named, plain := keyWords[:KeyClientIP], keyWords[KeyClientIP:]
-	v := it.value
-	switch v.kind {
-	case text:
-		if i := slices.Index(plain, v.text); i >= 0 {
-			return KeyPart{Kind: KeyClientIP + KeyKind(i)}, true
-		}
-		if slices.Contains(named, v.text) {
-			d.mistake(it.path, "%s needs a name, write {%s: NAME}", v.text, v.text)
-			return KeyPart{}, false
-		}
-		d.mistake(it.path, "unknown value %s, %s", quote(v.text), suggestion(v.text, plain))
-		return KeyPart{}, false
-	case object:
-		if len(v.members) != 1 {
-			d.mistake(it.path, "must have exactly one of %s, got %d keys", strings.Join(named, ", "), len(v.members))
-			return KeyPart{}, false
-		}
-		return decodeNamedPart(d, it.path, &v.members[0], named)
-	default:
-		d.mistake(it.path, "must be a string or an object, got %s", v.kind)
-		return KeyPart{}, false
-	}
-}
-
-func decodeNamedPart(d *decoder, path string, m *member, named []string) (KeyPart, bool) {
-	path = memberPath(path, m.name)
-	i := slices.Index(named, m.name)
-	switch {
-	case i < 0:
-		d.mistake(path, "unknown key, %s", suggestion(m.name, named))
-		return KeyPart{}, false
-	case m.value.broken:
-		return KeyPart{}, false
-	case m.value.kind != text:
-		d.mistake(path, "must be a string, got %s", m.value.kind)
-		return KeyPart{}, false
-	}
-	part := KeyPart{Kind: KeyKind(i), Name: m.value.text}
-	problem := ""
-	switch {
-	case part.Kind == KeyHeader:
-		part.Name, problem = headerName(part.Name)
-	case part.Kind == KeyCookie && !token(part.Name):
-		problem = "must be a cookie name, got " + quote(part.Name)
-	case part.Name == "" || len(part.Name) > maxName || hasControl(part.Name):
-		problem = "must be the name of a query parameter, got " + quote(part.Name)
-	}
-	if problem != "" {
-		d.mistake(path, "%s", problem)
-	}
-	return part, problem == ""
-}
-
-// String writes a part as messages show it: `client_ip`, `header x-user`.
-func (p KeyPart) String() string {
-	if p.Name == "" {
-		return keyWords[p.Kind]
-	}
-	return keyWords[p.Kind] + " " + p.Name
 }

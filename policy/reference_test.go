@@ -24,12 +24,16 @@ const everySection = `{
   "redis": {}
 }`
 
-// knownKeys are the keys that the decoder reads from everySection.
+// knownKeys are the keys that the decoder reads from everySection, with a part of `key` that has keys of its own.
 func knownKeys(t *testing.T) []key {
 	t.Helper()
 	var keys []key
-	d := &decoder{getenv: noVariables, describe: func(k key) { keys = append(keys, k) }}
-	root, err := d.read([]byte(everySection))
+	d := &decoder{getenv: noVariables, describe: func(k key) {
+		k.path = strings.ReplaceAll(k.path, "[0]", "[]") // an entry of a list
+		keys = append(keys, k)
+	}}
+	document := strings.Replace(everySection, `"rate_limit": {`, `"rate_limit": {"key": [{"client_ip": {}}], `, 1)
+	root, err := d.read([]byte(document))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,9 +183,42 @@ func TestOtherNames(t *testing.T) {
 }
 
 func TestClientIP(t *testing.T) {
-	ip := []policy.KeyPart{{Kind: policy.KeyClientIP}}
-	if fingerprint(ip, nil, "192.0.2.1") == fingerprint(ip, nil, "192.0.2.2") || fingerprint(ip, nil, "192.0.2.1") != fingerprint(ip, pairs{{"x-forwarded-for", "1.1.1.1"}}, "192.0.2.1") {
-		t.Error("client_ip must be the address that Envoy gives, and nothing else")
+	whole := policy.KeyPart{Kind: policy.KeyClientIP}
+	part := func(ipv4, ipv6 uint8) policy.KeyPart {
+		return policy.KeyPart{Kind: policy.KeyClientIP, IPv4Prefix: ipv4, IPv6Prefix: ipv6}
+	}
+	for _, tc := range []struct {
+		part policy.KeyPart
+		a, b string
+		same bool
+	}{
+		{whole, "192.0.2.1", "192.0.2.2", false},
+		{whole, "2001:db8::1", "2001:db8::2", false},
+		{part(32, 64), "192.0.2.1", "192.0.2.2", false},
+		{part(32, 64), "2001:db8::1", "2001:db8::ffff:0:0:2", true},
+		{part(32, 64), "2001:db8:0:1::1", "2001:db8:0:2::1", false},
+		{part(32, 128), "2001:db8::1", "2001:db8::2", false},
+		{part(24, 64), "192.0.2.1", "192.0.2.254", true},
+		{part(24, 64), "192.0.2.1", "192.0.3.1", false},
+		{part(23, 64), "192.0.2.1", "192.0.3.1", true},
+		{part(1, 64), "127.0.0.1", "1.1.1.1", true},
+		{part(1, 64), "127.0.0.1", "128.0.0.1", false},
+		{part(32, 61), "2001:db8:0:7::", "2001:db8::", true},
+		{part(32, 61), "2001:db8:0:8::", "2001:db8::", false},
+		{part(32, 1), "::1", "7fff::", true},
+		{part(24, 64), "::ffff:192.0.2.1", "192.0.2.2", true},
+		{part(32, 64), "::ffff:192.0.2.1", "::ffff:192.0.2.2", false},
+		{part(32, 64), "::192.0.2.1", "192.0.2.1", false},
+		{part(32, 128), "fe80::1%eth0", "fe80::1%eth1", true},
+		{part(32, 64), "/tmp/a.sock", "/tmp/b.sock", false},
+		{part(32, 64), "", "0.0.0.0", false},
+		{part(32, 64), "", "", true},
+	} {
+		h := NewHasher([]policy.KeyPart{tc.part}, [2]uint64{1, 2})
+		forwarded := pairs{{"x-forwarded-for", "198.51.100.1"}} // says nothing
+		if got := h.Fingerprint(pairs{}, tc.a) == h.Fingerprint(forwarded, tc.b); got != tc.same {
+			t.Errorf("%s: %q and %q: same key: got %v, want %v", tc.part, tc.a, tc.b, got, tc.same)
+		}
 	}
 }
 
@@ -205,7 +238,7 @@ func TestAmbiguousIsOneKey(t *testing.T) {
 func TestFingerprintDoesNotAllocate(t *testing.T) {
 	h := NewHasher([]policy.KeyPart{
 		{Kind: policy.KeyHeader, Name: "x"}, {Kind: policy.KeyQuery, Name: "user"}, {Kind: policy.KeyCookie, Name: "sid"},
-		{Kind: policy.KeyPath}, {Kind: policy.KeyMethod}, {Kind: policy.KeyClientIP},
+		{Kind: policy.KeyPath}, {Kind: policy.KeyMethod}, {Kind: policy.KeyClientIP, IPv4Prefix: 24, IPv6Prefix: 64},
 	}, [2]uint64{1, 2})
 	var request header.Headers = pairs{{":method", "GET"}, {":path", "/%61?user=%41&b"}, {"cookie", "a=b; sid=1"}, {"x", "y"}}
 	h.Fingerprint(request, "2001:db8::1") // grows the buffer
