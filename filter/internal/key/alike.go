@@ -2,11 +2,11 @@ package key
 
 // alike reports whether an upstream may read a name as another, want:
 //
-//	x_api_key, x.api.key  x-api-key  CGI, and all that is modelled on it (RFC 3875, section 4.1.18), has one variable for them
-//	api.key, "api key"    api_key    PHP's names of variables
-//	user[], user[0], [user]  user    PHP, Rack, qs
-//	USER                  user       ASP.NET
-//	" user", "user\x00x"  user       whoever trims or ends a text there
+//	x_api_key, x.api.key     x-api-key  CGI and all modelled on it: one variable (RFC 3875, section 4.1.18)
+//	api.key, "api key"       api_key    PHP's names of variables
+//	user[], user[0], [user]  user       PHP, Rack, qs
+//	USER                     user       ASP.NET
+//	" user", "user\x00x"     user       whoever trims, or ends a text at NUL
 //
 // Letters and digits are compared without case, all other ASCII characters are the same. Name is decoded.
 func alike[T string | []byte](name T, want string) bool {

@@ -173,8 +173,18 @@ func TestAmbiguousParts(t *testing.T) {
 // TestOtherNames: names that only resemble the part's stay other names.
 func TestOtherNames(t *testing.T) {
 	for _, tc := range []struct{ name, want string }{
-		{"", "user"}, {"[", "user"}, {"use", "user"}, {"users", "user"}, {"user.id", "user"}, {"x[user]", "user"}, {"us-er", "user"},
-		{"имяx", "имя"}, {"имя2", "имя"}, {"имени", "имя"}, {"名前", "名"}, {"é", "e"},
+		{"", "user"},
+		{"[", "user"},
+		{"use", "user"},
+		{"users", "user"},
+		{"user.id", "user"},
+		{"x[user]", "user"},
+		{"us-er", "user"},
+		{"имяx", "имя"},
+		{"имя2", "имя"},
+		{"имени", "имя"},
+		{"名前", "名"},
+		{"é", "e"},
 	} {
 		if alike(tc.name, tc.want) {
 			t.Errorf("alike(%q, %q) = true, want false", tc.name, tc.want)
@@ -237,8 +247,12 @@ func TestAmbiguousIsOneKey(t *testing.T) {
 
 func TestFingerprintDoesNotAllocate(t *testing.T) {
 	h := NewHasher([]policy.KeyPart{
-		{Kind: policy.KeyHeader, Name: "x"}, {Kind: policy.KeyQuery, Name: "user"}, {Kind: policy.KeyCookie, Name: "sid"},
-		{Kind: policy.KeyPath}, {Kind: policy.KeyMethod}, {Kind: policy.KeyClientIP, IPv4Prefix: 24, IPv6Prefix: 64},
+		{Kind: policy.KeyHeader, Name: "x"},
+		{Kind: policy.KeyQuery, Name: "user"},
+		{Kind: policy.KeyCookie, Name: "sid"},
+		{Kind: policy.KeyPath},
+		{Kind: policy.KeyMethod},
+		{Kind: policy.KeyClientIP, IPv4Prefix: 24, IPv6Prefix: 64},
 	}, [2]uint64{1, 2})
 	var request header.Headers = pairs{{":method", "GET"}, {":path", "/%61?user=%41&b"}, {"cookie", "a=b; sid=1"}, {"x", "y"}}
 	h.Fingerprint(request, "2001:db8::1") // grows the buffer

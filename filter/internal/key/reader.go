@@ -96,8 +96,8 @@ func (r *reader) line(name, value string) {
 	}
 }
 
-// credentials appends "Bearer K", also for "bearer  K": the case of the scheme and the number of spaces mean nothing (RFC
-// 9110, section 11.4).
+// credentials appends "bearer K", also for "Bearer  K": the case of the scheme and the number of spaces mean nothing
+// (RFC 9110, section 11.4).
 func (r *reader) credentials(value string) {
 	value = trim(value)
 	end := strings.IndexAny(value, " \t")
