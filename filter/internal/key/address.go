@@ -18,8 +18,8 @@ func (r *reader) address(text string) {
 		r.b = append(r.b, text...)
 		return
 	}
-	// ::ffff:192.0.2.1 is IPv4; a zone names an interface of this machine, not the client.
-	ip = ip.Unmap().WithZone("")
+	// ::ffff:192.0.2.1 is IPv4. As16 drops the zone, which names an interface of this machine and not the client.
+	ip = ip.Unmap()
 	if ip.Is4() {
 		network := ip.As4()
 		r.masked(network[:], r.part.IPv4Prefix)
