@@ -76,14 +76,8 @@ func ResumeRequest() error { return proxywasm.ResumeHttpRequest() }
 // ResumeResponse lets the entered stream's answer go on.
 func ResumeResponse() error { return proxywasm.ResumeHttpResponse() }
 
-// Debug logs at debug. The text is made in vain unless Debugging.
-func Debug(msg string) { proxywasm.LogDebug(msg) }
-
-// Info logs at info.
-func Info(msg string) { proxywasm.LogInfo(msg) }
-
-// Warn logs at warning.
-func Warn(msg string) { proxywasm.LogWarn(msg) }
-
-// Error logs at error.
-func Error(msg string) { proxywasm.LogError(msg) }
+// The SDK's log calls, for log.go.
+func logDebug(line string) { proxywasm.LogDebug(line) }
+func logInfo(line string)  { proxywasm.LogInfo(line) }
+func logWarn(line string)  { proxywasm.LogWarn(line) }
+func logError(line string) { proxywasm.LogError(line) }
