@@ -17,7 +17,7 @@
 // # Never a wrong response
 //
 // An entry is first added to the index, by compare-and-swap, and then written to its slot. A reader reads the index and
-// then the slot, and uses the slot only if version, lengths, the head's checksum, key, path and time all are what the
+// then the slot, and uses the slot only if version, lengths, the head's check, key, path and time all are what the
 // index says. So whatever happens between two calls of the store, the worst result is a miss.
 //
 // The slot is written by compare-and-swap too, with its cas from before the index was changed. A worker that writes
