@@ -17,8 +17,9 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host"
 )
 
-// The compiled module under the SDK's emulator: what needs no real Envoy, in a second instead of ten. Shared data,
-// time and local answers differ there (DESIGN, part 1); the e2e tests have the last word on them.
+// These tests run the compiled module under the SDK's emulator, in a second instead of ten with a real Envoy. The
+// emulator differs from Envoy in shared data, time and local replies, see docs/rationale.md, "Shared data": the e2e
+// tests check those.
 
 // compiled is the filter once for all tests, as `make wasm` does.
 var compiled = sync.OnceValues(func() ([]byte, error) {
