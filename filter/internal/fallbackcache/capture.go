@@ -23,7 +23,7 @@ type Captures struct {
 
 // NewCaptures has none yet.
 func NewCaptures() *Captures {
-	return &Captures{pool: bufpool.Pool{Most: maxCapturing, Spare: maxSpare, Smallest: minBuffer}}
+	return &Captures{pool: bufpool.Pool{MaxLent: maxCapturing, MaxSpare: maxSpare, Smallest: minBuffer}}
 }
 
 // Capture is the copy of one response, as far as it has come.

@@ -2,7 +2,7 @@
 //
 //	request ─ Limit.Admit ─► a leased token is there: admitted, no I/O
 //	                         none is left: the request waits in a queue, Bridge.Wake
-//	Bridge ──► Client.Call ──► one HTTP call for all that is due ──► Client.Ended ──► who waited is decided, in order
+//	Bridge ──► Client.MakeCalls ──► one HTTP call for all that is due ──► Client.Ended ──► who waited is decided, in order
 //
 // What is leased is spent from this worker's own memory; a call for more is made in the background, before the tokens are
 // gone. Package lease says why that never admits too many.
@@ -29,7 +29,7 @@ const overdue = time.Second
 
 // Bridge is the way to Redis.
 type Bridge interface {
-	// Wake has Client.Call called soon, from a callback in which a call outlives the stream that caused it.
+	// Wake has Client.MakeCalls called soon, from a callback in which a call outlives the stream that caused it.
 	Wake()
 	// Send sends a request. How it ended is told to Client.Ended, with this id, after Send has returned.
 	Send(r *redis.Request) (id uint32, err error)
@@ -101,7 +101,7 @@ type call struct {
 type part struct {
 	queue   *queue
 	number  int64
-	request *redis.LeaseRequest // the holder's: that of this call as long as queue.out is its number
+	request *redis.LeaseRequest // the holder's: that of this call as long as queue.inFlight is its number
 }
 
 // NewClient is a client for the worker's plugin. Its name as a leaseholder is never used again: a reload has another one.
@@ -132,8 +132,8 @@ func (c *Client) KeySeed() (seed [2]uint64) {
 	return seed
 }
 
-// Call makes the calls that are due.
-func (c *Client) Call(now int64) {
+// MakeCalls makes the calls that are due.
+func (c *Client) MakeCalls(now int64) {
 	c.woken = false
 	due := c.due
 	c.due = nil
@@ -143,7 +143,7 @@ func (c *Client) Call(now int64) {
 		request, decisions, ok := q.holder.NextCall(now)
 		c.deliver(q, decisions, now)
 		if ok {
-			q.out = request.Number
+			q.inFlight = request.Number
 			parts = append(parts, part{q, request.Number, request})
 		} else {
 			c.release(q)
@@ -195,8 +195,8 @@ func (c *Client) Tick(now int64) {
 		}
 		delete(c.calls, id) // its holders gave it up long ago
 		for i := range out.parts {
-			if p := &out.parts[i]; p.queue.out == p.number {
-				p.queue.out = 0
+			if p := &out.parts[i]; p.queue.inFlight == p.number {
+				p.queue.inFlight = 0
 				c.release(p.queue)
 			}
 		}
@@ -205,7 +205,7 @@ func (c *Client) Tick(now int64) {
 		l.tick(now)
 	}
 	if len(c.due) > 0 {
-		c.Call(now)
+		c.MakeCalls(now)
 	}
 }
 

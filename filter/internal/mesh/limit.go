@@ -90,7 +90,7 @@ func (l *Limit) Admit(a *stage.Attempt, now int64) stage.Verdict {
 			a.Wait(q)
 		}
 		if v.CallDue {
-			l.client.want(q)
+			l.client.scheduleCall(q)
 		}
 	}
 	return l.decide(a, h, v, now)

@@ -45,8 +45,8 @@ func (l *Limit) Publish(now int64) (registry.RedisView, error) {
 
 // reset is an operator's reset on its way to Redis.
 type reset struct {
-	tries int  // that are left; 0: none is wanted, or it is done
-	out   bool // a call is
+	tries    int  // that are left; 0: none is wanted, or it is done
+	inFlight bool // a call is
 }
 
 // resetTries bounds how often it is tried, once a heartbeat.
@@ -68,7 +68,7 @@ func (l *Limit) Reset(resets uint32, now int64) error {
 		}
 		l.reset.tries = resetTries
 	}
-	if l.reset.out {
+	if l.reset.inFlight {
 		return nil
 	}
 	l.reset.tries--
@@ -86,13 +86,13 @@ func (l *Limit) Reset(resets uint32, now int64) error {
 		return nil
 	}
 	c.resets[id] = &resetCall{limit: l, commands: commands, sent: now}
-	l.reset.out = true
+	l.reset.inFlight = true
 	return nil
 }
 
 // resetEnded takes the end of one try.
 func (l *Limit) resetEnded(err error) {
-	l.reset.out = false
+	l.reset.inFlight = false
 	switch {
 	case err == nil:
 		l.reset.tries = 0

@@ -26,7 +26,7 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 	took := time.Duration(now - out.sent)
 	for i := range out.parts {
 		p := &out.parts[i]
-		if p.queue.out != p.number { // it was given up, and another call of the same holder is out
+		if p.queue.inFlight != p.number { // it was given up, and another call of the same holder is out
 			c.ended(err, took)
 			c.observer.Leased(LeaseLate)
 			continue
@@ -76,7 +76,7 @@ func (c *Client) read(status int, body []byte, commands []redis.Command) ([]redi
 // replied takes Redis's reply to a part.
 func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 	q := p.queue
-	q.out = 0
+	q.inFlight = 0
 	c.setLive(q.limit.cluster, reply.Live)
 	wanted := p.request.Want
 	decisions := q.holder.Reply(p.number, reply, now)
@@ -97,7 +97,7 @@ func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 // lost ends a part that had no reply.
 func (c *Client) lost(p *part, now int64) {
 	c.observer.Leased(LeaseLost)
-	p.queue.out = 0
+	p.queue.inFlight = 0
 	c.deliver(p.queue, p.queue.holder.Fail(p.number, now), now)
 	c.release(p.queue)
 }
@@ -114,6 +114,6 @@ func (c *Client) deliver(q *queue, d lease.Decisions, now int64) {
 		q.decide(lease.Verdict{Decision: lease.RedisDown}, now)
 	}
 	if d.CallDue {
-		c.want(q)
+		c.scheduleCall(q)
 	}
 }

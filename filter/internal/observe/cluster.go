@@ -91,7 +91,7 @@ func (c *Cluster) Responded(source fallback.Source, reason fallback.Reason) {
 	}
 	c.unlogged++
 	now := host.Now()
-	if !c.logged.pass(now) || !passForAll(c.plugin.Store, "fallback/"+c.name, now) {
+	if !c.logged.allow(now) || !allowForAll(c.plugin.Store, "fallback/"+c.name, now) {
 		return
 	}
 	host.Warn(c.line("answered from " + source.String() + " (" + reason.String() + "), " +

@@ -26,7 +26,7 @@ func (f *Faults) Report(err string) { f.Log(err + "; the request passes") }
 // Log counts a fault and logs this text, at most once a second.
 func (f *Faults) Log(text string) {
 	f.total.Add(1)
-	if f.logged.pass(host.Now()) {
+	if f.logged.allow(host.Now()) {
 		host.Error("weir: fault: " + text)
 	}
 }

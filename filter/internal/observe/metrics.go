@@ -67,7 +67,7 @@ const logInterval = 1e9
 // throttle limits the log lines of one worker to one an interval. The zero throttle lets the first one pass.
 type throttle struct{ last int64 }
 
-func (t *throttle) pass(now int64) bool {
+func (t *throttle) allow(now int64) bool {
 	if t.last != 0 && now-t.last < logInterval {
 		return false
 	}
@@ -75,7 +75,7 @@ func (t *throttle) pass(now int64) bool {
 	return true
 }
 
-// passForAll limits the lines that all workers log together: what names the kind of line.
-func passForAll(store sharedstate.Store, what string, now int64) bool {
+// allowForAll limits the lines that all workers log together: what names the kind of line.
+func allowForAll(store sharedstate.Store, what string, now int64) bool {
 	return sharedstate.AllowLog(store, what, logInterval, now)
 }

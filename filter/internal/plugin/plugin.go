@@ -40,15 +40,15 @@ type Plugin struct {
 
 	mesh  *mesh.Client // nil without Redis
 	redis *redisBridge
-	held  held // streams whose response is held back for another attempt
+	held  heldStreams // streams whose response is held back for another attempt
 
 	publisher *publish.Publisher
 	inherited []string // clusters that other plugins of this VM used, and this one has not yet
 	admin     *adminPlugin
 
-	ticked    int64 // when the mesh last was
-	heartbeat int64 // the last one
-	counting  bool  // counts wait for the next tick
+	lastMeshTick  int64 // when the mesh last was
+	lastHeartbeat int64 // the last one
+	counting      bool  // counts wait for the next tick
 }
 
 // maxClusters bounds the clusters that a plugin keeps while clusters come and go (CDS, on-demand discovery). One takes
@@ -174,23 +174,23 @@ func (p *Plugin) OnTick() {
 	now := host.Now()
 	p.retryDue(now)
 	p.counting = p.vm.counts.Flush()
-	if p.mesh != nil && now-p.ticked >= int64(mesh.TickEvery)*3/4 {
-		p.ticked = now
+	if p.mesh != nil && now-p.lastMeshTick >= int64(mesh.TickEvery)*3/4 {
+		p.lastMeshTick = now
 		p.mesh.Tick(now)
 	}
-	if now-p.heartbeat >= int64(sharedstate.HeartbeatEvery-mesh.TickEvery) {
-		p.heartbeat = now
-		p.beat(now)
+	if now-p.lastHeartbeat >= int64(sharedstate.HeartbeatEvery-mesh.TickEvery) {
+		p.lastHeartbeat = now
+		p.onHeartbeat(now)
 	}
 	p.setTimer(now)
 }
 
 // beat is what happens once a second.
-func (p *Plugin) beat(now int64) {
+func (p *Plugin) onHeartbeat(now int64) {
 	p.observe.Debug = host.Debugging()
 	p.expireHeld(now)
 	if p.mesh != nil {
-		p.expirePaused(now, p.redis.patience())
+		p.expirePaused(now, p.redis.pauseTimeout())
 	}
 	p.inherit()
 	if err := errors.Join(p.worker.Heartbeat(now), p.publishOnce(now)); err != nil {

@@ -49,7 +49,7 @@ func (b *redisBridge) Wake() {
 func (p *Plugin) OnQueueReady(uint32) {
 	defer p.rescue()
 	host.Drain(p.redis.queue)
-	p.mesh.Call(host.Now())
+	p.mesh.MakeCalls(host.Now())
 }
 
 // Send implements mesh.Bridge.
@@ -112,22 +112,22 @@ func (p *Plugin) Resume(id uint32, step request.Step) {
 	}
 }
 
-// patience is how long a stream waits for Redis before it passes, whatever became of the call: longer than any call takes,
+// pauseTimeout is how long a stream waits for Redis before it passes, whatever became of the call: longer than any call takes,
 // whose end the client tells by itself.
-func (b *redisBridge) patience() int64 {
+func (b *redisBridge) pauseTimeout() int64 {
 	return int64(time.Second) + 8*int64(b.timeout)*int64(time.Millisecond)
 }
 
 var errPausedTooLong = errors.New("a request waited for Redis, and no decision came")
 
-// expirePaused lets the streams pass that have waited for longer than patience. There are none, unless the filter itself
+// expirePaused lets the streams pass that have waited for longer than pauseTimeout. There are none, unless the filter itself
 // went wrong.
-func (p *Plugin) expirePaused(now, patience int64) {
+func (p *Plugin) expirePaused(now, pauseTimeout int64) {
 	if p.redis == nil {
 		return
 	}
 	for id, s := range p.redis.paused {
-		if now-s.paused >= patience {
+		if now-s.paused >= pauseTimeout {
 			s.fault(errPausedTooLong)
 			s.request.Abandon(now)
 			p.Resume(id, request.Step{})

@@ -14,9 +14,9 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// held is the streams whose response is held back while the filter makes further attempts, and what wakes them. Streams
+// heldStreams are the streams whose response is held back while the filter makes further attempts, and what wakes them. Streams
 // come and go: whoever needs one looks it up by its id, and finds none where its client has left.
-type held struct {
+type heldStreams struct {
 	streams map[uint32]*stream
 	alarms  alarms
 	calls   uint64 // made so far
@@ -28,7 +28,7 @@ const grace = 2 * time.Second
 
 // hold holds a stream's response back until its next attempt.
 func (p *Plugin) hold(s *stream, now int64) {
-	due, _ := s.request.Waits()
+	due, _ := s.request.DueAt()
 	p.held.streams[s.id] = s
 	s.until = due + int64(grace)
 	p.held.alarms.add(due, s.id)
@@ -60,7 +60,7 @@ func (p *Plugin) retryDue(now int64) {
 		if s == nil {
 			continue
 		}
-		if due, waits := s.request.Waits(); waits && due <= now {
+		if due, waits := s.request.DueAt(); waits && due <= now {
 			p.carryOutHeld(s, func() request.Step { return s.request.Due(s.keyOfRecording, now) })
 		}
 	}
@@ -78,7 +78,7 @@ func (p *Plugin) carryOutHeld(s *stream, decide func() request.Step) {
 		if r := recover(); r != nil {
 			p.observe.Faults.Report(fmt.Sprint(r))
 			s.request.Forget()
-			p.letGo(s, request.Step{})
+			p.finishHeld(s, request.Step{})
 		}
 	}()
 	now := host.Now()
@@ -86,17 +86,17 @@ func (p *Plugin) carryOutHeld(s *stream, decide func() request.Step) {
 	case request.HoldResponse:
 		p.hold(s, now)
 	case request.PauseRequest:
-		s.until = now + p.redis.patience()
+		s.until = now + p.redis.pauseTimeout()
 		p.pause(s)
 	case request.SendAttempt:
 		p.sendAttempt(s, step.Send, now)
 	default:
-		p.letGo(s, step)
+		p.finishHeld(s, step)
 	}
 }
 
-// letGo ends the holding of a stream: it gets the response that was decided, or its first one goes on.
-func (p *Plugin) letGo(s *stream, step request.Step) {
+// finishHeld ends the holding of a stream: it gets the response that was decided, or its first one goes on.
+func (p *Plugin) finishHeld(s *stream, step request.Step) {
 	delete(p.held.streams, s.id)
 	if err := host.Enter(s.id); err != nil {
 		s.fault(err)
@@ -156,12 +156,12 @@ func (p *Plugin) attemptEnded(s *stream, size int, sent int64, timeout time.Dura
 	}
 	var body []byte
 	if size > 0 && len(headers) > 0 {
-		if body, err = host.Bytes(host.CallBody, 0, min(size, replay.MaxAnswer)); err != nil {
+		if body, err = host.Bytes(host.CallBody, 0, min(size, replay.MaxResponse)); err != nil {
 			headers, body = nil, nil
 			s.fault(err)
 		}
 	}
-	a := p.vm.recorder.Answer(&replay.Ended{
+	a := p.vm.recorder.Response(&replay.CallResult{
 		Headers: headers, Body: body, BodySize: size, Took: time.Duration(now - sent), Timeout: timeout,
 	})
 	asked, _ := retry.ParseRetryAfter(a.RetryAfter, host.Wall()) // what can't be read asks for nothing
@@ -188,7 +188,7 @@ func (p *Plugin) expireHeld(now int64) {
 		if now > s.until {
 			s.fault(errHeldTooLong)
 			s.request.Abandon(now)
-			p.letGo(s, request.Step{})
+			p.finishHeld(s, request.Step{})
 		}
 	}
 }

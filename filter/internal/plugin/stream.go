@@ -137,7 +137,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	if s.grpc {
 		response.GRPC = grpcStatus(host.ResponseHeaders)
 	}
-	if s.rerouted && s.wentElsewhere() {
+	if s.rerouted && s.misrouted() {
 		return host.Continue
 	}
 	now := host.Now()
@@ -153,9 +153,9 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	return s.carryOut(host.ResponseHeaders, step)
 }
 
-// wentElsewhere lets go of a request that went to another cluster than the one that was decided about: what becomes of it
+// misrouted lets go of a request that went to another cluster than the one that was decided about: what becomes of it
 // says nothing about that one.
-func (s *stream) wentElsewhere() bool {
+func (s *stream) misrouted() bool {
 	cluster, err := host.Property(host.ClusterName)
 	if err != nil || string(cluster) == s.cluster {
 		return false

@@ -43,7 +43,7 @@ func TestMeshResetReachesRedisOnce(t *testing.T) {
 			if _, did := m.BeginStream(stream); did != "paused" {
 				m.Resumed = append(m.Resumed, did)
 			}
-			m.Client.Call(m.Now)
+			m.Client.MakeCalls(m.Now)
 			m.Answer()
 		}
 		got, m.Resumed = strings.Join(m.Resumed, " "), nil
@@ -112,7 +112,7 @@ func TestMeshResetThatNeverReachesRedis(t *testing.T) {
 			fail(m)
 			for i := range 200 {
 				m.Now += int64(sharedstate.HeartbeatEvery)
-				m.Client.Call(m.Now)
+				m.Client.MakeCalls(m.Now)
 				if _, err := p.Heartbeat(m.Now); err != nil {
 					t.Fatal(err)
 				}
@@ -140,7 +140,7 @@ func TestRedisViewIsPublished(t *testing.T) {
 	for stream := range uint32(4) {
 		m.BeginStream(stream)
 	}
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	m.Answer()
 	if _, err := p.Heartbeat(m.Now); err != nil {
 		t.Fatal(err)
@@ -185,7 +185,7 @@ func TestRedisViewOfAnotherServer(t *testing.T) {
 		for stream := range n {
 			m.BeginStream(stream)
 		}
-		m.Client.Call(m.Now)
+		m.Client.MakeCalls(m.Now)
 		m.Answer()
 	}
 	ask(a, 4)

@@ -6,9 +6,9 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
 )
 
-// ofConnection says which headers belong to one connection and are never passed on (RFC 9110, section 7.6.1), and
+// isHopByHop says which headers belong to one connection and are never passed on (RFC 9110, section 7.6.1), and
 // `trailer`, since there are none.
-func ofConnection(name string) bool {
+func isHopByHop(name string) bool {
 	switch name {
 	case "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
 		return true
@@ -16,8 +16,8 @@ func ofConnection(name string) bool {
 	return false
 }
 
-// nominate collects the further headers that a message's `connection` names.
-func (r *Recorder) nominate(headers pairs.Packed) {
+// readConnection collects the further headers that a message's `connection` names.
+func (r *Recorder) readConnection(headers pairs.Packed) {
 	clear(r.named)
 	r.named = r.named[:0]
 	headers.All(func(name, value string) bool {

@@ -33,7 +33,7 @@
 // Envoy writes x-envoy-upstream-service-time over whatever upstream says there, on each of its answers and on none of Envoy's
 // own: upstream can neither forge it nor leave it out.
 //
-// An answer is buffered whole, in Envoy and then in the module, whose memory never shrinks: MaxAnswer bounds it. It goes to
+// An answer is buffered whole, in Envoy and then in the module, whose memory never shrinks: MaxResponse bounds it. It goes to
 // the client as a local reply. That takes headers of one name as they are, Set-Cookie too, keeps upstream's date, sets
 // content-length itself and content-type to text/plain where there is none, has no trailers, and no content-length for
 // HEAD. So the answer to a HEAD takes the place of the first one's headers (InPlace), which Envoy still holds back. A

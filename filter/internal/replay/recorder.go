@@ -19,7 +19,7 @@ type Recorder struct {
 
 // NewRecorder has no recordings yet.
 func NewRecorder() *Recorder {
-	return &Recorder{pool: bufpool.Pool{Most: maxRecorded, Spare: maxSpare, Smallest: minBuffer}}
+	return &Recorder{pool: bufpool.Pool{MaxLent: maxRecorded, MaxSpare: maxSpare, Smallest: minBuffer}}
 }
 
 // Bytes is how much memory the recordings take at the moment.

@@ -56,7 +56,7 @@ func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxB
 		return r.reason == None
 	})
 	if r.reason == None && !ended && declared > r.maxBody {
-		r.reason = TooLong
+		r.reason = RequestTooLong
 	}
 	if r.reason != None {
 		return
@@ -67,7 +67,7 @@ func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxB
 		size += max(declared, 0)
 	}
 	if r.buf = from.pool.Get(size); r.buf == nil {
-		r.reason = Crowded
+		r.reason = RecorderFull
 		return
 	}
 	r.buf = append(r.buf, headers...)
@@ -83,12 +83,12 @@ func (r *Recording) Body(piece []byte, ended bool) {
 	}
 	n := len(r.buf) + len(piece)
 	if n-r.head > r.maxBody {
-		r.drop(TooLong)
+		r.drop(RequestTooLong)
 		return
 	}
 	larger := r.from.pool.Grow(r.buf, n)
 	if larger == nil {
-		r.drop(Crowded)
+		r.drop(RecorderFull)
 		return
 	}
 	r.buf, r.ended = append(larger, piece...), ended

@@ -113,7 +113,7 @@ func TestRecordingsAreBounded(t *testing.T) {
 		all[i].Body(body, true)
 		if all[i].Whole() {
 			recorded++
-		} else if all[i].Reason() != Crowded {
+		} else if all[i].Reason() != RecorderFull {
 			t.Fatalf("recording %d: %v", i, all[i].Reason())
 		}
 		if from.Bytes() > maxRecorded {

@@ -18,11 +18,11 @@ func (r *Recording) Request() (headers [][2]string, body []byte) {
 		return nil, nil
 	}
 	from, recorded := r.from, pairs.Packed(r.buf[:r.head])
-	from.nominate(recorded)
+	from.readConnection(recorded)
 	headers = from.headers[:0]
 	empty := len(r.buf) == r.head
 	recorded.All(func(name, value string) bool {
-		if sentAgain(name) && !from.isNamed(name) || name == "content-length" && value == "0" && empty {
+		if isForNextAttempt(name) && !from.isNamed(name) || name == "content-length" && value == "0" && empty {
 			headers = append(headers, [2]string{name, value})
 		}
 		return true
@@ -31,8 +31,8 @@ func (r *Recording) Request() (headers [][2]string, body []byte) {
 	return headers, r.buf[r.head:]
 }
 
-// sentAgain says whether a request header is part of the next try.
-func sentAgain(name string) bool {
+// isForNextAttempt says whether a request header is part of the next try.
+func isForNextAttempt(name string) bool {
 	switch name {
 	case "content-length", "expect", "http2-settings",
 		// Envoy's docs, "Router": HTTP headers (consumed). The router of a call reads them as that of a route does.
@@ -42,5 +42,5 @@ func sentAgain(name string) bool {
 		"x-envoy-upstream-stream-duration-ms", "x-envoy-upstream-alt-stat-name", "x-envoy-expected-rq-timeout-ms":
 		return false
 	}
-	return !ofConnection(name) && !strings.HasPrefix(name, header.Prefix)
+	return !isHopByHop(name) && !strings.HasPrefix(name, header.Prefix)
 }

@@ -81,7 +81,7 @@ func FuzzRequest(f *testing.F) {
 			if seen[h]--; seen[h] < 0 {
 				t.Fatalf("%q was never there", h)
 			}
-			if ofConnection(h[0]) || strings.HasPrefix(h[0], "x-weir-") {
+			if isHopByHop(h[0]) || strings.HasPrefix(h[0], "x-weir-") {
 				t.Fatalf("%q goes out", h)
 			}
 		}

@@ -93,13 +93,13 @@ func (r *Request) forRouter() []header.Pair {
 }
 
 // reply makes a local reply. There is one for each request: what comes back after it is our own.
-func (r *Request) reply(reason fallback.Reason, wait time.Duration, found found) Step {
+func (r *Request) reply(reason fallback.Reason, wait time.Duration, choice fallbackChoice) Step {
 	r.state = Replied
 	c := r.cluster
-	c.observer.Responded(found.source, reason)
+	c.observer.Responded(choice.source, reason)
 	request := localreply.Request{Reason: reason, GRPC: r.in.GRPC, Wait: wait, Limit: &r.attempt.Limits[0].Verdict}
-	if found.source == fallback.FromCache || found.source == fallback.FromStaleCache {
-		return Step{Kind: SendReply, Reply: c.replies.Kept(&request, &found.kept, r.in.Cache.IfNoneMatch)}
+	if choice.source == fallback.FromCache || choice.source == fallback.FromStaleCache {
+		return Step{Kind: SendReply, Reply: c.replies.Kept(&request, &choice.kept, r.in.Cache.IfNoneMatch)}
 	}
-	return Step{Kind: SendReply, Reply: c.replies.Make(&request, found.source, found.asked)}
+	return Step{Kind: SendReply, Reply: c.replies.Make(&request, choice.source, choice.consulted)}
 }

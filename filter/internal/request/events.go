@@ -92,7 +92,7 @@ func (r *Request) Unsettled() bool {
 func (r *Request) Held() bool { return r.state == Backoff || r.state == Queued || r.state == Retrying }
 
 // Waits reports until when the request waits for its next attempt, where it does.
-func (r *Request) Waits() (due int64, ok bool) {
+func (r *Request) DueAt() (due int64, ok bool) {
 	if r.state != Backoff {
 		return 0, false
 	}

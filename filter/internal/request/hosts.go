@@ -15,8 +15,8 @@ func (c *Cluster) ShowHosts(g HostGauge) { c.hosts.gauge = g }
 // RefreshHosts reads what another worker found.
 func (c *Cluster) RefreshHosts() { c.hosts.none = c.hosts.gauge.HasNoHealthyHost() }
 
-// heard takes what became of a request, and shows it where it is new.
-func (h *hosts) heard(e outcome.Event, details string) {
+// observe takes what became of a request, and shows it where it is new.
+func (h *hosts) observe(e outcome.Event, details string) {
 	none := e == outcome.ConnectFailure && details == outcome.DetailsNoHealthyHost
 	if none == h.none || (!none && e != outcome.Answered) || h.gauge == nil {
 		return

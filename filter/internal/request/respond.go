@@ -16,7 +16,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 		Event: outcome.Classify(resp.Details), Status: resp.Status, GRPC: resp.GRPC,
 		Late: c.timeout > 0 && r.took > c.timeout,
 	}
-	c.hosts.heard(r.ending.Event, resp.Details)
+	c.hosts.observe(r.ending.Event, resp.Details)
 	r.countRouterRetries(resp.Attempts)
 	result := r.ending.Outcome(&c.failures)
 	if resp.Replayable && r.retryLater(resp.RetryAfter, now) {
@@ -57,9 +57,9 @@ func (r *Request) responded(resp *Response, now int64) Step {
 func (r *Request) failed(now int64) Step {
 	c := r.cluster
 	if !c.shadow {
-		if found := r.findFallback(fallback.UpstreamFailure, now); found.source != fallback.FromError {
+		if choice := r.findFallback(fallback.UpstreamFailure, now); choice.source != fallback.FromError {
 			r.settle(stage.Settlement{Over: true}, now)
-			return r.reply(fallback.UpstreamFailure, 0, found)
+			return r.reply(fallback.UpstreamFailure, 0, choice)
 		}
 	}
 	source, set := fallback.FromUpstream, c.onFailure

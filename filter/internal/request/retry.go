@@ -22,15 +22,15 @@ import (
 
 // retryState is what a request knows of its retries.
 type retryState struct {
-	allowed bool  // another attempt is allowed, as far as the request goes
-	probe   bool  // the breaker is half-open: one attempt is all
-	denied  bool  // the budget, or the time, had nothing left for another one
-	made    int   // retries
-	held    *held // nil before the first response is held back
+	allowed bool          // another attempt is allowed, as far as the request goes
+	probe   bool          // the breaker is half-open: one attempt is all
+	denied  bool          // the budget, or the time, had nothing left for another one
+	made    int           // retries
+	held    *heldResponse // nil before the first response is held back
 }
 
 // held is a request whose first response Envoy holds back.
-type held struct {
+type heldResponse struct {
 	first    outcome.Ending // of the first attempt
 	last     *AttemptResult // the last attempt's response, where it failed; nil: the first one's
 	deadline int64          // no attempt begins after it; 0: none
@@ -68,7 +68,7 @@ func (r *Request) retryLater(retryAfter time.Duration, now int64) bool {
 		return false
 	}
 	if r.retry.held == nil {
-		r.retry.held = &held{first: r.ending}
+		r.retry.held = &heldResponse{first: r.ending}
 		if home.timeout > 0 {
 			r.retry.held.deadline = r.sent + home.timeout
 		}
@@ -222,8 +222,8 @@ func (r *Request) giveUp(now int64) Step {
 func (r *Request) lastResort(now int64) Step {
 	home, last := r.home, r.retry.held.last
 	if r.ending.WantsFallback(&home.failures) {
-		if found := r.findFallback(fallback.UpstreamFailure, now); found.source != fallback.FromError {
-			return r.reply(fallback.UpstreamFailure, 0, found)
+		if choice := r.findFallback(fallback.UpstreamFailure, now); choice.source != fallback.FromError {
+			return r.reply(fallback.UpstreamFailure, 0, choice)
 		}
 	}
 	exhausted := r.ranOut()

@@ -49,7 +49,7 @@ func attempt(p *requesttest.Proxy, answer upstream) (r *request.Request, last re
 	response := request.Response{Status: a.Status, Details: a.Details, GRPC: -1, Replayable: r.Records(), RetryAfter: a.RetryAfter}
 	step = r.Respond(&response, p.Now)
 	for n := 1; step.Kind == request.HoldResponse; n++ {
-		due, waits := r.Waits()
+		due, waits := r.DueAt()
 		if !waits || !r.Held() || r.WantsResponse() {
 			p.Fatalf("after HoldResponse: got waits %v, held %v, wants response %v; want true, true, false", waits, r.Held(), r.WantsResponse())
 		}
@@ -269,7 +269,7 @@ func TestRetriesFailOver(t *testing.T) {
 	step := req.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, r.Now)
 	var sent []string
 	for step.Kind == request.HoldResponse {
-		r.Now, _ = req.Waits()
+		r.Now, _ = req.DueAt()
 		if step = req.Due(key, r.Now); step.Kind == request.SendAttempt {
 			sent = append(sent, step.Send.Cluster)
 			a := fails(503)(len(sent))
@@ -295,7 +295,7 @@ func TestResponseToARetryIsKept(t *testing.T) {
 	key := p.Cluster.Cache().Key(requesttest.Headers{{":method", "GET"}, {":scheme", "http"}, {":authority", "aws"}, {":path", "/a"}}, true)
 	r.Begin(p.Cluster, &request.Incoming{Retry: true, Cache: key}, p.Now)
 	r.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, p.Now)
-	p.Now, _ = r.Waits()
+	p.Now, _ = r.DueAt()
 	r.Due(nil, p.Now)
 	a := request.AttemptResult{Details: up, Status: 200, Body: []byte("kept")}
 	if step := r.AttemptEnded(&a, p.Now); step.Kind != request.SendReply || !r.MayKeep() {

@@ -35,7 +35,7 @@ var events = []struct {
 		return d.request.Begin(d.Cluster, &request.Incoming{Retry: true, Stream: 1}, d.Now)
 	}},
 	{"decided", func(d *driven) request.Step {
-		d.Client.Call(d.Now)
+		d.Client.MakeCalls(d.Now)
 		d.Answer()
 		d.request.Decided(stage.Verdict{}, d.Now) // once more
 		return request.Step{}
@@ -205,7 +205,7 @@ func TestAnotherFilterRespondsWhileTheRequestWaits(t *testing.T) {
 	if got != "paused" || !r.WantsResponse() {
 		t.Fatalf("got %s, wants response %v; want paused, true", got, r.WantsResponse())
 	}
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	step := r.Respond(&request.Response{Status: 503, Details: "ext_authz_error", GRPC: -1}, m.Now)
 	if step.Kind != request.Continue || len(step.Set) > 0 {
 		t.Errorf("another filter's response: got %+v, want it to pass unchanged", step)
@@ -258,7 +258,7 @@ func TestShadowIsCountedAfterTheResponse(t *testing.T) {
 			if got := m.Observer.Matching("decided"); len(got) > 0 {
 				t.Fatalf("before Redis replies: got %q, want nothing decided", got)
 			}
-			m.Client.Call(m.Now)
+			m.Client.MakeCalls(m.Now)
 			m.Answer()
 			want := "decided allowed in shadow, decided rate_limited in shadow"
 			if got := strings.Join(m.Observer.Matching("decided"), ", "); got != want {

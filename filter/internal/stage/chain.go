@@ -61,7 +61,7 @@ func (ch *Chain) Settle(a *Attempt, s Settlement, now int64) {
 	}
 	s.Known = s.Known && !a.settled
 	a.settled = a.settled || s.Known
-	if !a.owes(s, ch.learns) {
+	if !a.needsSettling(s, ch.learns) {
 		return
 	}
 	for i, stage := range ch.stages[:a.admitted] {
@@ -77,8 +77,8 @@ func (ch *Chain) Settle(a *Attempt, s Settlement, now int64) {
 	}
 }
 
-// owes reports whether a settlement is of interest to stages that learn from every outcome, or not.
-func (a *Attempt) owes(s Settlement, learns bool) bool {
+// needsSettling reports whether a settlement is of interest to stages that learn from every outcome, or not.
+func (a *Attempt) needsSettling(s Settlement, learns bool) bool {
 	return s.Known && (a.Held&(HeldProbe|HeldRetries) != 0 || learns && s.Outcome != breaker.Neither) ||
 		s.Over && a.Held&HeldPlace != 0
 }

@@ -71,7 +71,7 @@ func (s *Shared) repair(a *Attempt, m Member, now int64) {
 
 // Settle implements Stage.
 func (s *Shared) Settle(a *Attempt, e Settlement, now int64) bool {
-	if !a.owes(e, s.learns) {
+	if !a.needsSettling(e, s.learns) {
 		return false
 	}
 	a.Record = s.record

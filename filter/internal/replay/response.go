@@ -9,8 +9,8 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// MaxAnswer is the longest body, in bytes, that an answer to a call may have.
-const MaxAnswer = 8 << 20
+// MaxResponse is the longest body, in bytes, that an answer to a call may have.
+const MaxResponse = 8 << 20
 
 // NotSent are the Details of a call that failed at once: Envoy has no such cluster, no healthy host in it, or too many
 // requests to it (it does not say which). Upstream was never asked.
@@ -26,17 +26,17 @@ const (
 	detailsLocal    = "weir_local_reply" // of Envoy, in words that nobody knows
 )
 
-// Ended is what is known when a call has ended.
-type Ended struct {
+// CallResult is what is known when a call has ended.
+type CallResult struct {
 	Headers  pairs.Packed  // of the answer, nil where there are none
-	Body     []byte        // of the answer, or its first MaxAnswer bytes
+	Body     []byte        // of the answer, or its first MaxResponse bytes
 	BodySize int           // of all of it
 	Took     time.Duration // since the call was made
 	Timeout  time.Duration // that it was given, in whole milliseconds; 0: none
 }
 
 // Answer is what a call came to.
-type Answer struct {
+type Response struct {
 	Details    string      // as response.code_details would be, had the router sent it; via_upstream: upstream answered
 	Status     int         // upstream's, or what Envoy says in its place: never 0
 	RetryAfter string      // upstream's Retry-After as it stands, "" where there is none
@@ -47,12 +47,12 @@ type Answer struct {
 
 // Answer reads what a call came to. Its headers are the recorder's memory and good until the next Request or Answer; their texts
 // and the body are those of what was given.
-func (r *Recorder) Answer(e *Ended) (a Answer) {
+func (r *Recorder) Response(e *CallResult) (a Response) {
 	r.headers = r.headers[:0]
 	if len(e.Headers) == 0 {
 		return r.broken(e)
 	}
-	r.nominate(e.Headers)
+	r.readConnection(e.Headers)
 	upstream, typed := false, false
 	e.Headers.All(func(name, value string) bool {
 		switch name {
@@ -66,7 +66,7 @@ func (r *Recorder) Answer(e *Ended) (a Answer) {
 		case "x-envoy-upstream-service-time":
 			upstream = true
 		}
-		if passedOn(name) && !r.isNamed(name) {
+		if isForClient(name) && !r.isNamed(name) {
 			r.headers = append(r.headers, [2]string{name, value})
 		}
 		return true
@@ -78,9 +78,9 @@ func (r *Recorder) Answer(e *Ended) (a Answer) {
 	}
 	switch {
 	case a.Status < 200 || a.Status > 599:
-		a.Status, a.Reason = 502, OddStatus
-	case e.BodySize > min(len(e.Body), MaxAnswer):
-		a.Reason = LongAnswer
+		a.Status, a.Reason = 502, InvalidStatus
+	case e.BodySize > min(len(e.Body), MaxResponse):
+		a.Reason = ResponseTooLong
 	}
 	if !typed && len(a.Body) > 0 {
 		// Else Envoy would say text/plain. It is what a message without one may be taken for (RFC 9110, section 8.3).
@@ -90,16 +90,16 @@ func (r *Recorder) Answer(e *Ended) (a Answer) {
 	return a
 }
 
-// passedOn says whether a header of an answer is part of the local reply. Content-length is for InPlace; a local reply
+// isForClient says whether a header of an answer is part of the local reply. Content-length is for InPlace; a local reply
 // has its own whatever is given.
-func passedOn(name string) bool {
-	return !ofConnection(name) && !strings.HasPrefix(name, header.Prefix)
+func isForClient(name string) bool {
+	return !isHopByHop(name) && !strings.HasPrefix(name, header.Prefix)
 }
 
 // broken is the answer to a call that has none: it began and was cut off, or was longer than Envoy keeps. Envoy's
 // router says 502 or 504 where it still can.
-func (r *Recorder) broken(e *Ended) Answer {
-	a := Answer{Details: detailsBroken, Status: 502, Body: []byte(textBroken)}
+func (r *Recorder) broken(e *CallResult) Response {
+	a := Response{Details: detailsBroken, Status: 502, Body: []byte(textBroken)}
 	if e.Timeout > 0 && e.Took >= e.Timeout {
 		a.Details, a.Status, a.Body = detailsTimeout, 504, []byte(textTimeout)
 	}

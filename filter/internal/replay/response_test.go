@@ -11,18 +11,18 @@ import (
 // The texts are those of Envoy 1.40, seen.
 const before = "upstream connect error or disconnect/reset before headers. reset reason: "
 
-func TestAnswer(t *testing.T) {
+func TestResponse(t *testing.T) {
 	up := []string{"x-envoy-upstream-service-time", "3"}
-	envoy := func(status, body string) Ended {
-		return Ended{Headers: pairs.Pack(each(":status", status, "content-length", "9", "content-type", "text/plain")), Body: []byte(body), BodySize: len(body)}
+	envoy := func(status, body string) CallResult {
+		return CallResult{Headers: pairs.Pack(each(":status", status, "content-length", "9", "content-type", "text/plain")), Body: []byte(body), BodySize: len(body)}
 	}
-	upstream := func(status, body string, more ...string) Ended {
-		return Ended{Headers: pairs.Pack(each(append(append([]string{":status", status}, more...), up...)...)), Body: []byte(body), BodySize: len(body)}
+	upstream := func(status, body string, more ...string) CallResult {
+		return CallResult{Headers: pairs.Pack(each(append(append([]string{":status", status}, more...), up...)...)), Body: []byte(body), BodySize: len(body)}
 	}
 	reset := func(why string) string { return "upstream_reset_before_response_started{" + why + "}" }
 	tests := []struct {
 		name    string
-		ended   Ended
+		ended   CallResult
 		status  int
 		details string
 		headers string
@@ -40,9 +40,9 @@ func TestAnswer(t *testing.T) {
 		{"nothing", upstream("204", ""), 204, "via_upstream", "x-envoy-upstream-service-time: 3", None},
 		{"upstream's own 503, in Envoy's words", upstream("503", before+"overflow", "content-type", "t"), 503, "via_upstream", "content-type: t | x-envoy-upstream-service-time: 3", None},
 		{"upstream's own 504", upstream("504", ""), 504, "via_upstream", "x-envoy-upstream-service-time: 3", None},
-		{"a status beyond", upstream("777", ""), 502, "via_upstream", "x-envoy-upstream-service-time: 3", OddStatus},
-		{"switching", upstream("101", ""), 502, "via_upstream", "x-envoy-upstream-service-time: 3", OddStatus},
-		{"no status", upstream("ok", ""), 502, "via_upstream", "x-envoy-upstream-service-time: 3", OddStatus},
+		{"a status beyond", upstream("777", ""), 502, "via_upstream", "x-envoy-upstream-service-time: 3", InvalidStatus},
+		{"switching", upstream("101", ""), 502, "via_upstream", "x-envoy-upstream-service-time: 3", InvalidStatus},
+		{"no status", upstream("ok", ""), 502, "via_upstream", "x-envoy-upstream-service-time: 3", InvalidStatus},
 		{"closed", envoy("503", before+"connection termination"), 503, reset("connection_termination"), "content-length: 9 | content-type: text/plain", None},
 		{"HTTP/2 reset", envoy("503", before+"remote reset"), 503, reset("remote_reset"), "content-length: 9 | content-type: text/plain", None},
 		{"no HTTP", envoy("502", before+"protocol error"), 502, reset("protocol_error"), "content-length: 9 | content-type: text/plain", None},
@@ -53,16 +53,16 @@ func TestAnswer(t *testing.T) {
 		{"nobody healthy", envoy("503", "no healthy upstream"), 503, "no_healthy_upstream", "content-length: 9 | content-type: text/plain", None},
 		{"late", envoy("504", "upstream request timeout"), 504, "response_timeout", "content-length: 9 | content-type: text/plain", None},
 		{"maintenance", envoy("503", "maintenance mode"), 503, "weir_local_reply", "content-length: 9 | content-type: text/plain", None},
-		{"broken off", Ended{Took: time.Second, Timeout: 2 * time.Second}, 502, "upstream_reset_after_response_started{remote_reset}", "content-type: text/plain", None},
-		{"not whole in time", Ended{Took: 2001 * time.Millisecond, Timeout: 2 * time.Second}, 504, "response_timeout", "content-type: text/plain", None},
-		{"broken off, without a timeout", Ended{Took: time.Hour}, 502, "upstream_reset_after_response_started{remote_reset}", "content-type: text/plain", None},
-		{"too long", Ended{Headers: upstream("200", "").Headers, BodySize: MaxAnswer + 1}, 200, "via_upstream", "x-envoy-upstream-service-time: 3", LongAnswer},
+		{"broken off", CallResult{Took: time.Second, Timeout: 2 * time.Second}, 502, "upstream_reset_after_response_started{remote_reset}", "content-type: text/plain", None},
+		{"not whole in time", CallResult{Took: 2001 * time.Millisecond, Timeout: 2 * time.Second}, 504, "response_timeout", "content-type: text/plain", None},
+		{"broken off, without a timeout", CallResult{Took: time.Hour}, 502, "upstream_reset_after_response_started{remote_reset}", "content-type: text/plain", None},
+		{"too long", CallResult{Headers: upstream("200", "").Headers, BodySize: MaxResponse + 1}, 200, "via_upstream", "x-envoy-upstream-service-time: 3", ResponseTooLong},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := NewRecorder()
 			for range 2 { // the second one finds the memory of the first
-				a := r.Answer(&test.ended)
+				a := r.Response(&test.ended)
 				if a.Status != test.status || a.Details != test.details || a.Reason != test.reason {
 					t.Errorf("got %d %s %v, want %d %s %v", a.Status, a.Details, a.Reason, test.status, test.details, test.reason)
 				}
@@ -79,11 +79,11 @@ func TestAnswer(t *testing.T) {
 
 func TestRetryAfterAsItStands(t *testing.T) {
 	r := NewRecorder()
-	a := r.Answer(&Ended{Headers: pairs.Pack(each(":status", "503", "retry-after", "Fri, 31 Dec 1999 23:59:59 GMT"))})
+	a := r.Response(&CallResult{Headers: pairs.Pack(each(":status", "503", "retry-after", "Fri, 31 Dec 1999 23:59:59 GMT"))})
 	if a.RetryAfter != "Fri, 31 Dec 1999 23:59:59 GMT" {
 		t.Errorf("got %q", a.RetryAfter)
 	}
-	if a = r.Answer(&Ended{}); a.RetryAfter != "" {
+	if a = r.Response(&CallResult{}); a.RetryAfter != "" {
 		t.Errorf("without headers: %q", a.RetryAfter)
 	}
 }
@@ -97,21 +97,21 @@ func TestInPlace(t *testing.T) {
 	}
 }
 
-func TestAnswerAllocatesLittle(t *testing.T) {
+func TestResponseAllocatesLittle(t *testing.T) {
 	r := NewRecorder()
-	e := Ended{Headers: pairs.Pack(each(":status", "200", "content-type", "a/b", "etag", "x", "x-envoy-upstream-service-time", "3")), Body: []byte("x"), BodySize: 1}
-	if n := testing.AllocsPerRun(100, func() { r.Answer(&e) }); n != 0 {
+	e := CallResult{Headers: pairs.Pack(each(":status", "200", "content-type", "a/b", "etag", "x", "x-envoy-upstream-service-time", "3")), Body: []byte("x"), BodySize: 1}
+	if n := testing.AllocsPerRun(100, func() { r.Response(&e) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-// FuzzAnswer: whatever comes as an answer, there is a status that can be sent, and nothing of the connection's.
-func FuzzAnswer(f *testing.F) {
+// FuzzResponse: whatever comes as an answer, there is a status that can be sent, and nothing of the connection's.
+func FuzzResponse(f *testing.F) {
 	f.Add([]byte(pairs.Pack(each(":status", "503", "connection", "x"))), []byte(before+"overflow, x"), 0, int64(5), int64(4))
 	f.Add([]byte(nil), []byte(nil), -1, int64(0), int64(0))
 	f.Fuzz(func(t *testing.T, headers, body []byte, size int, took, timeout int64) {
 		r := NewRecorder()
-		a := r.Answer(&Ended{Headers: headers, Body: body, BodySize: size, Took: time.Duration(took), Timeout: time.Duration(timeout)})
+		a := r.Response(&CallResult{Headers: headers, Body: body, BodySize: size, Took: time.Duration(took), Timeout: time.Duration(timeout)})
 		if a.Status < 200 || a.Status > 599 || a.Details == "" {
 			t.Fatalf("status %d, details %q", a.Status, a.Details)
 		}
@@ -119,7 +119,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatalf("%d of %d bytes pass", len(body), size)
 		}
 		for _, h := range a.Headers {
-			if ofConnection(h[0]) || strings.HasPrefix(h[0], "x-weir-") || h[0] == ":status" {
+			if isHopByHop(h[0]) || strings.HasPrefix(h[0], "x-weir-") || h[0] == ":status" {
 				t.Fatalf("%q passes", h)
 			}
 		}
