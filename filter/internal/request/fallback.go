@@ -5,14 +5,14 @@ import (
 	"github.com/weir-mesh/weir/policy/fallback"
 )
 
-// found is the step of the fallback chain that answers.
+// fallbackChoice is the source that the fallback chain chose.
 type fallbackChoice struct {
-	source    fallback.Source    // FromError: none does
-	consulted bool               // the chain was asked
+	source    fallback.Source    // FromError: no fallback applies
+	consulted bool               // the chain applies to the reason
 	kept      fallbackcache.Kept // for the cache's sources
 }
 
-// findFallback asks the fallback chain. A gRPC client can read neither JSON nor problem details: it gets a gRPC status.
+// findFallback chooses a fallback. A gRPC client can read neither JSON nor problem details: it gets a gRPC status.
 func (r *Request) findFallback(reason fallback.Reason, now int64) (choice fallbackChoice) {
 	c := r.cluster
 	if c.fallbacks == nil {
