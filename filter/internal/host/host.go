@@ -4,7 +4,7 @@
 //	sdk_tinygo.go  TinyGo, with tetratelabs/proxy-wasm-go-sdk: the same names, the slim edition
 //	abi_wasm.go    the host calls that each request makes, with prepared arguments: the SDKs' own
 //	               allocate a path and their results each time
-//	abi_native.go  the same calls through the SDK, for a build that is no Wasm (go vet, tests under its emulator)
+//	abi_native.go  the same functions for a native build, where each of them fails (go vet)
 //
 // Strings and byte slices that come from here last until the stream's callback returns, see memory.go.
 package host
@@ -49,7 +49,8 @@ const (
 	ResponseCode        Path = "response\x00code"
 	ResponseCodeDetails Path = "response\x00code_details"
 	RequestAttempts     Path = "upstream\x00request_attempt_count" // of the router, 8 bytes
-	SourceAddress       Path = "source\x00address"                 // of the client as Envoy trusts it (use_remote_address, xff_num_trusted_hops), with its port
+	// SourceAddress is the client's with its port, as Envoy trusts it (use_remote_address, xff_num_trusted_hops).
+	SourceAddress Path = "source\x00address"
 )
 
 // LocalReply is a response that the filter makes itself.

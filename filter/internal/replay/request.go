@@ -7,12 +7,13 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// Request is the recorded request as the next try sends it. It needs a Whole recording. The headers are the recorder's memory
-// and good until its next Request or Answer; their texts and the body are the recording's, until it is dropped.
+// Request is the recorded request for the next attempt. It needs a Whole recording. The headers are the recorder's
+// memory and valid until its next Request or Response; their texts and the body are the recording's, until it is
+// dropped.
 //
-// Not sent again are the headers of the connection that the request came by (RFC 9110, section 7.6.1), content-length, which
-// Envoy sets from the body, the expectation of a 100 (Continue), what only Weir may set, and what steers Envoy's router.
-// `te: trailers` is among them: trailers of the answer would not reach the client.
+// These headers are left out: hop-by-hop headers (RFC 9110, section 7.6.1), content-length, which Envoy sets from the
+// body, the expectation of a 100 (Continue), what only Weir may set, and what controls Envoy's router. `te: trailers`
+// is among them: trailers of the response would not reach the client.
 func (r *Recording) Request() (headers [][2]string, body []byte) {
 	if !r.Whole() {
 		return nil, nil
@@ -31,7 +32,7 @@ func (r *Recording) Request() (headers [][2]string, body []byte) {
 	return headers, r.buf[r.head:]
 }
 
-// isForNextAttempt says whether a request header is part of the next try.
+// isForNextAttempt reports whether a request header is sent with the next attempt.
 func isForNextAttempt(name string) bool {
 	switch name {
 	case "content-length", "expect", "http2-settings",

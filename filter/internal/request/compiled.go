@@ -27,7 +27,7 @@ type compiled struct {
 	forRouter    []header.Pair                               // set on requests; not on upgrades
 	onFailure    []header.Pair                               // set on upstream's failing response, if no fallback replaces it
 	onLocalError []header.Pair                               // set on a response that Envoy made because upstream failed
-	onShadow     [fallback.UpstreamFailure + 1][]header.Pair // set on upstream's response, by the reason for which shadow would have refused
+	onShadow     [fallback.UpstreamFailure + 1][]header.Pair // set on upstream's response, by the reason of shadow's refusal
 }
 
 func compilePolicy(cluster string, p *policy.Policy) *compiled {
