@@ -160,7 +160,7 @@ func (c *Cache) Due(k *Key, now int64) bool {
 	return r.key != k.kind() || now-r.at >= cache.RefreshEvery
 }
 
-// kind tells requests for one key apart that may get different forms of its response.
+// kind distinguishes requests for one key that may get different forms of its response.
 func (k *Key) kind() uint64 {
 	kind := k.key.Lo ^ uint64(k.Codings)<<1
 	if k.Head {

@@ -70,10 +70,10 @@ func Dispatch(cluster string, headers [][2]string, body []byte, milliseconds uin
 // Enter makes the next host calls those of a stream.
 func Enter(stream uint32) error { return proxywasm.SetEffectiveContext(stream) }
 
-// ResumeRequest lets the entered stream's request go on.
+// ResumeRequest continues the entered stream's request.
 func ResumeRequest() error { return proxywasm.ResumeHttpRequest() }
 
-// ResumeResponse lets the entered stream's response go on.
+// ResumeResponse continues the entered stream's response.
 func ResumeResponse() error { return proxywasm.ResumeHttpResponse() }
 
 // Debug logs at debug. Check Debugging before making the text.

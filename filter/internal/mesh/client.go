@@ -214,5 +214,5 @@ func (c *Client) Tick(now int64) {
 
 func (c *Client) isOverdue(sent, now int64) bool { return now-sent > int64(overdue+4*c.config.Timeout) }
 
-// Forget drops all limits, since their clusters are made anew. Their leased tokens count in Redis until they expire.
+// Forget drops all limits, since their clusters are made again. Their leased tokens count in Redis until they expire.
 func (c *Client) Forget() { c.limits = nil }

@@ -15,7 +15,7 @@ import (
 	"github.com/weir-mesh/weir/policy/retry"
 )
 
-// Event is what happened to a request, as far as Envoy can tell.
+// Event is what happened to a request, by what Envoy reports.
 type Event uint8
 
 // The events.

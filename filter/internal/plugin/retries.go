@@ -35,7 +35,7 @@ func (p *Plugin) hold(s *stream, now int64) {
 	p.setTimer(now)
 }
 
-// setTimer has OnTick called when the next alarm is due. (Envoy sets its timer anew only where the period changes.)
+// setTimer has OnTick called when the next alarm is due. (Envoy restarts its timer only if the period changes.)
 func (p *Plugin) setTimer(now int64) {
 	period := p.held.alarms.until(now, p.ticks())
 	period = max((period + time.Millisecond - 1).Truncate(time.Millisecond), time.Millisecond)

@@ -97,7 +97,7 @@ func (p *Publisher) Add(c *request.Cluster, rules *policy.Policy, gauges Gauges)
 	})
 }
 
-// Forget drops all clusters, since they are made anew. They stay in the registry.
+// Forget drops all clusters, since they are made again. They stay in the registry.
 func (p *Publisher) Forget() { p.clusters, p.next = nil, 0 }
 
 // Heartbeat publishes. Call it every sharedstate.HeartbeatEvery, and when the plugin starts. Gone is the clusters that

@@ -20,7 +20,7 @@ func (r *Request) admit(now int64) Step {
 	if !v.Pending {
 		return r.decide(v, now)
 	}
-	if r.cluster.shadow { // the request goes on, and is counted when the stage has decided
+	if r.cluster.shadow { // the request passes, and is counted when the stage has decided
 		r.state = Sent
 		return Step{}
 	}
@@ -79,7 +79,7 @@ func (r *Request) decide(v stage.Verdict, now int64) Step {
 	}
 }
 
-// forRouter is the headers for the router on a request that goes on.
+// forRouter is the headers for the router on an admitted request.
 func (r *Request) forRouter() []header.Pair {
 	c := r.cluster
 	switch {

@@ -56,7 +56,7 @@ type Response struct {
 // WantsResponse reports whether Respond needs the headers of the response.
 func (r *Request) WantsResponse() bool { return r.state == Sent || r.state == Waiting }
 
-// Respond takes the headers of the response, whoever made it.
+// Respond takes the headers of the response, upstream's or any other.
 func (r *Request) Respond(resp *Response, now int64) Step {
 	return r.on(&event{kind: responds, response: *resp, now: now})
 }
@@ -124,7 +124,7 @@ func (r *Request) Forget() {
 	*r = Request{state: Done}
 }
 
-// noGRPC stands for no gRPC status.
+// noGRPC means no gRPC status.
 const noGRPC = outcome.NoGRPC
 
 // marked is a copy of a set of headers with one more: sets are shared by requests.

@@ -66,11 +66,11 @@ type kind uint8
 const (
 	begins       kind = iota // the request's headers have come
 	decided                  // the stage for which the attempt waits has decided
-	responds                 // a response's headers have come, whoever made it
+	responds                 // a response's headers have come, upstream's or any other
 	isDue                    // it is time for the next attempt
 	attemptEnded             // the filter's attempt has ended
 	ends                     // the response has ended
-	isGone                   // the stream is gone
+	isGone                   // the stream has ended
 )
 
 // event is one event with its arguments. The comments say of which kind.

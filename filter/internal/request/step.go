@@ -10,7 +10,7 @@ import (
 // Step is what the stream's owner does next. The zero Step is Continue.
 type Step struct {
 	Kind  Kind
-	Set   []header.Pair     // Continue, Failover: headers to set on the message that goes on, request or response
+	Set   []header.Pair     // Continue, Failover: headers to set on the message that passes, request or response
 	Reply *localreply.Reply // SendReply
 	Send  *Send             // SendAttempt
 	To    *Cluster          // Failover

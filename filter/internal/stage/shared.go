@@ -60,7 +60,7 @@ func (s *Shared) Admit(a *Attempt, now int64) (v Verdict) {
 }
 
 // repair stores what a member repaired in the record while it refused, without the changes of the others: a limit whose
-// times are of another clock counts from now on, or each refusal would begin its window anew.
+// times are of another clock counts from now on, or each refusal would restart its window.
 func (s *Shared) repair(a *Attempt, m Member, now int64) {
 	conflicts, err := s.cell.Update(func() bool {
 		v := m.Admit(a, now)
