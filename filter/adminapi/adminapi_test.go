@@ -56,7 +56,7 @@ func TestStatusOfOtherVersions(t *testing.T) {
 	} {
 		var got Status
 		if err := json.Unmarshal([]byte(tc.json), &got); err != nil {
-			t.Errorf("%s: %v", tc.name, err)
+			t.Errorf("%s: got error %v, want none", tc.name, err)
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s: got (+), want (-):\n%s", tc.name, diff)

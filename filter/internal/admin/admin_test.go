@@ -111,7 +111,7 @@ func get[T adminapi.Status | adminapi.Cluster](f *fixture, target string) (got T
 	f.Helper()
 	r := f.request("GET", target)
 	if err := json.Unmarshal(r.Body, &got); err != nil || r.Status != 200 {
-		f.Fatalf("GET %s: got %d %s, %v", target, r.Status, r.Body, err)
+		f.Fatalf("GET %s: got %d %s, error %v; want 200 with JSON", target, r.Status, r.Body, err)
 	}
 	return got
 }
@@ -326,7 +326,7 @@ func TestPage(t *testing.T) {
 }
 
 // TestMetricsAreLookedUpOnce, however many clusters there are: Envoy allocates an id each time a metric is looked up,
-// and frees it only with the VM. What is kept of clusters that are gone is dropped.
+// and frees it only with the VM. The state of clusters that are no longer listed is dropped.
 func TestMetricsAreLookedUpOnce(t *testing.T) {
 	document := func(clusters int) string {
 		var b strings.Builder

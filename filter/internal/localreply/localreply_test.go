@@ -78,7 +78,7 @@ func TestLimitHeaders(t *testing.T) {
 		{"x-ratelimit-reset", "2"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("headers (-want +got):\n%s", diff)
+		t.Errorf("headers: want (-), got (+):\n%s", diff)
 	}
 	if got := rs.Quota(); got != "10" {
 		t.Errorf("Quota() = %q, want 10", got)

@@ -16,7 +16,7 @@ import (
 
 const meshLimit = `{"rate_limit":{"requests":%d,"window_size":"1s","scope":"mesh"}%s}`
 
-// TestMeshResetReachesRedisOnce, whatever the number of workers, and is tried again where it failed.
+// TestMeshResetReachesRedisOnce, whatever the number of workers, and is repeated after a failure.
 func TestMeshResetReachesRedisOnce(t *testing.T) {
 	server, store := miniredis.RunT(t), sharedstate.NewMemory()
 	rules := fmt.Sprintf(meshLimit, 4, "")

@@ -8,7 +8,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
 )
 
-// The texts are those of Envoy 1.40, seen.
+// The texts were seen in Envoy 1.40.
 const before = "upstream connect error or disconnect/reset before headers. reset reason: "
 
 func TestResponse(t *testing.T) {
@@ -67,24 +67,24 @@ func TestResponse(t *testing.T) {
 					t.Errorf("got %d %s %v, want %d %s %v", a.Status, a.Details, a.Reason, test.status, test.details, test.reason)
 				}
 				if got := lines(a.Headers); got != test.headers {
-					t.Errorf("headers\n%q\nwant\n%q", got, test.headers)
+					t.Errorf("got headers\n%q\nwant\n%q", got, test.headers)
 				}
 				if test.ended.Headers == nil && len(a.Body) == 0 {
-					t.Error("an answer that is not there has no text")
+					t.Errorf("got body %q of a call without a response, want Envoy's text", a.Body)
 				}
 			}
 		})
 	}
 }
 
-func TestRetryAfterAsItStands(t *testing.T) {
+func TestRetryAfterIsNotParsed(t *testing.T) {
 	r := NewRecorder()
 	a := r.Response(&CallResult{Headers: pairs.Pack(each(":status", "503", "retry-after", "Fri, 31 Dec 1999 23:59:59 GMT"))})
 	if a.RetryAfter != "Fri, 31 Dec 1999 23:59:59 GMT" {
-		t.Errorf("got %q", a.RetryAfter)
+		t.Errorf("got Retry-After %q, want the header's value", a.RetryAfter)
 	}
 	if a = r.Response(&CallResult{}); a.RetryAfter != "" {
-		t.Errorf("without headers: %q", a.RetryAfter)
+		t.Errorf("without headers: got Retry-After %q, want \"\"", a.RetryAfter)
 	}
 }
 
@@ -101,11 +101,11 @@ func TestResponseAllocatesLittle(t *testing.T) {
 	r := NewRecorder()
 	e := CallResult{Headers: pairs.Pack(each(":status", "200", "content-type", "a/b", "etag", "x", "x-envoy-upstream-service-time", "3")), Body: []byte("x"), BodySize: 1}
 	if n := testing.AllocsPerRun(100, func() { r.Response(&e) }); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want 0", n)
 	}
 }
 
-// FuzzResponse: whatever comes as an answer, there is a status that can be sent, and nothing of the connection's.
+// FuzzResponse: a response has a status that can be sent, and no hop-by-hop headers, whatever the call returned.
 func FuzzResponse(f *testing.F) {
 	f.Add([]byte(pairs.Pack(each(":status", "503", "connection", "x"))), []byte(before+"overflow, x"), 0, int64(5), int64(4))
 	f.Add([]byte(nil), []byte(nil), -1, int64(0), int64(0))
@@ -113,14 +113,14 @@ func FuzzResponse(f *testing.F) {
 		r := NewRecorder()
 		a := r.Response(&CallResult{Headers: headers, Body: body, BodySize: size, Took: time.Duration(took), Timeout: time.Duration(timeout)})
 		if a.Status < 200 || a.Status > 599 || a.Details == "" {
-			t.Fatalf("status %d, details %q", a.Status, a.Details)
+			t.Fatalf("got status %d, details %q; want 200 to 599, and some details", a.Status, a.Details)
 		}
 		if a.Reason == None && size > len(body) && len(headers) > 0 {
-			t.Fatalf("%d of %d bytes pass", len(body), size)
+			t.Fatalf("with %d of %d bytes of the body: got reason None, want ResponseTooLong", len(body), size)
 		}
 		for _, h := range a.Headers {
 			if isHopByHop(h[0]) || strings.HasPrefix(h[0], "x-weir-") || h[0] == ":status" {
-				t.Fatalf("%q passes", h)
+				t.Fatalf("got header %q, want no :status, no hop-by-hop header and no x-weir-", h)
 			}
 		}
 	})

@@ -78,7 +78,7 @@ func run(p *requesttest.Proxy, e exchange) request.Step {
 	return step
 }
 
-// runFailing asks for a path while upstream fails, and says what the client gets.
+// runFailing asks for a path while upstream fails, and returns what the client gets.
 func runFailing(p *requesttest.Proxy, path string, headers ...[2]string) string {
 	return summary(run(p, exchange{path: path, status: 503, headers: headers}))
 }
@@ -219,7 +219,7 @@ func TestContentEncodingIsNegotiated(t *testing.T) {
 	if got := runFailing(p, "/a", [2]string{"accept-encoding", "gzip, br"}); got != "200 cache brotli" {
 		t.Errorf("br: got %s, want 200 cache brotli", got)
 	}
-	// The response without encoding is kept beside the other.
+	// The response without encoding is kept besides the other.
 	p.Now += 2000 * ms
 	run(p, exchange{path: "/a", status: 200, response: requesttest.Headers{{"vary", "accept-encoding"}}, body: []string{"plain"}})
 	if got := runFailing(p, "/a"); got != "200 cache plain" {

@@ -49,7 +49,7 @@ func TestRateLimitRefusal(t *testing.T) {
 	body := step.Reply.Body
 	step.Reply.Body = nil
 	if diff := cmp.Diff(want, step.Reply); diff != "" {
-		t.Errorf("reply (-want +got):\n%s", diff)
+		t.Errorf("reply: want (-), got (+):\n%s", diff)
 	}
 	var problem map[string]any
 	if err := json.Unmarshal(body, &problem); err != nil {
@@ -60,7 +60,7 @@ func TestRateLimitRefusal(t *testing.T) {
 		"detail": "rate limit exceeded for aws", "data": nil, "source": "error", "fallback_used": false,
 		"degraded_mode": false, "warnings": []any{}, "error": "rate limit exceeded for aws", "retry_after": 2.0,
 	}, problem); diff != "" {
-		t.Errorf("body (-want +got):\n%s", diff)
+		t.Errorf("body: want (-), got (+):\n%s", diff)
 	}
 	for _, want := range []string{"decided rate_limited", "response from error"} {
 		if got := p.Observer.Events; !slices.Contains(got, want) {
@@ -215,7 +215,7 @@ func TestHalfOpenAdmitsProbesOnly(t *testing.T) {
 		"closed -> open: consecutive_failures, status 500", "open -> half_open: recovery_timeout", "half_open -> closed: probes_succeeded, success",
 	}
 	if diff := cmp.Diff(want, p.Observer.Transitions()); diff != "" {
-		t.Errorf("transitions (-want +got):\n%s", diff)
+		t.Errorf("transitions: want (-), got (+):\n%s", diff)
 	}
 }
 

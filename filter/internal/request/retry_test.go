@@ -35,7 +35,7 @@ func failsBefore(n, status int) upstream {
 	}
 }
 
-// attempt sends one request whose retries the filter makes, and says where each retry went and when, as in "aws@101ms".
+// attempt sends one request whose retries the filter makes, and returns where each retry went and when, as in "aws@101ms".
 // Each attempt takes a millisecond.
 func attempt(p *requesttest.Proxy, answer upstream) (r *request.Request, last request.Step, sent []string) {
 	p.Helper()
@@ -200,7 +200,7 @@ func TestEachAttemptIsAnOutcome(t *testing.T) {
 		"response from upstream",
 	}
 	if diff := cmp.Diff(want, p.Observer.Events); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
+		t.Errorf("events: want (-), got (+):\n%s", diff)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/retries"
 )
 
-// TestRouterHeaders is what the router is told about retries, by policy and method.
+// TestRouterHeaders checks the router's headers for retries, by policy and method.
 func TestRouterHeaders(t *testing.T) {
 	tests := []struct{ name, rules, method, want string }{
 		{
@@ -83,7 +83,7 @@ func incoming(p *requesttest.Proxy, method string) request.Incoming {
 	return request.Incoming{Retry: p.Cluster.Retries(method)}
 }
 
-// routerHeaders are those that a request tells the router.
+// routerHeaders are the headers that a request sets for the router.
 func routerHeaders(step request.Step) string {
 	var got []string
 	for _, h := range step.Set {
@@ -215,7 +215,7 @@ func TestRetriesExhausted(t *testing.T) {
 				t.Errorf("got x-weir-error %q, want %q", got, test.want)
 			}
 			if diff := cmp.Diff(test.events, p.Observer.Matching("retr")); diff != "" {
-				t.Errorf("events (-want +got):\n%s", diff)
+				t.Errorf("events: want (-), got (+):\n%s", diff)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ type driven struct {
 	store   *sharedstate.Memory
 }
 
-// events are all kinds of events. Upstream fails in each that tells of a response.
+// events are all kinds of events. Upstream fails in each that has a response.
 var events = []struct {
 	name string
 	send func(d *driven) request.Step
@@ -99,7 +99,7 @@ var stateNames = map[request.State]string{
 	request.Replied: "Replied", request.Backoff: "Backoff", request.Queued: "Queued", request.Retrying: "Retrying", request.Done: "Done",
 }
 
-// TestEveryEventInEveryState sends each event in each state, three times, and then has the stream gone, twice. Events
+// TestEveryEventInEveryState sends each event in each state, three times, and then ends the stream, twice. Events
 // that are not listed change nothing; no outcome is counted twice, and no place in the bulkhead is kept.
 func TestEveryEventInEveryState(t *testing.T) {
 	type transition struct {
@@ -174,7 +174,7 @@ func TestEveryEventInEveryState(t *testing.T) {
 	}
 }
 
-// checkOver checks what a request has left behind whose stream is gone.
+// checkOver checks that a request whose stream has ended holds nothing.
 func checkOver(t *testing.T, d *driven, failures uint32) {
 	t.Helper()
 	if got := d.request.State(); got != request.Done || d.request.Unsettled() {
@@ -235,7 +235,7 @@ func TestAnotherFilterRespondsWhileTheRequestWaits(t *testing.T) {
 }
 
 // TestShadowIsCountedAfterTheResponse: a request in shadow does not wait for Redis. What would have become of it is
-// counted when Redis replies, though its response has ended by then, and its stream may be gone.
+// counted when Redis replies, though its response has ended by then, and its stream too.
 func TestShadowIsCountedAfterTheResponse(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stream gone %v", gone), func(t *testing.T) {

@@ -26,7 +26,7 @@ func (c *calls) take() (got string) {
 	return got
 }
 
-// fake is a stage that decides as it is told.
+// fake is a stage whose decisions the test sets.
 type fake struct {
 	name    string
 	calls   *calls

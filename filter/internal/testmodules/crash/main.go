@@ -4,7 +4,7 @@
 //	weir-test-crash: request    a request with this header crashes the VM before the filter saw it
 //	weir-test-crash: response   … when upstream has answered it, and the filter still holds what it took for it
 //
-// Each response that the filter saw has a header weir-test-vm that tells which VM it came from.
+// Each response that the filter saw has a header weir-test-vm with the number of the VM it came from.
 package main
 
 import (
