@@ -43,14 +43,20 @@ func TestStatusOfOtherVersions(t *testing.T) {
 		want       Status
 	}{
 		{"nothing", `{}`, Status{}},
-		{"unknown fields", `{"more": [1], "clusters": {"a": {"mode": "off", "more": {}}}}`, Status{Clusters: map[string]Cluster{"a": {Mode: "off"}}}},
+		{
+			"unknown fields", `{"more": [1], "clusters": {"a": {"mode": "off", "more": {}}}}`,
+			Status{Clusters: map[string]Cluster{"a": {Mode: "off"}}},
+		},
 		{"null", `{"clusters": {"a": null, "b": {"circuit_breaker": {"since": null, "cause": null}}}, "redis": null}`, Status{
 			Clusters: map[string]Cluster{"a": {}, "b": {Breaker: &Breaker{}}},
 		}},
 		{"numbers", `{"time": "2025-11-24T16:00:00Z", "version": "9.0.0", "clusters": {"a": {"circuit_breaker": {"opens_total": 1e3},
 			"rate_limit": {"remaining": 0.5}, "answers": {"upstream": 1, "cache": 2}}}}`, Status{
 			Time: at, Version: "9.0.0", Clusters: map[string]Cluster{"a": {
-				Breaker: &Breaker{OpensTotal: 1000}, RateLimit: &RateLimit{Remaining: &half}, Answers: &Answers{Upstream: 1, Fallback: Fallback{Cache: 2}},
+				Breaker: &Breaker{OpensTotal: 1000}, RateLimit: &RateLimit{Remaining: &half}, Answers: &Answers{
+					Upstream: 1,
+					Fallback: Fallback{Cache: 2},
+				},
 			}},
 		}},
 	} {

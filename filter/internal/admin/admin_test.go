@@ -52,8 +52,10 @@ type fakeAuditLog struct{ lines []string }
 func (l *fakeAuditLog) Transition(cluster string, from, to breaker.Status) {
 	l.lines = append(l.lines, fmt.Sprintf("%s: %v -> %v", cluster, from, to))
 }
+
 func (l *fakeAuditLog) Action(cluster, action string) { l.lines = append(l.lines, cluster+": "+action) }
-func (l *fakeAuditLog) Error(err error)               { l.lines = append(l.lines, "error: "+err.Error()) }
+
+func (l *fakeAuditLog) Error(err error) { l.lines = append(l.lines, "error: "+err.Error()) }
 
 // fixture is a handler with all that it needs.
 type fixture struct {

@@ -127,7 +127,10 @@ func TestRefusedRequests(t *testing.T) {
 		{"GET", "/status", host("[]"), 403, "public name"},
 		{"GET", "/status", host("."), 403, "public name"},
 		{"GET", "/", host("evil.example.com"), 403, "public name"},
-		{"POST", "/reset/aws", func(r *Request) { r.Host, r.Origin = "evil.example.com:9902", "http://evil.example.com:9902" }, 403, "public name"},
+		{
+			"POST", "/reset/aws", func(r *Request) { r.Host, r.Origin = "evil.example.com:9902", "http://evil.example.com:9902" },
+			403, "public name",
+		},
 	} {
 		var change []func(r *Request)
 		if tc.change != nil {

@@ -72,7 +72,8 @@ func TestBounds(t *testing.T) {
 					kept += cap(b)
 				}
 				if held != p.Lent() || held > p.MaxLent || kept != p.kept || kept > p.MaxSpare {
-					t.Fatalf("got %d lent, %d kept; want %d of at most %d, and %d of at most %d", p.Lent(), p.kept, held, p.MaxLent, kept, p.MaxSpare)
+					t.Fatalf("got %d lent, %d kept; want %d of at most %d, and %d of at most %d", p.Lent(), p.kept, held,
+						p.MaxLent, kept, p.MaxSpare)
 				}
 			},
 		})

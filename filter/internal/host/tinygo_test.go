@@ -33,7 +33,10 @@ func TestTinyGoTypeChecks(t *testing.T) {
 		if !seen["sdk_tinygo.go"] || seen["sdk_go.go"] {
 			t.Fatalf("with the tag tinygo: got files %v, want sdk_tinygo.go and not sdk_go.go", found.GoFiles)
 		}
-		check := types.Config{Importer: importer.ForCompiler(files, "source", nil), Error: func(err error) { t.Errorf("got error %v, want none", err) }}
+		check := types.Config{
+			Importer: importer.ForCompiler(files, "source", nil),
+			Error:    func(err error) { t.Errorf("got error %v, want none", err) },
+		}
 		if _, err := check.Check("host", files, parsed, nil); err != nil {
 			t.Errorf("%s/%s: got error %v, want none", target.os, target.arch, err)
 		}

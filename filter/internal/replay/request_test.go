@@ -13,8 +13,16 @@ func TestRequestHeaders(t *testing.T) {
 		more       []string
 		want       string
 	}{
-		{"as they came", "", []string{"user-agent", "x", "cookie", "a=1", "cookie", "b=2", "range", "bytes=0-1"}, " | user-agent: x | cookie: a=1 | cookie: b=2 | range: bytes=0-1"},
-		{"the client's", "", []string{"x-forwarded-for", "192.0.2.1", "x-request-id", "r", "authorization", "b"}, " | x-forwarded-for: 192.0.2.1 | x-request-id: r | authorization: b"},
+		{
+			"as they came", "",
+			[]string{"user-agent", "x", "cookie", "a=1", "cookie", "b=2", "range", "bytes=0-1"},
+			" | user-agent: x | cookie: a=1 | cookie: b=2 | range: bytes=0-1",
+		},
+		{
+			"the client's", "",
+			[]string{"x-forwarded-for", "192.0.2.1", "x-request-id", "r", "authorization", "b"},
+			" | x-forwarded-for: 192.0.2.1 | x-request-id: r | authorization: b",
+		},
 		{"the connection's", "x", []string{
 			"connection", "keep-alive, X-Hop", "keep-alive", "timeout=5", "x-hop", "1", "proxy-connection", "close",
 			"te", "trailers", "trailer", "x-sum", "transfer-encoding", "chunked", "http2-settings", "AAMAAABk", "x-hop-not", "1",

@@ -28,9 +28,18 @@ func TestResponse(t *testing.T) {
 		headers string
 		reason  Reason
 	}{
-		{"upstream", upstream("200", "x", "content-type", "a/b", "date", "d", "server", "s"), 200, "via_upstream", "content-type: a/b | date: d | server: s | x-envoy-upstream-service-time: 3", None},
-		{"cookies", upstream("200", "", "set-cookie", "a=1, b", "set-cookie", "c=2"), 200, "via_upstream", "set-cookie: a=1, b | set-cookie: c=2 | x-envoy-upstream-service-time: 3", None},
-		{"no type", upstream("200", "x"), 200, "via_upstream", "x-envoy-upstream-service-time: 3 | content-type: application/octet-stream", None},
+		{
+			"upstream", upstream("200", "x", "content-type", "a/b", "date", "d", "server", "s"), 200, "via_upstream",
+			"content-type: a/b | date: d | server: s | x-envoy-upstream-service-time: 3", None,
+		},
+		{
+			"cookies", upstream("200", "", "set-cookie", "a=1, b", "set-cookie", "c=2"), 200, "via_upstream",
+			"set-cookie: a=1, b | set-cookie: c=2 | x-envoy-upstream-service-time: 3", None,
+		},
+		{
+			"no type", upstream("200", "x"), 200, "via_upstream",
+			"x-envoy-upstream-service-time: 3 | content-type: application/octet-stream", None,
+		},
 		{"the connection's", upstream(
 			"200", "", "connection", "close, x-hop", "x-hop", "1", "keep-alive", "1", "transfer-encoding", "chunked", "trailer", "x-sum",
 			"upgrade", "h2c", "proxy-connection", "x", "te", "x", "content-length", "5",
@@ -38,25 +47,69 @@ func TestResponse(t *testing.T) {
 		{"Weir's", upstream("200", "", "x-weir-source", "cache"), 200, "via_upstream", "x-envoy-upstream-service-time: 3", None},
 		{"nothing new", upstream("304", "", "etag", `"x"`), 304, "via_upstream", `etag: "x" | x-envoy-upstream-service-time: 3`, None},
 		{"nothing", upstream("204", ""), 204, "via_upstream", "x-envoy-upstream-service-time: 3", None},
-		{"upstream's own 503, in Envoy's words", upstream("503", before+"overflow", "content-type", "t"), 503, "via_upstream", "content-type: t | x-envoy-upstream-service-time: 3", None},
+		{
+			"upstream's own 503, in Envoy's words", upstream("503", before+"overflow", "content-type", "t"), 503, "via_upstream",
+			"content-type: t | x-envoy-upstream-service-time: 3", None,
+		},
 		{"upstream's own 504", upstream("504", ""), 504, "via_upstream", "x-envoy-upstream-service-time: 3", None},
 		{"a status beyond", upstream("777", ""), 502, "via_upstream", "x-envoy-upstream-service-time: 3", InvalidStatus},
 		{"switching", upstream("101", ""), 502, "via_upstream", "x-envoy-upstream-service-time: 3", InvalidStatus},
 		{"no status", upstream("ok", ""), 502, "via_upstream", "x-envoy-upstream-service-time: 3", InvalidStatus},
-		{"closed", envoy("503", before+"connection termination"), 503, reset("connection_termination"), "content-length: 9 | content-type: text/plain", None},
-		{"HTTP/2 reset", envoy("503", before+"remote reset"), 503, reset("remote_reset"), "content-length: 9 | content-type: text/plain", None},
-		{"no HTTP", envoy("502", before+"protocol error"), 502, reset("protocol_error"), "content-length: 9 | content-type: text/plain", None},
-		{"refused", envoy("503", before+"remote connection failure"), 503, reset("remote_connection_failure"), "content-length: 9 | content-type: text/plain", None},
-		{"refused, with a reason", envoy("503", before+"remote connection failure, transport failure reason: TLS_error: x"), 503, reset("remote_connection_failure"), "content-length: 9 | content-type: text/plain", None},
-		{"no connection in time", envoy("503", before+"connection timeout"), 503, reset("connection_timeout"), "content-length: 9 | content-type: text/plain", None},
+		{
+			"closed", envoy("503", before+"connection termination"), 503, reset("connection_termination"),
+			"content-length: 9 | content-type: text/plain", None,
+		},
+		{
+			"HTTP/2 reset", envoy("503", before+"remote reset"), 503, reset("remote_reset"),
+			"content-length: 9 | content-type: text/plain", None,
+		},
+		{
+			"no HTTP", envoy("502", before+"protocol error"), 502, reset("protocol_error"),
+			"content-length: 9 | content-type: text/plain", None,
+		},
+		{
+			"refused", envoy("503", before+"remote connection failure"), 503, reset("remote_connection_failure"),
+			"content-length: 9 | content-type: text/plain", None,
+		},
+		{
+			"refused, with a reason", envoy("503", before+"remote connection failure, transport failure reason: TLS_error: x"), 503,
+			reset("remote_connection_failure"), "content-length: 9 | content-type: text/plain", None,
+		},
+		{
+			"no connection in time", envoy("503", before+"connection timeout"), 503, reset("connection_timeout"),
+			"content-length: 9 | content-type: text/plain", None,
+		},
 		{"too many", envoy("503", before+"overflow"), 503, reset("overflow"), "content-length: 9 | content-type: text/plain", None},
-		{"nobody healthy", envoy("503", "no healthy upstream"), 503, "no_healthy_upstream", "content-length: 9 | content-type: text/plain", None},
+		{
+			"nobody healthy", envoy("503", "no healthy upstream"), 503, "no_healthy_upstream",
+			"content-length: 9 | content-type: text/plain", None,
+		},
 		{"late", envoy("504", "upstream request timeout"), 504, "response_timeout", "content-length: 9 | content-type: text/plain", None},
 		{"maintenance", envoy("503", "maintenance mode"), 503, "weir_local_reply", "content-length: 9 | content-type: text/plain", None},
-		{"broken off", CallResult{Took: time.Second, Timeout: 2 * time.Second}, 502, "upstream_reset_after_response_started{remote_reset}", "content-type: text/plain", None},
-		{"not whole in time", CallResult{Took: 2001 * time.Millisecond, Timeout: 2 * time.Second}, 504, "response_timeout", "content-type: text/plain", None},
-		{"broken off, without a timeout", CallResult{Took: time.Hour}, 502, "upstream_reset_after_response_started{remote_reset}", "content-type: text/plain", None},
-		{"too long", CallResult{Headers: upstream("200", "").Headers, BodySize: MaxResponse + 1}, 200, "via_upstream", "x-envoy-upstream-service-time: 3", ResponseTooLong},
+		{
+			"broken off",
+			CallResult{Took: time.Second, Timeout: 2 * time.Second},
+			502,
+			"upstream_reset_after_response_started{remote_reset}", "content-type: text/plain", None,
+		},
+		{
+			"not whole in time",
+			CallResult{Took: 2001 * time.Millisecond, Timeout: 2 * time.Second},
+			504, "response_timeout",
+			"content-type: text/plain", None,
+		},
+		{
+			"broken off, without a timeout",
+			CallResult{Took: time.Hour},
+			502, "upstream_reset_after_response_started{remote_reset}",
+			"content-type: text/plain", None,
+		},
+		{
+			"too long",
+			CallResult{Headers: upstream("200", "").Headers, BodySize: MaxResponse + 1},
+			200, "via_upstream",
+			"x-envoy-upstream-service-time: 3", ResponseTooLong,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

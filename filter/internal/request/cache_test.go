@@ -149,9 +149,21 @@ func TestWhichResponsesAreKept(t *testing.T) {
 		{"an empty body", exchange{status: 204}, "204 cache"},
 		{"as long as max_body_bytes", exchange{status: 200, body: []string{"1234", "5678"}}, "200 cache 12345678"},
 		{"longer by a byte", exchange{status: 200, body: []string{"1234", "56789"}}, not},
-		{"longer, by its content-length", exchange{status: 200, response: requesttest.Headers{{"content-length", "9"}}, body: []string{"123456789"}}, not},
-		{"shorter than its content-length", exchange{status: 200, response: requesttest.Headers{{"content-length", "5"}}, body: []string{"some"}}, not},
-		{"longer than its content-length", exchange{status: 200, response: requesttest.Headers{{"content-length", "3"}}, body: []string{"some"}}, not},
+		{
+			"longer, by its content-length",
+			exchange{status: 200, response: requesttest.Headers{{"content-length", "9"}}, body: []string{"123456789"}},
+			not,
+		},
+		{
+			"shorter than its content-length",
+			exchange{status: 200, response: requesttest.Headers{{"content-length", "5"}}, body: []string{"some"}},
+			not,
+		},
+		{
+			"longer than its content-length",
+			exchange{status: 200, response: requesttest.Headers{{"content-length", "3"}}, body: []string{"some"}},
+			not,
+		},
 		{"upstream resets it", exchange{status: 200, body: []string{"some"}, breaksOff: true}, not},
 		{"the client leaves", exchange{status: 200, body: []string{"some"}, clientLeaves: true}, not},
 		{"trailers", exchange{status: 200, body: []string{"some"}, trailers: true}, not},
@@ -162,8 +174,14 @@ func TestWhichResponsesAreKept(t *testing.T) {
 		{"a response to POST", exchange{method: "POST", status: 200, body: []string{"some"}}, not},
 		{"a response to HEAD", exchange{method: "HEAD", status: 200, response: requesttest.Headers{{"content-length", "4000"}}}, not},
 		{"with set-cookie", exchange{status: 200, response: requesttest.Headers{{"set-cookie", "a=b"}}, body: []string{"some"}}, not},
-		{"cache-control: private", exchange{status: 200, response: requesttest.Headers{{"cache-control", "private"}}, body: []string{"some"}}, not},
-		{"request with authorization", exchange{status: 200, headers: requesttest.Headers{{"authorization", "Basic x"}}, body: []string{"some"}}, not},
+		{"cache-control: private", exchange{
+			status: 200, response: requesttest.Headers{{"cache-control", "private"}},
+			body: []string{"some"},
+		}, not},
+		{"request with authorization", exchange{
+			status: 200, headers: requesttest.Headers{{"authorization", "Basic x"}},
+			body: []string{"some"},
+		}, not},
 		{"response of another filter", exchange{status: 200, details: "direct_response", body: []string{"some"}}, not},
 	} {
 		p := requesttest.Start(t, keeping)

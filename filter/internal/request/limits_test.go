@@ -107,7 +107,8 @@ func TestBulkheadCountsAllWorkers(t *testing.T) {
 		_, step := p.Begin(request.Incoming{})
 		reason, wait := requesttest.Header(requesttest.Reply(step).Headers, "x-weir-reason"), requesttest.Header(requesttest.Reply(step).Headers, "retry-after")
 		if requesttest.Reply(step).Status != 503 || reason != "bulkhead_full" || wait != "" {
-			t.Fatalf("a fourth request: got %d, reason %q, retry-after %q; want 503, bulkhead_full, none", requesttest.Reply(step).Status, reason, wait)
+			t.Fatalf("a fourth request: got %d, reason %q, retry-after %q; want 503, bulkhead_full, none",
+				requesttest.Reply(step).Status, reason, wait)
 		}
 	}
 	for range 3 { // a request returns its place once, whatever callbacks come
@@ -270,7 +271,8 @@ func TestReloadKeepsWhatTheLimitCounted(t *testing.T) {
 			more++
 		}
 		if used+more > limit {
-			t.Errorf("from %s to %s: got %d admitted before and %d after the reload, want at most %d together", tc[0], tc[1], used, more, limit)
+			t.Errorf("from %s to %s: got %d admitted before and %d after the reload, want at most %d together", tc[0], tc[1],
+				used, more, limit)
 		}
 	}
 }

@@ -139,7 +139,8 @@ func TestMeshRarelyCallsWhileRedisFails(t *testing.T) {
 		m.Client.Tick(m.Now)
 	}
 	if waited+on != 1000 || len(m.Resumed) != waited || waited > 5 {
-		t.Errorf("got %d paused, %d resumed, %d passed at once; want 1000 in all, at most 5 paused, all of them resumed", waited, len(m.Resumed), on)
+		t.Errorf("got %d paused, %d resumed, %d passed at once; want 1000 in all, at most 5 paused, all of them resumed", waited,
+			len(m.Resumed), on)
 	}
 	if m.Counts["failed"] > 10 {
 		t.Errorf("got %d calls in a second while Redis fails, want at most 10", m.Counts["failed"])

@@ -51,7 +51,8 @@ func attempt(p *requesttest.Proxy, answer upstream) (r *request.Request, last re
 	for n := 1; step.Kind == request.HoldResponse; n++ {
 		due, waits := r.DueAt()
 		if !waits || !r.Held() || r.WantsResponse() {
-			p.Fatalf("after HoldResponse: got waits %v, held %v, wants response %v; want true, true, false", waits, r.Held(), r.WantsResponse())
+			p.Fatalf("after HoldResponse: got waits %v, held %v, wants response %v; want true, true, false", waits, r.Held(),
+				r.WantsResponse())
 		}
 		p.Now = due
 		if step = r.Due(nil, p.Now); step.Kind != request.SendAttempt {
@@ -112,9 +113,18 @@ func TestRetriesByFilter(t *testing.T) {
 			"aws@101ms aws@402ms aws@903ms aws@1.404s | 503 4 upstream upstream_failure RetryExhausted",
 		},
 		{"status not in retry_on", `{"retry":{` + driver + `,"retry_on":["502"]}}`, fails(503), "first response upstream upstream_failure"},
-		{"status in retry_on, no failure to the breaker", `{"retry":{` + driver + `,"retry_on":["429"],"max_attempts":2}}`, fails(429), "aws@101ms | 429 1 upstream RetryExhausted"},
-		{"Retry-After longer than the backoff", `{"retry":{` + driver + `,"max_attempts":2}}`, retryAfter(503, time.Second), "aws@1.001s | 503 1 upstream upstream_failure RetryExhausted"},
-		{"Retry-After longer than max_delay", `{"retry":{` + driver + `,"max_attempts":2,"max_delay":"400ms"}}`, retryAfter(503, time.Second), "aws@401ms | 503 1 upstream upstream_failure RetryExhausted"},
+		{
+			"status in retry_on, no failure to the breaker", `{"retry":{` + driver + `,"retry_on":["429"],"max_attempts":2}}`,
+			fails(429), "aws@101ms | 429 1 upstream RetryExhausted",
+		},
+		{
+			"Retry-After longer than the backoff", `{"retry":{` + driver + `,"max_attempts":2}}`, retryAfter(503, time.Second),
+			"aws@1.001s | 503 1 upstream upstream_failure RetryExhausted",
+		},
+		{
+			"Retry-After longer than max_delay", `{"retry":{` + driver + `,"max_attempts":2,"max_delay":"400ms"}}`,
+			retryAfter(503, time.Second), "aws@401ms | 503 1 upstream upstream_failure RetryExhausted",
+		},
 		{"via", `{"retry":{` + driver + `,"via":"rewritten","max_attempts":2}}`, failsBefore(1, 503), "rewritten@101ms | 200 1 upstream"},
 		{
 			"no time left before the timeout", `{"retry":{` + driver + `,"max_attempts":5},"circuit_breaker":{"timeout":"700ms"}}`, fails(503),
@@ -136,10 +146,23 @@ func TestRetriesByFilter(t *testing.T) {
 			"the budget is spent", `{"retry":{` + driver + `,"max_attempts":5,"budget":{"percent":0,"min_per_second":0.1}}}`, fails(503),
 			"aws@101ms | 503 1 upstream upstream_failure RetryExhausted",
 		},
-		{"no budget", `{"retry":{` + driver + `,"budget":{"percent":0,"min_per_second":0}}}`, fails(503), "first response upstream upstream_failure RetryExhausted"},
-		{"a fallback", `{"retry":{` + driver + `,"max_attempts":2},"fallback":{"enable_cache_fallback":false}}`, fails(503), "aws@101ms | 503 degraded upstream_failure"},
-		{"no place of the bulkhead is held between attempts", `{"retry":{` + driver + `,"max_attempts":2},"bulkhead":{"max_concurrent":1}}`, failsBefore(1, 503), "aws@101ms | 200 1 upstream"},
-		{"a failed response too long to be held", `{"retry":{` + driver + `,"max_attempts":3,"max_body_bytes":5},"rate_limit":{"requests":2}}`, fails(503), "aws@101ms | first response upstream upstream_failure RetryExhausted"},
+		{
+			"no budget", `{"retry":{` + driver + `,"budget":{"percent":0,"min_per_second":0}}}`, fails(503),
+			"first response upstream upstream_failure RetryExhausted",
+		},
+		{
+			"a fallback", `{"retry":{` + driver + `,"max_attempts":2},"fallback":{"enable_cache_fallback":false}}`, fails(503),
+			"aws@101ms | 503 degraded upstream_failure",
+		},
+		{
+			"no place of the bulkhead is held between attempts",
+			`{"retry":{` + driver + `,"max_attempts":2},"bulkhead":{"max_concurrent":1}}`, failsBefore(1,
+				503), "aws@101ms | 200 1 upstream",
+		},
+		{
+			"a failed response too long to be held",
+			`{"retry":{` + driver + `,"max_attempts":3,"max_body_bytes":5},"rate_limit":{"requests":2}}`, fails(503), "aws@101ms | first response upstream upstream_failure RetryExhausted",
+		},
 		{
 			"a response of Envoy's own", `{"retry":{` + driver + `,"max_attempts":2}}`,
 			func(int) request.AttemptResult {

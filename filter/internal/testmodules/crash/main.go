@@ -1,8 +1,8 @@
 // Command crash is Weir's filter for tests, with a VM that can be made to crash. It wraps the product's contexts and
-// changes nothing in them, so that what crashes is what users run. It is built and finished as the product is.
+// changes nothing in them, so that the product's own code crashes. It is built and finished as the product is.
 //
-//	weir-test-crash: request    a request with this header crashes the VM before the filter saw it
-//	weir-test-crash: response   … when upstream has answered it, and the filter still holds what it took for it
+//	weir-test-crash: request    a request with this header crashes the VM before the filter sees it
+//	weir-test-crash: response   … when upstream has answered, and the filter still holds what it admitted
 //
 // Each response that the filter saw has a header weir-test-vm with the number of the VM it came from.
 package main
