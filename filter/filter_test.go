@@ -138,7 +138,8 @@ func TestCompiledFilter(t *testing.T) {
 			t.Errorf("got reply %+v, want 429 RateLimitExceeded", reply)
 		}
 		for name, want := range map[string]uint64{"allowed": 1, "rate_limited": 1, "circuit_open": 0} {
-			if got, err := proxy.GetCounterMetric("weir_requests_total_cluster_=limited;_decision_=" + name + ";"); err != nil || got != want {
+			got, err := proxy.GetCounterMetric("weir_requests_total_cluster_=limited;_decision_=" + name + ";")
+			if err != nil || got != want {
 				t.Errorf("%s: got %d, want %d (%v)", name, got, want, err)
 			}
 		}

@@ -52,8 +52,8 @@ func NewHandler(store sharedstate.Store, seed [2]uint64, hosts []string, metrics
 }
 
 // list reads the registry, and drops the state of clusters that are no longer listed, some 2 KB each. All other
-// clusters are kept, however many there are, since Envoy allocates an id each time a metric is looked up by name, and frees it only
-// with the VM.
+// clusters are kept, however many there are, since Envoy allocates an id each time a metric is looked up by name, and
+// frees it only with the VM.
 func (h *Handler) list(at Instant) (*registry.Listing, *httpError) {
 	listing, err := registry.Read(h.store, at.Monotonic)
 	if err != nil {

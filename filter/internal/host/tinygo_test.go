@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestTinyGoTypeChecks type-checks the package as TinyGo would build it, with the other SDK. `go vet -tags=tinygo` can't:
-// that SDK declares its host calls as functions without a body, which only TinyGo accepts.
+// TestTinyGoTypeChecks type-checks the package as TinyGo would build it, with the other SDK. `go vet -tags=tinygo`
+// can't: that SDK declares its host calls as functions without a body, which only TinyGo accepts.
 func TestTinyGoTypeChecks(t *testing.T) {
 	for _, target := range []struct{ os, arch string }{{"wasip1", "wasm"}, {"linux", "amd64"}} {
 		context := build.Default

@@ -161,8 +161,8 @@ func TestRedisViewIsPublished(t *testing.T) {
 	}
 }
 
-// TestRedisViewOfAnotherServer: a server whose clock is an hour behind takes over. The worker that has not called it yet
-// does not publish the first server's reply again.
+// TestRedisViewOfAnotherServer: a server whose clock is an hour behind takes over. The worker that has not called it
+// yet does not publish the first server's reply again.
 func TestRedisViewOfAnotherServer(t *testing.T) {
 	store := sharedstate.NewMemory()
 	rules := fmt.Sprintf(meshLimit, 10, "")

@@ -205,7 +205,8 @@ func TestOperatorReset(t *testing.T) {
 		t.Fatalf("after: got %+v, budget %d, %d in flight; want closed, 1 reset, budget 10, 1 in flight", r,
 			view.RetryBudget(&r, p.Now), view.InFlight(&r, p.Now))
 	}
-	held.Respond(&request.Response{Status: 500, Details: requesttest.Upstream, GRPC: -1, Ended: true}, p.Now) // admitted before the reset: it counts nowhere
+	// admitted before the reset: it counts nowhere
+	held.Respond(&request.Response{Status: 500, Details: requesttest.Upstream, GRPC: -1, Ended: true}, p.Now)
 	held.Gone(requesttest.Upstream, 0, p.Now)
 	if load(); r.Breaker.Failures != 0 || r.Breaker.Status != breaker.Closed || view.InFlight(&r, p.Now) != 0 {
 		t.Fatalf("after the last request: got %+v, want closed, no failures and 0 in flight", r)

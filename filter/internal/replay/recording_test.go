@@ -13,7 +13,12 @@ import (
 func get(more ...string) pairs.Packed { return request("GET", more...) }
 
 func request(method string, more ...string) pairs.Packed {
-	return pairs.Pack(append([][2]string{{":method", method}, {":path", "/x?y=1"}, {":authority", "a.example"}, {":scheme", "https"}}, each(more...)...))
+	return pairs.Pack(append([][2]string{
+		{":method", method},
+		{":path", "/x?y=1"},
+		{":authority", "a.example"},
+		{":scheme", "https"},
+	}, each(more...)...))
 }
 
 // each makes pairs of names and values in turn.

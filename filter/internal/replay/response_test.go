@@ -14,10 +14,16 @@ const before = "upstream connect error or disconnect/reset before headers. reset
 func TestResponse(t *testing.T) {
 	up := []string{"x-envoy-upstream-service-time", "3"}
 	envoy := func(status, body string) CallResult {
-		return CallResult{Headers: pairs.Pack(each(":status", status, "content-length", "9", "content-type", "text/plain")), Body: []byte(body), BodySize: len(body)}
+		return CallResult{
+			Headers: pairs.Pack(each(":status", status, "content-length", "9", "content-type", "text/plain")),
+			Body:    []byte(body), BodySize: len(body),
+		}
 	}
 	upstream := func(status, body string, more ...string) CallResult {
-		return CallResult{Headers: pairs.Pack(each(append(append([]string{":status", status}, more...), up...)...)), Body: []byte(body), BodySize: len(body)}
+		return CallResult{
+			Headers: pairs.Pack(each(append(append([]string{":status", status}, more...), up...)...)),
+			Body:    []byte(body), BodySize: len(body),
+		}
 	}
 	reset := func(why string) string { return "upstream_reset_before_response_started{" + why + "}" }
 	tests := []struct {
@@ -152,7 +158,8 @@ func TestInPlace(t *testing.T) {
 
 func TestResponseAllocatesLittle(t *testing.T) {
 	r := NewRecorder()
-	e := CallResult{Headers: pairs.Pack(each(":status", "200", "content-type", "a/b", "etag", "x", "x-envoy-upstream-service-time", "3")), Body: []byte("x"), BodySize: 1}
+	e := CallResult{Headers: pairs.Pack(each(":status", "200", "content-type", "a/b", "etag", "x",
+		"x-envoy-upstream-service-time", "3")), Body: []byte("x"), BodySize: 1}
 	if n := testing.AllocsPerRun(100, func() { r.Response(&e) }); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)
 	}
@@ -164,7 +171,10 @@ func FuzzResponse(f *testing.F) {
 	f.Add([]byte(nil), []byte(nil), -1, int64(0), int64(0))
 	f.Fuzz(func(t *testing.T, headers, body []byte, size int, took, timeout int64) {
 		r := NewRecorder()
-		a := r.Response(&CallResult{Headers: headers, Body: body, BodySize: size, Took: time.Duration(took), Timeout: time.Duration(timeout)})
+		a := r.Response(&CallResult{
+			Headers: headers, Body: body, BodySize: size, Took: time.Duration(took),
+			Timeout: time.Duration(timeout),
+		})
 		if a.Status < 200 || a.Status > 599 || a.Details == "" {
 			t.Fatalf("got status %d, details %q; want 200 to 599, and some details", a.Status, a.Details)
 		}

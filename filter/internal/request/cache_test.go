@@ -32,7 +32,8 @@ func run(p *requesttest.Proxy, e exchange) request.Step {
 	if e.details == "" {
 		e.details = up
 	}
-	headers := append(requesttest.Headers{{":method", e.method}, {":scheme", "http"}, {":authority", "aws"}, {":path", e.path}}, e.headers...)
+	headers := append(requesttest.Headers{{":method", e.method}, {":scheme", "http"}, {":authority", "aws"}, {":path", e.path}},
+		e.headers...)
 	in := request.Incoming{}
 	if p.Cluster.Cache() != nil {
 		in.Cache = p.Cluster.Cache().Key(headers, true)
@@ -97,7 +98,10 @@ const keeping = `{"fallback":{"fallback_data_ttl":"10s","cache_staleness_thresho
 func TestKeptResponseByAge(t *testing.T) {
 	p := requesttest.Start(t, keeping)
 	begun := p.Now
-	run(p, exchange{path: "/a", status: 203, body: []string{"so", "me"}, response: requesttest.Headers{{"content-type", "text/plain"}, {"etag", `"1"`}}})
+	run(p, exchange{
+		path: "/a", status: 203, body: []string{"so", "me"},
+		response: requesttest.Headers{{"content-type", "text/plain"}, {"etag", `"1"`}},
+	})
 	for _, tc := range []struct {
 		after int64 // ms
 		want  string
@@ -209,7 +213,14 @@ func TestHeadGetsTheResponseToGet(t *testing.T) {
 
 func TestIfNoneMatch(t *testing.T) {
 	p := requesttest.Start(t, keeping)
-	run(p, exchange{path: "/a", status: 200, response: requesttest.Headers{{"etag", `"1"`}, {"content-type", "text/plain"}, {"cache-control", "max-age=5"}}, body: []string{"some"}})
+	run(p, exchange{
+		path: "/a", status: 200,
+		response: requesttest.Headers{
+			{"etag", `"1"`},
+			{"content-type", "text/plain"},
+			{"cache-control", "max-age=5"},
+		}, body: []string{"some"},
+	})
 	step := run(p, exchange{path: "/a", status: 503, headers: requesttest.Headers{{"if-none-match", `"0", W/"1"`}}})
 	if got := summary(step); got != "304 cache" {
 		t.Errorf("the same etag: got %s, want 304 cache", got)
@@ -226,7 +237,10 @@ func TestIfNoneMatch(t *testing.T) {
 
 func TestContentEncodingIsNegotiated(t *testing.T) {
 	p := requesttest.Start(t, keeping)
-	encoded := exchange{path: "/a", status: 200, headers: requesttest.Headers{{"accept-encoding", "gzip, br"}}, response: requesttest.Headers{{"content-encoding", "br"}, {"vary", "accept-encoding"}}, body: []string{"brotli"}}
+	encoded := exchange{
+		path: "/a", status: 200, headers: requesttest.Headers{{"accept-encoding", "gzip, br"}},
+		response: requesttest.Headers{{"content-encoding", "br"}, {"vary", "accept-encoding"}}, body: []string{"brotli"},
+	}
 	run(p, encoded)
 	if got := runFailing(p, "/a"); got != "upstream's own" {
 		t.Errorf("without accept-encoding: got %s, want upstream's own", got)

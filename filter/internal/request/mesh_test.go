@@ -44,7 +44,8 @@ func TestMeshDecidesInOrder(t *testing.T) {
 
 func TestMeshLimitIsSharedByProxies(t *testing.T) {
 	server := miniredis.RunT(t)
-	a, b := requesttest.JoinMesh(t, server, fmt.Sprintf(meshLimit, 10, ""), ""), requesttest.JoinMesh(t, server, fmt.Sprintf(meshLimit, 10, ""), "")
+	rules := fmt.Sprintf(meshLimit, 10, "")
+	a, b := requesttest.JoinMesh(t, server, rules, ""), requesttest.JoinMesh(t, server, rules, "")
 	admitted := 0
 	for step := range int64(100) { // 500 ms
 		for _, m := range []*requesttest.MeshProxy{a, b} {
@@ -251,7 +252,8 @@ func TestMeshByWebdis(t *testing.T) {
 }
 
 func TestMeshCountsByKey(t *testing.T) {
-	m := requesttest.JoinMesh(t, miniredis.RunT(t), `{"rate_limit":{"requests":1,"window_size":"1s","scope":"mesh","key":[{"header":"x-user"}]}}`, "")
+	m := requesttest.JoinMesh(t, miniredis.RunT(t),
+		`{"rate_limit":{"requests":1,"window_size":"1s","scope":"mesh","key":[{"header":"x-user"}]}}`, "")
 	ask := func(stream uint32, user string) {
 		m.Begin(request.Incoming{Stream: stream, Key: m.Cluster.Key().Fingerprint(requesttest.Headers{{"x-user", user}}, "")})
 	}

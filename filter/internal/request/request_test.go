@@ -156,13 +156,15 @@ func TestGRPCRequestsGetGRPCReplies(t *testing.T) {
 	p := requesttest.Start(t, fmt.Sprintf(fallbackChain, `,"default_data":{"body":{}},"on":["circuit_open","rate_limited"]`))
 	p.RoundTrip(up, 500)
 	_, step := p.Begin(request.Incoming{GRPC: true})
-	if r := requesttest.Reply(step); r.GRPC != 14 || string(r.Body) != "CircuitBreakerError" || requesttest.Header(r.Headers, "content-type") != "" {
+	if r := requesttest.Reply(step); r.GRPC != 14 || string(r.Body) != "CircuitBreakerError" ||
+		requesttest.Header(r.Headers, "content-type") != "" {
 		t.Errorf("breaker open: got %+v with body %s, want gRPC status 14, CircuitBreakerError and no content-type", r, r.Body)
 	}
 	p = requesttest.Start(t, `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":1,"refill_rate":1}}`)
 	p.RoundTrip(up, 200)
 	_, step = p.Begin(request.Incoming{GRPC: true})
-	if r := requesttest.Reply(step); r.GRPC != 8 || string(r.Body) != "RateLimitExceeded" || requesttest.Header(r.Headers, "retry-after") != "1" {
+	if r := requesttest.Reply(step); r.GRPC != 8 || string(r.Body) != "RateLimitExceeded" ||
+		requesttest.Header(r.Headers, "retry-after") != "1" {
 		t.Errorf("limit reached: got %+v with body %s, want gRPC status 8, RateLimitExceeded and retry-after: 1", r, r.Body)
 	}
 }

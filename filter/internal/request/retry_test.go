@@ -20,7 +20,10 @@ type upstream func(n int) request.AttemptResult
 
 func fails(status int) upstream {
 	return func(n int) request.AttemptResult {
-		return request.AttemptResult{Details: up, Status: status, Headers: []header.Pair{{"x-attempt", fmt.Sprint(n)}}, Body: []byte{byte(n)}}
+		return request.AttemptResult{
+			Details: up, Status: status, Headers: []header.Pair{{"x-attempt", fmt.Sprint(n)}},
+			Body: []byte{byte(n)},
+		}
 	}
 }
 
@@ -35,8 +38,8 @@ func failsBefore(n, status int) upstream {
 	}
 }
 
-// attempt sends one request whose retries the filter makes, and returns where each retry went and when, as in "aws@101ms".
-// Each attempt takes a millisecond.
+// attempt sends one request whose retries the filter makes, and returns where each retry went and when, as in
+// "aws@101ms". Each attempt takes a millisecond.
 func attempt(p *requesttest.Proxy, answer upstream) (r *request.Request, last request.Step, sent []string) {
 	p.Helper()
 	begun := p.Now
@@ -250,7 +253,8 @@ func TestClientLeavesDuringRetries(t *testing.T) {
 		t.Run(during, func(t *testing.T) {
 			p := requesttest.Start(t, rules)
 			r, _ := p.Begin(incoming(p, "GET"))
-			if step := r.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, p.Now); step.Kind != request.HoldResponse {
+			step := r.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, p.Now)
+			if step.Kind != request.HoldResponse {
 				t.Fatalf("response: got step %v, want HoldResponse", step.Kind)
 			}
 			if during == "an attempt" {

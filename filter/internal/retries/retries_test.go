@@ -79,7 +79,10 @@ func TestRouterMost(t *testing.T) {
 }
 
 func TestTimeoutHeader(t *testing.T) {
-	for timeout, want := range map[time.Duration]string{time.Nanosecond: "1", time.Millisecond: "1", 2500 * time.Microsecond: "2", 4 * time.Second: "4000"} {
+	for timeout, want := range map[time.Duration]string{
+		time.Nanosecond: "1", time.Millisecond: "1", 2500 * time.Microsecond: "2",
+		4 * time.Second: "4000",
+	} {
 		got := retries.TimeoutHeader(int64(timeout))
 		if len(got) != 1 || got[0] != [2]string{"x-envoy-upstream-rq-timeout-ms", want} {
 			t.Errorf("TimeoutHeader(%v) = %q, want x-envoy-upstream-rq-timeout-ms: %s", timeout, got, want)

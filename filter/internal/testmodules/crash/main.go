@@ -67,8 +67,8 @@ func (s *crashingStream) OnHttpResponseHeaders(n int, ended bool) host.Action {
 	return s.HTTPContext.OnHttpResponseHeaders(n, ended)
 }
 
-// crash panics outside of the filter's recover, which Go's runtime ends with a trap: what a fault of the runtime itself,
-// such as memory that has run out, leads to.
+// crash panics outside of the filter's recover, which Go's runtime ends with a trap: what a fault of the runtime
+// itself, such as memory that has run out, leads to.
 func (s *crashingStream) crash(now string) {
 	if s.when == now {
 		panic("weir-test-crash: " + now)
