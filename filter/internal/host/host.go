@@ -4,7 +4,7 @@
 //	sdk_tinygo.go  TinyGo, with tetratelabs/proxy-wasm-go-sdk: the same names, the slim edition
 //	abi_wasm.go    the host calls that each request makes, with prepared arguments: the SDKs' own
 //	               allocate a path and their results each time
-//	abi_native.go  the same functions for a native build, where each of them fails (go vet)
+//	abi_native.go  the same functions for a native build, where all but the clocks fail (go vet)
 //
 // Strings and byte slices that come from here last until the stream's callback returns, see memory.go.
 package host

@@ -63,7 +63,7 @@ type cluster struct {
 	resets  uint32 // Record.Resets that this worker has followed
 	redis   registry.RedisView
 	version uint32 // of the record as it was last shown
-	settled bool   // what is shown stays correct until the record changes
+	steady  bool   // what is shown stays correct until the record changes
 }
 
 // New publishes a document, whose bytes are raw. Client is the plugin's client of Redis, nil without Redis.
@@ -142,7 +142,7 @@ func (c *cluster) refresh(now int64) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.settled && version == c.version {
+	if c.steady && version == c.version {
 		c.RefreshHosts()
 		return nil
 	}
@@ -156,15 +156,15 @@ func (c *cluster) refresh(now int64) (err error) {
 		c.redis, failed = limit.Publish(now)
 		err = errors.Join(err, failed)
 	}
-	c.settled = c.showGauges(now) && err == nil
+	c.steady = c.showGauges(now) && err == nil
 	return err
 }
 
 // showGauges shows the record as it was just loaded. It reports whether the gauges stay correct until the record
 // changes. They do not while requests are in flight, since their worker's places may expire, nor for a limit that
 // changes by itself.
-func (c *cluster) showGauges(now int64) (settled bool) {
-	settled = true
+func (c *cluster) showGauges(now int64) (steady bool) {
+	steady = true
 	record, rules := c.Record(), c.view.Policy
 	if rules.CircuitBreaker != nil {
 		c.gauges.Breaker(record.Breaker.Status)
@@ -172,7 +172,7 @@ func (c *cluster) showGauges(now int64) (settled bool) {
 	if rules.Bulkhead != nil {
 		n := c.view.InFlight(record, now)
 		c.gauges.InFlight(n)
-		settled = n == 0
+		steady = n == 0
 	}
 	if l := rules.RateLimit; l != nil {
 		limit := c.view.Limit(record, &c.redis, now)
@@ -180,8 +180,8 @@ func (c *cluster) showGauges(now int64) (settled bool) {
 		if limit.SuccessRatioKnown {
 			c.gauges.SuccessRatio(limit.SuccessRatio)
 		}
-		settled = settled && l.Scope != policy.ScopeMesh && l.Algorithm != policy.Adaptive
+		steady = steady && l.Scope != policy.ScopeMesh && l.Algorithm != policy.Adaptive
 	}
 	c.RefreshHosts()
-	return settled
+	return steady
 }
