@@ -121,7 +121,7 @@ func TestWholeDocument(t *testing.T) {
 	p.Failover.To = []string{"aws_pricing_eu"}
 	for form, encode := range forms {
 		t.Run(form, func(t *testing.T) {
-			got, err := Decode(encode(t, readFile(t, "testdata/good/spec.yaml")), noVariables)
+			got, err := Decode(encode(t, readFile(t, "testdata/good/everything.yaml")), noVariables)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -116,7 +116,7 @@ func appendCookie(b []byte, pairs, want string) (_ []byte, found bool) {
 	return b, false
 }
 
-// appendQuery appends the first value of that name, decoded, in whatever way its name was encoded.
+// appendQuery appends the first value of that name, decoded. The name may be encoded in any way.
 func appendQuery(b []byte, query, want string) (_ []byte, found bool) {
 	for query != "" {
 		var pair string

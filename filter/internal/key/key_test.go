@@ -36,7 +36,12 @@ func TestWhichRequestsShareAKey(t *testing.T) {
 	}{
 		{"header: another value", header, pairs{{"x-api-key", "1"}}, pairs{{"x-api-key", "2"}}, false},
 		{"header: other headers do not matter", header, pairs{{"x-api-key", "1"}}, pairs{{"y", "z"}, {"x-api-key", "1"}}, true},
-		{"header: two lines are one with a comma", header, pairs{{"x-api-key", "1"}, {"x-api-key", "2"}}, pairs{{"x-api-key", "1, 2"}}, true},
+		{
+			"header: two lines are one with a comma", header,
+			pairs{{"x-api-key", "1"}, {"x-api-key", "2"}},
+			pairs{{"x-api-key", "1, 2"}},
+			true,
+		},
 		{"header: an empty one is not none", header, pairs{{"x-api-key", ""}}, nil, false},
 		{"header: none and none", header, nil, pairs{{"y", "z"}}, true},
 		{"parts do not run together", both, pairs{{"a", "xy"}, {"b", "z"}}, pairs{{"a", "x"}, {"b", "yz"}}, false},
@@ -48,7 +53,12 @@ func TestWhichRequestsShareAKey(t *testing.T) {
 		{"query: a name that only begins alike", query, pairs{{":path", "/?users=a"}}, pairs{{":path", "/"}}, true},
 		{"query: a fragment is none of it", query, pairs{{":path", "/?user=a#b"}}, pairs{{":path", "/?user=a"}}, true},
 		{"cookie: its value", cookie, pairs{{"cookie", "sid=1"}}, pairs{{"cookie", "sid=2"}}, false},
-		{"cookie: among others, and in several headers", cookie, pairs{{"cookie", "a=b; sid=1"}}, pairs{{"cookie", "c=d"}, {"cookie", "sid=1; e=f"}}, true},
+		{
+			"cookie: among others, and in several headers", cookie,
+			pairs{{"cookie", "a=b; sid=1"}},
+			pairs{{"cookie", "c=d"}, {"cookie", "sid=1; e=f"}},
+			true,
+		},
 		{"path: without its query", path, pairs{{":path", "/a?x"}}, pairs{{":path", "/a"}}, true},
 		{"path: spelling does not matter", path, pairs{{":path", "/%61"}}, pairs{{":path", "/a"}}, true},
 		{"path: a broken escape stays", path, pairs{{":path", "/%6"}}, pairs{{":path", "/%zz"}}, false},
@@ -60,8 +70,12 @@ func TestWhichRequestsShareAKey(t *testing.T) {
 		}
 	}
 	ip := []policy.KeyPart{{Kind: policy.KeyClientIP}}
-	if fingerprint(ip, nil, "192.0.2.1") == fingerprint(ip, nil, "192.0.2.2") || fingerprint(ip, nil, "192.0.2.1") != fingerprint(ip, pairs{{"x-forwarded-for", "1.1.1.1"}}, "192.0.2.1") {
-		t.Error("client_ip must be the address that Envoy gives, and nothing else")
+	one := fingerprint(ip, nil, "192.0.2.1")
+	if other := fingerprint(ip, nil, "192.0.2.2"); other == one {
+		t.Errorf("client_ip of two addresses: got %v twice, want different keys", one)
+	}
+	if got := fingerprint(ip, pairs{{"x-forwarded-for", "1.1.1.1"}}, "192.0.2.1"); got != one {
+		t.Errorf("client_ip with x-forwarded-for: got %v, want %v, by Envoy's address alone", got, one)
 	}
 }
 

@@ -26,7 +26,7 @@ func (c *calls) take() (got string) {
 	return got
 }
 
-// fake is a stage that decides as it is told.
+// fake is a stage whose decisions the test sets.
 type fake struct {
 	name    string
 	calls   *calls
@@ -135,7 +135,11 @@ func TestChainSettlesAnOutcomeOnce(t *testing.T) {
 		settle []stage.Settlement
 		want   string
 	}{
-		{"outcome, then over", true, stage.HeldPlace, []stage.Settlement{failure, isOver}, "a settle failure running, a settle unknown over"},
+		{
+			"outcome, then over", true, stage.HeldPlace,
+			[]stage.Settlement{failure, isOver},
+			"a settle failure running, a settle unknown over",
+		},
 		{"two outcomes", true, 0, []stage.Settlement{failure, success, failure}, "a settle failure running"},
 		{"over twice", true, stage.HeldPlace, []stage.Settlement{isOver, isOver}, "a settle unknown over"},
 		{"no stage learns", false, 0, []stage.Settlement{failure, isOver}, ""},
@@ -270,7 +274,10 @@ func TestSharedStoresOneChangeOfAllMembers(t *testing.T) {
 	}
 	refuses := &fake{name: "b", verdict: limited}
 	repairs := &fake{
-		name: "b", verdict: stage.Verdict{Reason: fallback.RateLimited, Changed: true}, change: func(r *sharedstate.Record) { r.Resets += 100 },
+		name: "b", verdict: stage.Verdict{
+			Reason:  fallback.RateLimited,
+			Changed: true,
+		}, change: func(r *sharedstate.Record) { r.Resets += 100 },
 	}
 	for _, tc := range []struct {
 		name      string
