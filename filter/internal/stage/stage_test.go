@@ -49,14 +49,8 @@ func (f *fake) Admit(c *stage.Attempt, _ int64) stage.Verdict {
 	return f.verdict
 }
 
-func (f *fake) Settle(c *stage.Attempt, s stage.Settlement, _ int64) bool {
+func (f *fake) Settle(_ *stage.Attempt, s stage.Settlement, _ int64) bool {
 	f.calls.add(f.name, "settle", known(s), over(s))
-	if s.Known {
-		c.Held &^= stage.HeldProbe | stage.HeldRetries
-	}
-	if s.Over {
-		c.Held &^= stage.HeldPlace
-	}
 	return f.verdict.Changed
 }
 
@@ -144,6 +138,7 @@ func TestChainSettlesAnOutcomeOnce(t *testing.T) {
 		{"over twice", true, stage.HeldPlace, []stage.Settlement{isOver, isOver}, "a settle unknown over"},
 		{"no stage learns", false, 0, []stage.Settlement{failure, isOver}, ""},
 		{"no stage learns, a probe", false, stage.HeldProbe, []stage.Settlement{failure, success}, "a settle failure running"},
+		{"no stage learns, retries reserved", false, stage.HeldRetries, []stage.Settlement{success, failure}, "a settle success running"},
 	} {
 		var seen calls
 		chain := stage.NewChain(tc.learns, &fake{name: "a", calls: &seen, holds: tc.holds})
@@ -153,8 +148,8 @@ func TestChainSettlesAnOutcomeOnce(t *testing.T) {
 		for _, s := range tc.settle {
 			chain.Settle(&c, s, 2)
 		}
-		if got := seen.take(); got != tc.want {
-			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		if got := seen.take(); got != tc.want || c.Held != 0 {
+			t.Errorf("%s: got %q with %b held, want %q with none", tc.name, got, c.Held, tc.want)
 		}
 	}
 }
