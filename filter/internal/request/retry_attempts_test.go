@@ -59,7 +59,7 @@ func holdFirst(p *requesttest.Proxy) (r *request.Request, due int64) {
 	if step.Kind != request.HoldResponse {
 		p.Fatalf("a failed first response: got step %v, want HoldResponse", step.Kind)
 	}
-	due, _ = r.Waits()
+	due, _ = r.DueAt()
 	return r, due
 }
 
@@ -197,7 +197,7 @@ func TestHeldResponseIsACopy(t *testing.T) {
 			t.Fatalf("a failed retry: got step %v, want HoldResponse", step.Kind)
 		}
 		clear(host)
-		p.Now, _ = r.Waits()
+		p.Now, _ = r.DueAt()
 		step := r.Due(nil, p.Now) // the limit refuses
 		if got := responseSummary(step); !strings.HasPrefix(got, want+" upstream") {
 			t.Errorf("max_body_bytes %d: got %q, want %s", most, got, want)
@@ -247,7 +247,7 @@ func (r *regions) retryInto(status int, took int64) string {
 	if step := req.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, r.Now); step.Kind != request.HoldResponse {
 		r.Fatalf("a failed first response: got step %v, want HoldResponse", step.Kind)
 	}
-	r.Now, _ = req.Waits()
+	r.Now, _ = req.DueAt()
 	step := req.Due(func(*request.Cluster) sharedstate.Fingerprint { return sharedstate.Fingerprint{} }, r.Now)
 	if step.Kind != request.SendAttempt {
 		return ""
