@@ -105,7 +105,8 @@ func fill(t *testing.T, a answer) answer {
 	return a
 }
 
-// hit checks that a response came from the cache, fresh or stale, with all that SPEC part 3 says of one.
+// hit checks that a response came from the cache, fresh or stale, with the headers of a kept response that README lists
+// under "What a client sees".
 func hit(t *testing.T, what string, a answer, source, body string) {
 	t.Helper()
 	if a.err != nil || a.source() != source || a.body != body {

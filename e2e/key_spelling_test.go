@@ -22,8 +22,8 @@ func (w *weir) spelled(cluster, spelling string) answer {
 	return w.raw("GET", "GET "+target+" HTTP/1.1\r\nhost: "+cluster+"\r\nconnection: close\r\n"+lines+"\r\n")
 }
 
-// TestKeysSpelledInManyWays: a client whose limit is used up gets no fresh ones by sending its key beside another value,
-// or in another spelling. All that is ambiguous shares one limit.
+// TestKeysSpelledInManyWays: a client whose limit is used up gets no fresh ones by sending its key beside another
+// value, or in another spelling. All that is ambiguous shares one limit.
 func TestKeysSpelledInManyWays(t *testing.T) {
 	t.Parallel()
 	u := upstream.New(t)
@@ -37,7 +37,8 @@ func TestKeysSpelledInManyWays(t *testing.T) {
 			[]string{"/|X-API-KEY: K", "/|x-api-key: \tK "},
 			[]string{
 				"/|x-api-key: K\r\nx-api-key: #", "/|x-api-key: #\r\nx-api-key: K", "/|x-api-key: #\r\ny: z\r\nX-Api-Key: K",
-				"/|x-api-key: K, #", "/|x-api-key: #,K", "/|x-api-key: #\r\nx_api_key: K", "/|x_api_key: K#", "/|x-api-key: #\r\nx_api-key: K",
+				"/|x-api-key: K, #", "/|x-api-key: #,K", "/|x-api-key: #\r\nx_api_key: K",
+				"/|x_api_key: K#", "/|x-api-key: #\r\nx_api-key: K",
 			},
 		},
 		{
@@ -49,15 +50,21 @@ func TestKeysSpelledInManyWays(t *testing.T) {
 			"query", "/?api_key=K", "/?api_key=L",
 			[]string{"/?%61pi_key=%4B", "/x?a=b&api_key=K"},
 			[]string{
-				"/?api_key=K&api_key=#", "/?api_key=#&api_key=K", "/?api_key=#&%61pi_key=K", "/?api_key=#;api_key=K", "/?x=#;api_key=K", "/?api_key=K;x=#",
-				"/?api_key[]=K&x=#", "/?api_key=#&api_key[0]=K", "/?api_key=#&api_key%5B%5D=K", "/?api_key=#&api.key=K", "/?api_key=#&API_KEY=K",
+				"/?api_key=K&api_key=#", "/?api_key=#&api_key=K", "/?api_key=#&%61pi_key=K",
+				"/?api_key=#;api_key=K", "/?x=#;api_key=K", "/?api_key=K;x=#",
+				"/?api_key[]=K&x=#", "/?api_key=#&api_key[0]=K", "/?api_key=#&api_key%5B%5D=K",
+				"/?api_key=#&api.key=K", "/?api_key=#&API_KEY=K",
 			},
 		},
 		{
 			"cookie", "/|cookie: sid=K", "/|cookie: sid=L",
-			[]string{"/|cookie: a=b; sid=K", `/|cookie: sid="K"; c=d`, "/|cookie:   sid= K ;c=d", "/|cookie: a=b\r\ncookie: sid=%4B"},
 			[]string{
-				"/|cookie: sid=K; sid=#", "/|cookie: sid=#; sid=K", "/|cookie: sid=#\r\ncookie: sid=K", "/|cookie: a=#, sid=K", "/|cookie: sid=#; sid =K",
+				"/|cookie: a=b; sid=K", `/|cookie: sid="K"; c=d`, "/|cookie:   sid= K ;c=d",
+				"/|cookie: a=b\r\ncookie: sid=%4B",
+			},
+			[]string{
+				"/|cookie: sid=K; sid=#", "/|cookie: sid=#; sid=K", "/|cookie: sid=#\r\ncookie: sid=K",
+				"/|cookie: a=#, sid=K", "/|cookie: sid=#; sid =K",
 				"/|cookie: sid=#; =sid=K", "/|cookie: sid=#; %73id=K", `/|cookie: sid="K#`, "/|cookie: sid=#; sid[]=K",
 			},
 		},
@@ -65,7 +72,8 @@ func TestKeysSpelledInManyWays(t *testing.T) {
 	const limit = 5
 	policy, upstreams := "clusters:\n", map[string]*upstream.Upstream{}
 	for cluster, part := range map[string]string{
-		"header": "header: x-api-key", "credential": "header: authorization", "query": "query: api_key", "cookie": "cookie: sid",
+		"header": "header: x-api-key", "credential": "header: authorization",
+		"query": "query: api_key", "cookie": "cookie: sid",
 	} {
 		policy += fmt.Sprintf("  %s: {rate_limit: {requests: %d, window_size: 1h, key: [{%s}]}}\n", cluster, limit, part)
 		upstreams[cluster] = u

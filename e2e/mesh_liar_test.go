@@ -218,3 +218,30 @@ clusters:
 		t.Logf("%s: %v", bridge.Kind, w.redisCalls())
 	}
 }
+
+// TestErrorOfRedisIsOneLogLine: an error's text that breaks the line and steers a terminal is escaped in Envoy's log.
+func TestErrorOfRedisIsOneLogLine(t *testing.T) {
+	t.Parallel()
+	m := newMesh(t)
+	for _, bridge := range m.bridges {
+		if bridge.Kind != redis.Upstash {
+			continue
+		}
+		l := newLiar(t, bridge)
+		w := joinThrough(t, bridge.Dialect(), l.port(t), `
+clusters:
+  aws: {rate_limit: {requests: 100, window_size: 60s, scope: mesh, lease: {max_tokens: 1}}}
+`, "on_error: deny", map[string]*upstream.Upstream{"aws": upstream.New(t)})
+		l.say(always(200, `{"error":"ERR a\n[critical] forged\u001b[31m"}`))
+		eventually(t, func() error {
+			w.get("aws", "/") // the log has one line of Redis a second
+			if want := `weir: redis: refused: ERR a\n[critical] forged\x1b[31m`; !strings.Contains(w.Logs(), want) {
+				return fmt.Errorf("got no log line with %s, want one", want)
+			}
+			return nil
+		})
+		if strings.Contains(w.Logs(), "\n[critical] forged") || strings.Contains(w.Logs(), "\x1b[31m") {
+			t.Errorf("got a raw line break or escape of Redis in the log, want it escaped:\n%s", w.Logs())
+		}
+	}
+}

@@ -17,8 +17,9 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host"
 )
 
-// The compiled module under the SDK's emulator: what needs no real Envoy, in a second instead of ten. Shared data,
-// time and local answers differ there (DESIGN, part 1); the e2e tests have the last word on them.
+// These tests run the compiled module under the SDK's emulator, in a second instead of ten with a real Envoy. The
+// emulator differs from Envoy in shared data, time and local replies, see docs/rationale.md, "Shared data": the e2e
+// tests check those.
 
 // compiled is the filter once for all tests, as `make wasm` does.
 var compiled = sync.OnceValues(func() ([]byte, error) {
@@ -57,7 +58,7 @@ func emulate(t *testing.T, configuration string) (proxytest.HostEmulator, host.S
 	emulator, reset := proxytest.NewHostEmulator(option)
 	t.Cleanup(reset)
 	if !emulator.StartVM() {
-		t.Fatal("the VM did not start")
+		t.Fatal("StartVM() = false, want true")
 	}
 	return emulator, emulator.StartPlugin()
 }
@@ -69,7 +70,7 @@ func TestMistakesStopThePluginAndAreAllLogged(t *testing.T) {
 		"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 0, "burst": 3},
 		"circuit_breaker": {"recovery_timeout": "soon"}}}}`)
 	if status != host.StartFailed {
-		t.Error("the plugin started")
+		t.Errorf("StartPlugin() = %v, want %v", status, host.StartFailed)
 	}
 	log := proxy.GetErrorLogs()
 	for _, want := range []string{
@@ -78,7 +79,7 @@ func TestMistakesStopThePluginAndAreAllLogged(t *testing.T) {
 		"clusters.aws.circuit_breaker.recovery_timeout: ",
 	} {
 		if !slices.ContainsFunc(log, func(line string) bool { return strings.Contains(line, want) }) {
-			t.Errorf("no line with %q in %q", want, log)
+			t.Errorf("got log %q, want a line with %q", log, want)
 		}
 	}
 	if len(log) != 3 {
@@ -86,15 +87,15 @@ func TestMistakesStopThePluginAndAreAllLogged(t *testing.T) {
 	}
 }
 
-// TestCompiledFilter runs one module, since compiling it takes the emulator some seconds: a limit, a breaker with default
-// data, and clusters that no policy names.
+// TestCompiledFilter runs one module, since compiling it takes the emulator some seconds: a limit, a breaker with
+// default data, and clusters that no policy names.
 func TestCompiledFilter(t *testing.T) {
 	proxy, status := emulate(t, `{"clusters": {
 		"limit*": {"rate_limit": {"algorithm": "token_bucket", "burst_capacity": 1, "refill_rate": 0.001}},
 		"fragile": {"circuit_breaker": {"failure_threshold": 2},
 			"fallback": {"enable_cache_fallback": false, "default_data": {"body": {"services": []}}}}}}`)
 	if status != host.StartOK {
-		t.Fatalf("the plugin did not start: %q", proxy.GetErrorLogs())
+		t.Fatalf("StartPlugin() = %v, want %v; log: %q", status, host.StartOK, proxy.GetErrorLogs())
 	}
 	route := func(cluster string) {
 		set(t, proxy, []string{"xds", "cluster_name"}, []byte(cluster))
@@ -106,8 +107,8 @@ func TestCompiledFilter(t *testing.T) {
 				route("other")
 			}
 			id := proxy.InitializeHttpContext()
-			if proxy.CallOnRequestHeaders(id, get, true) != host.Continue {
-				t.Fatal("refused")
+			if action := proxy.CallOnRequestHeaders(id, get, true); action != host.Continue {
+				t.Fatalf("request %d: got action %v, want %v", i, action, host.Continue)
 			}
 			proxy.CallOnResponseHeaders(id, [][2]string{{":status", "500"}}, true)
 			if headers := proxy.GetCurrentResponseHeaders(id); len(headers) != 1 {
@@ -120,22 +121,25 @@ func TestCompiledFilter(t *testing.T) {
 	t.Run("a limit refuses", func(t *testing.T) {
 		route("limited")
 		first := proxy.InitializeHttpContext()
-		if proxy.CallOnRequestHeaders(first, append(slices.Clone(get), [2]string{"x-weir-source", "forged"}), true) != host.Continue {
-			t.Fatal("the first request was refused")
+		forged := append(slices.Clone(get), [2]string{"x-weir-source", "forged"})
+		if action := proxy.CallOnRequestHeaders(first, forged, true); action != host.Continue {
+			t.Fatalf("the first request: got action %v, want %v", action, host.Continue)
 		}
-		if headers := proxy.GetCurrentRequestHeaders(first); slices.ContainsFunc(headers, func(h [2]string) bool { return strings.HasPrefix(h[0], "x-weir-") }) {
-			t.Errorf("a client's x-weir header reached the upstream: %v", headers)
+		weirs := func(h [2]string) bool { return strings.HasPrefix(h[0], "x-weir-") }
+		if headers := proxy.GetCurrentRequestHeaders(first); slices.ContainsFunc(headers, weirs) {
+			t.Errorf("got request headers %v, want none that start with x-weir-", headers)
 		}
 		second := proxy.InitializeHttpContext()
-		if proxy.CallOnRequestHeaders(second, get, true) != host.Pause {
-			t.Fatal("the second request was let through")
+		if action := proxy.CallOnRequestHeaders(second, get, true); action != host.Pause {
+			t.Fatalf("the second request: got action %v, want %v", action, host.Pause)
 		}
 		reply := proxy.GetSentLocalResponse(second)
 		if reply == nil || reply.StatusCode != 429 || !strings.Contains(string(reply.Data), `"title":"RateLimitExceeded"`) {
 			t.Errorf("got reply %+v, want 429 RateLimitExceeded", reply)
 		}
 		for name, want := range map[string]uint64{"allowed": 1, "rate_limited": 1, "circuit_open": 0} {
-			if got, err := proxy.GetCounterMetric("weir_requests_total_cluster_=limited;_decision_=" + name + ";"); err != nil || got != want {
+			got, err := proxy.GetCounterMetric("weir_requests_total_cluster_=limited;_decision_=" + name + ";")
+			if err != nil || got != want {
 				t.Errorf("%s: got %d, want %d (%v)", name, got, want, err)
 			}
 		}
@@ -147,22 +151,25 @@ func TestCompiledFilter(t *testing.T) {
 		set(t, proxy, []string{"response", "code_details"}, []byte("via_upstream"))
 		for i := range 2 {
 			id := proxy.InitializeHttpContext()
-			if proxy.CallOnRequestHeaders(id, get, true) != host.Continue {
-				t.Fatalf("request %d was refused", i)
+			if action := proxy.CallOnRequestHeaders(id, get, true); action != host.Continue {
+				t.Fatalf("request %d: got action %v, want %v", i, action, host.Continue)
 			}
-			if proxy.CallOnResponseHeaders(id, [][2]string{{":status", "500"}}, false) != host.Pause {
-				t.Fatal("the failing answer was not replaced")
+			failing := [][2]string{{":status", "500"}}
+			if action := proxy.CallOnResponseHeaders(id, failing, false); action != host.Pause {
+				t.Fatalf("failing response %d: got action %v, want %v: a fallback replaces it", i, action, host.Pause)
 			}
-			if reply := proxy.GetSentLocalResponse(id); reply == nil || reply.StatusCode != 200 || string(reply.Data) != `{"services":[]}` {
+			reply := proxy.GetSentLocalResponse(id)
+			if reply == nil || reply.StatusCode != 200 || string(reply.Data) != `{"services":[]}` {
 				t.Fatalf("got reply %+v, want the default data", reply)
 			}
 			proxy.CompleteHttpContext(id)
 		}
-		if proxy.CallOnRequestHeaders(proxy.InitializeHttpContext(), get, true) != host.Pause {
-			t.Fatal("the breaker did not open")
+		if action := proxy.CallOnRequestHeaders(proxy.InitializeHttpContext(), get, true); action != host.Pause {
+			t.Fatalf("after two failures: got action %v, want %v: the breaker is open", action, host.Pause)
 		}
-		if log := proxy.GetInfoLogs(); !slices.Contains(log, "weir: fragile: circuit breaker closed -> open (consecutive_failures, status 500)") {
-			t.Errorf("got log %q, want the transition", log)
+		line := "weir: fragile: circuit breaker closed -> open (consecutive_failures, status 500)"
+		if log := proxy.GetInfoLogs(); !slices.Contains(log, line) {
+			t.Errorf("got log %q, want a line %q", log, line)
 		}
 		if state, err := proxy.GetGaugeMetric("weir_breaker_state_cluster_=fragile;"); err != nil || state != 2 {
 			t.Errorf("weir_breaker_state: got %d (%v), want 2", state, err)

@@ -41,7 +41,8 @@ func TestImportsGoOneWay(t *testing.T) {
 			if to, _, _ := strings.Cut(imported, "/"); to != folder && !within(imported, outside[folder]) {
 				t.Errorf("%s imports %s: packages of %s may import only %v of other folders", path, imported, folder, outside[folder])
 			}
-			if imported == "filter/internal/host" && !slices.Contains(knowsHost, path) && !strings.HasPrefix(path, "filter/internal/testmodules/") {
+			if imported == "filter/internal/host" && !slices.Contains(knowsHost, path) &&
+				!strings.HasPrefix(path, "filter/internal/testmodules/") {
 				t.Errorf("%s imports %s: only %v may", path, imported, knowsHost)
 			}
 		}

@@ -1,10 +1,11 @@
-// Command filter is Weir's Wasm module: `make wasm` builds it, with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared.
+// Command filter is Weir's Wasm module: `make wasm` builds it, with GOOS=wasip1 GOARCH=wasm go build
+// -buildmode=c-shared.
 //
-//	internal/plugin    callbacks of the host                    internal/host       the host, and the only place that knows an SDK
-//	internal/request   one request, as a state machine          internal/stage      what can refuse a request: breaker, limit, bulkhead, …
-//	internal/mesh      the client of Redis                      internal/admin      the operators' API and page
-//	internal/observe   metrics and log lines                    internal/publish    what operators see, once a second
-//	metric, adminapi, version: shared with the weir command     postlink            finishes the linked module
+//	internal/plugin    callbacks of the host                 internal/host      calls to the host, by an SDK
+//	internal/request   one request, as a state machine       internal/stage     what can refuse a request: breaker, …
+//	internal/mesh      the client of Redis                   internal/admin     the operators' API and page
+//	internal/observe   metrics and log lines                 internal/publish   the state for operators, once a second
+//	metric, adminapi, version: shared with the weir command  postlink           finishes the linked module
 package main
 
 import (

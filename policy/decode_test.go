@@ -121,7 +121,7 @@ func TestWholeDocument(t *testing.T) {
 	p.Failover.To = []string{"aws_pricing_eu"}
 	for form, encode := range forms {
 		t.Run(form, func(t *testing.T) {
-			got, err := Decode(encode(t, readFile(t, "testdata/good/spec.yaml")), noVariables)
+			got, err := Decode(encode(t, readFile(t, "testdata/good/everything.yaml")), noVariables)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,7 +204,10 @@ func TestLeaseIsATenthOfTheWindow(t *testing.T) {
 
 func TestKey(t *testing.T) {
 	got := decodeYAML(t, `default: {rate_limit: {key: [{header: X-User}, {query: User}, {cookie: sid}, client_ip, path, method]}}`)
-	want := []KeyPart{{Kind: KeyHeader, Name: "x-user"}, {Kind: KeyQuery, Name: "User"}, {Kind: KeyCookie, Name: "sid"}, {Kind: KeyClientIP}, {Kind: KeyPath}, {Kind: KeyMethod}}
+	want := []KeyPart{
+		{Kind: KeyHeader, Name: "x-user"}, {Kind: KeyQuery, Name: "User"}, {Kind: KeyCookie, Name: "sid"},
+		{Kind: KeyClientIP}, {Kind: KeyPath}, {Kind: KeyMethod},
+	}
 	if diff := cmp.Diff(want, got.Default.RateLimit.Key); diff != "" {
 		t.Errorf("want (-), got (+):\n%s", diff)
 	}

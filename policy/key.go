@@ -9,7 +9,8 @@ import (
 // decodeKey reads `key`: client_ip, path, method, or an object of one entry, {header: NAME} and the like.
 func decodeKey(s *section) []KeyPart {
 	const mostParts = 8
-	items, written := s.list("key", "{header: NAME}, {query: NAME}, {cookie: NAME}, client_ip, {client_ip: {}}, path, method", "[]")
+	const words = "{header: NAME}, {query: NAME}, {cookie: NAME}, client_ip, {client_ip: {}}, path, method"
+	items, written := s.list("key", words, "[]")
 	if !written {
 		return nil
 	}

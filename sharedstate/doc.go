@@ -2,7 +2,7 @@
 // bounded compare-and-swap loop.
 //
 //	worker 1 ─┐                       ┌──────────────────────────────┐
-//	          ├─ Get → change → Swap ─► weir/1/cluster/aws_pricing   │  one record for each cluster
+//	          ├─ Get → change → Swap ─► weir/2/cluster/aws_pricing   │  one record for each cluster
 //	worker 2 ─┘        ▲       │      └──────────────────────────────┘
 //	                   └───────┘ mismatch: another worker was first, start over (at most MaxSwaps times)
 //

@@ -18,7 +18,8 @@ type Record struct {
 	Limit    []byte // a ratelimit.Limiter's state, packed; as Budget
 }
 
-// RecordVersion is the first byte of a packed record. A record of any other version is read as a fresh one.
+// RecordVersion is the first byte of a packed record. A record of any other version is read as a fresh one. Raise
+// it together with Prefix, see key.go.
 const RecordVersion = 4
 
 // The packed form, little endian:
@@ -42,9 +43,15 @@ const RecordVersion = 4
 //
 // A breaker alone takes 12 + 4 + 40 = 56 bytes.
 //
-// To add a section, add a kind. To hold a list of limits, write an entry of kind 4 for each and let unpack collect
-// them; limits are the last kind, so the other sections stay where they are. Both raise RecordVersion, because an older
-// module can't read such a record.
+// To add a section: a kind, a field of Record, its entry and its bytes in AppendTo, its field in unpack. The place of a
+// kind in the order says whether the record's check covers it.
+//
+// A list of limits would be an entry of kind 4 for each. unpack refuses that today: it demands that kinds ascend
+// strictly, and keeps one section for each kind. What has to change for it: Record.Limit becomes a list, AppendTo writes
+// an entry for each limit, unpack accepts sectionLimit after sectionLimit and collects these sections. Limits are the
+// last kind, so the other sections stay where they are.
+//
+// Both raise RecordVersion, because an older module can't read such a record, and Prefix in key.go.
 const (
 	headerSize = 12
 	entrySize  = 4

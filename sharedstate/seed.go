@@ -23,7 +23,7 @@ func Seed(s Store, random [16]byte) (k0, k1 uint64, err error) {
 }
 
 // workersKey is the key of the number of workers that ever started, u32.
-const workersKey = prefix + "workers"
+const workersKey = Prefix + "workers"
 
 // NextWorker returns an id that no other worker of this process has or had. Each VM calls it once, when it starts.
 func NextWorker(s Store) (id uint32, err error) {

@@ -10,7 +10,7 @@ import (
 // is false where the store fails, since silence costs less than a flood. The state is the time of the last log line,
 // i64 nanoseconds of the machine's monotonic clock. A time later than now comes from another clock, and is overwritten.
 func AllowLog(store Store, topic string, interval time.Duration, now int64) bool {
-	key := prefix + "log/" + topic
+	key := Prefix + "log/" + topic
 	value, cas, err := store.Get(key)
 	switch {
 	case errors.Is(err, ErrNotFound):

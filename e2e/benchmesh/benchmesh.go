@@ -13,7 +13,7 @@
 // has a meaning only at a rate. After each turn the row is checked: all requests were answered as they should be, and
 // those rows, and only those, that say so made Redis work.
 //
-// There are three tables: below the limit, above it, and with Redis gone. Under them stand the budgets of the design.
+// There are three tables: below the limit, above it, and with Redis gone. The budgets follow below them.
 //
 // BENCH_ROUNDS (5) and BENCH_SECONDS (5, for each turn) make a run longer. The load comes from h2load. RATELIMIT_BIN is
 // the peer's binary, which make builds.

@@ -65,7 +65,7 @@ func writeTable(w io.Writer, results []result) error {
 	return table.Flush()
 }
 
-// writeBudgets compares the table with the budgets of the design: in scope mesh at most 2 us of Envoy's CPU more than
+// writeBudgets compares the table with the budgets of a mesh limit: in scope mesh at most 2 us of Envoy's CPU more than
 // in scope proxy; at most 0.02 calls of Redis a request, at 5,000 requests a second; and what the limit adds to Envoy,
 // service and Redis together at most a tenth of what envoyproxy/ratelimit adds.
 func writeBudgets(w io.Writer, results []result) error {

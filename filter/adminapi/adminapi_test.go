@@ -43,20 +43,26 @@ func TestStatusOfOtherVersions(t *testing.T) {
 		want       Status
 	}{
 		{"nothing", `{}`, Status{}},
-		{"unknown fields", `{"more": [1], "clusters": {"a": {"mode": "off", "more": {}}}}`, Status{Clusters: map[string]Cluster{"a": {Mode: "off"}}}},
+		{
+			"unknown fields", `{"more": [1], "clusters": {"a": {"mode": "off", "more": {}}}}`,
+			Status{Clusters: map[string]Cluster{"a": {Mode: "off"}}},
+		},
 		{"null", `{"clusters": {"a": null, "b": {"circuit_breaker": {"since": null, "cause": null}}}, "redis": null}`, Status{
 			Clusters: map[string]Cluster{"a": {}, "b": {Breaker: &Breaker{}}},
 		}},
 		{"numbers", `{"time": "2025-11-24T16:00:00Z", "version": "9.0.0", "clusters": {"a": {"circuit_breaker": {"opens_total": 1e3},
 			"rate_limit": {"remaining": 0.5}, "answers": {"upstream": 1, "cache": 2}}}}`, Status{
 			Time: at, Version: "9.0.0", Clusters: map[string]Cluster{"a": {
-				Breaker: &Breaker{OpensTotal: 1000}, RateLimit: &RateLimit{Remaining: &half}, Answers: &Answers{Upstream: 1, Fallback: Fallback{Cache: 2}},
+				Breaker: &Breaker{OpensTotal: 1000}, RateLimit: &RateLimit{Remaining: &half}, Answers: &Answers{
+					Upstream: 1,
+					Fallback: Fallback{Cache: 2},
+				},
 			}},
 		}},
 	} {
 		var got Status
 		if err := json.Unmarshal([]byte(tc.json), &got); err != nil {
-			t.Errorf("%s: %v", tc.name, err)
+			t.Errorf("%s: got error %v, want none", tc.name, err)
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s: got (+), want (-):\n%s", tc.name, diff)

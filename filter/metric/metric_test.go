@@ -27,7 +27,7 @@ func TestLabelsHasEachLabelOfTheTable(t *testing.T) {
 	} {
 		for _, label := range m.labels {
 			if !slices.Contains(Labels[:], label) {
-				t.Errorf("%s: label %s is not in Labels %v", m.Name, label, Labels)
+				t.Errorf("got Labels %v, want %s among them, a label of %s", Labels, label, m.Name)
 			}
 		}
 	}

@@ -16,8 +16,8 @@ var unused = []string{
 	"proxy_on_upstream_data", "proxy_on_upstream_connection_close",
 }
 
-// The exports by which a module says the version of its ABI. That of 0.2.1 has one import more, proxy_get_log_level, and
-// nothing else (proxy-wasm-cpp-host, wasm.cc: registerCallbacks).
+// The exports by which a module says the version of its ABI. That of 0.2.1 has one import more, proxy_get_log_level,
+// and nothing else (proxy-wasm-cpp-host, wasm.cc: registerCallbacks).
 const (
 	abi020 = "proxy_abi_version_0_2_0"
 	abi021 = "proxy_abi_version_0_2_1"

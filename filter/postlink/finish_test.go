@@ -23,7 +23,7 @@ func linked(t *testing.T) []byte {
 	build := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, "..")
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
+		t.Fatalf("got %v: %s, want a module", err, said)
 	}
 	module, err := os.ReadFile(out)
 	if err != nil {
@@ -39,7 +39,7 @@ func TestFinishedModule(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	// The interpreter: to compile 4 MB takes it half a second, and the compiler five.
+	// The interpreter takes half a second for the 4 MB, the compiler five.
 	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
 	t.Cleanup(func() {
 		if err := runtime.Close(ctx); err != nil {
@@ -52,23 +52,23 @@ func TestFinishedModule(t *testing.T) {
 	}
 	compiled, err := runtime.CompileModule(ctx, after)
 	if err != nil {
-		t.Fatalf("the finished module is none: %v", err)
+		t.Fatalf("compile the finished module: got error %v, want none", err)
 	}
 
-	// Nothing but malloc came, nothing but the unused went.
+	// malloc is the only new export, and only the unused ones are removed.
 	for name := range old.ExportedFunctions() {
 		_, stays := compiled.ExportedFunctions()[name]
 		if stays == slices.Contains(unused, name) {
-			t.Errorf("export %s: stays %v", name, stays)
+			t.Errorf("export %s: got kept %v, want %v", name, stays, !stays)
 		}
 	}
 	for name := range compiled.ExportedFunctions() {
 		if _, was := old.ExportedFunctions()[name]; !was && name != "malloc" {
-			t.Errorf("export %s is new", name)
+			t.Errorf("got a new export %s, want only malloc", name)
 		}
 	}
 
-	// A host that answers 0 to everything is enough to start it.
+	// A host whose functions return 0 is enough to start it.
 	env := runtime.NewHostModuleBuilder("env")
 	for _, f := range compiled.ImportedFunctions() {
 		if module, name, _ := f.Import(); module == "env" {
@@ -91,39 +91,39 @@ func TestFinishedModule(t *testing.T) {
 		t.Helper()
 		result, err := module.ExportedFunction("malloc").Call(ctx, uint64(size))
 		if err != nil {
-			t.Fatalf("malloc(%d): %v", size, err)
+			t.Fatalf("malloc(%d): got error %v, want none", size, err)
 		}
 		return uint32(result[0])
 	}
 	memory := module.Memory()
 	content, _ := memory.Read(0, memory.Size())
 	header := uint32(bytes.Index(content, []byte(host.ArenaMark)))
-	arena := malloc(64) // some memory that is nobody else's, to play the arena
+	arena := malloc(64) // some memory that nothing else uses, as the arena
 	memory.WriteUint32Le(header+host.ArenaNext, arena)
 	memory.WriteUint32Le(header+host.ArenaEnd, arena+40)
 	for _, step := range []struct{ size, want uint32 }{
 		{1, arena}, {8, arena + 8}, {9, arena + 16}, {8, arena + 32},
 	} {
 		if got := malloc(step.size); got != step.want {
-			t.Errorf("malloc(%d) in the arena: %d, want %d", step.size, got, step.want)
+			t.Errorf("malloc(%d) in the arena = %d, want %d", step.size, got, step.want)
 		}
 	}
 	for _, size := range []uint32{1, 100, 1 << 20} {
 		got := malloc(size)
 		if got >= arena && got < arena+40 || got == 0 || uint64(got)+uint64(size) > uint64(memory.Size()) {
-			t.Errorf("malloc(%d) with a full arena: %d", size, got)
+			t.Errorf("malloc(%d) with a full arena = %d, want memory outside of it (%d to %d)", size, got, arena, arena+40)
 		}
 	}
 	memory.WriteUint32Le(header+host.ArenaNext, arena)
 	if got := malloc(41); got >= arena && got < arena+40 {
-		t.Errorf("malloc(41) in an arena of 40: %d", got)
+		t.Errorf("malloc(41) in an arena of 40 = %d, want memory outside of it (%d to %d)", got, arena, arena+40)
 	}
 	if got := malloc(40); got != arena {
-		t.Errorf("malloc(40) in an arena of 40: %d, want %d", got, arena)
+		t.Errorf("malloc(40) in an arena of 40 = %d, want %d", got, arena)
 	}
 }
 
-func TestWhatIsNoModuleOfOurs(t *testing.T) {
+func TestInvalidModules(t *testing.T) {
 	module := linked(t)
 	twice, err := finish(module)
 	if err != nil {
@@ -138,7 +138,7 @@ func TestWhatIsNoModuleOfOurs(t *testing.T) {
 		"no mark":           bytes.ReplaceAll(module, []byte(host.ArenaMark), make([]byte, len(host.ArenaMark))),
 	} {
 		if _, err := finish(b); err == nil {
-			t.Errorf("%s was finished", name)
+			t.Errorf("finish of %s: got no error, want one", name)
 		}
 	}
 }

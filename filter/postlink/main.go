@@ -3,12 +3,12 @@
 // Each time Envoy calls into a module built by Go, Go's runtime starts a goroutine for the call: some 1.6 us with warm
 // caches, several with cold ones. Of the calls that a request costs, half can be spared:
 //
-//   - Whatever a host call returns (a property, headers, a shared record), the host asks the module for memory first.
-//     postlink adds an export `malloc`, which Envoy prefers to the SDK's proxy_on_memory_allocate: eleven instructions that take
-//     the memory from an arena (package host, memory.go), and fall back to the SDK's function where that is full.
-//   - Callbacks that the filter has no use for are no longer exported, so that Envoy does not call them.
+//   - Before a host call returns bytes (a property, headers, a record), the host asks the module for memory. postlink
+//     adds an export `malloc`, which Envoy prefers to the SDK's proxy_on_memory_allocate: eleven instructions that take
+//     the memory from an arena (package host, memory.go), and call the SDK's function when the arena is full.
+//   - Callbacks that the filter does not implement are no longer exported, so that Envoy does not call them.
 //
-// A module that was not treated so works as well; it is slower.
+// A module without this step works as well; it is slower.
 package main
 
 import (

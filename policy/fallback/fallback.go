@@ -1,6 +1,16 @@
 package fallback
 
 // Reason is why a request does not get upstream's answer. The names are those of x-weir-reason.
+//
+// The reason of a new stage goes directly before UpstreamFailure, which has to stay the last one: arrays by reason are
+// sized by it. These places list the reasons and have to follow: String; in policy, Reasons and decodeReasons (the words
+// of fallback.on); in filter/internal, localreply/reply.go (title, status and text), request/compiled.go (Config.On),
+// request/explain.go, and admin/counts.go, where BulkheadFull is the last decision; adminapi.Requests, with
+// admin/status.go, which fills it, and envoy/internal/status, which shows it.
+//
+// admin/counts.go stores counts in shared data when an operator resets a cluster (registry.CountsAtReset): first by
+// reason, then by source and so on. A new reason moves all counts behind it, so raise countsVersion in
+// sharedstate/registry/reset.go, or what an older module stored is subtracted from the wrong counts.
 type Reason uint8
 
 // The reasons; None if the request was allowed.

@@ -101,7 +101,9 @@ func mayStoreRequest(value string) bool {
 }
 
 // derivesFromGRPC reports whether a content type is application/grpc or derived from it, application/grpc-web included.
-func derivesFromGRPC(contentType string) bool { return hasPrefixFold(trim(contentType), "application/grpc") }
+func derivesFromGRPC(contentType string) bool {
+	return hasPrefixFold(trim(contentType), "application/grpc")
+}
 
 func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)

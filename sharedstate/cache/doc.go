@@ -1,14 +1,14 @@
 // Package cache keeps responses of upstream clusters in a sharedstate.Store (Envoy's shared data), where all workers
 // find them. It knows nothing of HTTP's caching rules: it stores, finds, evicts and invalidates, within hard bounds.
 //
-//	weir/1/cache/ledger               reserved bytes            aws_pricing 0  48 KiB
+//	weir/2/cache/ledger               reserved bytes            aws_pricing 0  48 KiB
 //	                                                            gcp_pricing 0  16 KiB      sum <= MaxBytes
 //
-//	weir/1/cache/index/0/aws_pricing  list of entries           key 7f3a… stored 12.1 s  slot 0  4,210 bytes
+//	weir/2/cache/index/0/aws_pricing  list of entries           key 7f3a… stored 12.1 s  slot 0  4,210 bytes
 //	                                                            key 02c9… stored 15.7 s  slot 1  9,377 bytes
 //
-//	weir/1/cache/slot/0/0/aws_pricing the entry                 head (Meta, headers), body
-//	weir/1/cache/slot/0/1/aws_pricing
+//	weir/2/cache/slot/0/0/aws_pricing the entry                 head (Meta, headers), body
+//	weir/2/cache/slot/0/1/aws_pricing
 //
 // A cluster has one segment (an index and its slots) for up to 256 entries, and one more for each further 256. A key
 // belongs to one segment, by its fingerprint. Within a segment the least recently stored entry is evicted for a new
@@ -17,7 +17,7 @@
 // # Never a wrong response
 //
 // An entry is first added to the index, by compare-and-swap, and then written to its slot. A reader reads the index and
-// then the slot, and uses the slot only if version, lengths, the head's checksum, key, path and time all are what the
+// then the slot, and uses the slot only if version, lengths, the head's check, key, path and time all are what the
 // index says. So whatever happens between two calls of the store, the worst result is a miss.
 //
 // The slot is written by compare-and-swap too, with its cas from before the index was changed. A worker that writes

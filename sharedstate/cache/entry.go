@@ -5,6 +5,7 @@ import (
 	"math"
 	"unsafe"
 
+	"github.com/weir-mesh/weir/policy/packed"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
@@ -56,16 +57,16 @@ func cutText(s string) (text, rest string) {
 }
 
 // EntryVersion is the first byte of a packed entry. An entry of any other version is refused.
-const EntryVersion = 1
+const EntryVersion = 2
 
 // The packed form, little endian:
 //
 //	 0  u8   version
 //	 1  u8   0
 //	 2  u16  status
-//	 4  u32  bytes of the head, these 64 and the headers
-//	 8  u32  bytes of all; Put writes it, since the body comes after the head
-//	12  u32  checksum over the head except bytes 8 to 15
+//	 4  u32  check over the other bytes of the head, see package packed
+//	 8  u32  bytes of the head, these 64 and the headers
+//	12  u32  bytes of all
 //	16  u64  key, high
 //	24  u64  key, low
 //	32  u64  path
@@ -76,9 +77,12 @@ const EntryVersion = 1
 //	60  u32  0
 //	64  for each header: u16 length, the name, u16 length, the value
 //	    the body
+//
+// Put writes bytes 4 to 7 and 12 to 15, since the body comes after the head.
 const headFixed = 64
 
-// AppendHead appends the head of an entry to b; the caller appends the body's bytes as they come. If the head is longer
+// AppendHead appends the head of an entry to b, without its check and the length of all, which Put writes. The caller
+// appends the body's bytes as they come. If the head is longer
 // than MaxHeadBytes, ok is false and b is unchanged.
 func AppendHead(b []byte, m *Meta, headers func(yield func(name, value string) bool)) (entry []byte, ok bool) {
 	start := len(b)
@@ -107,9 +111,7 @@ func AppendHead(b []byte, m *Meta, headers func(yield func(name, value string) b
 	if !ok {
 		return b[:start], false
 	}
-	head := b[start:]
-	le.PutUint32(head[4:], uint32(len(head)))
-	le.PutUint32(head[12:], check(head))
+	le.PutUint32(b[start+8:], uint32(len(b)-start)) // at most MaxHeadBytes
 	return b, true
 }
 
@@ -117,17 +119,12 @@ func AppendHead(b []byte, m *Meta, headers func(yield func(name, value string) b
 // filter's value, or no bytes.
 func Decode(b []byte) (e Entry, ok bool) {
 	le := binary.LittleEndian
-	if len(b) < headFixed || len(b) > MaxEntryBytes || b[0] != EntryVersion || b[1] != 0 {
+	head, ok := headOf(b)
+	if !ok || b[0] != EntryVersion || b[1] != 0 || int(le.Uint32(b[12:])) != len(b) || le.Uint32(b[60:]) != 0 {
 		return Entry{}, false
 	}
-	n := le.Uint32(b[4:])
-	if n < headFixed || n > MaxHeadBytes || int(n) > len(b) ||
-		int(le.Uint32(b[8:])) != len(b) || le.Uint32(b[60:]) != 0 {
-		return Entry{}, false
-	}
-	head := b[:n]
 	stored := int64(le.Uint64(head[40:]))
-	if stored < 0 || le.Uint32(head[12:]) != check(head) || !wholeHeaders(head[headFixed:]) {
+	if stored < 0 || !packed.Sealed(head) || !wholeHeaders(head[headFixed:]) {
 		return Entry{}, false
 	}
 	return Entry{
@@ -140,7 +137,7 @@ func Decode(b []byte) (e Entry, ok bool) {
 			Lifetime:     le.Uint32(head[52:]),
 			StaleIfError: le.Uint32(head[56:]),
 		},
-		Body:    b[n:],
+		Body:    b[len(head):],
 		headers: unsafe.String(unsafe.SliceData(head[headFixed:]), len(head)-headFixed),
 	}, true
 }
@@ -162,36 +159,26 @@ func wholeHeaders(b []byte) bool {
 	}
 }
 
-// seal writes the length into a packed entry whose body is complete, and decodes it.
-func seal(b []byte) (e Entry, ok bool) {
+// headOf cuts the head off a packed entry, by the length that the head states. ok is false if that length or the
+// entry's own is not that of an entry.
+func headOf(b []byte) (head []byte, ok bool) {
 	if len(b) < headFixed || len(b) > MaxEntryBytes {
-		return Entry{}, false
+		return nil, false
 	}
-	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)))
-	return Decode(b)
+	n := binary.LittleEndian.Uint32(b[8:])
+	if n < headFixed || n > MaxHeadBytes || int(n) > len(b) {
+		return nil, false
+	}
+	return b[:n], true
 }
 
-// check is a checksum of a head. It folds the words by steps that are each one-to-one, as that of sharedstate's
-// records: a change of any one word is missed once in 2^32. Bytes 8 to 15 are left out: the checksum itself, and a
-// length that Decode compares with that of the value.
-func check(head []byte) uint32 {
-	const prime = 0x9E3779B185EBCA87 // odd, 2^64 / golden ratio
-	h := uint64(len(head))
-	fold := func(word uint64) {
-		h = (h ^ word) * prime
-		h ^= h >> 29
+// seal writes the length of all and the check into a packed entry whose body is complete, and decodes it.
+func seal(b []byte) (e Entry, ok bool) {
+	head, ok := headOf(b)
+	if !ok {
+		return Entry{}, false
 	}
-	i := 0
-	for ; i+8 <= len(head); i += 8 {
-		if i != 8 {
-			fold(binary.LittleEndian.Uint64(head[i:]))
-		}
-	}
-	last := uint64(0)
-	for ; i < len(head); i++ {
-		last = last<<8 | uint64(head[i])
-	}
-	fold(last)
-	h *= prime
-	return uint32(h >> 32)
+	binary.LittleEndian.PutUint32(head[12:], uint32(len(b)))
+	packed.Seal(head)
+	return Decode(b)
 }

@@ -1,10 +1,14 @@
 package cache
 
-import "strconv"
+import (
+	"strconv"
 
-// prefix is that of the shared store, as in sharedstate/key.go. A cluster's name may contain any byte, slashes and
-// numbers too, so it comes last: then two different entries never have the same key.
-const prefix = "weir/1/cache/"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// prefix starts every key of the cache. A cluster's name may contain any byte, slashes and numbers too, so it comes
+// last: then two different entries never have the same key.
+const prefix = sharedstate.Prefix + "cache/"
 
 // LedgerKey is the key of the ledger.
 const LedgerKey = prefix + "ledger"

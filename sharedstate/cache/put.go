@@ -7,7 +7,7 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Put stores an entry whose body is complete; it writes the length into its head. Its request began at begun, and it
+// Put stores an entry whose body is complete; it writes the length of all and the check into its head. Its request began at begun, and it
 // was complete at now (nanoseconds, monotonic). stored is false, without an error, where
 //
 //   - another response for the same key was stored within RefreshEvery before it, or came later than it;

@@ -103,7 +103,8 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// TestLargeLimitsCountALittleLonger holds a limit above 512 to SPEC: a request may count for up to window / 64 longer.
+// TestLargeLimitsCountALittleLonger checks a limit above 512 against README ("What it promises"): a request may count
+// for up to window / 64 longer, never shorter.
 func TestLargeLimitsCountALittleLonger(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *engine) {
 		rapid.Check(t, func(rt *rapid.T) {

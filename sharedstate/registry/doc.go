@@ -3,12 +3,12 @@
 // the clusters' records. This package is both sides: the Publisher of a plugin, and Read, View and the actions
 // (ForceBreaker, ResetCluster, InvalidateCache) of the admin API.
 //
-//	weir/1/registry        the policy documents     0  document 7f3a…  claim 4  last heartbeat 12.1 s
+//	weir/2/registry        the policy documents     0  document 7f3a…  claim 4  last heartbeat 12.1 s
 //	                                                1  document 02c9…  claim 5  last heartbeat 17.9 s
 //
-//	weir/1/registry/0      a document's clusters    claim 4  aws_pricing    enforce, 100 in 60 s, …
+//	weir/2/registry/0      a document's clusters    claim 4  aws_pricing    enforce, 100 in 60 s, …
 //	                                                         gcp_pricing    shadow, …
-//	weir/1/registry/1
+//	weir/2/registry/1
 //
 // All workers with the same document share one row. Each gives a heartbeat once a second, and one of these is stored.
 // When a policy is replaced, no worker has its document any more and the row gets no heartbeats. After

@@ -8,7 +8,7 @@ import (
 )
 
 // The keys of the store; sharedstate/key.go has the others.
-const documentsKey = "weir/1/registry"
+const documentsKey = sharedstate.Prefix + "registry"
 
 func clustersKey(slot int) string { return documentsKey + "/" + strconv.Itoa(slot) }
 

@@ -52,8 +52,10 @@ type fakeAuditLog struct{ lines []string }
 func (l *fakeAuditLog) Transition(cluster string, from, to breaker.Status) {
 	l.lines = append(l.lines, fmt.Sprintf("%s: %v -> %v", cluster, from, to))
 }
+
 func (l *fakeAuditLog) Action(cluster, action string) { l.lines = append(l.lines, cluster+": "+action) }
-func (l *fakeAuditLog) Error(err error)               { l.lines = append(l.lines, "error: "+err.Error()) }
+
+func (l *fakeAuditLog) Error(err error) { l.lines = append(l.lines, "error: "+err.Error()) }
 
 // fixture is a handler with all that it needs.
 type fixture struct {
@@ -111,7 +113,7 @@ func get[T adminapi.Status | adminapi.Cluster](f *fixture, target string) (got T
 	f.Helper()
 	r := f.request("GET", target)
 	if err := json.Unmarshal(r.Body, &got); err != nil || r.Status != 200 {
-		f.Fatalf("GET %s: got %d %s, %v", target, r.Status, r.Body, err)
+		f.Fatalf("GET %s: got %d %s, error %v; want 200 with JSON", target, r.Status, r.Body, err)
 	}
 	return got
 }
@@ -180,7 +182,8 @@ func TestStatusOfAFreshCluster(t *testing.T) {
 	if r.Status != 200 || string(r.Body) != want {
 		t.Errorf("got %d\n%s, want 200\n%s", r.Status, r.Body, want)
 	}
-	if r.header("content-type") != "application/json" || r.header("cache-control") != "no-store" || r.header("x-content-type-options") != "nosniff" {
+	if r.header("content-type") != "application/json" || r.header("cache-control") != "no-store" ||
+		r.header("x-content-type-options") != "nosniff" {
 		t.Errorf("got headers %q, want JSON, no-store and nosniff", r.Headers)
 	}
 }
@@ -248,7 +251,8 @@ func TestStatusAndReset(t *testing.T) {
 		t.Fatalf("got %d %s, want 200 and done: reset", r.Status, r.Body)
 	}
 	got := status()
-	if *got.Requests != (adminapi.Requests{}) || *got.Answers != (adminapi.Answers{}) || got.Retry.AttemptsTotal != 0 || got.Failover.ToTotal != 0 {
+	if *got.Requests != (adminapi.Requests{}) || *got.Answers != (adminapi.Answers{}) || got.Retry.AttemptsTotal != 0 ||
+		got.Failover.ToTotal != 0 {
 		t.Fatalf("after the reset: got counts %+v, want 0", got)
 	}
 	want := &adminapi.Breaker{
@@ -259,8 +263,9 @@ func TestStatusAndReset(t *testing.T) {
 		t.Fatalf("after the reset: got (+), want (-):\n%s", diff)
 	}
 	count(200)
-	if got, want := *status().Requests, (adminapi.Requests{Allowed: 100, RateLimited: 100, CircuitOpen: 100, BulkheadFull: 100}); got != want {
-		t.Fatalf("since the reset: got %+v, want %+v", got, want)
+	counted := adminapi.Requests{Allowed: 100, RateLimited: 100, CircuitOpen: 100, BulkheadFull: 100}
+	if got := *status().Requests; got != counted {
+		t.Fatalf("since the reset: got %+v, want %+v", got, counted)
 	}
 	if got, want := strings.Join(f.audit.lines, ", "), "aws: open -> closed, aws: reset"; got != want {
 		t.Errorf("audit log: got %q, want %q", got, want)
@@ -298,7 +303,8 @@ func TestForce(t *testing.T) {
 		{"auto", "closed", "auto", "aws: breaker auto"},
 	} {
 		f.audit.lines = nil
-		if r := f.request("POST", "/breaker/aws/"+tc.action); r.Status != 200 || string(r.Body) != `{"cluster":"aws","done":"`+tc.action+`"}`+"\n" {
+		if r := f.request("POST", "/breaker/aws/"+tc.action); r.Status != 200 ||
+			string(r.Body) != `{"cluster":"aws","done":"`+tc.action+`"}`+"\n" {
 			t.Fatalf("%s: got %d %s, want 200 and done: %s", tc.action, r.Status, r.Body, tc.action)
 		}
 		if b := get[adminapi.Cluster](f, "/status/aws").Breaker; b.State != tc.state || b.Forced != tc.forced {
@@ -326,7 +332,7 @@ func TestPage(t *testing.T) {
 }
 
 // TestMetricsAreLookedUpOnce, however many clusters there are: Envoy allocates an id each time a metric is looked up,
-// and frees it only with the VM. What is kept of clusters that are gone is dropped.
+// and frees it only with the VM. The state of clusters that are no longer listed is dropped.
 func TestMetricsAreLookedUpOnce(t *testing.T) {
 	document := func(clusters int) string {
 		var b strings.Builder
@@ -380,7 +386,10 @@ func TestRedisState(t *testing.T) {
 	if err := registry.PublishRedisCall(f.store, true, f.now.Monotonic); err != nil {
 		t.Fatal(err)
 	}
-	view := registry.RedisView{PublishedAt: f.now.Monotonic, RedisTime: 5, Limit: 50, Remaining: 20, SuccessRatio: 0.5, SuccessRatioKnown: true}
+	view := registry.RedisView{
+		PublishedAt: f.now.Monotonic, RedisTime: 5, Limit: 50, Remaining: 20, SuccessRatio: 0.5,
+		SuccessRatioKnown: true,
+	}
 	if err := view.Publish(f.store, "aws"); err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +413,13 @@ func (brokenStore) Get(string) ([]byte, uint32, error) { return nil, 0, errors.N
 func TestInternalErrors(t *testing.T) {
 	f := newFixture(t, everything)
 	f.handler.store = brokenStore{f.store}
-	for _, tc := range [][2]string{{"GET", "/status"}, {"GET", "/status/aws"}, {"POST", "/reset/aws"}, {"POST", "/breaker/aws/open"}, {"POST", "/cache/invalidate?cluster=aws"}} {
+	for _, tc := range [][2]string{
+		{"GET", "/status"},
+		{"GET", "/status/aws"},
+		{"POST", "/reset/aws"},
+		{"POST", "/breaker/aws/open"},
+		{"POST", "/cache/invalidate?cluster=aws"},
+	} {
 		f.audit.lines = nil
 		r := f.request(tc[0], tc[1])
 		if got := errorOf(t, r); r.Status != 500 || got != "host failed" {

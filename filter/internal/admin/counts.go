@@ -19,10 +19,11 @@ type Metric interface {
 	Value() (uint64, error)
 }
 
-// counts are a cluster's, in the order of registry.CountsAtReset.
+// counts are a cluster's. The order is that of registry.CountsAtReset in shared data: raise its countsVersion when the
+// order changes.
 type counts []uint64
 
-// The places in counts. The first holds the policy's mode plus 1, not a count: counts of two modes are of different
+// The indexes of counts. The first holds the policy's mode plus 1, not a count: counts of two modes are of different
 // metrics, so one is not subtracted from the other.
 const (
 	countMode      = 0
@@ -69,7 +70,7 @@ func newCounters(m Metrics, e *registry.Entry) *counters {
 
 func (c *counters) add(place int, m Metric) { c.counts[place] = append(c.counts[place], m) }
 
-// read is what was counted since Envoy started.
+// read returns what was counted since Envoy started.
 func (c *counters) read() (n counts, err error) {
 	n = make(counts, countAll)
 	n[countMode] = uint64(c.mode) + 1
@@ -85,7 +86,7 @@ func (c *counters) read() (n counts, err error) {
 	return n, nil
 }
 
-// since is what was counted since the cluster was last reset.
+// since returns what was counted since the cluster was last reset.
 func (c *counters) since(r *registry.CountsAtReset) (n counts, err error) {
 	n, err = c.read()
 	if err == nil && len(r.Counts) > 0 && r.Counts[countMode] == n[countMode] {

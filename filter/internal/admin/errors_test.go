@@ -127,7 +127,10 @@ func TestRefusedRequests(t *testing.T) {
 		{"GET", "/status", host("[]"), 403, "public name"},
 		{"GET", "/status", host("."), 403, "public name"},
 		{"GET", "/", host("evil.example.com"), 403, "public name"},
-		{"POST", "/reset/aws", func(r *Request) { r.Host, r.Origin = "evil.example.com:9902", "http://evil.example.com:9902" }, 403, "public name"},
+		{
+			"POST", "/reset/aws", func(r *Request) { r.Host, r.Origin = "evil.example.com:9902", "http://evil.example.com:9902" },
+			403, "public name",
+		},
 	} {
 		var change []func(r *Request)
 		if tc.change != nil {
@@ -141,7 +144,8 @@ func TestRefusedRequests(t *testing.T) {
 		if r.Status != tc.status || !strings.Contains(message, tc.message) {
 			t.Errorf("%s %.60s: got %d %q, want %d %q", tc.method, tc.target, r.Status, message, tc.status, tc.message)
 		}
-		if r.header("cache-control") != "no-store" || r.header("x-content-type-options") != "nosniff" || r.header("content-security-policy") == "" ||
+		if r.header("cache-control") != "no-store" || r.header("x-content-type-options") != "nosniff" ||
+			r.header("content-security-policy") == "" ||
 			r.header("access-control-allow-origin") != "" {
 			t.Errorf("%s %.60s: got headers %q, want no-store, nosniff, a policy and no allowed origin", tc.method, tc.target, r.Headers)
 		}

@@ -41,7 +41,7 @@ type cluster struct {
 }
 
 // NewHandler is the admin API over a store. Seed is the process's, see sharedstate.Seed. Hosts are names that a
-// browser may ask for, beside addresses and private names.
+// browser may ask for, besides addresses and private names.
 func NewHandler(store sharedstate.Store, seed [2]uint64, hosts []string, metrics Metrics, audit AuditLog) *Handler {
 	h := &Handler{store: store, seed: seed, hosts: hosts, metrics: metrics, audit: audit, clusters: map[string]*cluster{}}
 	h.redisCalls = append(h.redisCalls, metrics.Counter(metric.RedisCallsTotal.With("ok")))
@@ -51,9 +51,9 @@ func NewHandler(store sharedstate.Store, seed [2]uint64, hosts []string, metrics
 	return h
 }
 
-// list reads the registry, and drops what is kept of clusters that are gone: some 2 KB each. All other clusters are
-// kept, however many there are, since Envoy allocates an id each time a metric is looked up by name, and frees it only
-// with the VM.
+// list reads the registry, and drops the state of clusters that are no longer listed, some 2 KB each. All other
+// clusters are kept, however many there are, since Envoy allocates an id each time a metric is looked up by name, and
+// frees it only with the VM.
 func (h *Handler) list(at Instant) (*registry.Listing, *httpError) {
 	listing, err := registry.Read(h.store, at.Monotonic)
 	if err != nil {

@@ -32,7 +32,8 @@ func (h *Handler) Handle(r *Request, at Instant) Response {
 
 func (h *Handler) handle(r *Request, at Instant) (Response, *httpError) {
 	if !r.hostIsPrivate(h.hosts) {
-		return Response{}, newError(403, "the host "+quote(r.Host)+" may be a public name: use an address, localhost or a private name, or list it in admin.hosts (weir render envoy --weir-admin-host)")
+		return Response{}, newError(403, "the host "+quote(r.Host)+" may be a public name: use an address, localhost or a "+
+			"private name, or list it in admin.hosts (weir render envoy --weir-admin-host)")
 	}
 	route, failed := find(r.Target)
 	if failed != nil {
@@ -51,7 +52,8 @@ func (h *Handler) handle(r *Request, at Instant) (Response, *httpError) {
 	case (r.Method == "GET" || r.Method == "HEAD") && !route.changes:
 		return route.do(h, at)
 	}
-	return Response{}, &httpError{status: 405, message: "method " + quote(r.Method) + " is not allowed here: use " + route.allow(), allow: route.allow()}
+	message := "method " + quote(r.Method) + " is not allowed here: use " + route.allow()
+	return Response{}, &httpError{status: 405, message: message, allow: route.allow()}
 }
 
 // find reads a target: a path and a query. A cluster's name is percent-decoded; slashes in it may be encoded or not.
@@ -121,7 +123,9 @@ func findInvalidate(query string) (route, *httpError) {
 	if values["cluster"] == "" || (hasPath && !strings.HasPrefix(path, "/")) {
 		return route{changes: true}, failed
 	}
-	return route{changes: true, do: func(h *Handler, at Instant) (Response, *httpError) { return h.invalidate(values["cluster"], path, at) }}, nil
+	return route{changes: true, do: func(h *Handler, at Instant) (Response, *httpError) {
+		return h.invalidate(values["cluster"], path, at)
+	}}, nil
 }
 
 // quote shows a part of a request in a message: at most 80 bytes, control characters as "?".

@@ -99,7 +99,8 @@ func (h *Handler) status(e *registry.Entry, at Instant) (c adminapi.Cluster, err
 	}
 	if b := p.Bulkhead; b != nil {
 		c.Bulkhead = &adminapi.Bulkhead{
-			InFlight: float64(view.InFlight(&record, at.Monotonic)), RejectedTotal: c.Requests.BulkheadFull, MaxConcurrent: float64(b.MaxConcurrent),
+			InFlight: float64(view.InFlight(&record, at.Monotonic)), RejectedTotal: c.Requests.BulkheadFull,
+			MaxConcurrent: float64(b.MaxConcurrent),
 		}
 	}
 	if f := p.Failover; f != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestPool(t *testing.T) {
-	p := Pool{Most: 4096, Spare: 1024, Smallest: 512}
+	p := Pool{MaxLent: 4096, MaxSpare: 1024, Smallest: 512}
 	a := p.Get(1)
 	b := p.Get(600)
 	if cap(a) != 512 || cap(b) != 1024 || p.Lent() != 1536 {
@@ -26,8 +26,8 @@ func TestPool(t *testing.T) {
 	}
 	p.Put(a)
 	p.Put(b)
-	if p.Lent() != 0 || p.kept > p.Spare {
-		t.Fatalf("got %d lent and %d kept, want 0 and at most %d", p.Lent(), p.kept, p.Spare)
+	if p.Lent() != 0 || p.kept > p.MaxSpare {
+		t.Fatalf("got %d lent and %d kept, want 0 and at most %d", p.Lent(), p.kept, p.MaxSpare)
 	}
 	if again := p.Get(1024); len(again) != 0 || p.kept != 0 {
 		t.Fatalf("got %d bytes in the buffer and %d kept, want an empty spare one and 0", len(again), p.kept)
@@ -38,7 +38,7 @@ func TestPool(t *testing.T) {
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p := Pool{Most: 64 << 10, Spare: 16 << 10, Smallest: 512}
+		p := Pool{MaxLent: 64 << 10, MaxSpare: 16 << 10, Smallest: 512}
 		var lent [][]byte
 		t.Repeat(map[string]func(*rapid.T){
 			"get": func(t *rapid.T) {
@@ -71,8 +71,9 @@ func TestBounds(t *testing.T) {
 				for _, b := range p.spare {
 					kept += cap(b)
 				}
-				if held != p.Lent() || held > p.Most || kept != p.kept || kept > p.Spare {
-					t.Fatalf("got %d lent, %d kept; want %d of at most %d, and %d of at most %d", p.Lent(), p.kept, held, p.Most, kept, p.Spare)
+				if held != p.Lent() || held > p.MaxLent || kept != p.kept || kept > p.MaxSpare {
+					t.Fatalf("got %d lent, %d kept; want %d of at most %d, and %d of at most %d", p.Lent(), p.kept, held,
+						p.MaxLent, kept, p.MaxSpare)
 				}
 			},
 		})

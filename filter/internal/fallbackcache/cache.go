@@ -1,5 +1,5 @@
-// Package fallbackcache keeps upstream's good responses as they stream past, and finds one that may stand in when upstream
-// fails. The HTTP rules are policy/fallback's, the store is sharedstate/cache.
+// Package fallbackcache keeps upstream's good responses while they stream to the client, and finds one that may replace
+// the response when upstream fails. The HTTP rules are policy/fallback's, the store is sharedstate/cache.
 //
 //	request headers ──► Key ─┬─ upstream fails ──► Find ──► a kept response, fresh or stale
 //	                         └─ upstream's 200 ──► Begin ──► Capture.Add … ──► Keep ──► sharedstate/cache
@@ -30,8 +30,8 @@ type Cache struct {
 	recent [recentKeys]recent
 }
 
-// recent remembers which keys this worker stored last, so that a hot one costs nothing more for the next second: one
-// place for each remainder of the key, 4 KB in all.
+// recent is a key that this worker stored, and when, so that a hot key costs no host call for the next second. There is
+// one for each remainder of the key, 4 KB in all.
 type recent struct {
 	key uint64
 	at  int64
@@ -50,21 +50,21 @@ func New(store sharedstate.Store, cluster string, f *policy.Fallback, seed [2]ui
 	}
 }
 
-// Key is what the cache knows of a request. The zero Key finds and keeps nothing.
+// Key is what the cache needs to know of a request. The zero Key finds and keeps nothing.
 type Key struct {
 	fallback.Request
 	key  sharedstate.Fingerprint
 	path uint64 // PathHash of the request's path
 }
 
-// of is the key that a variant of the response is kept under: the lowest bits of 128 that nobody can foresee.
+// of is the key under which a variant of the response is kept. The variant changes the lowest bits of a keyed hash.
 func (k *Key) of(v fallback.Variant) sharedstate.Fingerprint {
 	key := k.key
 	key.Lo ^= uint64(v)
 	return key
 }
 
-// Key reads what the cache has to know of a request, before the router takes its headers. Ended: no body follows.
+// Key reads what the cache needs to know of a request, while its headers can be read. Ended: no body follows.
 func (c *Cache) Key(headers header.Headers, ended bool) (k Key) {
 	k.Request = c.rules.Request(headers, ended)
 	if !k.Lookup && !k.Store {
@@ -78,19 +78,19 @@ func (c *Cache) Key(headers header.Headers, ended bool) (k Key) {
 	return k
 }
 
-// Kept is a response that may stand in for upstream's.
+// Kept is a kept response that may replace upstream's.
 type Kept struct {
 	Entry  cache.Entry
 	Served fallback.Served
 }
 
-// storedHeaders are an entry's as the rules read them.
+// storedHeaders are an entry's headers as header.Headers.
 type storedHeaders struct{ *cache.Entry }
 
 func (h storedHeaders) All(yield func(name, value string) bool) { h.Headers(yield) }
 
-// Find looks for what a request may be answered with: of several responses the youngest. Source is fallback.FromError
-// where there is none.
+// Find looks up the kept responses that a request may get, and returns the youngest. Source is fallback.FromError if
+// there is none.
 func (c *Cache) Find(k *Key, now int64) (best Kept, source fallback.Source, err error) {
 	source = fallback.FromError
 	for _, variant := range k.Variants() {
@@ -111,15 +111,15 @@ func (c *Cache) Find(k *Key, now int64) (best Kept, source fallback.Source, err 
 	return best, source, err
 }
 
-// Response is what Begin has to know of a response whose headers have come.
+// Response is what Begin needs to know of a response whose headers have come.
 type Response struct {
 	Status int
 	Ended  bool  // no body follows
 	Took   int64 // nanoseconds from the request to these headers
 }
 
-// Begin copies the response with these headers, where it may be kept; nil where it may not, or need not. Wall is seconds
-// since 1970.
+// Begin begins to copy the response with these headers. It returns nil if the response may not or need not be kept.
+// Wall is seconds since 1970.
 func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int64) (*Capture, error) {
 	answer, ok := c.rules.Answer(headers, r.Status, wall, r.Took)
 	if !ok || (!r.Ended && !answer.Delimited) {
@@ -154,13 +154,13 @@ func (c *Cache) Keep(k *Key, copied *Capture, sent, now int64) (conflicts int, e
 	return conflicts, err
 }
 
-// Due reports whether this worker has not stored the key within the last second.
+// Due reports whether this worker last stored the key a second ago or longer.
 func (c *Cache) Due(k *Key, now int64) bool {
 	r := c.recently(k)
 	return r.key != k.kind() || now-r.at >= cache.RefreshEvery
 }
 
-// kind tells requests for one key apart that may get different forms of its response.
+// kind distinguishes requests for one key that may get different forms of its response.
 func (k *Key) kind() uint64 {
 	kind := k.key.Lo ^ uint64(k.Codings)<<1
 	if k.Head {

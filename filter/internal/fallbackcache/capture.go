@@ -6,37 +6,37 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/bufpool"
 )
 
-// A response that may be kept is copied while it streams to the client. What a worker copies at one time has a bound: a
-// response that finds no room is not kept, and the next one to the same request will be.
+// A response that may be kept is copied while it streams to the client. The bytes that a worker copies at one time have
+// a bound: a response for which there is no room is not kept, and the next response to the same request may be.
 const (
 	maxCapturing  = 4 << 20          // bytes of all the copies that one worker makes at one time
-	maxSpare      = 1 << 20          // bytes of buffers that it keeps for the next ones
+	maxSpare      = 1 << 20          // bytes of buffers that it keeps for reuse
 	minBuffer     = 4 << 10          // the smallest buffer
 	captureExpiry = 60 * time.Second // a response that streams for longer is not kept
 )
 
-// Captures are the copies that a worker makes at the moment.
+// Captures are the copies that a worker is making.
 type Captures struct {
 	pool    bufpool.Pool
 	running []*Capture
 }
 
-// NewCaptures has none yet.
+// NewCaptures is the captures of a new worker.
 func NewCaptures() *Captures {
-	return &Captures{pool: bufpool.Pool{Most: maxCapturing, Spare: maxSpare, Smallest: minBuffer}}
+	return &Captures{pool: bufpool.Pool{MaxLent: maxCapturing, MaxSpare: maxSpare, Smallest: minBuffer}}
 }
 
-// Capture is the copy of one response, as far as it has come.
+// Capture is the copy of one response, up to the bytes that have come.
 type Capture struct {
 	from     *Captures
 	buf      []byte // nil: the copy was dropped
 	head     int    // bytes before the body
 	limit    int    // the longest body that is kept
-	declared int64  // content-length, -1 where there is none
+	declared int64  // content-length, -1: none
 	began    int64
 }
 
-// start begins a copy with what precedes its body; nil where there is no room.
+// start begins a copy with an entry's head; nil if there is no room.
 func (cs *Captures) start(head []byte, limit int, declared, now int64) *Capture {
 	if declared > int64(limit) {
 		return nil
@@ -50,8 +50,8 @@ func (cs *Captures) start(head []byte, limit int, declared, now int64) *Capture 
 	return c
 }
 
-// Add appends a piece of the body. A copy that becomes too long, or finds no room, is dropped. It reports whether the
-// copy goes on.
+// Add appends a piece of the body. It drops a copy that becomes too long, or for which there is no room, and then
+// returns false.
 func (c *Capture) Add(piece []byte) bool {
 	if c.buf == nil {
 		return false
@@ -70,12 +70,12 @@ func (c *Capture) Add(piece []byte) bool {
 	return true
 }
 
-// whole reports whether all of the response that was announced is there.
+// whole reports whether the body is as long as content-length says.
 func (c *Capture) whole() bool {
 	return c.buf != nil && (c.declared < 0 || c.declared == int64(len(c.buf)-c.head))
 }
 
-// Drop ends a copy; its buffer is free again. A second Drop does nothing.
+// Drop ends a copy and returns its buffer to the pool. A second Drop does nothing.
 func (c *Capture) Drop() {
 	if c.buf == nil {
 		return
@@ -93,7 +93,7 @@ func (c *Capture) Drop() {
 	c.buf = nil
 }
 
-// Expire drops the copies of responses that take too long, or whose stream has no more callbacks.
+// Expire drops the copies that began more than captureExpiry ago.
 func (cs *Captures) Expire(now int64) {
 	for i := len(cs.running) - 1; i >= 0; i-- {
 		if now-cs.running[i].began > int64(captureExpiry) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A build that is no Wasm has no host to call: it exists so that Go's tools can check the filter as they check the rest.
-// The filter itself is tested compiled, under the SDK's emulator and in a real Envoy.
+// A native build has no host to call: it exists so that Go's tools can check the filter. The filter itself is tested
+// compiled, under the SDK's emulator and in a real Envoy.
 var errNoHost = errors.New("host: this build is no Wasm module")
 
 var processStart = time.Now()
@@ -55,7 +55,7 @@ func GetSharedData(string) ([]byte, uint32, error) { return nil, 0, errNoHost }
 // SetSharedData stores a value where cas still holds, or ErrMismatch.
 func SetSharedData(string, []byte, uint32) error { return errNoHost }
 
-// SendLocalReply answers the stream from here. The callback that called it returns Pause.
+// SendLocalReply sends a local reply on the stream. The callback that called it returns Pause.
 func SendLocalReply(LocalReply) error { return errNoHost }
 
 func defineMetric(uint32, string) (uint32, error) { return 0, errNoHost }

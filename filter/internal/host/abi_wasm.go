@@ -10,8 +10,8 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
 )
 
-// The ABI is proxy-wasm 0.2.1. The host answers with bytes by calling the module's proxy_on_memory_allocate (the
-// SDK's) and writing the address and the size where it was told: a Go pointer of 8 bytes of which it fills 4.
+// The ABI is proxy-wasm 0.2.1. The host returns bytes by calling the module's proxy_on_memory_allocate (the SDK's) and
+// writing the address and the size to the given pointers. A Go pointer has 8 bytes, of which it writes 4.
 
 //go:wasmimport env proxy_get_property
 //go:noescape
@@ -90,7 +90,7 @@ func Random() (b [16]byte, err error) {
 	return b, nil
 }
 
-// The statuses of the ABI (proxy_status_t) that callers tell apart.
+// The statuses of the ABI (proxy_status_t) that callers distinguish.
 const (
 	statusOK          = 0
 	statusNotFound    = 1
@@ -118,7 +118,7 @@ func Now() int64 {
 	return int64(t)
 }
 
-// Wall reads the time of day in seconds since 1970, which NTP moves: for what people and HTTP read. Id 0 is CLOCK_REALTIME.
+// Wall reads the time of day in seconds since 1970, which NTP adjusts: for logs and HTTP dates. Id 0 is CLOCK_REALTIME.
 func Wall() int64 { return WallNano() / 1e9 }
 
 // WallNano reads the time of day in nanoseconds since 1970.
@@ -214,7 +214,7 @@ func SetSharedData(key string, value []byte, cas uint32) error {
 		unsafe.SliceData(value), int32(len(value)), cas))
 }
 
-// SendLocalReply answers the stream from here. The callback that called it returns Pause.
+// SendLocalReply sends a local reply on the stream. The callback that called it returns Pause.
 func SendLocalReply(r LocalReply) error {
 	headers := pairs.Pack(r.Headers)
 	return statusError("send_local_response", proxySendLocalResponse(uint32(r.Status),

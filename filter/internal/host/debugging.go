@@ -2,5 +2,5 @@
 
 package host
 
-// Debugging says whether the host logs at debug: this build has no way to ask, and logs nothing there.
+// Debugging reports whether the host logs at debug. This build can't find out, and returns false.
 func Debugging() bool { return false }

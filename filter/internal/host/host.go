@@ -1,17 +1,17 @@
-// Package host is the only place that knows the proxy: it imports an SDK, and nothing else does.
+// Package host makes the calls to the proxy. It is the only package that imports an SDK.
 //
 //	sdk_go.go      Go's compiler, with proxy-wasm/proxy-wasm-go-sdk
 //	sdk_tinygo.go  TinyGo, with tetratelabs/proxy-wasm-go-sdk: the same names, the slim edition
-//	abi_wasm.go    the host calls of the request's path, made directly with prepared arguments: the SDKs' own
+//	abi_wasm.go    the host calls that each request makes, with prepared arguments: the SDKs' own
 //	               allocate a path and their results each time
-//	abi_native.go  the same calls through the SDK, for a build that is no Wasm (go vet, tests under its emulator)
+//	abi_native.go  the same functions for a native build, where all but the clocks fail (go vet)
 //
 // Strings and byte slices that come from here last until the stream's callback returns, see memory.go.
 package host
 
 import "errors"
 
-// Errors of host calls that callers tell apart. Any other failure is an error with the host's own words.
+// Errors of host calls that callers distinguish. Any other failure is an error with the host's status.
 var (
 	ErrNotFound = errors.New("host: not found")
 	ErrMismatch = errors.New("host: cas mismatch")
@@ -26,18 +26,18 @@ const (
 	RequestTrailers  Map = 1
 	ResponseHeaders  Map = 2
 	ResponseTrailers Map = 3
-	CallHeaders      Map = 6 // of the answer to a Dispatch
+	CallHeaders      Map = 6 // of the response to a Dispatch
 	CallTrailers     Map = 7
 )
 
 // Buffer names a buffer of bytes. The numbers are the ABI's (proxy_buffer_type_t).
 type Buffer uint32
 
-// The buffers of a stream. A body's holds the part of it that the running callback is about.
+// The buffers of a stream. A body's buffer holds the part that the running callback passes.
 const (
 	RequestBody  Buffer = 0
 	ResponseBody Buffer = 1
-	CallBody     Buffer = 4 // of the answer to a Dispatch
+	CallBody     Buffer = 4 // of the response to a Dispatch
 )
 
 // Path is a property's path in the form that the host reads: its parts with a NUL between them.
@@ -49,10 +49,11 @@ const (
 	ResponseCode        Path = "response\x00code"
 	ResponseCodeDetails Path = "response\x00code_details"
 	RequestAttempts     Path = "upstream\x00request_attempt_count" // of the router, 8 bytes
-	SourceAddress       Path = "source\x00address"                 // of the client as Envoy trusts it (use_remote_address, xff_num_trusted_hops), with its port
+	// SourceAddress is the client's with its port, as Envoy trusts it (use_remote_address, xff_num_trusted_hops).
+	SourceAddress Path = "source\x00address"
 )
 
-// LocalReply is an answer that the filter gives itself.
+// LocalReply is a response that the filter makes itself.
 type LocalReply struct {
 	Status  int
 	Details string // becomes %RESPONSE_CODE_DETAILS%; no white space

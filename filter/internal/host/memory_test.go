@@ -4,6 +4,6 @@ import "testing"
 
 func TestArenaMarkIsTheArenas(t *testing.T) {
 	if string(arena.mark[:]) != ArenaMark || len(ArenaMark) != ArenaNext {
-		t.Errorf("mark %q, constant %q", arena.mark, ArenaMark)
+		t.Errorf("arena.mark = %q, want ArenaMark %q of %d bytes", arena.mark, ArenaMark, ArenaNext)
 	}
 }

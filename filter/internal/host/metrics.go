@@ -6,7 +6,7 @@ type Counter struct{ id uint32 }
 // Gauge is one of Envoy's gauges, shared by all workers. The zero Gauge shows nothing.
 type Gauge struct{ id uint32 }
 
-// Histogram is one of Envoy's histograms, shared by all workers. The zero Histogram takes nothing.
+// Histogram is one of Envoy's histograms, shared by all workers. The zero Histogram records nothing.
 type Histogram struct{ id uint32 }
 
 // The kinds of metrics in the ABI (proxy_metric_type_t).
@@ -16,19 +16,19 @@ const (
 	kindHistogram = 2
 )
 
-// DefineCounter finds or makes the counter of that name.
+// DefineCounter finds or defines the counter with that name.
 func DefineCounter(name string) (Counter, error) {
 	id, err := defineMetric(kindCounter, name)
 	return Counter{id}, err
 }
 
-// DefineGauge finds or makes the gauge of that name.
+// DefineGauge finds or defines the gauge with that name.
 func DefineGauge(name string) (Gauge, error) {
 	id, err := defineMetric(kindGauge, name)
 	return Gauge{id}, err
 }
 
-// DefineHistogram finds or makes the histogram of that name.
+// DefineHistogram finds or defines the histogram with that name.
 func DefineHistogram(name string) (Histogram, error) {
 	id, err := defineMetric(kindHistogram, name)
 	return Histogram{id}, err

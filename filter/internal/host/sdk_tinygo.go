@@ -19,7 +19,7 @@ type (
 	StartStatus          = types.OnPluginStartStatus
 )
 
-// What callbacks answer.
+// What callbacks return.
 const (
 	Continue    = types.ActionContinue
 	Pause       = types.ActionPause
@@ -30,7 +30,7 @@ const (
 // Register makes vm the module's entry point; call it once, from init.
 func Register(vm VMContext) { proxywasm.SetVMContext(vm) }
 
-// PluginConfiguration is the plugin's configuration as it was given, empty where there is none.
+// PluginConfiguration is the plugin's configuration, empty if there is none.
 func PluginConfiguration() ([]byte, error) {
 	raw, err := proxywasm.GetPluginConfiguration()
 	if err == types.ErrorStatusNotFound {
@@ -39,8 +39,8 @@ func PluginConfiguration() ([]byte, error) {
 	return raw, err
 }
 
-// Every calls OnTick of this plugin again and again, some milliseconds apart; 0: no more. It may be called again at any time, by
-// a plugin's callback or a stream's, and counts from then on.
+// Every sets the period of this plugin's OnTick in milliseconds, 0: never. It may be called again at any time, by a
+// callback of the plugin or of a stream; the new period begins then.
 func Every(milliseconds uint32) error { return proxywasm.SetTickPeriodMilliSeconds(milliseconds) }
 
 // RegisterQueue makes a queue that wakes this plugin, by OnQueueReady, in this worker.
@@ -49,7 +49,7 @@ func RegisterQueue(name string) (id uint32, err error) { return proxywasm.Regist
 // Enqueue wakes the plugin whose queue it is.
 func Enqueue(id uint32) error { return proxywasm.EnqueueSharedQueue(id, wake) }
 
-// Drain takes everything out of a queue.
+// Drain empties a queue.
 func Drain(id uint32) {
 	for {
 		if _, err := proxywasm.DequeueSharedQueue(id); err != nil {
@@ -60,9 +60,9 @@ func Drain(id uint32) {
 
 var wake = []byte{1}
 
-// Dispatch sends a request to a cluster. Made from a plugin's callback it outlives every stream; ended is told then, in the
-// plugin's context, once. An error is a request that was not sent: there is no such cluster, or Envoy answered it at
-// once by itself (no healthy host, too many requests). Envoy has no way to send trailers.
+// Dispatch sends a request to a cluster. A call from a plugin's callback outlives every stream; ended is called once,
+// in the plugin's context. An error means that the request was not sent: there is no such cluster, or Envoy answered at
+// once (no healthy host, too many requests). Envoy can't send trailers.
 func Dispatch(cluster string, headers [][2]string, body []byte, milliseconds uint32, ended func(bodySize int)) (id uint32, err error) {
 	return proxywasm.DispatchHttpCall(cluster, headers, body, nil, milliseconds, func(_, bodySize, _ int) { ended(bodySize) })
 }
@@ -70,20 +70,14 @@ func Dispatch(cluster string, headers [][2]string, body []byte, milliseconds uin
 // Enter makes the next host calls those of a stream.
 func Enter(stream uint32) error { return proxywasm.SetEffectiveContext(stream) }
 
-// ResumeRequest lets the entered stream's request go on.
+// ResumeRequest continues the entered stream's request.
 func ResumeRequest() error { return proxywasm.ResumeHttpRequest() }
 
-// ResumeResponse lets the entered stream's answer go on.
+// ResumeResponse continues the entered stream's response.
 func ResumeResponse() error { return proxywasm.ResumeHttpResponse() }
 
-// Debug logs at debug. The text is made in vain unless Debugging.
-func Debug(msg string) { proxywasm.LogDebug(msg) }
-
-// Info logs at info.
-func Info(msg string) { proxywasm.LogInfo(msg) }
-
-// Warn logs at warning.
-func Warn(msg string) { proxywasm.LogWarn(msg) }
-
-// Error logs at error.
-func Error(msg string) { proxywasm.LogError(msg) }
+// The SDK's log calls, for log.go.
+func logDebug(line string) { proxywasm.LogDebug(line) }
+func logInfo(line string)  { proxywasm.LogInfo(line) }
+func logWarn(line string)  { proxywasm.LogWarn(line) }
+func logError(line string) { proxywasm.LogError(line) }

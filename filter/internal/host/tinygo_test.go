@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestTinyGoTypeChecks type-checks the package as TinyGo would build it, with the other SDK. `go vet -tags=tinygo` can't:
-// that SDK declares its host calls as functions without a body, which only TinyGo accepts.
+// TestTinyGoTypeChecks type-checks the package as TinyGo would build it, with the other SDK. `go vet -tags=tinygo`
+// can't: that SDK declares its host calls as functions without a body, which only TinyGo accepts.
 func TestTinyGoTypeChecks(t *testing.T) {
 	for _, target := range []struct{ os, arch string }{{"wasip1", "wasm"}, {"linux", "amd64"}} {
 		context := build.Default
@@ -31,11 +31,14 @@ func TestTinyGoTypeChecks(t *testing.T) {
 			parsed, seen[name] = append(parsed, file), true
 		}
 		if !seen["sdk_tinygo.go"] || seen["sdk_go.go"] {
-			t.Fatalf("the tag tinygo chose %v", found.GoFiles)
+			t.Fatalf("with the tag tinygo: got files %v, want sdk_tinygo.go and not sdk_go.go", found.GoFiles)
 		}
-		check := types.Config{Importer: importer.ForCompiler(files, "source", nil), Error: func(err error) { t.Error(err) }}
+		check := types.Config{
+			Importer: importer.ForCompiler(files, "source", nil),
+			Error:    func(err error) { t.Errorf("got error %v, want none", err) },
+		}
 		if _, err := check.Check("host", files, parsed, nil); err != nil {
-			t.Errorf("%s/%s: %v", target.os, target.arch, err)
+			t.Errorf("%s/%s: got error %v, want none", target.os, target.arch, err)
 		}
 	}
 }

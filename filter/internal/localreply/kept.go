@@ -9,8 +9,8 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// Kept is the reply from a response that was kept: its own status, headers and body, and what says where it comes from.
-// IfNoneMatch is the request's, "" where it has none.
+// Kept is the reply from a kept response: its own status, headers and body, and the headers that say where it comes
+// from. IfNoneMatch is the request's, "" if it has none.
 func (rs *Replies) Kept(r *Request, k *fallbackcache.Kept, ifNoneMatch string) *Reply {
 	reply := &Reply{Status: int(k.Entry.Status), GRPC: NoGRPC, Body: k.Entry.Body, Details: details(r.Reason)}
 	headers := make([]header.Pair, 0, 24)

@@ -26,11 +26,11 @@ func newLimitTexts(cluster string, limiter *ratelimit.Limiter) limitTexts {
 	return t
 }
 
-// Quota is the configured limit, "" where the policy has none.
+// Quota is the configured limit, "" if the policy has none.
 func (rs *Replies) Quota() string { return rs.limit.quota }
 
-// appendLimit appends the RateLimit headers of a reply: on refusals by the limit unless the policy wants none, and on all
-// others where it wants them on each response and the limit admitted the request.
+// appendLimit appends the RateLimit headers of a reply: on refusals by the limit unless `headers` is none, and on other
+// replies if `headers` is all and the limit admitted the request.
 func (rs *Replies) appendLimit(headers []header.Pair, r *Request) []header.Pair {
 	refused := r.Reason == fallback.RateLimited && rs.limitHeaders != policy.HeadersNone
 	if refused || r.Limit.Admitted && rs.limitHeaders == policy.HeadersAll {
@@ -39,8 +39,8 @@ func (rs *Replies) appendLimit(headers []header.Pair, r *Request) []header.Pair 
 	return headers
 }
 
-// OnResponse adds the RateLimit headers to those set on upstream's response, where the policy wants them on each. The
-// set itself is not changed.
+// OnResponse adds the RateLimit headers to those set on upstream's response, if `headers` is all. The set itself is not
+// changed.
 func (rs *Replies) OnResponse(set []header.Pair, v *ratelimit.Verdict) []header.Pair {
 	if rs.limitHeaders != policy.HeadersAll || !v.Admitted {
 		return set
@@ -48,8 +48,9 @@ func (rs *Replies) OnResponse(set []header.Pair, v *ratelimit.Verdict) []header.
 	return rs.limit.appendTo(set[:len(set):len(set)], v)
 }
 
-// appendTo appends what is left, in the IETF's form (draft-ietf-httpapi-ratelimit-headers) and the older one. t and reset
-// are the seconds until nothing is used any more; retry-after, on a refusal, is when one request will be admitted.
+// appendTo appends the remaining requests, in the IETF's form (draft-ietf-httpapi-ratelimit-headers) and the older one.
+// t and reset are the seconds until the whole limit is free again; retry-after, on a refusal, is when one request will
+// be admitted.
 func (t *limitTexts) appendTo(headers []header.Pair, v *ratelimit.Verdict) []header.Pair {
 	remaining := strconv.FormatInt(v.Remaining, 10)
 	reset := strconv.FormatInt(seconds(v.Reset), 10)
@@ -79,7 +80,7 @@ func quoted(s string) string {
 	return string(append(b, '"'))
 }
 
-// seconds rounds up to whole seconds, as headers count.
+// seconds rounds up to whole seconds, the unit of the headers.
 func seconds(d time.Duration) int64 {
 	if d > math.MaxInt64-time.Second {
 		return int64(d / time.Second)

@@ -34,9 +34,10 @@ func TestLimitHeadersByMode(t *testing.T) {
 	refused := ratelimit.Verdict{Reset: 20 * time.Second}
 	const onAdmitted, onRefused = `"aws";r=3;t=2`, `"aws";r=0;t=20`
 	for _, tc := range []struct {
-		name                        string
-		mode                        policy.HeadersMode
-		response, limited, open, ok string // ratelimit of upstream's response, of a refusal by the limit, by the breaker, and without a limit's verdict
+		name string
+		mode policy.HeadersMode
+		// ratelimit of upstream's response, of a refusal by the limit, by the breaker, and without a limit's verdict
+		response, limited, open, ok string
 	}{
 		{"all", policy.HeadersAll, onAdmitted, onRefused, onAdmitted, ""},
 		{"refused", policy.HeadersRefused, "", onRefused, "", ""},
@@ -78,7 +79,7 @@ func TestLimitHeaders(t *testing.T) {
 		{"x-ratelimit-reset", "2"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("headers (-want +got):\n%s", diff)
+		t.Errorf("headers: want (-), got (+):\n%s", diff)
 	}
 	if got := rs.Quota(); got != "10" {
 		t.Errorf("Quota() = %q, want 10", got)

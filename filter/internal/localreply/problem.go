@@ -13,8 +13,8 @@ const typeBase = "https://github.com/weir-mesh/weir#"
 // problem is a problem+json body up to where retry_after goes.
 type problem []byte
 
-// newProblem packs the members of the seed's error format as problem details (RFC 9457), without retry_after and the
-// closing brace.
+// newProblem writes the members of Weir's errors as problem details (RFC 9457), without retry_after and the closing
+// brace.
 func newProblem(title string, status int, text string, source fallback.Source, warnings []string) problem {
 	if warnings == nil {
 		warnings = []string{}
@@ -38,7 +38,7 @@ func newProblem(title string, status int, text string, source fallback.Source, w
 	return body[:len(body)-1]
 }
 
-// with closes the body. Seconds below 1 stand for unknown, and the member is left out.
+// with adds retry_after and the closing brace. Seconds below 1 mean unknown: the member is left out.
 func (p problem) with(seconds int64) []byte {
 	body := make([]byte, 0, len(p)+32)
 	body = append(body, p...)

@@ -1,11 +1,11 @@
-// Package localreply makes the responses that Weir gives itself: refusals, default data, degraded mode, and kept
-// responses, with the headers that say so (SPEC, "Answers").
+// Package localreply makes Weir's local replies: refusals, default data, degraded mode, and kept responses, with the
+// headers that README lists under "What a client sees".
 //
 //	refusal, no fallback            429 or 503, application/problem+json, x-weir-reason, retry-after
 //	default data, degraded mode     as the policy says, x-weir-source, x-weir-fallback-used
 //	a kept response                 its own status, headers and body, age, cache-status
 //
-// All that does not depend on the request is made once for each cluster.
+// What does not depend on the request is made once for each cluster.
 package localreply
 
 import (
@@ -18,17 +18,17 @@ import (
 	"github.com/weir-mesh/weir/policy/ratelimit"
 )
 
-// Reply is a response that does not stream from upstream.
+// Reply is a local reply.
 type Reply struct {
 	Status       int
 	Headers      []header.Pair
 	Body         []byte
 	GRPC         int    // the gRPC status for a gRPC request (Body is then the grpc-message), else NoGRPC
-	FromUpstream bool   // it is upstream's response to a later attempt
+	FromUpstream bool   // it is upstream's response to a retry
 	Details      string // for %RESPONSE_CODE_DETAILS%
 }
 
-// NoGRPC stands for no gRPC status.
+// NoGRPC means no gRPC status.
 const NoGRPC = -1
 
 // The gRPC statuses of refusals (grpc/grpc doc/statuscodes.md).
@@ -37,7 +37,7 @@ const (
 	grpcUnavailable       = 14
 )
 
-// Replies are a cluster's, as far as they are known before the request. They do not change.
+// Replies are the parts of a cluster's local replies that do not depend on the request. They do not change.
 type Replies struct {
 	refusals       [fallback.UpstreamFailure + 1]refusal
 	defaultData    *policy.DefaultData
@@ -46,17 +46,17 @@ type Replies struct {
 	limit          limitTexts
 }
 
-// refusal is one reason's replies in pieces: only the seconds to wait are put in for a request.
+// refusal is the parts of the replies for one reason. Only the seconds to wait depend on the request.
 type refusal struct {
 	title    string
 	status   int
 	grpc     int
-	error    problem // no fallback was asked
-	empty    problem // the fallbacks were asked, and none had a response
+	error    problem // the fallback chain does not apply to the reason
+	empty    problem // the fallback chain applies, and no fallback has an answer
 	degraded problem
 }
 
-// New makes the replies of a cluster with this policy. The limiter is that of its rate limit, nil where it has none.
+// New makes the replies of a cluster with this policy. The limiter is that of its rate limit, nil if it has none.
 func New(cluster string, p *policy.Policy, limiter *ratelimit.Limiter) *Replies {
 	r := &Replies{}
 	var limitations []string
@@ -93,15 +93,15 @@ func New(cluster string, p *policy.Policy, limiter *ratelimit.Limiter) *Replies 
 
 // Request is what a reply depends on.
 type Request struct {
-	Reason fallback.Reason    // why upstream's response is not there
+	Reason fallback.Reason    // why the client does not get upstream's response
 	GRPC   bool               // the client speaks gRPC
-	Wait   time.Duration      // until a request may be admitted; 0: nobody knows
+	Wait   time.Duration      // until a request may be admitted; 0: not known
 	Limit  *ratelimit.Verdict // of the rate limit
 }
 
-// Make is the reply from a source other than the cache. Asked: the fallbacks were asked, and FromError means that none had
-// a response.
-func (rs *Replies) Make(r *Request, source fallback.Source, asked bool) *Reply {
+// Make is the reply from a source other than the cache. Consulted: the fallback chain applies to the reason, so
+// FromError means that no fallback has an answer.
+func (rs *Replies) Make(r *Request, source fallback.Source, consulted bool) *Reply {
 	refused := &rs.refusals[r.Reason]
 	wait := int64(0)
 	if r.Wait > 0 {
@@ -119,7 +119,7 @@ func (rs *Replies) Make(r *Request, source fallback.Source, asked bool) *Reply {
 		reply.Status, reply.Body = rs.degradedStatus, refused.degraded.with(wait)
 	case r.GRPC:
 		reply.Status, reply.GRPC, reply.Body = refused.status, refused.grpc, []byte(refused.title)
-	case asked:
+	case consulted:
 		headers = append(headers, problemJSON)
 		reply.Status, reply.Body = refused.status, refused.empty.with(wait)
 	default:

@@ -2,10 +2,11 @@
 //
 //	request ─ Limit.Admit ─► a leased token is there: admitted, no I/O
 //	                         none is left: the request waits in a queue, Bridge.Wake
-//	Bridge ──► Client.Call ──► one HTTP call for all that is due ──► Client.Ended ──► who waited is decided, in order
+//	Bridge ──► Client.MakeCalls ──► one HTTP call for all that is due
+//	       ──► Client.Ended ──────► requests that wait are decided, in order
 //
-// What is leased is spent from this worker's own memory; a call for more is made in the background, before the tokens are
-// gone. Package lease says why that never admits too many.
+// Leased tokens are in this worker's own memory. A call for more is made in the background, before they are used up.
+// Package lease says why that never admits too many.
 package mesh
 
 import (
@@ -23,27 +24,28 @@ import (
 // TickEvery is how often Client.Tick has to be called.
 const TickEvery = 20 * time.Millisecond
 
-// overdue is how long after its timeouts the end of a call is waited for. Envoy tells the end of each call, so this only
-// bounds what is kept if it does not.
+// overdue is how long after its timeouts a call is given up. Envoy reports the end of each call, so this only bounds
+// memory if it does not.
 const overdue = time.Second
 
 // Bridge is the way to Redis.
 type Bridge interface {
-	// Wake has Client.Call called soon, from a callback in which a call outlives the stream that caused it.
+	// Wake has Client.MakeCalls called soon, from a callback of the plugin: a call from a stream's callback would lose
+	// its reply when the stream ends.
 	Wake()
-	// Send sends a request. How it ended is told to Client.Ended, with this id, after Send has returned.
+	// Send sends a request. When it has ended, after Send has returned, Client.Ended is called with this id.
 	Send(r *redis.Request) (id uint32, err error)
 }
 
-// Observer hears what becomes of calls to Redis.
+// Observer is notified of the results of calls to Redis.
 type Observer interface {
-	// Called tells how a call ended: nil, or an error of package redis, and how long it took.
+	// Called reports how a call ended: nil, or an error of package redis, and how long it took.
 	Called(err error, took time.Duration)
-	// Leased tells what a call brought for one limit.
+	// Leased reports what a call brought for one limit.
 	Leased(r LeaseResult)
-	// ResetDone tells that Redis has forgotten a cluster's limit, which an operator has reset.
+	// ResetDone reports that Redis has deleted a cluster's limit, which an operator has reset.
 	ResetDone(cluster string)
-	// ResetFailed tells that Redis has not, and that it is not tried any more.
+	// ResetFailed reports that Redis has not, and that there are no more tries.
 	ResetFailed(cluster string)
 }
 
@@ -55,7 +57,7 @@ const (
 	LeaseGranted LeaseResult = iota // some tokens
 	LeaseRefused                    // none: the limit is used up
 	LeaseSettled                    // none were asked for: the call only reported what was used
-	LeaseLost                       // no reply that can be believed
+	LeaseLost                       // no valid reply
 	LeaseLate                       // a reply to a call that had been given up
 )
 
@@ -87,24 +89,25 @@ type Client struct {
 	results  []redis.Result
 }
 
-// lastCall is how the last call ended, since the last heartbeat.
+// lastCall is how the last call since the last heartbeat ended.
 type lastCall struct{ known, failed bool }
 
-// call is a request that is out.
+// call is an HTTP call that is in flight.
 type call struct {
 	parts  []part
 	sent   int64
-	source bool // it has the scripts' sources
+	source bool // it sends the scripts' sources, not their digests
 }
 
-// part is what a call asks for one holder.
+// part is the part of a call for one holder.
 type part struct {
 	queue   *queue
 	number  int64
-	request *redis.LeaseRequest // the holder's: that of this call as long as queue.out is its number
+	request *redis.LeaseRequest // the holder's; it belongs to this call while queue.inFlight is its number
 }
 
-// NewClient is a client for the worker's plugin. Its name as a leaseholder is never used again: a reload has another one.
+// NewClient is a client for the worker's plugin. Its name as a leaseholder is never used again: a reload has another
+// one.
 func NewClient(config *policy.Redis, w *worker.Worker, bridge Bridge, observer Observer) *Client {
 	proxy := strconv.FormatUint(siphash.Hash(w.Seed[0], w.Seed[1], []byte("proxy")), 36)
 	name := proxy + "-" + strconv.FormatUint(uint64(w.ID), 36) + "-" + strconv.FormatUint(uint64(w.NextMesh()), 36)
@@ -125,15 +128,15 @@ func NewClient(config *policy.Redis, w *worker.Worker, bridge Bridge, observer O
 // Name is this client's, and no other's in this process or any other.
 func (c *Client) Name() string { return c.name }
 
-// KeySeed is what keys are hashed with. All proxies must hash alike, also while a token is being replaced, so it is no
-// secret. Whoever chooses keys that collide shares a limit with a key that he could have sent as well.
+// KeySeed is the seed for hashing keys. All proxies must hash alike, also while the Redis token is being replaced, so
+// it is not secret. A client that finds two keys that collide gains nothing: both share one limit.
 func (c *Client) KeySeed() (seed [2]uint64) {
 	seed[0], seed[1] = siphash.Hash128(0x5765_6972, 1, []byte("weir keys\x00"+c.config.KeyPrefix))
 	return seed
 }
 
-// Call makes the calls that are due.
-func (c *Client) Call(now int64) {
+// MakeCalls makes the calls that are due.
+func (c *Client) MakeCalls(now int64) {
 	c.woken = false
 	due := c.due
 	c.due = nil
@@ -143,7 +146,7 @@ func (c *Client) Call(now int64) {
 		request, decisions, ok := q.holder.NextCall(now)
 		c.deliver(q, decisions, now)
 		if ok {
-			q.out = request.Number
+			q.inFlight = request.Number
 			parts = append(parts, part{q, request.Number, request})
 		} else {
 			c.release(q)
@@ -152,7 +155,7 @@ func (c *Client) Call(now int64) {
 	c.sendAll(parts, false, now)
 }
 
-// sendAll makes calls of as many parts as the dialect takes at a time.
+// sendAll makes calls, each with as many parts as the dialect takes at a time.
 func (c *Client) sendAll(parts []part, source bool, now int64) {
 	for len(parts) > 0 {
 		n := min(len(parts), c.dialect.MaxCommands())
@@ -193,10 +196,10 @@ func (c *Client) Tick(now int64) {
 		if !c.isOverdue(out.sent, now) {
 			continue
 		}
-		delete(c.calls, id) // its holders gave it up long ago
+		delete(c.calls, id) // its holders gave it up at their own timeout
 		for i := range out.parts {
-			if p := &out.parts[i]; p.queue.out == p.number {
-				p.queue.out = 0
+			if p := &out.parts[i]; p.queue.inFlight == p.number {
+				p.queue.inFlight = 0
 				c.release(p.queue)
 			}
 		}
@@ -205,11 +208,11 @@ func (c *Client) Tick(now int64) {
 		l.tick(now)
 	}
 	if len(c.due) > 0 {
-		c.Call(now)
+		c.MakeCalls(now)
 	}
 }
 
 func (c *Client) isOverdue(sent, now int64) bool { return now-sent > int64(overdue+4*c.config.Timeout) }
 
-// Forget drops all limits, whose clusters are made anew: what they hold counts in Redis until it expires.
+// Forget drops all limits, since their clusters are made again. Their leased tokens count in Redis until they expire.
 func (c *Client) Forget() { c.limits = nil }

@@ -13,11 +13,11 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
 
-// maxWaiting is how many requests of one key wait for Redis at a time in one worker. They wait for redis.timeout at most;
-// what comes beyond them is treated as if Redis were gone.
+// maxWaiting is how many requests of one key wait for Redis at a time in one worker. They wait for redis.timeout at
+// most; further ones are treated as if Redis were unavailable.
 const maxWaiting = 1024
 
-// keysPerTick is how many holders of one limit's keys are looked at in a tick.
+// keysPerTick is how many holders of one limit's keys a tick visits.
 const keysPerTick = 256
 
 // Limit is one cluster's limit that all proxies share. It implements stage.Stage.
@@ -38,8 +38,8 @@ type Limit struct {
 	published int64 // Redis's time of the reply that was last published, microseconds
 }
 
-// NewLimit is the stage of a section with scope: mesh, at this index among the cluster's limits. While Redis is gone it is
-// enforced, with on_error: local, by what newLocal makes of this proxy's share.
+// NewLimit is the stage of a section with scope: mesh, at this index among the cluster's limits. While Redis is
+// unavailable and on_error is local, the stage that newLocal makes of this proxy's share decides.
 func (c *Client) NewLimit(cluster string, l *policy.RateLimit, index int, newLocal func(*ratelimit.Limiter) stage.Stage) *Limit {
 	limit := &Limit{
 		client: c, cluster: cluster, rules: l, index: index, local: local{make: newLocal},
@@ -61,7 +61,7 @@ func (c *Client) NewLimit(cluster string, l *policy.RateLimit, index int, newLoc
 	return limit
 }
 
-// newHolders gives the limit holders without tokens. What earlier ones hold counts in Redis until it expires.
+// newHolders gives the limit holders without tokens. Tokens of earlier ones count in Redis until they expire.
 func (l *Limit) newHolders() {
 	if len(l.rules.Key) > 0 {
 		l.set = lease.NewSet(l.client.leases, l.limit, l.leasing, l.client.config.KeyPrefix, l.cluster, l.rules.MaxKeys)
@@ -70,7 +70,7 @@ func (l *Limit) newHolders() {
 	}
 }
 
-// at is where a request's tokens are held.
+// at is the holder of the tokens for an attempt, and its place in Redis.
 func (l *Limit) at(a *stage.Attempt) (*lease.Holder, *redis.Place) {
 	if l.set == nil {
 		return l.holder, l.place
@@ -79,7 +79,7 @@ func (l *Limit) at(a *stage.Attempt) (*lease.Holder, *redis.Place) {
 	return &member.Holder, member.Place
 }
 
-// Admit implements stage.Stage: it takes one token, or has the request wait for the reply to a call.
+// Admit implements stage.Stage: it takes one token, or makes the request wait for the reply to a call.
 func (l *Limit) Admit(a *stage.Attempt, now int64) stage.Verdict {
 	h, place := l.at(a)
 	v := h.Take(now)
@@ -90,13 +90,13 @@ func (l *Limit) Admit(a *stage.Attempt, now int64) stage.Verdict {
 			a.Wait(q)
 		}
 		if v.CallDue {
-			l.client.want(q)
+			l.client.scheduleCall(q)
 		}
 	}
 	return l.decide(a, h, v, now)
 }
 
-// decide makes a decision of a holder's verdict.
+// decide turns a holder's verdict into the stage's.
 func (l *Limit) decide(a *stage.Attempt, h *lease.Holder, v lease.Verdict, now int64) stage.Verdict {
 	switch v.Decision {
 	case lease.Granted:
@@ -121,7 +121,7 @@ func (l *Limit) refuse(a *stage.Attempt, wait time.Duration) stage.Verdict {
 	return stage.Verdict{Reason: fallback.RateLimited, Wait: wait}
 }
 
-// Settle implements stage.Stage: an adaptive limit is told how requests ended.
+// Settle implements stage.Stage: it reports outcomes to an adaptive limit.
 func (l *Limit) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed bool) {
 	if l.rules.Algorithm != policy.Adaptive || !s.Known || s.Outcome == breaker.Neither {
 		return false

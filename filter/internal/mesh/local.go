@@ -11,12 +11,12 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
 
-// local is the limit that this proxy enforces by itself while Redis is gone: its fair share of the whole.
+// local is the limit that this proxy enforces by itself while Redis is unavailable: its fair share of the limit.
 type local struct {
 	make  func(*ratelimit.Limiter) stage.Stage
-	stage stage.Stage // nil: none was needed yet
-	live  int64       // proxies that it was made for
-	of    int64       // and the limit
+	stage stage.Stage // nil: not needed yet
+	live  int64       // the number of proxies that it was made for
+	of    int64       // the whole limit that it was made for
 }
 
 // withoutRedis decides by redis.on_error.
@@ -52,10 +52,10 @@ func (l *Limit) share() stage.Stage {
 	return l.local.stage
 }
 
-// How many proxies share a limit comes with each reply of Redis, and is needed when Redis is gone: so it is kept where a
-// reload and a crash of the VM don't reach.
+// How many proxies share a limit comes with each reply of Redis, and is needed when Redis is unavailable. So it is kept
+// in shared data, which outlives reloads and crashes of the VM.
 
-// live is the number of proxies that Redis saw last, 1 where it never replied.
+// live is the number of proxies in Redis's last reply, 1 if it never replied.
 func (c *Client) live(cluster string) int64 {
 	n, known := c.proxies[cluster]
 	if !known {
@@ -74,6 +74,6 @@ func (c *Client) setLive(cluster string, n int64) {
 		return
 	}
 	c.proxies[cluster] = n
-	// The last writer wins, and an error leaves the number before it: it divides a share, and no promise depends on it.
+	// The last writer wins, and an error leaves the number before it: a share may be a little wrong then.
 	_ = c.worker.Store.Set(sharedstate.LiveKey(cluster), binary.LittleEndian.AppendUint64(nil, uint64(n)), 0)
 }

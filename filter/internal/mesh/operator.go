@@ -8,13 +8,13 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
-// What is published of mesh limits, and how an operator's reset reaches Redis.
+// How the state of mesh limits is published, and how an operator's reset reaches Redis.
 //
-// An admin's worker may have neither the cluster nor the leases, nor even a way to Redis: it counts up Record.Resets. Each
-// worker that has the cluster notices that at its next heartbeat and drops its leases; one of them, the first to claim the
-// reset in the registry, has Redis forget the limit. Other proxies' leases stay until they expire.
+// The worker of the admin API may have neither the cluster nor its leases, nor a connection to Redis: it increments
+// Record.Resets. Each worker that has the cluster sees that at its next heartbeat and drops its leases. The first one
+// that claims the reset in the registry has Redis delete the limit. Leases of other proxies stay until they expire.
 
-// Publish tells how this worker's calls go.
+// Publish publishes whether this worker's last call failed.
 func (c *Client) Publish(now int64) error {
 	c.expireResets(now)
 	if !c.last.known {
@@ -24,7 +24,7 @@ func (c *Client) Publish(now int64) error {
 	return registry.PublishRedisCall(c.worker.Store, c.last.failed, now)
 }
 
-// Publish tells what Redis last replied to this worker, and returns what it last replied to any.
+// Publish publishes Redis's last reply to this worker, and returns its last reply to any worker.
 func (l *Limit) Publish(now int64) (registry.RedisView, error) {
 	if l.holder == nil {
 		return registry.RedisView{}, nil
@@ -45,19 +45,18 @@ func (l *Limit) Publish(now int64) (registry.RedisView, error) {
 
 // reset is an operator's reset on its way to Redis.
 type reset struct {
-	tries int  // that are left; 0: none is wanted, or it is done
-	out   bool // a call is
+	tries    int  // that are left; 0: no reset is under way
+	inFlight bool // its call is in flight
 }
 
-// resetTries bounds how often it is tried, once a heartbeat.
+// resetTries bounds the tries of a reset, one each heartbeat.
 const resetTries = 30
 
 // Resetting reports whether a reset has not reached Redis yet.
 func (l *Limit) Resetting() bool { return l.reset.tries != 0 }
 
-// Reset drops this worker's leases, and has Redis forget the limit unless another worker does. What is in flight is
-// answered by the holders that were asked. A call that fails is made again with the next heartbeats. Resets is
-// Record.Resets.
+// Reset drops this worker's leases, and has Redis delete the limit unless another worker does. Requests that wait are
+// decided by the earlier holders. A call that fails is repeated at the next heartbeats. Resets is Record.Resets.
 func (l *Limit) Reset(resets uint32, now int64) error {
 	c := l.client
 	if l.reset.tries == 0 {
@@ -68,7 +67,7 @@ func (l *Limit) Reset(resets uint32, now int64) error {
 		}
 		l.reset.tries = resetTries
 	}
-	if l.reset.out {
+	if l.reset.inFlight {
 		return nil
 	}
 	l.reset.tries--
@@ -86,13 +85,13 @@ func (l *Limit) Reset(resets uint32, now int64) error {
 		return nil
 	}
 	c.resets[id] = &resetCall{limit: l, commands: commands, sent: now}
-	l.reset.out = true
+	l.reset.inFlight = true
 	return nil
 }
 
-// resetEnded takes the end of one try.
+// resetEnded handles the end of one try.
 func (l *Limit) resetEnded(err error) {
-	l.reset.out = false
+	l.reset.inFlight = false
 	switch {
 	case err == nil:
 		l.reset.tries = 0
@@ -102,14 +101,14 @@ func (l *Limit) resetEnded(err error) {
 	}
 }
 
-// resetCall is a reset that is out.
+// resetCall is the call of a reset that is in flight.
 type resetCall struct {
 	limit    *Limit
 	commands []redis.Command
 	sent     int64
 }
 
-// expireResets ends calls whose end Envoy never told; they are tried again.
+// expireResets gives up calls whose end Envoy did not report; they are tried again.
 func (c *Client) expireResets(now int64) {
 	for id, out := range c.resets {
 		if c.isOverdue(out.sent, now) {
@@ -119,7 +118,7 @@ func (c *Client) expireResets(now int64) {
 	}
 }
 
-// resetEnded takes the end of a call, if it was a reset.
+// resetEnded handles the end of a call if it was a reset.
 func (c *Client) resetEnded(id uint32, status int, body []byte, now int64) (was bool) {
 	out, was := c.resets[id]
 	if !was {

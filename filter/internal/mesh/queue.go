@@ -6,15 +6,15 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
 
-// queue is a holder for which a call is due or out, and the requests that wait for it, in order. It implements
-// stage.Queue.
+// queue is a holder for which a call is due or in flight, and the attempts that wait for it, in order. It
+// implements stage.Queue.
 type queue struct {
-	holder  *lease.Holder
-	place   *redis.Place
-	limit   *Limit
-	waiting []*stage.Attempt
-	due     bool  // a call is
-	out     int64 // the number of the call that is out, 0: none is
+	holder   *lease.Holder
+	place    *redis.Place
+	limit    *Limit
+	waiting  []*stage.Attempt
+	due      bool  // a call is due
+	inFlight int64 // the number of the call that is in flight, 0: none
 }
 
 // queue finds or makes the queue of a holder.
@@ -27,8 +27,8 @@ func (c *Client) queue(h *lease.Holder, place *redis.Place, limit *Limit) *queue
 	return q
 }
 
-// want notes that a holder has a call to make.
-func (c *Client) want(q *queue) {
+// scheduleCall makes a holder's call due, and wakes the bridge.
+func (c *Client) scheduleCall(q *queue) {
 	if !q.due {
 		q.due = true
 		c.due = append(c.due, q)
@@ -39,14 +39,14 @@ func (c *Client) want(q *queue) {
 	}
 }
 
-// release drops a queue that is not needed any more.
+// release deletes a queue that is not needed any more.
 func (c *Client) release(q *queue) {
-	if len(q.waiting) == 0 && !q.due && q.out == 0 {
+	if len(q.waiting) == 0 && !q.due && q.inFlight == 0 {
 		delete(c.queues, q.holder)
 	}
 }
 
-// decide tells the first request that waits its verdict.
+// decide decides the attempt that has waited the longest.
 func (q *queue) decide(v lease.Verdict, now int64) {
 	if len(q.waiting) == 0 {
 		return

@@ -7,10 +7,10 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
 
-// errTimeout is a call without a reply.
+// errTimeout is the error of a call without a reply.
 var errTimeout = &redis.Error{Kind: redis.Unavailable, Detail: "no answer in time"}
 
-// Ended takes the end of a call. Status 0: there was no reply in time.
+// Ended handles the end of a call. Status 0: there was no reply in time.
 func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 	if c.resetEnded(id, status, body, now) {
 		return
@@ -26,7 +26,7 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 	took := time.Duration(now - out.sent)
 	for i := range out.parts {
 		p := &out.parts[i]
-		if p.queue.out != p.number { // it was given up, and another call of the same holder is out
+		if p.queue.inFlight != p.number { // it was given up, and the holder may have another call in flight
 			c.ended(err, took)
 			c.observer.Leased(LeaseLate)
 			continue
@@ -50,7 +50,7 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 	c.sendAll(unknown, true, now)
 }
 
-// names are a call's commands as far as a dialect needs them to read the replies: one for each part, with its name.
+// names returns one command for each part of a call, with its name only: a dialect needs that to read the replies.
 func (c *Client) names(out *call) []redis.Command {
 	name := "EVALSHA"
 	if out.source {
@@ -73,10 +73,10 @@ func (c *Client) read(status int, body []byte, commands []redis.Command) ([]redi
 	return c.dialect.Results(c.results[:0], status, body, commands)
 }
 
-// replied takes Redis's reply to a part.
+// replied handles Redis's reply to a part.
 func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 	q := p.queue
-	q.out = 0
+	q.inFlight = 0
 	c.setLive(q.limit.cluster, reply.Live)
 	wanted := p.request.Want
 	decisions := q.holder.Reply(p.number, reply, now)
@@ -94,15 +94,15 @@ func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 	c.release(q)
 }
 
-// lost ends a part that had no reply.
+// lost handles a part without a valid reply.
 func (c *Client) lost(p *part, now int64) {
 	c.observer.Leased(LeaseLost)
-	p.queue.out = 0
+	p.queue.inFlight = 0
 	c.deliver(p.queue, p.queue.holder.Fail(p.number, now), now)
 	c.release(p.queue)
 }
 
-// deliver decides about those who waited, the first first.
+// deliver decides the attempts that waited, in order.
 func (c *Client) deliver(q *queue, d lease.Decisions, now int64) {
 	for range d.Granted {
 		q.decide(lease.Verdict{Decision: lease.Granted}, now)
@@ -114,6 +114,6 @@ func (c *Client) deliver(q *queue, d lease.Decisions, now int64) {
 		q.decide(lease.Verdict{Decision: lease.RedisDown}, now)
 	}
 	if d.CallDue {
-		c.want(q)
+		c.scheduleCall(q)
 	}
 }

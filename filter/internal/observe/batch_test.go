@@ -8,7 +8,7 @@ func TestBatch(t *testing.T) {
 	for round := range 2 {
 		for i := range countsAtOnce {
 			if first := batch.Add(&a); first || a.pending != 0 {
-				t.Fatalf("count %d: got %v with %d pending, want it passed on at once", i, first, a.pending)
+				t.Fatalf("count %d: got %v with %d pending, want false and 0: it is sent at once", i, first, a.pending)
 			}
 		}
 		for i, step := range []struct {
@@ -26,7 +26,7 @@ func TestBatch(t *testing.T) {
 			t.Errorf("round %d: Flush = %v with %d and %d left, want true and nothing left", round, got, a.pending, b.pending)
 		}
 	}
-	if batch.Add(&a) || batch.Flush() {
-		t.Error("a count that was passed on at once was passed on again by Flush")
+	if first, flushed := batch.Add(&a), batch.Flush(); first || flushed {
+		t.Errorf("a count that was sent at once: Add = %v, Flush = %v, want false twice", first, flushed)
 	}
 }

@@ -13,20 +13,20 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Plugin is what the observers of one plugin's clusters have in common.
+// Plugin is what the observers of one plugin's clusters share.
 type Plugin struct {
 	Store   sharedstate.Store
 	Metrics *Metrics
 	Faults  *Faults
-	Debug   bool                  // the host logs at debug, as the last heartbeat found
-	Count   func(*BatchedCounter) // counts one more of what happens to every request
+	Debug   bool                  // whether the host logged at debug at the last heartbeat
+	Count   func(*BatchedCounter) // counts one more, in batches
 }
 
 // Cluster is one cluster's metrics and log lines. It implements request.Observer.
 type Cluster struct {
 	plugin      *Plugin
 	name        string
-	decisions   [fallback.UpstreamFailure]BatchedCounter // by reason; upstream_failure is no decision
+	decisions   [fallback.UpstreamFailure]BatchedCounter // by reason; upstream_failure is not a decision
 	shadowed    [fallback.UpstreamFailure]BatchedCounter // the same in shadow
 	sources     [fallback.FromDegraded + 1]BatchedCounter
 	transitions [breaker.Open + 1]host.Counter
@@ -70,7 +70,7 @@ func (p *Plugin) NewCluster(name string, rules *policy.Policy) request.Observer 
 	return c
 }
 
-// log makes a line about the cluster.
+// line is a log line about the cluster.
 func (c *Cluster) line(text string) string { return "weir: " + c.name + ": " + text }
 
 // Decided implements request.Observer.
@@ -82,8 +82,8 @@ func (c *Cluster) Decided(reason fallback.Reason, shadow bool) {
 	}
 }
 
-// Responded implements request.Observer. Fallbacks are logged once a second at most for each cluster, whatever the number
-// of workers.
+// Responded implements request.Observer. Fallbacks are logged once a second at most for each cluster, whatever the
+// number of workers.
 func (c *Cluster) Responded(source fallback.Source, reason fallback.Reason) {
 	c.plugin.Count(&c.sources[source])
 	if source == fallback.FromUpstream || source == fallback.FromError {
@@ -91,7 +91,7 @@ func (c *Cluster) Responded(source fallback.Source, reason fallback.Reason) {
 	}
 	c.unlogged++
 	now := host.Now()
-	if !c.logged.pass(now) || !passForAll(c.plugin.Store, "fallback/"+c.name, now) {
+	if !c.logged.allow(now) || !allowForAll(c.plugin.Store, "fallback/"+c.name, now) {
 		return
 	}
 	host.Warn(c.line("answered from " + source.String() + " (" + reason.String() + "), " +

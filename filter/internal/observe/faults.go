@@ -5,7 +5,7 @@ import (
 	"github.com/weir-mesh/weir/filter/metric"
 )
 
-// Faults counts what the filter itself got wrong, whatever the cluster.
+// Faults counts and logs the filter's own failures, of all clusters.
 type Faults struct {
 	total     host.Counter
 	conflicts host.Counter
@@ -20,13 +20,13 @@ func NewFaults(m *Metrics) *Faults {
 	}
 }
 
-// Report counts a fault because of which a request passes without its policy, and logs it at most once a second.
+// Report counts a fault that lets a request pass without its policy, and logs it at most once a second.
 func (f *Faults) Report(err string) { f.Log(err + "; the request passes") }
 
 // Log counts a fault and logs this text, at most once a second.
 func (f *Faults) Log(text string) {
 	f.total.Add(1)
-	if f.logged.pass(host.Now()) {
+	if f.logged.allow(host.Now()) {
 		host.Error("weir: fault: " + text)
 	}
 }

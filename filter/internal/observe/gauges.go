@@ -11,12 +11,12 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
-// Gauges show how a cluster stands. They implement publish.Gauges.
+// Gauges show a cluster's state. They implement publish.Gauges.
 type Gauges struct {
 	breaker, inFlight, limit, noHost host.Gauge
 
-	// The success ratio's gauge is defined when there is a ratio to show: a new gauge of Envoy's shows 0, which says that
-	// all requests fail. Until then a dashboard has no line rather than a made-up one.
+	// The success ratio's gauge is defined when there is a ratio to show: Envoy's new gauges show 0, which would mean
+	// that all requests fail. Until then a dashboard has no line.
 	success       host.Gauge
 	defineSuccess func() host.Gauge // nil: it is defined
 }
@@ -31,13 +31,13 @@ const (
 // successAll is a success ratio of 1: Envoy's gauges are whole numbers.
 const successAll = 10000
 
-// ShowMode shows whether what a cluster's other metrics tell is enforced or only decided.
+// ShowMode shows a cluster's mode: whether the decisions in its other metrics are enforced.
 func (m *Metrics) ShowMode(cluster string, mode policy.Mode) {
 	gauge := m.Gauge(metric.Mode.With(cluster))
 	gauge.Set([...]uint64{policy.ModeEnforce: modeEnforce, policy.ModeShadow: modeShadow, policy.ModeOff: modeOff}[mode])
 }
 
-// NewGauges defines the gauges of a cluster for which its policy has something to show.
+// NewGauges defines the gauges of the sections that a cluster's policy has.
 func (m *Metrics) NewGauges(cluster string, rules *policy.Policy) publish.Gauges {
 	g := &Gauges{
 		breaker: m.Gauge(metric.BreakerState.With(cluster)),
@@ -57,7 +57,7 @@ func (m *Metrics) NewGauges(cluster string, rules *policy.Policy) publish.Gauges
 	if l != nil && l.Algorithm == policy.Adaptive {
 		g.defineSuccess = func() host.Gauge { return m.Gauge(metric.SuccessRatio.With(cluster)) }
 	} else if gauge, shown := m.ShownGauge(metric.SuccessRatio.With(cluster)); shown {
-		gauge.Set(successAll) // an earlier policy's limit was adaptive; Envoy can't take a gauge away
+		gauge.Set(successAll) // an earlier policy's limit was adaptive; Envoy can't remove a gauge
 	}
 	return g
 }
@@ -94,7 +94,7 @@ func (g *Gauges) HasNoHealthyHost() bool {
 	return err == nil && shown != 0
 }
 
-// Retire makes the gauges of a cluster that no policy has any more say so, or an alert on one would never end.
+// Retire sets the gauges of a cluster that no policy has any more to their idle values, or an alert would never end.
 func (m *Metrics) Retire(e *registry.Entry) {
 	m.ShowMode(e.Cluster, policy.ModeOff)
 	show := func(which *metric.Metric, value uint64) {

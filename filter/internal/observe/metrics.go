@@ -1,4 +1,4 @@
-// Package observe is what Weir shows of itself: Envoy's metrics, by the names of package metric, and log lines.
+// Package observe writes Weir's metrics, by the names of package metric, and its log lines.
 //
 //	request.Observer  ◄── Cluster        publish.Gauges ◄── Gauges
 //	mesh.Observer     ◄── Redis          anything       ──► Faults.Report: weir_faults_total, once a second a log line
@@ -9,8 +9,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Metrics are the metrics that a VM has defined, by name. Envoy keeps an id for each definition until the VM is gone, so
-// a metric is defined once and not again with each reload: that would be 0.6 MB a reload and worker with 1,000 clusters.
+// Metrics are the metrics that a VM has defined, by name. Envoy keeps an id for each definition until the VM ends, so a
+// metric is defined once and not with each reload: with 1,000 clusters that would cost each worker 0.6 MB a reload.
 type Metrics struct {
 	counters   map[string]host.Counter
 	gauges     map[string]host.Gauge
@@ -18,8 +18,8 @@ type Metrics struct {
 	failed     bool // a metric could not be defined, and that was logged
 }
 
-// Counter finds or defines a counter. One that can't be defined counts nothing, which is logged once: it is no reason to
-// be in a request's way.
+// Counter finds or defines a counter. One that can't be defined counts nothing, which is logged once; requests are not
+// affected.
 func (m *Metrics) Counter(name string) host.Counter {
 	return define(m, &m.counters, name, host.DefineCounter)
 }
@@ -60,14 +60,14 @@ func define[M any](m *Metrics, known *map[string]M, name string, define func(str
 	return metric
 }
 
-// logInterval is how long a line of one kind is not logged again, in nanoseconds: what fails for one request fails for
-// all.
+// logInterval is the shortest time between two log lines of one kind, in nanoseconds: what fails for one request fails
+// for all.
 const logInterval = 1e9
 
-// throttle limits the log lines of one worker to one an interval. The zero throttle lets the first one pass.
+// throttle limits the log lines of one worker to one an interval. The zero throttle allows the first line.
 type throttle struct{ last int64 }
 
-func (t *throttle) pass(now int64) bool {
+func (t *throttle) allow(now int64) bool {
 	if t.last != 0 && now-t.last < logInterval {
 		return false
 	}
@@ -75,7 +75,7 @@ func (t *throttle) pass(now int64) bool {
 	return true
 }
 
-// passForAll limits the lines that all workers log together: what names the kind of line.
-func passForAll(store sharedstate.Store, what string, now int64) bool {
+// allowForAll limits the lines that all workers log together to one an interval. What names the kind of line.
+func allowForAll(store sharedstate.Store, what string, now int64) bool {
 	return sharedstate.AllowLog(store, what, logInterval, now)
 }

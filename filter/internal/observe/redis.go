@@ -47,7 +47,7 @@ func (r *Redis) Called(err error, took time.Duration) {
 		kind = failed.Kind
 	}
 	r.failed[kind].Add(1)
-	if now := host.Now(); r.logged.pass(now) && passForAll(r.store, "redis", now) {
+	if now := host.Now(); r.logged.allow(now) && allowForAll(r.store, "redis", now) {
 		host.Warn("weir: " + err.Error())
 	}
 }

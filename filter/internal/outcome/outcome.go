@@ -1,9 +1,9 @@
-// Package outcome decides whose fault the end of a request was: what Envoy says of it, read as success, failure or neither.
+// Package outcome decides how an attempt ended for upstream, by what Envoy reports: success, failure or neither.
 //
 //	response.code_details ── Classify ──► Event ─┐
 //	status, grpc-status, time taken ─────────────┴─► Ending ── Outcome(policy) ──► success | failure | neither
 //
-// Neither is what the client did, or what never came from upstream: it counts nowhere.
+// Neither is an end that the client caused, or a response that is not upstream's: it does not count.
 package outcome
 
 import (
@@ -15,18 +15,18 @@ import (
 	"github.com/weir-mesh/weir/policy/retry"
 )
 
-// Event is what happened to a request, as far as Envoy can tell.
+// Event is what happened to a request, by what Envoy reports.
 type Event uint8
 
 // The events.
 const (
-	None           Event = iota // nothing yet, or what the client did
-	Answered                    // upstream answered; its status tells more
+	None           Event = iota // no end yet, or the client left
+	Answered                    // upstream answered, see Status and GRPC
 	Local                       // something else in this proxy answered: another filter, a direct response
 	Reset                       // upstream broke the stream
 	ConnectFailure              // no connection: refused, timed out, TLS, no healthy host
-	Timeout                     // upstream took longer than the router was told to wait
-	Overflow                    // Envoy's own limit on connections or requests: upstream was never asked
+	Timeout                     // upstream took longer than the router's timeout
+	Overflow                    // Envoy's own limit on connections or requests: the request was not sent
 )
 
 // Envoy's response code details (source/common/stream_info, ResponseCodeDetails), seen in Envoy 1.40. Envoy writes
@@ -73,7 +73,7 @@ func Classify(details string) Event {
 // NoGRPC is the gRPC status of a response that has none.
 const NoGRPC = -1
 
-// Ending is how an attempt ended: an event and, for a response, what it said.
+// Ending is how an attempt ended: an event and, if there is a response, its status.
 type Ending struct {
 	Event  Event
 	Status int  // of the response
@@ -81,8 +81,8 @@ type Ending struct {
 	Late   bool // the response took longer than circuit_breaker.timeout
 }
 
-// Outcome is what an ending means to a breaker whose policy lists these failures. A response is a success unless it is a
-// failure. A broken one that the policy does not list is neither.
+// Outcome is the outcome for a breaker whose policy lists these failures. A response is a success unless it is a
+// failure. An attempt without a response is neither if the policy does not list its event.
 func (e *Ending) Outcome(f *policy.Failures) breaker.Outcome {
 	switch e.Event {
 	case Answered:
@@ -116,9 +116,9 @@ func (e *Ending) failedGRPC(f *policy.Failures) bool {
 	return e.GRPC >= 0 && e.GRPC < len(f.GRPC) && f.GRPC[e.GRPC]
 }
 
-// WantsFallback reports whether a response whose headers have not been sent should be replaced: it is a failure and there
-// is nothing better. A response that is only late is still a response. Envoy's own overflow is no failure of upstream,
-// but the client has no response from it.
+// WantsFallback reports whether a fallback should replace a response whose headers have not been sent: it is a failure.
+// A response that is only late is not replaced. Envoy's own overflow is not a failure of upstream, but there is no
+// response from upstream either.
 func (e *Ending) WantsFallback(f *policy.Failures) bool {
 	switch e.Event {
 	case Answered:
@@ -130,7 +130,7 @@ func (e *Ending) WantsFallback(f *policy.Failures) bool {
 	}
 }
 
-// Cause names an ending in a log line.
+// Cause describes an ending in log lines.
 func (e *Ending) Cause(f *policy.Failures) string {
 	switch e.Event {
 	case Answered:

@@ -35,7 +35,10 @@ func TestOutcomeAndFallback(t *testing.T) {
 		{DetailsUpstream, 200, NoGRPC, true, &only4xx, Answered, breaker.Success, false},
 		{DetailsResetBefore + "{connection_termination}", 503, NoGRPC, false, &defaults, Reset, breaker.Failure, true},
 		{DetailsResetBefore + "{connection_termination}", 503, NoGRPC, false, &only4xx, Reset, breaker.Neither, false},
-		{DetailsResetBefore + "{remote_connection_failure|delayed_connect_error:_111}", 503, NoGRPC, false, &defaults, ConnectFailure, breaker.Failure, true},
+		{
+			DetailsResetBefore + "{remote_connection_failure|delayed_connect_error:_111}", 503, NoGRPC, false, &defaults,
+			ConnectFailure, breaker.Failure, true,
+		},
 		{DetailsResetBefore + "{connection_timeout}", 503, NoGRPC, false, &defaults, ConnectFailure, breaker.Failure, true},
 		{DetailsResetBefore + "{overflow}", 503, NoGRPC, false, &defaults, Overflow, breaker.Neither, true},
 		{DetailsResetAfter + "{protocol_error}", 200, NoGRPC, false, &defaults, Reset, breaker.Failure, true},

@@ -20,7 +20,8 @@ type adminPlugin struct {
 func newAdminPlugin(p *Plugin) *adminPlugin {
 	a := &adminPlugin{audit: observe.Audit{Metrics: p.observe.Metrics, Faults: p.observe.Faults}}
 	a.renew = func() *admin.Handler {
-		return admin.NewHandler(shareddata.Store{}, p.worker.Seed, p.document.AdminHosts, observe.AdminMetrics{Metrics: p.observe.Metrics}, a.audit)
+		metrics := observe.AdminMetrics{Metrics: p.observe.Metrics}
+		return admin.NewHandler(shareddata.Store{}, p.worker.Seed, p.document.AdminHosts, metrics, a.audit)
 	}
 	a.handler = a.renew()
 	return a
@@ -51,8 +52,7 @@ func (s *adminStream) OnHttpRequestHeaders(_ int, ended bool) (action host.Actio
 	return s.send(a.handler.Handle(adminRequest(headers, ended), admin.Instant{Monotonic: host.Now(), Wall: host.WallNano()}))
 }
 
-// repeated is what an Origin or a Sec-Fetch-Site that occurs more than once is read as: none of the values is trusted, nor
-// is this one.
+// repeated is the value that is read for an Origin or a Sec-Fetch-Site that occurs more than once. It is never trusted.
 const repeated = "null"
 
 // adminRequest reads what decides about a request. Of any other header that occurs twice the last value counts.

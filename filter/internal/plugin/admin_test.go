@@ -7,7 +7,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
 )
 
-// TestRepeatedBrowserHeadersAreNotTrusted: of repeated marks of a browser none is believed, whatever their order.
+// TestRepeatedBrowserHeadersAreNotTrusted: no value of a repeated header is trusted, whatever the order.
 func TestRepeatedBrowserHeadersAreNotTrusted(t *testing.T) {
 	const page, evil = "http://127.0.0.1:9902", "http://evil.example"
 	for _, tc := range []struct {

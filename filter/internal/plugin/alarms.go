@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// alarms are the streams that wait for a moment, the next one first. One that no longer waits is not taken out: its alarm
-// finds nobody.
+// alarms is a heap of streams by the time at which their next attempt is due. A stream that no longer waits stays in
+// it: the caller ignores its alarm.
 type alarms []alarm
 
 type alarm struct {
@@ -17,7 +17,7 @@ type alarm struct {
 // add sets an alarm.
 func (a *alarms) add(due int64, stream uint32) { heap.Push(a, alarm{due, stream}) }
 
-// next takes out a stream whose moment has come.
+// next removes and returns a stream that is due.
 func (a *alarms) next(now int64) (stream uint32, ok bool) {
 	if len(*a) == 0 || (*a)[0].due > now {
 		return 0, false
@@ -25,7 +25,7 @@ func (a *alarms) next(now int64) (stream uint32, ok bool) {
 	return heap.Pop(a).(alarm).stream, true
 }
 
-// until is how long the next one is away, at most so long.
+// until is the time to the next alarm, at most most.
 func (a alarms) until(now int64, most time.Duration) time.Duration {
 	if len(a) == 0 {
 		return most

@@ -7,7 +7,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 )
 
-// pieceSize is how much of a body is read at a time: what fits into the arena, so that a copy leaves no garbage.
+// pieceSize is how many bytes of a body are read at a time: they fit into the arena, so a copy leaves no garbage.
 const pieceSize = 32 << 10
 
 // OnHttpRequestBody implements host.HTTPContext.
@@ -37,7 +37,7 @@ func (s *stream) OnHttpRequestTrailers(int) host.Action {
 	return host.Continue
 }
 
-// keep begins to copy the response whose headers pass just now, where it may be kept.
+// keep begins to copy the response whose headers pass now, if it may be kept.
 func (s *stream) keep(ended bool, now int64) {
 	headers, err := host.All(host.ResponseHeaders)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {
 	return host.Continue
 }
 
-// pieces reads the size bytes of a body that pass just now, piece by piece, as long as more are wanted.
+// pieces reads the size bytes of a body that pass now, piece by piece, until take returns false.
 func pieces(b host.Buffer, size int, take func(piece []byte, last bool) (more bool)) error {
 	for at := 0; at < size; {
 		host.ReuseMemory()

@@ -17,7 +17,7 @@ func (s *stream) fingerprint(c *request.Cluster, headers host.Headers) sharedsta
 	return c.Key().Fingerprint(headers, ip)
 }
 
-// clientIP is the client's address, "" where Envoy does not know it.
+// clientIP is the client's address, "" if Envoy has none.
 func clientIP() string {
 	address, err := host.Text(host.SourceAddress)
 	if err != nil {
@@ -26,7 +26,7 @@ func clientIP() string {
 	return withoutPort(address)
 }
 
-// withoutPort takes the port off 192.0.2.1:80 and [2001:db8::1]:80.
+// withoutPort cuts the port off 192.0.2.1:80 and [2001:db8::1]:80.
 func withoutPort(address string) string {
 	if end := strings.LastIndexByte(address, ':'); end >= 0 {
 		address = address[:end]

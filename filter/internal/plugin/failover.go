@@ -9,7 +9,7 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// failoverHeaders are the names of headers that only failover may set, beside those that start with x-weir-.
+// failoverHeaders are the names of the headers that only failover may set, besides those that start with x-weir-.
 func failoverHeaders(document *policy.Document) (names []string) {
 	document.Each(func(_ string, p *policy.Policy) {
 		if f := p.Failover; f != nil && !strings.HasPrefix(f.Header, header.Prefix) && !slices.Contains(names, f.Header) {
@@ -19,8 +19,8 @@ func failoverHeaders(document *policy.Document) (names []string) {
 	return names
 }
 
-// failoverCluster finds a cluster that another one fails over to. One that has no policy of its own gets an empty one, so
-// that its responses are marked and counted.
+// failoverCluster finds a cluster that another one fails over to. A cluster without a policy gets an empty one, so that
+// its responses are marked and counted.
 func (p *Plugin) failoverCluster(name string) *request.Cluster {
 	if c := p.cluster([]byte(name)); c != nil {
 		return c

@@ -33,26 +33,26 @@ type Plugin struct {
 	worker   *worker.Worker
 	observe  observe.Plugin
 
-	// clusters by name; nil for a cluster without a policy. The names are of clusters that exist: Envoy tells no others.
+	// clusters by name; nil for a cluster without a policy. All of them exist: the names come from Envoy.
 	clusters        map[string]*request.Cluster
-	withoutPolicy   map[string]*request.Cluster // that others fail over to: as many as documents name
-	failoverHeaders []string                    // that only failover may set, beside x-weir-…
+	withoutPolicy   map[string]*request.Cluster // that others fail over to: as many as the document names
+	failoverHeaders []string                    // that only failover may set, besides x-weir-…
 
 	mesh  *mesh.Client // nil without Redis
 	redis *redisBridge
-	held  held // streams whose response is held back for another attempt
+	held  heldStreams // streams whose response is held back for another attempt
 
 	publisher *publish.Publisher
 	inherited []string // clusters that other plugins of this VM used, and this one has not yet
 	admin     *adminPlugin
 
-	ticked    int64 // when the mesh last was
-	heartbeat int64 // the last one
-	counting  bool  // counts wait for the next tick
+	lastMeshTick  int64 // when mesh.Client.Tick was last called
+	lastHeartbeat int64 // when onHeartbeat was last called
+	counting      bool  // batched counts wait for the next tick
 }
 
-// maxClusters bounds the clusters that a plugin keeps while clusters come and go (CDS, on-demand discovery). One takes
-// some 4 KB; when the map is full it is emptied and filled anew, which loses no state.
+// maxClusters bounds the clusters that a plugin keeps, since they come and go (CDS, on-demand discovery). One takes
+// some 4 KB. A full map is emptied and filled again, which loses no state.
 const maxClusters = 4096
 
 // OnPluginStart implements host.PluginContext. It fails on a document with a mistake, so that Envoy keeps the last good
@@ -110,7 +110,7 @@ func (p *Plugin) start(raw []byte) (err error) {
 	return nil
 }
 
-// logStart logs that the policy is in force: once, not once a worker.
+// logStart logs that the policy is in force: once for all workers.
 func (p *Plugin) logStart() {
 	const interval = time.Second
 	what := "policy/" + strconv.FormatUint(p.publisher.ID(), 36)
@@ -140,7 +140,7 @@ func (p *Plugin) publish(raw []byte) error {
 			continue
 		}
 		p.observe.Metrics.ShowMode(c.Pattern, c.Policy.Mode)
-		// A worker with the cluster passes an operator's reset of a mesh limit on to Redis.
+		// A worker that has the cluster sends an operator's reset of a mesh limit to Redis.
 		if l := c.Policy.RateLimit; l != nil && l.Scope == policy.ScopeMesh {
 			p.cluster([]byte(c.Pattern))
 		}
@@ -157,8 +157,8 @@ func (p *Plugin) publishOnce(now int64) error {
 	return err
 }
 
-// inherit makes clusters ready that the plugin before this one used, or a gauge would show for ever what that one saw
-// last. A cluster takes some 20 us to make ready: a few with each heartbeat are in nobody's way.
+// inherit makes the clusters that earlier plugins of this VM used, or their gauges would keep their last values for
+// ever. One takes some 20 us, so each heartbeat makes a few.
 func (p *Plugin) inherit() {
 	const atOnce = 32
 	n := min(atOnce, len(p.inherited))
@@ -174,23 +174,23 @@ func (p *Plugin) OnTick() {
 	now := host.Now()
 	p.retryDue(now)
 	p.counting = p.vm.counts.Flush()
-	if p.mesh != nil && now-p.ticked >= int64(mesh.TickEvery)*3/4 {
-		p.ticked = now
+	if p.mesh != nil && now-p.lastMeshTick >= int64(mesh.TickEvery)*3/4 {
+		p.lastMeshTick = now
 		p.mesh.Tick(now)
 	}
-	if now-p.heartbeat >= int64(sharedstate.HeartbeatEvery-mesh.TickEvery) {
-		p.heartbeat = now
-		p.beat(now)
+	if now-p.lastHeartbeat >= int64(sharedstate.HeartbeatEvery-mesh.TickEvery) {
+		p.lastHeartbeat = now
+		p.onHeartbeat(now)
 	}
 	p.setTimer(now)
 }
 
-// beat is what happens once a second.
-func (p *Plugin) beat(now int64) {
+// onHeartbeat does what is due once a second.
+func (p *Plugin) onHeartbeat(now int64) {
 	p.observe.Debug = host.Debugging()
 	p.expireHeld(now)
 	if p.mesh != nil {
-		p.expirePaused(now, p.redis.patience())
+		p.expirePaused(now, p.redis.pauseTimeout())
 	}
 	p.inherit()
 	if err := errors.Join(p.worker.Heartbeat(now), p.publishOnce(now)); err != nil {
@@ -210,7 +210,7 @@ func (p *Plugin) ticks() time.Duration {
 	}
 }
 
-// Count counts one more, and has what waits for it passed on soon.
+// Count counts one more, and sets the timer that flushes batched counts.
 func (p *Plugin) Count(c *observe.BatchedCounter) {
 	if p.vm.counts.Add(c) && !p.counting {
 		p.counting = true
@@ -258,7 +258,7 @@ func (p *Plugin) newCluster(name string) (c *request.Cluster) {
 	return c
 }
 
-// ready makes a cluster with this policy ready.
+// ready makes and publishes a cluster with this policy.
 func (p *Plugin) ready(name string, rules *policy.Policy) *request.Cluster {
 	c := request.NewCluster(name, rules, p.worker, p.mesh, p, p.observe.NewCluster(name, rules))
 	c.FindClustersBy(p.failoverCluster)

@@ -13,16 +13,16 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
-// redisBridge makes a plugin's calls to Redis, through the HTTP bridge. A call that a stream's callback makes loses its
-// reply when the stream goes, so none is made there: the stream wakes its plugin through a queue of the plugin's own. It
-// implements mesh.Bridge.
+// redisBridge makes a plugin's calls to Redis, through the HTTP bridge. A call from a stream's callback loses its reply
+// when the stream ends, so the stream wakes the plugin by a queue instead, and the plugin makes the call. It implements
+// mesh.Bridge.
 type redisBridge struct {
 	plugin  *Plugin
 	cluster string
 	timeout uint32 // milliseconds
 	queue   uint32
 	headers [][2]string        // of each request, made once; those of the method and the path first
-	paused  map[uint32]*stream // those that wait for Redis
+	paused  map[uint32]*stream // the streams that wait for Redis
 }
 
 // startMesh makes the plugin's client of Redis.
@@ -49,7 +49,7 @@ func (b *redisBridge) Wake() {
 func (p *Plugin) OnQueueReady(uint32) {
 	defer p.rescue()
 	host.Drain(p.redis.queue)
-	p.mesh.Call(host.Now())
+	p.mesh.MakeCalls(host.Now())
 }
 
 // Send implements mesh.Bridge.
@@ -63,13 +63,13 @@ func (b *redisBridge) Send(r *redis.Request) (id uint32, err error) {
 	return id, err
 }
 
-// ended reads the reply to a call. Where there is none (a timeout, no connection) it has no headers.
+// ended reads the reply to a call. Without a reply (a timeout, no connection) there are no headers.
 func (b *redisBridge) ended(id uint32, size int) {
 	host.ReuseMemory()
 	defer b.plugin.rescue()
 	status := 0
 	if text, err := host.Header(host.CallHeaders, ":status"); err == nil {
-		status, _ = strconv.Atoi(text) // what is not a number is no reply
+		status, _ = strconv.Atoi(text) // 0, no reply, unless it is a number
 	}
 	var body []byte
 	if status != 0 && size > 0 {
@@ -91,10 +91,10 @@ func (p *Plugin) pause(s *stream) {
 func (p *Plugin) Resume(id uint32, step request.Step) {
 	s := p.redis.paused[id]
 	if s == nil {
-		return // its client has left
+		return // the client has left
 	}
 	delete(p.redis.paused, id)
-	if p.held.streams[id] == s { // a later attempt waited
+	if p.held.streams[id] == s { // a later attempt waited, not the first
 		p.carryOutHeld(s, func() request.Step { return step })
 		return
 	}
@@ -112,22 +112,21 @@ func (p *Plugin) Resume(id uint32, step request.Step) {
 	}
 }
 
-// patience is how long a stream waits for Redis before it passes, whatever became of the call: longer than any call takes,
-// whose end the client tells by itself.
-func (b *redisBridge) patience() int64 {
+// pauseTimeout is after how long a stream that waits for Redis passes, in nanoseconds. Every call has ended before
+// that, which resumes the stream, so it only matters after a fault of the filter.
+func (b *redisBridge) pauseTimeout() int64 {
 	return int64(time.Second) + 8*int64(b.timeout)*int64(time.Millisecond)
 }
 
 var errPausedTooLong = errors.New("a request waited for Redis, and no decision came")
 
-// expirePaused lets the streams pass that have waited for longer than patience. There are none, unless the filter itself
-// went wrong.
-func (p *Plugin) expirePaused(now, patience int64) {
+// expirePaused lets the streams pass that have waited for pauseTimeout or longer: after a fault of the filter.
+func (p *Plugin) expirePaused(now, pauseTimeout int64) {
 	if p.redis == nil {
 		return
 	}
 	for id, s := range p.redis.paused {
-		if now-s.paused >= patience {
+		if now-s.paused >= pauseTimeout {
 			s.fault(errPausedTooLong)
 			s.request.Abandon(now)
 			p.Resume(id, request.Step{})

@@ -14,28 +14,28 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// held is the streams whose response is held back while the filter makes further attempts, and what wakes them. Streams
-// come and go: whoever needs one looks it up by its id, and finds none where its client has left.
-type held struct {
+// heldStreams are the streams whose response is held back while the filter makes further attempts, and their alarms. A
+// stream is looked up by its id each time, since its client may have left.
+type heldStreams struct {
 	streams map[uint32]*stream
 	alarms  alarms
 	calls   uint64 // made so far
 	period  time.Duration
 }
 
-// grace is how much later than expected what a held stream waits for may come, before its first response goes on.
+// grace is how long after the expected time a held stream still waits, before its first response passes.
 const grace = 2 * time.Second
 
 // hold holds a stream's response back until its next attempt.
 func (p *Plugin) hold(s *stream, now int64) {
-	due, _ := s.request.Waits()
+	due, _ := s.request.DueAt()
 	p.held.streams[s.id] = s
 	s.until = due + int64(grace)
 	p.held.alarms.add(due, s.id)
 	p.setTimer(now)
 }
 
-// setTimer has OnTick called when the next alarm is due. (Envoy sets its timer anew only where the period changes.)
+// setTimer has OnTick called when the next alarm is due. (Envoy restarts its timer only if the period changes.)
 func (p *Plugin) setTimer(now int64) {
 	period := p.held.alarms.until(now, p.ticks())
 	period = max((period + time.Millisecond - 1).Truncate(time.Millisecond), time.Millisecond)
@@ -60,7 +60,7 @@ func (p *Plugin) retryDue(now int64) {
 		if s == nil {
 			continue
 		}
-		if due, waits := s.request.Waits(); waits && due <= now {
+		if due, waits := s.request.DueAt(); waits && due <= now {
 			p.carryOutHeld(s, func() request.Step { return s.request.Due(s.keyOfRecording, now) })
 		}
 	}
@@ -71,14 +71,13 @@ func (s *stream) keyOfRecording(c *request.Cluster) sharedstate.Fingerprint {
 	return s.fingerprint(c, s.recording.Headers())
 }
 
-// carryOutHeld carries out, from the plugin's context, what is decided about a held stream. What goes wrong lets its first
-// response go on.
+// carryOutHeld carries out a step for a held stream, in the plugin's context. After a panic the first response passes.
 func (p *Plugin) carryOutHeld(s *stream, decide func() request.Step) {
 	defer func() {
 		if r := recover(); r != nil {
 			p.observe.Faults.Report(fmt.Sprint(r))
 			s.request.Forget()
-			p.letGo(s, request.Step{})
+			p.finishHeld(s, request.Step{})
 		}
 	}()
 	now := host.Now()
@@ -86,17 +85,17 @@ func (p *Plugin) carryOutHeld(s *stream, decide func() request.Step) {
 	case request.HoldResponse:
 		p.hold(s, now)
 	case request.PauseRequest:
-		s.until = now + p.redis.patience()
+		s.until = now + p.redis.pauseTimeout()
 		p.pause(s)
 	case request.SendAttempt:
 		p.sendAttempt(s, step.Send, now)
 	default:
-		p.letGo(s, step)
+		p.finishHeld(s, step)
 	}
 }
 
-// letGo ends the holding of a stream: it gets the response that was decided, or its first one goes on.
-func (p *Plugin) letGo(s *stream, step request.Step) {
+// finishHeld sends a held stream its response: the step's local reply, or the first response, which was held back.
+func (p *Plugin) finishHeld(s *stream, step request.Step) {
 	delete(p.held.streams, s.id)
 	if err := host.Enter(s.id); err != nil {
 		s.fault(err)
@@ -113,7 +112,7 @@ func (p *Plugin) letGo(s *stream, step request.Step) {
 	}
 }
 
-// replaceHead puts a response to a HEAD in place of the first one, since a local reply would lose its content-length.
+// replaceHead replaces the headers of the first response to a HEAD, since a local reply would lose the content-length.
 func (s *stream) replaceHead(r *localreply.Reply) {
 	if err := host.ReplaceAll(host.ResponseHeaders, replay.InPlace(r.Status, r.Headers)); err != nil {
 		s.fault(err)
@@ -138,7 +137,7 @@ func (p *Plugin) sendAttempt(s *stream, a *request.Send, now int64) {
 	_, err := host.Dispatch(a.Cluster, headers, body, uint32(timeout.Milliseconds()), func(size int) {
 		host.ReuseMemory()
 		defer p.rescue()
-		if p.held.streams[s.id] == s && s.call == call { // else its client has left
+		if p.held.streams[s.id] == s && s.call == call { // else the client has left
 			p.attemptEnded(s, size, now, timeout)
 		}
 	})
@@ -147,24 +146,24 @@ func (p *Plugin) sendAttempt(s *stream, a *request.Send, now int64) {
 	}
 }
 
-// attemptEnded reads how an attempt ended that was sent at a time.
+// attemptEnded reads the result of an attempt that was sent at this time, in nanoseconds.
 func (p *Plugin) attemptEnded(s *stream, size int, sent int64, timeout time.Duration) {
 	now := host.Now()
 	headers, err := host.All(host.CallHeaders)
 	if err != nil {
-		headers = nil // there is no response
+		headers = nil // no response
 	}
 	var body []byte
 	if size > 0 && len(headers) > 0 {
-		if body, err = host.Bytes(host.CallBody, 0, min(size, replay.MaxAnswer)); err != nil {
+		if body, err = host.Bytes(host.CallBody, 0, min(size, replay.MaxResponse)); err != nil {
 			headers, body = nil, nil
 			s.fault(err)
 		}
 	}
-	a := p.vm.recorder.Answer(&replay.Ended{
+	a := p.vm.recorder.Response(&replay.CallResult{
 		Headers: headers, Body: body, BodySize: size, Took: time.Duration(now - sent), Timeout: timeout,
 	})
-	asked, _ := retry.ParseRetryAfter(a.RetryAfter, host.Wall()) // what can't be read asks for nothing
+	asked, _ := retry.ParseRetryAfter(a.RetryAfter, host.Wall()) // 0 if it can't be read
 	s.attemptEnded(&request.AttemptResult{
 		Details: a.Details, Status: a.Status, RetryAfter: asked, Headers: a.Headers, Body: a.Body, Unfit: a.Reason != replay.None,
 	}, now)
@@ -181,14 +180,13 @@ func (s *stream) attemptEnded(result *request.AttemptResult, now int64) {
 
 var errHeldTooLong = errors.New("a response was held back for another attempt, which did not come")
 
-// expireHeld lets the first responses go on whose streams have waited for too long. There are none, unless the filter
-// itself went wrong.
+// expireHeld lets the first responses pass whose streams have waited for too long: after a fault of the filter.
 func (p *Plugin) expireHeld(now int64) {
 	for _, s := range p.held.streams {
 		if now > s.until {
 			s.fault(errHeldTooLong)
 			s.request.Abandon(now)
-			p.letGo(s, request.Step{})
+			p.finishHeld(s, request.Step{})
 		}
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/weir-mesh/weir/policy/retry"
 )
 
-// stream is one HTTP stream. Whatever goes wrong in one of its callbacks is counted and lets the request pass. It
-// implements host.HTTPContext.
+// stream is one HTTP stream. A fault in one of its callbacks is counted, and the request passes. It implements
+// host.HTTPContext.
 type stream struct {
 	host.DefaultHTTPContext
 	plugin  *Plugin
@@ -29,15 +29,15 @@ type stream struct {
 	grpc    bool
 
 	recording replay.Recording // of the request, for another attempt
-	paused    int64            // since when it waits for Redis; 0: it never did
-	until     int64            // when what its response is held back for is overdue; 0: it never was
-	call      uint64           // the number of the attempt that is out
+	paused    int64            // when it began to wait for Redis; 0: it never did
+	until     int64            // how long its response may be held back; 0: it never was
+	call      uint64           // the number of the filter's last attempt
 
-	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster than
-	// the one that was decided about.
+	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster
+	// than the one whose policy decided.
 	rerouted       bool
-	cluster        string           // that was decided about, where rerouted
-	failedOverFrom *request.Cluster // nil: it did not
+	cluster        string           // whose policy decided; only if rerouted
+	failedOverFrom *request.Cluster // nil: no failover
 }
 
 // OnHttpRequestHeaders implements host.HTTPContext.
@@ -51,7 +51,7 @@ func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
 	}
 	var in request.Incoming
 	method := s.read(headers, &in)
-	// A route that has no cluster (a direct response, a redirect) or names an unknown one has no such property.
+	// A route without a cluster (a direct response, a redirect), or with an unknown one, has no such property.
 	name, err := host.Property(host.ClusterName)
 	if err != nil {
 		return host.Continue
@@ -77,7 +77,7 @@ func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
 	return action
 }
 
-// read takes from the headers what decides about a request, and removes those that only Weir may set.
+// read reads what a decision needs from the headers, and removes those that only Weir may set.
 func (s *stream) read(headers host.Headers, in *request.Incoming) (method string) {
 	in.Stream = s.id
 	headers.All(func(name, value string) bool {
@@ -103,7 +103,7 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 	return method
 }
 
-// begin has a cluster's policy decide about the request.
+// begin lets a cluster's policy decide about the request.
 func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, headers host.Headers, ended bool) request.Step {
 	if c.Key() != nil {
 		in.Key = s.fingerprint(c, headers)
@@ -137,7 +137,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	if s.grpc {
 		response.GRPC = grpcStatus(host.ResponseHeaders)
 	}
-	if s.rerouted && s.wentElsewhere() {
+	if s.rerouted && s.misrouted() {
 		return host.Continue
 	}
 	now := host.Now()
@@ -153,9 +153,9 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	return s.carryOut(host.ResponseHeaders, step)
 }
 
-// wentElsewhere lets go of a request that went to another cluster than the one that was decided about: what becomes of it
-// says nothing about that one.
-func (s *stream) wentElsewhere() bool {
+// misrouted reports whether the request went to another cluster than the one whose policy decided. It abandons such a
+// request: the outcome says nothing about that cluster.
+func (s *stream) misrouted() bool {
 	cluster, err := host.Property(host.ClusterName)
 	if err != nil || string(cluster) == s.cluster {
 		return false
@@ -186,7 +186,7 @@ func (s *stream) OnHttpStreamDone() {
 	s.request.Gone(details, s.routerAttempts(), host.Now())
 }
 
-// forget drops a stream that is gone from where it may have waited.
+// forget removes a stream that has ended from the maps in which it may have waited.
 func (p *Plugin) forget(s *stream) {
 	if s.until != 0 {
 		delete(p.held.streams, s.id)
@@ -196,7 +196,7 @@ func (p *Plugin) forget(s *stream) {
 	}
 }
 
-// carryOut does what was decided, on the message that m belongs to.
+// carryOut carries out a step on the request or the response that m belongs to.
 func (s *stream) carryOut(m host.Map, step request.Step) host.Action {
 	switch step.Kind {
 	case request.SendReply:
@@ -226,10 +226,10 @@ func (s *stream) setHeaders(m host.Map, set []header.Pair) {
 	}
 }
 
-// fault counts a failure of the filter itself; the request goes on as if there were no policy.
+// fault counts a failure of the filter itself; the request passes as if there were no policy.
 func (s *stream) fault(err error) { s.plugin.observe.Faults.Report(err.Error()) }
 
-// rescue turns a panic into a counted fault that lets the request pass. (TinyGo has no recover: there Envoy makes a new
+// rescue turns a panic into a counted fault, and the request passes. (TinyGo has no recover: there Envoy makes a new
 // VM, by failure_policy: FAIL_RELOAD.)
 func (s *stream) rescue(action *host.Action) {
 	if r := recover(); r != nil {
@@ -240,7 +240,7 @@ func (s *stream) rescue(action *host.Action) {
 	}
 }
 
-// routerAttempts is how often the router has sent the request, 0 where nobody needs it.
+// routerAttempts is how often the router has sent the request, 0 if that is not needed.
 func (s *stream) routerAttempts() int {
 	if !s.request.CountsAttempts() {
 		return 0
@@ -248,10 +248,10 @@ func (s *stream) routerAttempts() int {
 	return number(host.RequestAttempts)
 }
 
-// status is the response's status, 0 where Envoy has none: a number, where :status would be a text to parse.
+// status is the response's status, 0 if Envoy has none. This attribute is a number, :status would have to be parsed.
 func status() int { return number(host.ResponseCode) }
 
-// number reads an attribute that is a u64, 0 where there is none.
+// number reads an attribute that is a u64, 0 if it is missing.
 func number(p host.Path) int {
 	value, err := host.Property(p)
 	if err != nil || len(value) != 8 {
@@ -260,7 +260,7 @@ func number(p host.Path) int {
 	return int(binary.LittleEndian.Uint64(value))
 }
 
-// grpcStatus reads grpc-status from headers or trailers, outcome.NoGRPC where there is none.
+// grpcStatus reads grpc-status from headers or trailers, outcome.NoGRPC if it is missing.
 func grpcStatus(m host.Map) int {
 	value, err := host.Header(m, "grpc-status")
 	if err != nil {
@@ -273,12 +273,12 @@ func grpcStatus(m host.Map) int {
 	return status
 }
 
-// retryAfter is how long upstream asks to wait, 0 where it does not.
+// retryAfter is how long upstream asks to wait, 0 if it does not.
 func retryAfter() time.Duration {
 	value, err := host.Header(host.ResponseHeaders, "retry-after")
 	if err != nil {
 		return 0
 	}
-	wait, _ := retry.ParseRetryAfter(value, host.Wall()) // what can't be read asks for nothing
+	wait, _ := retry.ParseRetryAfter(value, host.Wall()) // 0 if it can't be read
 	return wait
 }

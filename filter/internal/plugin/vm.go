@@ -1,5 +1,5 @@
-// Package plugin is Weir as a proxy-wasm plugin: short callbacks that read what a decision needs from the host, ask package
-// request, and carry out its step.
+// Package plugin is Weir as a proxy-wasm plugin: short callbacks that read from the host what a decision needs, call
+// package request, and carry out the step that it returns.
 //
 //	vm.go       one worker's VM: what its plugins have in common
 //	plugin.go   one configuration in one worker: starts, ticks, and finds a cluster's policy
@@ -19,7 +19,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/worker"
 )
 
-// VM is one worker's VM. Plugins come and go in it with reloads. It implements host.VMContext.
+// VM is one worker's VM. Each reload starts a new plugin in it. It implements host.VMContext.
 type VM struct {
 	host.DefaultVMContext
 	worker   *worker.Worker
@@ -48,7 +48,7 @@ func (v *VM) start() (*worker.Worker, error) {
 	return v.worker, err
 }
 
-// remember keeps in mind that a cluster is used, whatever becomes of the plugin. It is bounded as clusters are.
+// remember notes that a cluster is used, for later plugins of this VM. The set is bounded as a plugin's clusters are.
 func (v *VM) remember(cluster string) {
 	if v.used == nil || len(v.used) >= maxClusters {
 		v.used = map[string]struct{}{}

@@ -1,5 +1,5 @@
-// Package publish tells operators how a plugin's clusters stand, once a second and never in a request's way: the registry
-// for the admin API of other plugins, and Envoy's gauges.
+// Package publish publishes the state of a plugin's clusters once a second, outside of requests: to the registry, for
+// the admin API of other plugins, and to Envoy's gauges.
 //
 //	every heartbeat ─┬─► registry: this document is in use, with these clusters
 //	                 ├─► mesh: how calls to Redis go; an operator's reset on its way
@@ -21,16 +21,16 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
-// Gauges show how a cluster stands. All workers share each.
+// Gauges show a cluster's state. All workers share each gauge.
 type Gauges interface {
 	request.HostGauge
 	// Breaker shows the breaker's status.
 	Breaker(s breaker.Status)
-	// InFlight shows how many requests run.
+	// InFlight shows how many requests are in flight.
 	InFlight(n uint32)
 	// Limit shows the limit in force, in requests a minute.
 	Limit(perMinute float64)
-	// SuccessRatio shows the share of successes by which an adaptive limit moves, 0 to 1.
+	// SuccessRatio shows the share of successes by which an adaptive limit changes, 0 to 1.
 	SuccessRatio(ratio float64)
 }
 
@@ -41,17 +41,18 @@ type Publisher struct {
 	registry *registry.Publisher
 	client   *mesh.Client // nil without Redis
 	clusters []cluster
-	next     int   // of clusters: the next one in turn
-	changed  int64 // the last change by an operator that was looked at
+	next     int   // index in clusters of the next one in turn
+	changed  int64 // time of the last operator's change that was published
 }
 
-// A look at a cluster costs one to three host calls where nothing changed, and six where something did: 2 to 6 us. So a
-// heartbeat looks at each cluster that had requestsPerLook requests since the last look, which is a tenth of a microsecond
-// for each of them, and at turnsPerHeartbeat others in turn: of 1,000 clusters without requests each is looked at every
-// half minute. A breaker's transitions are shown at once, and after an operator's change all clusters are looked at.
+// To refresh a cluster costs one to three host calls if nothing changed, and six if something did: 2 to 6 us. So a
+// heartbeat refreshes each cluster that had requestsPerRefresh requests since its last refresh, a tenth of a
+// microsecond for each request, and turnsPerHeartbeat others in turn: of 1,000 clusters without requests each is
+// refreshed every half minute. A breaker's transitions are shown at once, and after an operator's change all clusters
+// are refreshed.
 const (
-	turnsPerHeartbeat = 32
-	requestsPerLook   = 64
+	turnsPerHeartbeat  = 32
+	requestsPerRefresh = 64
 )
 
 // cluster is what is shown of one cluster.
@@ -62,7 +63,7 @@ type cluster struct {
 	resets  uint32 // Record.Resets that this worker has followed
 	redis   registry.RedisView
 	version uint32 // of the record as it was last shown
-	settled bool   // what is shown stays true until the record changes
+	steady  bool   // what is shown stays correct until the record changes
 }
 
 // New publishes a document, whose bytes are raw. Client is the plugin's client of Redis, nil without Redis.
@@ -71,7 +72,7 @@ func New(w *worker.Worker, raw []byte, document *policy.Document, client *mesh.C
 	p := &Publisher{store: w.Store, id: id, client: client, registry: registry.NewPublisher(w.Store, id, document.Redis != nil)}
 	for _, c := range document.Clusters {
 		switch {
-		case strings.Contains(c.Pattern, "*"): // its clusters are known when they are used
+		case strings.Contains(c.Pattern, "*"): // its clusters are published when they are used
 		case c.Policy.Mode == policy.ModeOff:
 			p.registry.Add(registry.Entry{Cluster: c.Pattern, Policy: policy.Policy{Mode: policy.ModeOff}})
 		default:
@@ -81,7 +82,7 @@ func New(w *worker.Worker, raw []byte, document *policy.Document, client *mesh.C
 	return p
 }
 
-// ID is a number that the document's other workers have for it too, and no other document.
+// ID is the document's number: the same in all workers, and different for every other document.
 func (p *Publisher) ID() uint64 { return p.id }
 
 // Add publishes a cluster that is used.
@@ -96,11 +97,11 @@ func (p *Publisher) Add(c *request.Cluster, rules *policy.Policy, gauges Gauges)
 	})
 }
 
-// Forget drops all clusters, which are made anew. They stay in the registry.
+// Forget drops all clusters, since they are made again. They stay in the registry.
 func (p *Publisher) Forget() { p.clusters, p.next = nil, 0 }
 
-// Heartbeat publishes. Call it every sharedstate.HeartbeatEvery, and when the plugin starts. Gone is the clusters that no
-// document has any more: the caller makes their gauges say so.
+// Heartbeat publishes. Call it every sharedstate.HeartbeatEvery, and when the plugin starts. Gone is the clusters that
+// no document has any more: the caller retires their gauges.
 func (p *Publisher) Heartbeat(now int64) (gone []registry.Entry, err error) {
 	gone, err = p.registry.Heartbeat(now)
 	if p.client != nil {
@@ -111,9 +112,9 @@ func (p *Publisher) Heartbeat(now int64) (gone []registry.Entry, err error) {
 	for i := range p.clusters {
 		c := &p.clusters[i]
 		inTurn := (i-p.next+len(p.clusters))%len(p.clusters) < turns
-		if inTurn || c.Begun() >= requestsPerLook {
+		if inTurn || c.Begun() >= requestsPerRefresh {
 			c.ResetBegun()
-			err = errors.Join(err, c.show(now))
+			err = errors.Join(err, c.refresh(now))
 		}
 	}
 	if len(p.clusters) > 0 {
@@ -122,7 +123,7 @@ func (p *Publisher) Heartbeat(now int64) (gone []registry.Entry, err error) {
 	return gone, err
 }
 
-// turns is how many clusters are looked at in turn: all of them after an operator's change.
+// turns is how many clusters are refreshed in turn: all of them after an operator's change.
 func (p *Publisher) turns() (n int, err error) {
 	if len(p.clusters) <= turnsPerHeartbeat {
 		return len(p.clusters), nil
@@ -135,13 +136,13 @@ func (p *Publisher) turns() (n int, err error) {
 	return len(p.clusters), nil
 }
 
-// show looks at a cluster, and brings its gauges up to date where something changed.
-func (c *cluster) show(now int64) (err error) {
+// refresh loads a cluster's record, and updates its gauges if something changed.
+func (c *cluster) refresh(now int64) (err error) {
 	version, err := c.LoadRecord()
 	if err != nil {
 		return err
 	}
-	if c.settled && version == c.version {
+	if c.steady && version == c.version {
 		c.RefreshHosts()
 		return nil
 	}
@@ -155,14 +156,15 @@ func (c *cluster) show(now int64) (err error) {
 		c.redis, failed = limit.Publish(now)
 		err = errors.Join(err, failed)
 	}
-	c.settled = c.showGauges(now) && err == nil
+	c.steady = c.showGauges(now) && err == nil
 	return err
 }
 
-// showGauges shows the record as it was just loaded. It reports whether that stays true until the record changes: it does
-// not while requests run, whose worker may be gone, nor for a limit that moves by itself.
-func (c *cluster) showGauges(now int64) (settled bool) {
-	settled = true
+// showGauges shows the record as it was just loaded. It reports whether the gauges stay correct until the record
+// changes. They do not while requests are in flight, since their worker's places may expire, nor for a limit that
+// changes by itself.
+func (c *cluster) showGauges(now int64) (steady bool) {
+	steady = true
 	record, rules := c.Record(), c.view.Policy
 	if rules.CircuitBreaker != nil {
 		c.gauges.Breaker(record.Breaker.Status)
@@ -170,7 +172,7 @@ func (c *cluster) showGauges(now int64) (settled bool) {
 	if rules.Bulkhead != nil {
 		n := c.view.InFlight(record, now)
 		c.gauges.InFlight(n)
-		settled = n == 0
+		steady = n == 0
 	}
 	if l := rules.RateLimit; l != nil {
 		limit := c.view.Limit(record, &c.redis, now)
@@ -178,8 +180,8 @@ func (c *cluster) showGauges(now int64) (settled bool) {
 		if limit.SuccessRatioKnown {
 			c.gauges.SuccessRatio(limit.SuccessRatio)
 		}
-		settled = settled && l.Scope != policy.ScopeMesh && l.Algorithm != policy.Adaptive
+		steady = steady && l.Scope != policy.ScopeMesh && l.Algorithm != policy.Adaptive
 	}
 	c.RefreshHosts()
-	return settled
+	return steady
 }

@@ -16,7 +16,7 @@ import (
 
 const meshLimit = `{"rate_limit":{"requests":%d,"window_size":"1s","scope":"mesh"}%s}`
 
-// TestMeshResetReachesRedisOnce, whatever the number of workers, and is tried again where it failed.
+// TestMeshResetReachesRedisOnce, whatever the number of workers, and is repeated after a failure.
 func TestMeshResetReachesRedisOnce(t *testing.T) {
 	server, store := miniredis.RunT(t), sharedstate.NewMemory()
 	rules := fmt.Sprintf(meshLimit, 4, "")
@@ -43,7 +43,7 @@ func TestMeshResetReachesRedisOnce(t *testing.T) {
 			if _, did := m.BeginStream(stream); did != "paused" {
 				m.Resumed = append(m.Resumed, did)
 			}
-			m.Client.Call(m.Now)
+			m.Client.MakeCalls(m.Now)
 			m.Answer()
 		}
 		got, m.Resumed = strings.Join(m.Resumed, " "), nil
@@ -112,7 +112,7 @@ func TestMeshResetThatNeverReachesRedis(t *testing.T) {
 			fail(m)
 			for i := range 200 {
 				m.Now += int64(sharedstate.HeartbeatEvery)
-				m.Client.Call(m.Now)
+				m.Client.MakeCalls(m.Now)
 				if _, err := p.Heartbeat(m.Now); err != nil {
 					t.Fatal(err)
 				}
@@ -140,7 +140,7 @@ func TestRedisViewIsPublished(t *testing.T) {
 	for stream := range uint32(4) {
 		m.BeginStream(stream)
 	}
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	m.Answer()
 	if _, err := p.Heartbeat(m.Now); err != nil {
 		t.Fatal(err)
@@ -161,8 +161,8 @@ func TestRedisViewIsPublished(t *testing.T) {
 	}
 }
 
-// TestRedisViewOfAnotherServer: a server whose clock is an hour behind takes over. The worker that has not called it yet
-// does not publish the first server's reply again.
+// TestRedisViewOfAnotherServer: a server whose clock is an hour behind takes over. The worker that has not called it
+// yet does not publish the first server's reply again.
 func TestRedisViewOfAnotherServer(t *testing.T) {
 	store := sharedstate.NewMemory()
 	rules := fmt.Sprintf(meshLimit, 10, "")
@@ -185,7 +185,7 @@ func TestRedisViewOfAnotherServer(t *testing.T) {
 		for stream := range n {
 			m.BeginStream(stream)
 		}
-		m.Client.Call(m.Now)
+		m.Client.MakeCalls(m.Now)
 		m.Answer()
 	}
 	ask(a, 4)

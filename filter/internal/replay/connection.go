@@ -6,9 +6,9 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
 )
 
-// ofConnection says which headers belong to one connection and are never passed on (RFC 9110, section 7.6.1), and
-// `trailer`, since there are none.
-func ofConnection(name string) bool {
+// isHopByHop reports whether a header belongs to one connection and is never forwarded (RFC 9110, section 7.6.1).
+// `trailer` is among them, since trailers are not forwarded.
+func isHopByHop(name string) bool {
 	switch name {
 	case "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
 		return true
@@ -16,8 +16,8 @@ func ofConnection(name string) bool {
 	return false
 }
 
-// nominate collects the further headers that a message's `connection` names.
-func (r *Recorder) nominate(headers pairs.Packed) {
+// readConnection collects the hop-by-hop headers that a message's `connection` names.
+func (r *Recorder) readConnection(headers pairs.Packed) {
 	clear(r.named)
 	r.named = r.named[:0]
 	headers.All(func(name, value string) bool {
@@ -32,8 +32,7 @@ func (r *Recorder) nominate(headers pairs.Packed) {
 	})
 }
 
-// isNamed says whether the `connection` looked at last names a header. A pseudo-header belongs to the message, whatever
-// is written there.
+// isNamed reports whether the last readConnection found a header's name. A pseudo-header is never hop-by-hop.
 func (r *Recorder) isNamed(name string) bool {
 	for _, option := range r.named {
 		if strings.EqualFold(option, name) && !strings.HasPrefix(name, ":") {

@@ -1,28 +1,29 @@
 package replay
 
-// Reason is why a request can't be sent again, or an answer not be given, as it is.
+// Reason is why a request can't be sent again, or a response can't be sent to the client.
 type Reason uint8
 
 // The reasons.
 const (
-	None        Reason = iota
-	Connect            // CONNECT, also the extended one (RFC 8441): what follows is no message
-	Upgrade            // the connection becomes something else
-	GRPC               // its status stands in trailers, which a local reply has not
-	Events             // a stream of events has no end to wait for
-	TooLong            // the request's body is longer than the policy's max_body_bytes
-	HasTrailers        // Envoy can't send any with a call
-	Crowded            // the worker records as much as it may
-	Unfinished         // it has not all come yet
-	Dropped            // the copy is no longer there, or never was
-	LongAnswer         // the answer's body is longer than MaxAnswer
-	OddStatus          // it is none of 200 to 599
+	None            Reason = iota
+	Connect                // CONNECT, also the extended one (RFC 8441): no HTTP message follows
+	Upgrade                // the connection changes its protocol
+	GRPC                   // its status is in trailers, which a local reply can't have
+	Events                 // a stream of events does not end
+	RequestTooLong         // the request's body is longer than the policy's max_body_bytes
+	HasTrailers            // Envoy can't send trailers with a call
+	RecorderFull           // the worker's recordings take all bytes that they may
+	Unfinished             // its body has not ended yet
+	Dropped                // it is not recorded, or not any more
+	ResponseTooLong        // the response's body is longer than MaxResponse
+	InvalidStatus          // the response's status is not 200 to 599
 )
 
 var reasons = [...]string{
-	None: "", Connect: "CONNECT", Upgrade: "an upgrade", GRPC: "gRPC", Events: "a stream of events", TooLong: "its body is too long",
-	HasTrailers: "it has trailers", Crowded: "too many requests are recorded", Unfinished: "its body has not ended", Dropped: "it is not recorded",
-	LongAnswer: "the answer is too long", OddStatus: "the answer's status is none",
+	None: "", Connect: "CONNECT", Upgrade: "an upgrade", GRPC: "gRPC", Events: "a stream of events",
+	RequestTooLong: "its body is too long", HasTrailers: "it has trailers", RecorderFull: "too many requests are recorded",
+	Unfinished: "its body has not ended", Dropped: "it is not recorded", ResponseTooLong: "the response is too long",
+	InvalidStatus: "the response's status is not 200 to 599",
 }
 
 // String is the reason for a log line, "" for None.

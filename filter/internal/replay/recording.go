@@ -8,7 +8,7 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// Recording is the copy of one request, made as it streams past. The zero Recording has none.
+// Recording is the copy of one request, made while it streams to upstream. The zero Recording is empty.
 //
 //	buffer:  headers, as the host packs them │ body, as far as it has come │ room
 //	         0 ……………………………………………………………………… head
@@ -22,8 +22,8 @@ type Recording struct {
 	reason  Reason // None while buf is there
 }
 
-// Begin records a request's headers, of which it makes a copy. Ended: no body follows. A body of more than maxBody bytes
-// is not recorded, and one that is declared longer not begun. What was recorded before is dropped.
+// Begin copies a request's headers. Ended: no body follows. A body of more than maxBody bytes is not recorded; one
+// whose content-length is longer is not begun. What was recorded before is dropped.
 func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxBody int64) {
 	r.Drop()
 	r.from, r.ended, r.maxBody, r.isHead = from, ended, int(max(maxBody, 0)), false
@@ -56,7 +56,7 @@ func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxB
 		return r.reason == None
 	})
 	if r.reason == None && !ended && declared > r.maxBody {
-		r.reason = TooLong
+		r.reason = RequestTooLong
 	}
 	if r.reason != None {
 		return
@@ -67,37 +67,37 @@ func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxB
 		size += max(declared, 0)
 	}
 	if r.buf = from.pool.Get(size); r.buf == nil {
-		r.reason = Crowded
+		r.reason = RecorderFull
 		return
 	}
 	r.buf = append(r.buf, headers...)
 }
 
-// Wants says whether Body has a use for the next piece.
+// Wants reports whether Body needs the next piece.
 func (r *Recording) Wants() bool { return r.buf != nil && !r.ended }
 
-// Body records the next piece of the body, of which it makes a copy. Ended: it is the last one.
+// Body copies the next piece of the body. Ended: it is the last one.
 func (r *Recording) Body(piece []byte, ended bool) {
 	if !r.Wants() {
 		return
 	}
 	n := len(r.buf) + len(piece)
 	if n-r.head > r.maxBody {
-		r.drop(TooLong)
+		r.drop(RequestTooLong)
 		return
 	}
 	larger := r.from.pool.Grow(r.buf, n)
 	if larger == nil {
-		r.drop(Crowded)
+		r.drop(RecorderFull)
 		return
 	}
 	r.buf, r.ended = append(larger, piece...), ended
 }
 
-// Trailers says that the request has trailers: it can't be sent again.
+// Trailers drops the recording of a request with trailers: it can't be sent again.
 func (r *Recording) Trailers() { r.drop(HasTrailers) }
 
-// Whole says whether all of the request is there, so that it can be sent again.
+// Whole reports whether the whole request is recorded, so that it can be sent again.
 func (r *Recording) Whole() bool { return r.buf != nil && r.ended }
 
 // Reason is why it is not Whole, None if it is.
@@ -114,14 +114,14 @@ func (r *Recording) Reason() Reason {
 	}
 }
 
-// Headers are those that were recorded, as long as the recording is there.
+// Headers are the recorded headers, valid until the recording is dropped.
 func (r *Recording) Headers() pairs.Packed { return pairs.Packed(r.buf[:min(r.head, len(r.buf))]) }
 
-// IsHead says whether the request's method is HEAD: an answer to it goes InPlace.
+// IsHead reports whether the request's method is HEAD: its response is sent InPlace.
 func (r *Recording) IsHead() bool { return r.isHead }
 
-// Drop gives the recording's memory back. Whoever Begins one drops it, at the latest when its stream is done; twice is no
-// harm.
+// Drop returns the recording's memory to the pool. The caller of Begin calls it, at the latest when the stream has
+// ended. A second Drop does nothing.
 func (r *Recording) Drop() { r.drop(Dropped) }
 
 func (r *Recording) drop(why Reason) {

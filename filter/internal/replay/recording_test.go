@@ -13,7 +13,12 @@ import (
 func get(more ...string) pairs.Packed { return request("GET", more...) }
 
 func request(method string, more ...string) pairs.Packed {
-	return pairs.Pack(append([][2]string{{":method", method}, {":path", "/x?y=1"}, {":authority", "a.example"}, {":scheme", "https"}}, each(more...)...))
+	return pairs.Pack(append([][2]string{
+		{":method", method},
+		{":path", "/x?y=1"},
+		{":authority", "a.example"},
+		{":scheme", "https"},
+	}, each(more...)...))
 }
 
 // each makes pairs of names and values in turn.
@@ -49,13 +54,25 @@ func TestWhatIsRecorded(t *testing.T) {
 		{name: "an empty one", headers: request("PUT"), pieces: []string{""}, want: ""},
 		{name: "as long as may be", headers: request("PUT"), pieces: []string{"12345", "67890"}, want: "1234567890"},
 		{name: "longer", headers: request("PUT"), pieces: []string{"12345", "678901"}, want: "[its body is too long]"},
-		{name: "longer, and on it goes", headers: request("PUT"), pieces: []string{"12345678901", "1", "2"}, want: "[its body is too long]"},
-		{name: "declared longer", headers: request("PUT", "content-length", "11"), pieces: []string{"1"}, unending: true, want: "[its body is too long]"},
-		{name: "declared as long as may be", headers: request("PUT", "content-length", "10"), pieces: []string{"1234567890"}, want: "1234567890"},
-		{name: "a length that is none", headers: request("PUT", "content-length", "-5"), pieces: []string{"12"}, want: "12"},
+		{
+			name: "longer, with more pieces", headers: request("PUT"), pieces: []string{"12345678901", "1", "2"},
+			want: "[its body is too long]",
+		},
+		{
+			name: "declared longer", headers: request("PUT", "content-length", "11"), pieces: []string{"1"}, unending: true,
+			want: "[its body is too long]",
+		},
+		{
+			name: "declared as long as may be", headers: request("PUT", "content-length", "10"), pieces: []string{"1234567890"},
+			want: "1234567890",
+		},
+		{name: "a negative length", headers: request("PUT", "content-length", "-5"), pieces: []string{"12"}, want: "12"},
 		{name: "unfinished", headers: request("PUT"), pieces: []string{"he"}, unending: true, want: "[its body has not ended]"},
 		{name: "trailers", headers: request("PUT"), pieces: []string{"he"}, unending: true, trailers: true, want: "[it has trailers]"},
-		{name: "trailers after too long a body", headers: request("PUT"), pieces: []string{"12345678901"}, trailers: true, want: "[its body is too long]"},
+		{
+			name: "trailers after too long a body", headers: request("PUT"), pieces: []string{"12345678901"}, trailers: true,
+			want: "[its body is too long]",
+		},
 		{name: "CONNECT", headers: request("CONNECT"), want: "[CONNECT]"},
 		{name: "WebSocket over HTTP/2", headers: request("GET", ":protocol", "websocket"), want: "[CONNECT]"},
 		{name: "upgrade", headers: get("upgrade", "websocket"), want: "[an upgrade]"},
@@ -82,13 +99,13 @@ func TestWhatIsRecorded(t *testing.T) {
 			if r.Whole() {
 				headers, body := r.Request()
 				if got = string(body); len(headers) < 4 {
-					t.Errorf("headers %v", headers)
+					t.Errorf("got headers %v, want 4 or more", headers)
 				}
 				if r.Reason() != None {
-					t.Errorf("whole, and the reason is %v", r.Reason())
+					t.Errorf("Reason() of a whole recording = %v, want None", r.Reason())
 				}
 			} else if headers, body := r.Request(); headers != nil || body != nil {
-				t.Errorf("not whole, and the request is %v %q", headers, body)
+				t.Errorf("Request() of a recording that is not whole = %v, %q, want nil, nil", headers, body)
 			}
 			if got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
@@ -96,13 +113,13 @@ func TestWhatIsRecorded(t *testing.T) {
 			r.Drop()
 			r.Drop()
 			if from.Bytes() != 0 || r.Whole() || r.Wants() {
-				t.Errorf("dropped: %d bytes, whole %v, wants %v", from.Bytes(), r.Whole(), r.Wants())
+				t.Errorf("after Drop: got %d bytes, whole %v, wants %v; want 0, false, false", from.Bytes(), r.Whole(), r.Wants())
 			}
 		})
 	}
 }
 
-// TestRecordingsAreBounded: whoever finds no room is not recorded, and room comes back.
+// TestRecordingsAreBounded: a request for which there is no room is not recorded, and Drop makes room again.
 func TestRecordingsAreBounded(t *testing.T) {
 	from := NewRecorder()
 	all := make([]Recording, 4*maxRecorded/minBuffer)
@@ -113,15 +130,15 @@ func TestRecordingsAreBounded(t *testing.T) {
 		all[i].Body(body, true)
 		if all[i].Whole() {
 			recorded++
-		} else if all[i].Reason() != Crowded {
-			t.Fatalf("recording %d: %v", i, all[i].Reason())
+		} else if all[i].Reason() != RecorderFull {
+			t.Fatalf("recording %d: got reason %v, want %v", i, all[i].Reason(), RecorderFull)
 		}
 		if from.Bytes() > maxRecorded {
-			t.Fatalf("%d bytes are recorded, at most %d may be", from.Bytes(), maxRecorded)
+			t.Fatalf("got %d bytes recorded, want at most %d", from.Bytes(), maxRecorded)
 		}
 	}
 	if want := maxRecorded / (32 << 10); recorded < want-1 || recorded > want {
-		t.Errorf("%d were recorded, there is room for %d", recorded, want)
+		t.Errorf("got %d recordings, want %d or one less", recorded, want)
 	}
 	for i := range all {
 		all[i].Drop()
@@ -131,11 +148,11 @@ func TestRecordingsAreBounded(t *testing.T) {
 	}
 	all[0].Begin(from, request("PUT"), false, 1<<20)
 	if all[0].Body(body, true); !all[0].Whole() {
-		t.Errorf("afterwards: %v", all[0].Reason())
+		t.Errorf("a recording after all were dropped: got reason %v, want None", all[0].Reason())
 	}
 }
 
-// TestRecordingsAreApart: buffers that are used again carry nothing of another request.
+// TestRecordingsAreApart: a reused buffer has no bytes of an earlier request.
 func TestRecordingsAreApart(t *testing.T) {
 	from := NewRecorder()
 	running := map[int]*Recording{}
@@ -144,7 +161,7 @@ func TestRecordingsAreApart(t *testing.T) {
 			headers, body := old.Request()
 			want := strings.Repeat(fmt.Sprint(i-7), 100*(i-7))
 			if got := headers[len(headers)-1][1]; got != fmt.Sprint(i-7) || string(body) != want {
-				t.Fatalf("request %d became %q and %d bytes", i-7, got, len(body))
+				t.Fatalf("request %d: got x-number %q and %d bytes, want its own %d", i-7, got, len(body), len(want))
 			}
 			old.Drop()
 			delete(running, i-7)
@@ -159,7 +176,7 @@ func TestRecordingsAreApart(t *testing.T) {
 	}
 }
 
-// TestOrdinaryRequestAllocatesNothing: what each request pays that never fails.
+// TestOrdinaryRequestAllocatesNothing checks the cost of a request that does not fail.
 func TestOrdinaryRequestAllocatesNothing(t *testing.T) {
 	from := NewRecorder()
 	var r Recording
@@ -172,7 +189,7 @@ func TestOrdinaryRequestAllocatesNothing(t *testing.T) {
 		"PUT, much longer": func() { r.Begin(from, head, false, 1000); r.Body(body, true); r.Drop() },
 	} {
 		if n := testing.AllocsPerRun(100, run); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
+			t.Errorf("%s: got %v allocations, want 0", name, n)
 		}
 	}
 }

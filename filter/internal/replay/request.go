@@ -7,22 +7,23 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// Request is the recorded request as the next try sends it. It needs a Whole recording. The headers are the recorder's memory
-// and good until its next Request or Answer; their texts and the body are the recording's, until it is dropped.
+// Request is the recorded request for the next attempt. It needs a Whole recording. The headers are the recorder's
+// memory and valid until its next Request or Response; their texts and the body are the recording's, until it is
+// dropped.
 //
-// Not sent again are the headers of the connection that the request came by (RFC 9110, section 7.6.1), content-length, which
-// Envoy sets from the body, the expectation of a 100 (Continue), what only Weir may set, and what steers Envoy's router.
-// `te: trailers` is among them: trailers of the answer would not reach the client.
+// These headers are left out: hop-by-hop headers (RFC 9110, section 7.6.1), content-length, which Envoy sets from the
+// body, the expectation of a 100 (Continue), what only Weir may set, and what controls Envoy's router. `te: trailers`
+// is among them: trailers of the response would not reach the client.
 func (r *Recording) Request() (headers [][2]string, body []byte) {
 	if !r.Whole() {
 		return nil, nil
 	}
 	from, recorded := r.from, pairs.Packed(r.buf[:r.head])
-	from.nominate(recorded)
+	from.readConnection(recorded)
 	headers = from.headers[:0]
 	empty := len(r.buf) == r.head
 	recorded.All(func(name, value string) bool {
-		if sentAgain(name) && !from.isNamed(name) || name == "content-length" && value == "0" && empty {
+		if isForNextAttempt(name) && !from.isNamed(name) || name == "content-length" && value == "0" && empty {
 			headers = append(headers, [2]string{name, value})
 		}
 		return true
@@ -31,8 +32,8 @@ func (r *Recording) Request() (headers [][2]string, body []byte) {
 	return headers, r.buf[r.head:]
 }
 
-// sentAgain says whether a request header is part of the next try.
-func sentAgain(name string) bool {
+// isForNextAttempt reports whether a request header is sent with the next attempt.
+func isForNextAttempt(name string) bool {
 	switch name {
 	case "content-length", "expect", "http2-settings",
 		// Envoy's docs, "Router": HTTP headers (consumed). The router of a call reads them as that of a route does.
@@ -42,5 +43,5 @@ func sentAgain(name string) bool {
 		"x-envoy-upstream-stream-duration-ms", "x-envoy-upstream-alt-stat-name", "x-envoy-expected-rq-timeout-ms":
 		return false
 	}
-	return !ofConnection(name) && !strings.HasPrefix(name, header.Prefix)
+	return !isHopByHop(name) && !strings.HasPrefix(name, header.Prefix)
 }

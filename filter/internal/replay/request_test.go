@@ -13,8 +13,16 @@ func TestRequestHeaders(t *testing.T) {
 		more       []string
 		want       string
 	}{
-		{"as they came", "", []string{"user-agent", "x", "cookie", "a=1", "cookie", "b=2", "range", "bytes=0-1"}, " | user-agent: x | cookie: a=1 | cookie: b=2 | range: bytes=0-1"},
-		{"who asks", "", []string{"x-forwarded-for", "192.0.2.1", "x-request-id", "r", "authorization", "b"}, " | x-forwarded-for: 192.0.2.1 | x-request-id: r | authorization: b"},
+		{
+			"as they came", "",
+			[]string{"user-agent", "x", "cookie", "a=1", "cookie", "b=2", "range", "bytes=0-1"},
+			" | user-agent: x | cookie: a=1 | cookie: b=2 | range: bytes=0-1",
+		},
+		{
+			"the client's", "",
+			[]string{"x-forwarded-for", "192.0.2.1", "x-request-id", "r", "authorization", "b"},
+			" | x-forwarded-for: 192.0.2.1 | x-request-id: r | authorization: b",
+		},
 		{"the connection's", "x", []string{
 			"connection", "keep-alive, X-Hop", "keep-alive", "timeout=5", "x-hop", "1", "proxy-connection", "close",
 			"te", "trailers", "trailer", "x-sum", "transfer-encoding", "chunked", "http2-settings", "AAMAAABk", "x-hop-not", "1",
@@ -22,8 +30,8 @@ func TestRequestHeaders(t *testing.T) {
 		{"what connection may not name", "", []string{"connection", ":path, , :method"}, ""},
 		{"two connections", "", []string{"connection", "x-a", "connection", "x-b\t", "x-a", "1", "x-b", "2"}, ""},
 		{"a length", "12345", []string{"content-length", "5"}, ""},
-		{"of nothing", "", []string{"content-length", "0"}, " | content-length: 0"},
-		{"that is no more true", "x", []string{"content-length", "0"}, ""},
+		{"a length of 0", "", []string{"content-length", "0"}, " | content-length: 0"},
+		{"a length that is wrong now", "x", []string{"content-length", "0"}, ""},
 		{"an expectation", "x", []string{"expect", "100-continue"}, ""},
 		{"the router's", "", []string{
 			"x-envoy-max-retries", "3", "x-envoy-retry-on", "5xx", "x-envoy-retry-grpc-on", "cancelled", "x-envoy-retriable-status-codes", "429",
@@ -43,20 +51,20 @@ func TestRequestHeaders(t *testing.T) {
 			if test.body != "" {
 				r.Body([]byte(test.body), true)
 			}
-			for range 2 { // each try is the same
+			for range 2 { // each attempt is the same
 				headers, body := r.Request()
 				if got := lines(headers); got != test.want {
 					t.Errorf("got  %q\nwant %q", got, test.want)
 				}
 				if string(body) != test.body {
-					t.Errorf("body %q", body)
+					t.Errorf("got body %q, want %q", body, test.body)
 				}
 			}
 		})
 	}
 }
 
-// FuzzRequest: whatever comes as headers, what goes out is some of it, and nothing of the connection's.
+// FuzzRequest: Request returns only headers that were recorded, and no hop-by-hop headers, whatever was recorded.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(get("connection", "x-a", "x-a", "1")), []byte("body"), uint8(3))
 	f.Add([]byte(nil), []byte(nil), uint8(0))
@@ -70,7 +78,7 @@ func FuzzRequest(f *testing.F) {
 		r.Body(body[at:], true)
 		headers, sent := r.Request()
 		if r.Whole() && string(sent) != string(body) {
-			t.Fatalf("body %q became %q", body, sent)
+			t.Fatalf("got body %q, want %q", sent, body)
 		}
 		seen := map[[2]string]int{}
 		pairs.Packed(packed).All(func(name, value string) bool {
@@ -79,15 +87,15 @@ func FuzzRequest(f *testing.F) {
 		})
 		for _, h := range headers {
 			if seen[h]--; seen[h] < 0 {
-				t.Fatalf("%q was never there", h)
+				t.Fatalf("got header %q, want only recorded ones", h)
 			}
-			if ofConnection(h[0]) || strings.HasPrefix(h[0], "x-weir-") {
-				t.Fatalf("%q goes out", h)
+			if isHopByHop(h[0]) || strings.HasPrefix(h[0], "x-weir-") {
+				t.Fatalf("got header %q, want no hop-by-hop header and no x-weir-", h)
 			}
 		}
 		r.Drop()
 		if from.Bytes() != 0 {
-			t.Fatalf("%d bytes stay", from.Bytes())
+			t.Fatalf("after Drop: got %d bytes in use, want 0", from.Bytes())
 		}
 	})
 }

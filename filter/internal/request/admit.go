@@ -20,7 +20,7 @@ func (r *Request) admit(now int64) Step {
 	if !v.Pending {
 		return r.decide(v, now)
 	}
-	if r.cluster.shadow { // it goes on, and is counted once it is known what would have become of it
+	if r.cluster.shadow { // the request passes, and is counted when the stage has decided
 		r.state = Sent
 		return Step{}
 	}
@@ -28,7 +28,7 @@ func (r *Request) admit(now int64) Step {
 	return Step{Kind: PauseRequest}
 }
 
-// admitted goes on with a request that waited for Redis. The time that it waited is none of upstream's.
+// admitted continues with a request that waited for Redis. The time that it waited does not count as upstream's.
 func (r *Request) admitted(v stage.Verdict, now int64) Step {
 	if v.Pending {
 		return Step{Kind: PauseRequest}
@@ -37,7 +37,7 @@ func (r *Request) admitted(v stage.Verdict, now int64) Step {
 	return r.decide(v, now)
 }
 
-// decidedInShadow counts what would have become of a request that went on without waiting.
+// decidedInShadow counts the decision about a request that did not wait for it.
 func (r *Request) decidedInShadow(v stage.Verdict, now int64) {
 	v = r.cluster.chain.Resume(&r.attempt, v, now)
 	if v.Pending {
@@ -52,7 +52,7 @@ func (r *Request) decidedInShadow(v stage.Verdict, now int64) {
 	}
 }
 
-// decide goes on by the stages' verdict.
+// decide carries out the stages' verdict.
 func (r *Request) decide(v stage.Verdict, now int64) Step {
 	c := r.cluster
 	if v.Reason == fallback.CircuitOpen {
@@ -79,7 +79,7 @@ func (r *Request) decide(v stage.Verdict, now int64) Step {
 	}
 }
 
-// forRouter is what the router is told about a request that goes on.
+// forRouter is the headers for the router on an admitted request.
 func (r *Request) forRouter() []header.Pair {
 	c := r.cluster
 	switch {
@@ -92,14 +92,14 @@ func (r *Request) forRouter() []header.Pair {
 	}
 }
 
-// reply makes a local reply. There is one for each request: what comes back after it is our own.
-func (r *Request) reply(reason fallback.Reason, wait time.Duration, found found) Step {
+// reply makes a local reply. A request gets at most one: response headers that come after it are its own.
+func (r *Request) reply(reason fallback.Reason, wait time.Duration, choice fallbackChoice) Step {
 	r.state = Replied
 	c := r.cluster
-	c.observer.Responded(found.source, reason)
+	c.observer.Responded(choice.source, reason)
 	request := localreply.Request{Reason: reason, GRPC: r.in.GRPC, Wait: wait, Limit: &r.attempt.Limits[0].Verdict}
-	if found.source == fallback.FromCache || found.source == fallback.FromStaleCache {
-		return Step{Kind: SendReply, Reply: c.replies.Kept(&request, &found.kept, r.in.Cache.IfNoneMatch)}
+	if choice.source == fallback.FromCache || choice.source == fallback.FromStaleCache {
+		return Step{Kind: SendReply, Reply: c.replies.Kept(&request, &choice.kept, r.in.Cache.IfNoneMatch)}
 	}
-	return Step{Kind: SendReply, Reply: c.replies.Make(&request, found.source, found.asked)}
+	return Step{Kind: SendReply, Reply: c.replies.Make(&request, choice.source, choice.consulted)}
 }

@@ -32,7 +32,8 @@ func run(p *requesttest.Proxy, e exchange) request.Step {
 	if e.details == "" {
 		e.details = up
 	}
-	headers := append(requesttest.Headers{{":method", e.method}, {":scheme", "http"}, {":authority", "aws"}, {":path", e.path}}, e.headers...)
+	headers := append(requesttest.Headers{{":method", e.method}, {":scheme", "http"}, {":authority", "aws"}, {":path", e.path}},
+		e.headers...)
 	in := request.Incoming{}
 	if p.Cluster.Cache() != nil {
 		in.Cache = p.Cluster.Cache().Key(headers, true)
@@ -78,7 +79,7 @@ func run(p *requesttest.Proxy, e exchange) request.Step {
 	return step
 }
 
-// runFailing asks for a path while upstream fails, and says what the client gets.
+// runFailing asks for a path while upstream fails, and returns what the client gets.
 func runFailing(p *requesttest.Proxy, path string, headers ...[2]string) string {
 	return summary(run(p, exchange{path: path, status: 503, headers: headers}))
 }
@@ -97,7 +98,10 @@ const keeping = `{"fallback":{"fallback_data_ttl":"10s","cache_staleness_thresho
 func TestKeptResponseByAge(t *testing.T) {
 	p := requesttest.Start(t, keeping)
 	begun := p.Now
-	run(p, exchange{path: "/a", status: 203, body: []string{"so", "me"}, response: requesttest.Headers{{"content-type", "text/plain"}, {"etag", `"1"`}}})
+	run(p, exchange{
+		path: "/a", status: 203, body: []string{"so", "me"},
+		response: requesttest.Headers{{"content-type", "text/plain"}, {"etag", `"1"`}},
+	})
 	for _, tc := range []struct {
 		after int64 // ms
 		want  string
@@ -149,9 +153,21 @@ func TestWhichResponsesAreKept(t *testing.T) {
 		{"an empty body", exchange{status: 204}, "204 cache"},
 		{"as long as max_body_bytes", exchange{status: 200, body: []string{"1234", "5678"}}, "200 cache 12345678"},
 		{"longer by a byte", exchange{status: 200, body: []string{"1234", "56789"}}, not},
-		{"longer, by its content-length", exchange{status: 200, response: requesttest.Headers{{"content-length", "9"}}, body: []string{"123456789"}}, not},
-		{"shorter than its content-length", exchange{status: 200, response: requesttest.Headers{{"content-length", "5"}}, body: []string{"some"}}, not},
-		{"longer than its content-length", exchange{status: 200, response: requesttest.Headers{{"content-length", "3"}}, body: []string{"some"}}, not},
+		{
+			"longer, by its content-length",
+			exchange{status: 200, response: requesttest.Headers{{"content-length", "9"}}, body: []string{"123456789"}},
+			not,
+		},
+		{
+			"shorter than its content-length",
+			exchange{status: 200, response: requesttest.Headers{{"content-length", "5"}}, body: []string{"some"}},
+			not,
+		},
+		{
+			"longer than its content-length",
+			exchange{status: 200, response: requesttest.Headers{{"content-length", "3"}}, body: []string{"some"}},
+			not,
+		},
 		{"upstream resets it", exchange{status: 200, body: []string{"some"}, breaksOff: true}, not},
 		{"the client leaves", exchange{status: 200, body: []string{"some"}, clientLeaves: true}, not},
 		{"trailers", exchange{status: 200, body: []string{"some"}, trailers: true}, not},
@@ -162,8 +178,14 @@ func TestWhichResponsesAreKept(t *testing.T) {
 		{"a response to POST", exchange{method: "POST", status: 200, body: []string{"some"}}, not},
 		{"a response to HEAD", exchange{method: "HEAD", status: 200, response: requesttest.Headers{{"content-length", "4000"}}}, not},
 		{"with set-cookie", exchange{status: 200, response: requesttest.Headers{{"set-cookie", "a=b"}}, body: []string{"some"}}, not},
-		{"cache-control: private", exchange{status: 200, response: requesttest.Headers{{"cache-control", "private"}}, body: []string{"some"}}, not},
-		{"request with authorization", exchange{status: 200, headers: requesttest.Headers{{"authorization", "Basic x"}}, body: []string{"some"}}, not},
+		{"cache-control: private", exchange{
+			status: 200, response: requesttest.Headers{{"cache-control", "private"}},
+			body: []string{"some"},
+		}, not},
+		{"request with authorization", exchange{
+			status: 200, headers: requesttest.Headers{{"authorization", "Basic x"}},
+			body: []string{"some"},
+		}, not},
 		{"response of another filter", exchange{status: 200, details: "direct_response", body: []string{"some"}}, not},
 	} {
 		p := requesttest.Start(t, keeping)
@@ -191,7 +213,14 @@ func TestHeadGetsTheResponseToGet(t *testing.T) {
 
 func TestIfNoneMatch(t *testing.T) {
 	p := requesttest.Start(t, keeping)
-	run(p, exchange{path: "/a", status: 200, response: requesttest.Headers{{"etag", `"1"`}, {"content-type", "text/plain"}, {"cache-control", "max-age=5"}}, body: []string{"some"}})
+	run(p, exchange{
+		path: "/a", status: 200,
+		response: requesttest.Headers{
+			{"etag", `"1"`},
+			{"content-type", "text/plain"},
+			{"cache-control", "max-age=5"},
+		}, body: []string{"some"},
+	})
 	step := run(p, exchange{path: "/a", status: 503, headers: requesttest.Headers{{"if-none-match", `"0", W/"1"`}}})
 	if got := summary(step); got != "304 cache" {
 		t.Errorf("the same etag: got %s, want 304 cache", got)
@@ -208,7 +237,10 @@ func TestIfNoneMatch(t *testing.T) {
 
 func TestContentEncodingIsNegotiated(t *testing.T) {
 	p := requesttest.Start(t, keeping)
-	encoded := exchange{path: "/a", status: 200, headers: requesttest.Headers{{"accept-encoding", "gzip, br"}}, response: requesttest.Headers{{"content-encoding", "br"}, {"vary", "accept-encoding"}}, body: []string{"brotli"}}
+	encoded := exchange{
+		path: "/a", status: 200, headers: requesttest.Headers{{"accept-encoding", "gzip, br"}},
+		response: requesttest.Headers{{"content-encoding", "br"}, {"vary", "accept-encoding"}}, body: []string{"brotli"},
+	}
 	run(p, encoded)
 	if got := runFailing(p, "/a"); got != "upstream's own" {
 		t.Errorf("without accept-encoding: got %s, want upstream's own", got)
@@ -219,7 +251,7 @@ func TestContentEncodingIsNegotiated(t *testing.T) {
 	if got := runFailing(p, "/a", [2]string{"accept-encoding", "gzip, br"}); got != "200 cache brotli" {
 		t.Errorf("br: got %s, want 200 cache brotli", got)
 	}
-	// The response without encoding is kept beside the other.
+	// The response without encoding is kept besides the other.
 	p.Now += 2000 * ms
 	run(p, exchange{path: "/a", status: 200, response: requesttest.Headers{{"vary", "accept-encoding"}}, body: []string{"plain"}})
 	if got := runFailing(p, "/a"); got != "200 cache plain" {

@@ -5,11 +5,11 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// MayKeep reports whether Keep has a use for the headers of the response that was let through just now.
+// MayKeep reports whether Keep needs the headers of the response that was let through just now.
 func (r *Request) MayKeep() bool { return r.mayKeep }
 
-// Keep begins to copy the response with these headers, where it may be kept. Ended: no body follows. Now is of the
-// machine's monotonic clock, wall is seconds since 1970.
+// Keep begins to copy the response with these headers, if it may be kept. Ended: no body follows. Now is the time of
+// the monotonic clock in nanoseconds, wall is seconds since 1970.
 func (r *Request) Keep(headers header.Headers, ended bool, now, wall int64) {
 	if !r.mayKeep {
 		return
@@ -26,7 +26,7 @@ func (r *Request) Keep(headers header.Headers, ended bool, now, wall int64) {
 	}
 }
 
-// Capturing reports whether Body has a use for the response's body.
+// Capturing reports whether Body needs the response's body.
 func (r *Request) Capturing() bool { return r.capture != nil }
 
 // Body takes the next piece of the response's body.
@@ -36,7 +36,7 @@ func (r *Request) Body(piece []byte) {
 	}
 }
 
-// Discard says that the response can't be kept: it has trailers, or its body can't be read.
+// Discard drops the copy of a response that can't be kept: it has trailers, or its body can't be read.
 func (r *Request) Discard() { r.dropCapture() }
 
 // keep stores the copy of a response that has ended.

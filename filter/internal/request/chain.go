@@ -13,9 +13,9 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// newChain is the stages of a policy, in the order in which they are asked. A stage that has no part in the cluster's
-// record is asked after those that have: if it refuses, what they had admitted is given back. The retry budget counts
-// what all others admitted.
+// newChain is the stages of a policy, in the order in which they admit. A stage whose state is not in the cluster's
+// record comes after those whose state is: if it refuses, what they had admitted is given back. The retry budget comes
+// last, since it counts the requests that all others admitted.
 //
 //	limit of this cluster:          Shared{breaker, limit, bulkhead, budget}
 //	limit by key, or of the mesh:   Shared{breaker, bulkhead} ─► limit ─► Shared{budget}
@@ -25,7 +25,7 @@ func (c *Cluster) newChain(p *policy.Policy, client *mesh.Client) *stage.Chain {
 	if c.breaker != nil {
 		members = append(members, breaker.New(c.breaker, &c.failures, c.observer))
 	}
-	const index = 0 // of the one limit
+	const index = 0 // of the policy's only limit
 	learns := false
 	if l := p.RateLimit; l != nil {
 		learns = l.Algorithm == policy.Adaptive

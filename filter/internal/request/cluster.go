@@ -12,8 +12,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Cluster is an upstream cluster in one plugin: its compiled policy, which does not change, and what the worker keeps for
-// it. It works on one request at a time.
+// Cluster is an upstream cluster in one plugin: its compiled policy, which does not change, and what the worker keeps
+// for it. One goroutine uses it at a time.
 type Cluster struct {
 	*compiled
 	name     string
@@ -27,11 +27,11 @@ type Cluster struct {
 	budget *budget.Stage        // nil: no retries
 	mesh   *mesh.Limit          // nil: no limit of scope mesh
 	key    *key.Hasher          // nil: the limit is not counted by key
-	cache  *fallbackcache.Cache // nil: nothing is kept
+	cache  *fallbackcache.Cache // nil: no responses are kept
 
 	hosts    hosts
 	failover failover
-	begun    int // requests since the last TakeBegun
+	begun    int // requests since the last ResetBegun
 }
 
 // NewCluster makes a cluster ready for a worker. Client is the plugin's client of Redis, nil without Redis.
@@ -55,18 +55,18 @@ func NewCluster(name string, p *policy.Policy, w *worker.Worker, client *mesh.Cl
 // Name is the cluster's name.
 func (c *Cluster) Name() string { return c.name }
 
-// Key is what the cluster's limit counts by; nil where it is not counted by key.
+// Key hashes what the cluster's limit counts by; nil if the limit is not by key.
 func (c *Cluster) Key() *key.Hasher { return c.key }
 
-// Cache is the cluster's fallback cache; nil where nothing is kept.
+// Cache is the cluster's fallback cache; nil if the policy has none.
 func (c *Cluster) Cache() *fallbackcache.Cache { return c.cache }
 
-// Retries reports whether requests of this method are retried where they fail.
+// Retries reports whether requests of this method are retried when they fail.
 func (c *Cluster) Retries(method string) bool {
 	return c.retries != nil && c.retries.Conditions.Method(method)
 }
 
-// Mesh is the cluster's limit that all proxies share; nil where it has none.
+// Mesh is the cluster's limit that all proxies share; nil if it has none.
 func (c *Cluster) Mesh() *mesh.Limit { return c.mesh }
 
 // LoadRecord loads the cluster's record, and returns its version.
@@ -75,13 +75,13 @@ func (c *Cluster) LoadRecord() (cas uint32, err error) { return c.cell.Load() }
 // Record is the cluster's record as it was last loaded.
 func (c *Cluster) Record() *sharedstate.Record { return &c.record }
 
-// Observer hears what becomes of the cluster's requests.
+// Observer is notified of the decisions and responses of the cluster's requests.
 func (c *Cluster) Observer() Observer { return c.observer }
 
-// Begun is how many requests were decided about since ResetBegun.
+// Begun is how many requests were decided since the last ResetBegun.
 func (c *Cluster) Begun() int { return c.begun }
 
-// ResetBegun starts counting anew.
+// ResetBegun sets Begun to zero.
 func (c *Cluster) ResetBegun() { c.begun = 0 }
 
 // change changes the cluster's record outside of the stages. A failure is reported, and ok is false.

@@ -11,14 +11,13 @@ import (
 	"github.com/weir-mesh/weir/policy/ratelimit"
 )
 
-// compiled is a cluster's policy made ready, so that a request finds nothing left to work out. It does not change after it
-// was made.
+// compiled is a cluster's policy in the form that requests need. It does not change after it was made.
 type compiled struct {
 	shadow        bool // decide, count and label, never act
 	failures      policy.Failures
 	timeout       int64              // nanoseconds after which a response is late; 0: never
 	breaker       *breaker.Config    // nil: off
-	limiter       *ratelimit.Limiter // nil: off. The limit as it was written, not a proxy's share
+	limiter       *ratelimit.Limiter // nil: off. The limit of the policy, not a proxy's share of it
 	retries       *retries.Rules     // nil: off
 	failoverRules *policy.Failover   // nil: off
 	fallbacks     *fallback.Config   // nil: off
@@ -26,9 +25,9 @@ type compiled struct {
 	replies       *localreply.Replies
 
 	forRouter    []header.Pair                               // set on requests; not on upgrades
-	onFailure    []header.Pair                               // set on upstream's own failing response, where no fallback had one
-	onLocalError []header.Pair                               // set on Envoy's response in upstream's place
-	onShadow     [fallback.UpstreamFailure + 1][]header.Pair // set on upstream's response, by what shadow would have refused for
+	onFailure    []header.Pair                               // set on upstream's failing response, if no fallback replaces it
+	onLocalError []header.Pair                               // set on a response that Envoy made because upstream failed
+	onShadow     [fallback.UpstreamFailure + 1][]header.Pair // set on upstream's response, by the reason of shadow's refusal
 }
 
 func compilePolicy(cluster string, p *policy.Policy) *compiled {
@@ -74,7 +73,7 @@ func compilePolicy(cluster string, p *policy.Policy) *compiled {
 	return c
 }
 
-// marks says on a response where it came from, and why.
+// marks are the headers that say where a response came from, and why.
 func marks(source fallback.Source, reason string) []header.Pair {
 	return []header.Pair{{header.Source, source.String()}, {header.Reason, reason}}
 }

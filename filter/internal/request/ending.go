@@ -8,13 +8,13 @@ import (
 	"github.com/weir-mesh/weir/policy/breaker"
 )
 
-// end takes the end of the response.
+// end settles an attempt whose response has ended.
 func (r *Request) end(e *event) {
 	if e.grpc != noGRPC {
 		r.ending.GRPC = e.grpc
 	}
 	r.keep(e.now)
-	over := !r.attempt.Pending() // else decidedInShadow ends it
+	over := !r.attempt.Pending() // else decidedInShadow settles it as over
 	r.settle(r.settlement(r.ending.Outcome(&r.cluster.failures), over), e.now)
 	r.ended = true
 	if over {
@@ -22,10 +22,10 @@ func (r *Request) end(e *event) {
 	}
 }
 
-// gone settles what is open when the stream is gone.
+// gone settles what is not settled yet when the stream has ended.
 func (r *Request) gone(e *event) {
 	if r.ended {
-		return // nothing but a stage in shadow is open: decidedInShadow counts the request once Redis replies
+		return // only a stage in shadow still waits: decidedInShadow counts the request when Redis replies
 	}
 	r.countRouterRetries(e.attempts)
 	r.dropCapture()
@@ -37,13 +37,13 @@ func (r *Request) gone(e *event) {
 	r.state = Done
 }
 
-// settlement is an outcome that is known now, and whether the attempt is over as well. What it took is the time to the
-// response's headers, or to the end without any: how fast a client reads a body is not upstream's doing.
+// settlement is one with an outcome that is known now. Took is the time to the response's headers, or to the end if
+// none came: how fast a client reads a body says nothing about upstream.
 func (r *Request) settlement(result breaker.Outcome, over bool) stage.Settlement {
 	return stage.Settlement{Known: true, Outcome: result, Ending: &r.ending, Took: time.Duration(r.took), Over: over}
 }
 
-// settle tells the stages what became of the attempt.
+// settle settles the attempt with the stages.
 func (r *Request) settle(s stage.Settlement, now int64) {
 	if r.took == 0 {
 		s.Took = time.Duration(now - r.sent)

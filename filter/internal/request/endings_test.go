@@ -17,8 +17,8 @@ const (
 	halfBody    = "upstream_reset_after_response_started{protocol_error}"
 )
 
-// TestOutcomes sends one failure of the two that open the breaker, and then the ending under test. It was a failure if it
-// opened the breaker, neither if a further failure opens it, and a success if that does not open it.
+// TestOutcomes sends one failure of the two that open the breaker, and then the ending under test. It was a failure if
+// it opened the breaker, neither if a further failure opens it, and a success if that does not open it.
 func TestOutcomes(t *testing.T) {
 	const rules = `{"circuit_breaker":{"failure_threshold":2,"timeout":"1s"%s}}`
 	type outcome string

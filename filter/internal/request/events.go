@@ -10,7 +10,7 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Incoming is what is known of a request when its headers have come.
+// Incoming is what a decision needs to know of a request whose headers have come.
 type Incoming struct {
 	GRPC       bool                    // content-type application/grpc…
 	Upgrade    bool                    // WebSocket and the like, or CONNECT
@@ -19,7 +19,7 @@ type Incoming struct {
 	FailedOver bool                    // another cluster's failover sent it here
 	Key        sharedstate.Fingerprint // for a cluster with a Key
 	Cache      fallbackcache.Key       // for a cluster with a Cache
-	Stream     uint32                  // what Resumer.Resume knows it by
+	Stream     uint32                  // the stream's id for Resumer.Resume
 }
 
 // Begin decides about a request whose headers have come, at time now (nanoseconds, monotonic).
@@ -35,28 +35,28 @@ func (r *Request) Decided(v stage.Verdict, now int64) {
 	if !r.attempt.Pending() {
 		return // it was decided already
 	}
-	held := !r.cluster.shadow // in shadow the request went on, and nothing waits for the step
+	paused := !r.cluster.shadow // in shadow the request went on, and needs no step
 	step := r.on(&event{kind: decided, verdict: v, now: now})
-	if held {
+	if paused {
 		r.home.resumer.Resume(r.in.Stream, step)
 	}
 }
 
-// Response is what is known of a response whose headers have come.
+// Response is what a decision needs to know of a response whose headers have come.
 type Response struct {
 	Status     int
 	Details    string        // response.code_details
 	GRPC       int           // grpc-status where it is in the headers, else outcome.NoGRPC
 	Ended      bool          // no body follows
-	Replayable bool          // the request that Records asked for can be sent again
-	RetryAfter time.Duration // that upstream asked for, 0: none; where Replayable
-	Attempts   int           // of the router, 0: unknown; where CountsAttempts
+	Replayable bool          // the request was recorded whole, so it can be sent again
+	RetryAfter time.Duration // that upstream asked for, 0: none; only if Replayable
+	Attempts   int           // of the router, 0: unknown; only if CountsAttempts
 }
 
-// WantsResponse reports whether Respond has a use for the headers that come back.
+// WantsResponse reports whether Respond needs the headers of the response.
 func (r *Request) WantsResponse() bool { return r.state == Sent || r.state == Waiting }
 
-// Respond takes the headers of the response, whoever made it.
+// Respond takes the headers of the response, upstream's or any other.
 func (r *Request) Respond(resp *Response, now int64) Step {
 	return r.on(&event{kind: responds, response: *resp, now: now})
 }
@@ -64,12 +64,12 @@ func (r *Request) Respond(resp *Response, now int64) Step {
 // KeyOf hashes the request for another cluster's limit by key.
 type KeyOf func(*Cluster) sharedstate.Fingerprint
 
-// Due says that it is time for the next attempt.
+// Due makes the next attempt, at the time of DueAt.
 func (r *Request) Due(keyOf KeyOf, now int64) Step {
 	return r.on(&event{kind: isDue, keyOf: keyOf, now: now})
 }
 
-// AttemptEnded takes how an attempt ended that SendAttempt asked for.
+// AttemptEnded takes the result of the attempt that a step SendAttempt sent.
 func (r *Request) AttemptEnded(result *AttemptResult, now int64) Step {
 	return r.on(&event{kind: attemptEnded, result: result, now: now})
 }
@@ -77,13 +77,14 @@ func (r *Request) AttemptEnded(result *AttemptResult, now int64) Step {
 // End says that the response has ended. grpc is the grpc-status of its trailers, outcome.NoGRPC where there is none.
 func (r *Request) End(grpc int, now int64) { r.on(&event{kind: ends, grpc: grpc, now: now}) }
 
-// Gone says that the stream is gone, with its last response.code_details and the router's number of attempts, where
-// CountsAttempts. Whatever is open is settled: a response that broke off by what broke it, a client that left as Neither.
+// Gone says that the stream has ended, with its last response.code_details and, if CountsAttempts, the router's number
+// of attempts. What is not settled yet is settled: a response that broke off by what broke it, a client that left as
+// Neither.
 func (r *Request) Gone(details string, attempts int, now int64) {
 	r.on(&event{kind: isGone, details: details, attempts: attempts, now: now})
 }
 
-// Unsettled reports whether End and Gone have a use for what they take.
+// Unsettled reports whether End and Gone still have something to settle.
 func (r *Request) Unsettled() bool {
 	return r.cluster != nil && (r.capture != nil || r.cluster.chain.Unsettled(&r.attempt))
 }
@@ -91,19 +92,19 @@ func (r *Request) Unsettled() bool {
 // Held reports whether the response is held back while the filter makes further attempts.
 func (r *Request) Held() bool { return r.state == Backoff || r.state == Queued || r.state == Retrying }
 
-// Waits reports until when the request waits for its next attempt, where it does.
-func (r *Request) Waits() (due int64, ok bool) {
+// DueAt is when the next attempt is due. ok is false unless the request waits for one.
+func (r *Request) DueAt() (due int64, ok bool) {
 	if r.state != Backoff {
 		return 0, false
 	}
 	return r.retry.held.due, true
 }
 
-// CountsAttempts reports whether the request wants to know how often the router has sent it.
+// CountsAttempts reports whether the request needs the router's number of attempts.
 func (r *Request) CountsAttempts() bool { return r.attempt.Held&stage.HeldRetries != 0 }
 
-// Abandon lets the rest of a request pass, after a fault of the filter or where it went to another cluster than the one
-// that was decided about. Its outcome counts nowhere; its place in the bulkhead is given back.
+// Abandon lets the rest of a request pass, after a fault of the filter or when it went to another cluster than the one
+// whose policy admitted it. Its outcome does not count; its place in the bulkhead is given back.
 func (r *Request) Abandon(now int64) {
 	r.dropCapture()
 	if r.Unsettled() {
@@ -112,8 +113,8 @@ func (r *Request) Abandon(now int64) {
 	*r = Request{state: Done}
 }
 
-// Forget drops a request in the middle of which the filter failed. Nothing is asked of the store: a probe's place comes
-// back by its expiry, a place in the bulkhead with the worker's next heartbeat.
+// Forget drops a request whose callback panicked. It does not call the store: a probe expires, and the worker's next
+// heartbeat corrects the bulkhead.
 func (r *Request) Forget() {
 	r.attempt.StopWaiting()
 	r.dropCapture()
@@ -123,10 +124,10 @@ func (r *Request) Forget() {
 	*r = Request{state: Done}
 }
 
-// noGRPC stands for no gRPC status.
+// noGRPC means no gRPC status.
 const noGRPC = outcome.NoGRPC
 
-// marked is a set of headers, none of which may be changed, with one more.
+// marked is a copy of a set of headers with one more: sets are shared by requests.
 func marked(set []header.Pair, more header.Pair) []header.Pair {
 	return append(set[:len(set):len(set)], more)
 }

@@ -4,7 +4,7 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// countRouterRetries takes the number of attempts that the router made, 0 where nobody knows it.
+// countRouterRetries takes the number of attempts that the router made, 0 if it is not known.
 func (r *Request) countRouterRetries(attempts int) {
 	made := min(max(attempts-1, 0), r.attempt.Retries.Reserved.Granted)
 	for r.attempt.Retries.Made < made {
@@ -16,8 +16,8 @@ func (r *Request) countRouterRetries(attempts int) {
 	r.retry.made = max(r.retry.made, r.attempt.Retries.Made)
 }
 
-// ranOut reports whether the last attempt failed as well, and none was left: it was the last of those that the policy
-// has, or the budget is spent.
+// ranOut reports whether the last attempt failed too, and no retry was left: it was the policy's last one, or the
+// budget is used up.
 func (r *Request) ranOut() bool {
 	rules := r.cluster.retries
 	return rules != nil && r.retry.allowed && !r.retry.probe &&
@@ -25,10 +25,10 @@ func (r *Request) ranOut() bool {
 		rules.Conditions.Retryable(r.ending.ForRetry())
 }
 
-// retriesExhausted marks a response after which nothing more was tried.
+// retriesExhausted is the header of a failing response after which no retry was left.
 var retriesExhausted = header.Pair{header.Error, "RetryExhausted"}
 
-// withExhausted marks a response after which nothing more was tried.
+// withExhausted adds retriesExhausted if the request ranOut.
 func (r *Request) withExhausted(set []header.Pair) []header.Pair {
 	if !r.ranOut() {
 		return set

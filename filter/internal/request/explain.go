@@ -9,7 +9,7 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// explain says why it was decided so about a request, for the log at debug:
+// explain is the reason for a decision, for the log at debug:
 //
 //	rate_limited: limit of 100 reached, retry in 12s
 //	allowed: 73 left of the limit, the router may make 2 retries

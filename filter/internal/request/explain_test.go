@@ -20,7 +20,10 @@ func TestExplanations(t *testing.T) {
 		{"a limit and retries", `{"retry":{},` + bucket + `}`, 0, false, "allowed: 0 left of the limit, the router may make 2 retries"},
 		{"limit reached", `{` + bucket + `}`, 1, false, "rate_limited: limit of 1 reached, retry in 10s"},
 		{"limit reached in shadow", `{"mode":"shadow",` + bucket + `}`, 1, false, "shadow_rate_limited: limit of 1 reached, retry in 10s"},
-		{"breaker open", `{"circuit_breaker":{"failure_threshold":1,"recovery_timeout":"10s"}}`, 0, true, "circuit_open: circuit breaker is open, retry in 10s"},
+		{
+			"breaker open", `{"circuit_breaker":{"failure_threshold":1,"recovery_timeout":"10s"}}`, 0, true,
+			"circuit_open: circuit breaker is open, retry in 10s",
+		},
 		{"bulkhead full", `{"bulkhead":{"max_concurrent":1}}`, 1, false, "bulkhead_full: all 1 places are taken"},
 	} {
 		p := requesttest.Start(t, tc.rules)

@@ -1,4 +1,4 @@
 package request
 
-// State is where the request stands, for tests.
+// State is the request's state, for tests.
 func (r *Request) State() State { return r.state }

@@ -10,20 +10,21 @@ import (
 )
 
 // failover sends a cluster's requests to another one while its breaker refuses them. The filter sets a header that the
-// routes match; which cluster a request really went to is known when its response comes.
+// routes match; where a request really went is known when its response comes.
 type failover struct {
 	find  func(cluster string) *Cluster
-	until int64 // nothing fails over before: a request went to another cluster than the header says
+	until int64 // no failover before: a request went to another cluster than the header says
 }
 
-// failoverRest is how long nothing fails over after a request did not arrive where the header says: it went past its
-// cluster's breaker, which refuses again meanwhile.
+// failoverRest is how long there is no failover after a request went to another cluster than the header says: it
+// reached its own cluster although the breaker refuses.
 const failoverRest = 10 * time.Second
 
-// FindClustersBy tells how other clusters are found, for failover.
+// FindClustersBy sets how failover finds other clusters.
 func (c *Cluster) FindClustersBy(find func(cluster string) *Cluster) { c.failover.find = find }
 
-// Misrouted says that a request which failed over went to another cluster: no route matches the header.
+// Misrouted stops failover for a while: a request that failed over went to another cluster, since no route matches the
+// header.
 func (c *Cluster) Misrouted(now int64) { c.failover.until = now + int64(failoverRest) }
 
 // failOver sends a request that the breaker refuses to the first cluster whose own breaker admits it.
@@ -61,14 +62,14 @@ func (c *Cluster) askBreaker(now int64) breaker.Verdict {
 	return asked
 }
 
-// admitsMore reports whether the breaker would admit a request that is no probe.
+// admitsMore reports whether the breaker is closed, so that it admits requests other than probes.
 func (c *Cluster) admitsMore(now int64) bool {
 	v := c.askBreaker(now)
 	return v.Admitted && !v.HalfOpened && v.Ticket.Slot < 0
 }
 
-// nextRegion is the cluster that the next attempt goes to, nil where there is none whose breaker is closed: with failover
-// the next one of the list with each attempt, else the request's own.
+// nextRegion is the cluster that the next attempt goes to, nil if no breaker is closed. With failover each attempt goes
+// to the next cluster of the list, without it to the request's own.
 func (r *Request) nextRegion(now int64) *Cluster {
 	home := r.home
 	if home.failoverRules == nil || home.failover.find == nil {

@@ -31,7 +31,8 @@ func startRegions(t *testing.T, document string) *regions {
 	return r
 }
 
-// send sends one request to a cluster, and says where it goes, as in "eu", or why it is refused, as in "eu circuit_open".
+// send sends one request to a cluster, and returns where it goes, as in "eu", or why it is refused, as in
+// "eu circuit_open".
 // Upstream responds with this status.
 func (r *regions) send(cluster string, status int) string {
 	req := &request.Request{}

@@ -5,29 +5,29 @@ import (
 	"github.com/weir-mesh/weir/policy/fallback"
 )
 
-// found is the step of the fallback chain that answers.
-type found struct {
-	source fallback.Source    // FromError: none does
-	asked  bool               // the chain was asked
-	kept   fallbackcache.Kept // for the cache's sources
+// fallbackChoice is the source that the fallback chain chose.
+type fallbackChoice struct {
+	source    fallback.Source    // FromError: no fallback applies
+	consulted bool               // the chain applies to the reason
+	kept      fallbackcache.Kept // for the cache's sources
 }
 
-// findFallback asks the fallback chain. A gRPC client can read neither JSON nor problem details: it gets a gRPC status.
-func (r *Request) findFallback(reason fallback.Reason, now int64) (f found) {
+// findFallback chooses a fallback. A gRPC client can read neither JSON nor problem details: it gets a gRPC status.
+func (r *Request) findFallback(reason fallback.Reason, now int64) (choice fallbackChoice) {
 	c := r.cluster
 	if c.fallbacks == nil {
-		return found{source: fallback.FromError}
+		return fallbackChoice{source: fallback.FromError}
 	}
 	kept := fallback.FromError
 	if c.fallbacks.WantsCache(reason) && r.in.Cache.Lookup {
 		var err error
-		if f.kept, kept, err = c.cache.Find(&r.in.Cache, now); err != nil {
+		if choice.kept, kept, err = c.cache.Find(&r.in.Cache, now); err != nil {
 			c.observer.Fault(err)
 		}
 	}
-	f.source, f.asked = fallback.Choose(c.fallbacks, reason, kept)
+	choice.source, choice.consulted = fallback.Choose(c.fallbacks, reason, kept)
 	if r.in.GRPC {
-		f.source = fallback.FromError
+		choice.source = fallback.FromError
 	}
-	return f
+	return choice
 }

@@ -2,21 +2,21 @@ package request
 
 import "github.com/weir-mesh/weir/filter/internal/outcome"
 
-// hosts is what is known of a cluster's hosts: Envoy tells the filter nothing about their health until a request finds
+// hosts is whether a cluster has a healthy host. Envoy does not show the filter their health until a request finds
 // none.
 type hosts struct {
-	gauge HostGauge // nil: it is not shown
-	none  bool      // as shown
+	gauge HostGauge // nil: not shown
+	none  bool      // no healthy host, as shown
 }
 
-// ShowHosts tells where it is shown whether the cluster has a healthy host.
+// ShowHosts sets the gauge that shows whether the cluster has a healthy host.
 func (c *Cluster) ShowHosts(g HostGauge) { c.hosts.gauge = g }
 
-// RefreshHosts reads what another worker found.
+// RefreshHosts reads what another worker has shown.
 func (c *Cluster) RefreshHosts() { c.hosts.none = c.hosts.gauge.HasNoHealthyHost() }
 
-// heard takes what became of a request, and shows it where it is new.
-func (h *hosts) heard(e outcome.Event, details string) {
+// observe updates the gauge by the event of a response.
+func (h *hosts) observe(e outcome.Event, details string) {
 	none := e == outcome.ConnectFailure && details == outcome.DetailsNoHealthyHost
 	if none == h.none || (!none && e != outcome.Answered) || h.gauge == nil {
 		return

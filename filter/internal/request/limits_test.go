@@ -87,7 +87,8 @@ func TestRefusalByKeyReturnsPlaces(t *testing.T) {
 	if step.Kind != request.Continue {
 		t.Fatalf("a probe with another key: got %+v, want Continue", step)
 	}
-	if _, step := p.Begin(request.Incoming{Key: fingerprint(3)}); requesttest.Header(requesttest.Reply(step).Headers, "x-weir-reason") != "circuit_open" {
+	_, step = p.Begin(request.Incoming{Key: fingerprint(3)})
+	if reason := requesttest.Header(requesttest.Reply(step).Headers, "x-weir-reason"); reason != "circuit_open" {
 		t.Fatalf("a second probe: got %+v, want x-weir-reason: circuit_open", step)
 	}
 	r.Gone(requesttest.ClientLeft, 0, p.Now)
@@ -105,9 +106,11 @@ func TestBulkheadCountsAllWorkers(t *testing.T) {
 	third, _ := b.Begin(request.Incoming{})
 	for _, p := range []*requesttest.Proxy{a, b} {
 		_, step := p.Begin(request.Incoming{})
-		reason, wait := requesttest.Header(requesttest.Reply(step).Headers, "x-weir-reason"), requesttest.Header(requesttest.Reply(step).Headers, "retry-after")
+		headers := requesttest.Reply(step).Headers
+		reason, wait := requesttest.Header(headers, "x-weir-reason"), requesttest.Header(headers, "retry-after")
 		if requesttest.Reply(step).Status != 503 || reason != "bulkhead_full" || wait != "" {
-			t.Fatalf("a fourth request: got %d, reason %q, retry-after %q; want 503, bulkhead_full, none", requesttest.Reply(step).Status, reason, wait)
+			t.Fatalf("a fourth request: got %d, reason %q, retry-after %q; want 503, bulkhead_full, none",
+				requesttest.Reply(step).Status, reason, wait)
 		}
 	}
 	for range 3 { // a request returns its place once, whatever callbacks come
@@ -155,8 +158,8 @@ func TestBulkheadOfAStalledWorker(t *testing.T) {
 	}
 }
 
-// TestForgetReturnsThePlaceLater: after a fault of the filter the store is left alone, and the next heartbeat returns the
-// place.
+// TestForgetReturnsThePlaceLater: after a fault of the filter the store is left alone, and the next heartbeat returns
+// the place.
 func TestForgetReturnsThePlaceLater(t *testing.T) {
 	p := requesttest.Start(t, `{"bulkhead":{"max_concurrent":1}}`)
 	r, _ := p.Begin(request.Incoming{})
@@ -199,7 +202,8 @@ func TestShadowDecidesAndNeverActs(t *testing.T) {
 		}
 		step = r.Respond(&request.Response{Status: tc.status, Details: up, GRPC: -1, Ended: true}, p.Now)
 		source, reason := requesttest.Header(step.Set, "x-weir-source"), requesttest.Header(step.Set, "x-weir-reason")
-		if limit := requesttest.Header(step.Set, "ratelimit"); step.Kind != request.Continue || source != tc.source || reason != tc.reason || limit != "" {
+		if limit := requesttest.Header(step.Set, "ratelimit"); step.Kind != request.Continue || source != tc.source ||
+			reason != tc.reason || limit != "" {
 			t.Fatalf("response %d: got step %v, source %q, reason %q, ratelimit %q; want Continue, %q, %q, none",
 				tc.status, step.Kind, source, reason, limit, tc.source, tc.reason)
 		}
@@ -270,7 +274,8 @@ func TestReloadKeepsWhatTheLimitCounted(t *testing.T) {
 			more++
 		}
 		if used+more > limit {
-			t.Errorf("from %s to %s: got %d admitted before and %d after the reload, want at most %d together", tc[0], tc[1], used, more, limit)
+			t.Errorf("from %s to %s: got %d admitted before and %d after the reload, want at most %d together", tc[0], tc[1],
+				used, more, limit)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func TestMeshDecidesInOrder(t *testing.T) {
 	if m.Wakes != 1 || len(m.Calls) != 0 {
 		t.Fatalf("got %d wakes and %d calls, want 1 wake and no call made by a stream", m.Wakes, len(m.Calls))
 	}
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	if len(m.Calls) != 1 {
 		t.Fatalf("got %d calls for three requests, want 1", len(m.Calls))
 	}
@@ -44,7 +44,8 @@ func TestMeshDecidesInOrder(t *testing.T) {
 
 func TestMeshLimitIsSharedByProxies(t *testing.T) {
 	server := miniredis.RunT(t)
-	a, b := requesttest.JoinMesh(t, server, fmt.Sprintf(meshLimit, 10, ""), ""), requesttest.JoinMesh(t, server, fmt.Sprintf(meshLimit, 10, ""), "")
+	rules := fmt.Sprintf(meshLimit, 10, "")
+	a, b := requesttest.JoinMesh(t, server, rules, ""), requesttest.JoinMesh(t, server, rules, "")
 	admitted := 0
 	for step := range int64(100) { // 500 ms
 		for _, m := range []*requesttest.MeshProxy{a, b} {
@@ -52,7 +53,7 @@ func TestMeshLimitIsSharedByProxies(t *testing.T) {
 			if _, got := m.BeginStream(uint32(step)); got == "continue" {
 				admitted++
 			}
-			m.Client.Call(m.Now)
+			m.Client.MakeCalls(m.Now)
 			m.Answer()
 			for _, r := range m.Resumed {
 				if strings.HasSuffix(r, " continue") {
@@ -75,7 +76,7 @@ func TestMeshClientLeavesWhileItWaits(t *testing.T) {
 	if _, got := m.BeginStream(2); got != "paused" {
 		t.Fatalf("got %s, want paused", got)
 	}
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	first.Gone(requesttest.ClientLeft, 0, m.Now)
 	if first.Unsettled() {
 		t.Error("after its client left: got an open request, want none")
@@ -103,7 +104,7 @@ func TestMeshOnError(t *testing.T) {
 		other := requesttest.JoinMesh(t, server, fmt.Sprintf(meshLimit, 4, ""), "")
 		for _, member := range []*requesttest.MeshProxy{other, m} { // Redis learns that there are two
 			member.BeginStream(0)
-			member.Client.Call(member.Now)
+			member.Client.MakeCalls(member.Now)
 			member.Answer()
 		}
 		m.Resumed, m.Observer.Events = nil, nil
@@ -111,7 +112,7 @@ func TestMeshOnError(t *testing.T) {
 		for stream := uint32(1); stream <= 5; stream++ {
 			m.BeginStream(stream)
 		}
-		m.Client.Call(m.Now)
+		m.Client.MakeCalls(m.Now)
 		m.Now += 50 * ms
 		m.Lose()
 		if got := strings.Join(m.Resumed, ", "); got != tc.want {
@@ -135,11 +136,12 @@ func TestMeshRarelyCallsWhileRedisFails(t *testing.T) {
 		case "continue":
 			on++
 		}
-		m.Client.Call(m.Now)
+		m.Client.MakeCalls(m.Now)
 		m.Client.Tick(m.Now)
 	}
 	if waited+on != 1000 || len(m.Resumed) != waited || waited > 5 {
-		t.Errorf("got %d paused, %d resumed, %d passed at once; want 1000 in all, at most 5 paused, all of them resumed", waited, len(m.Resumed), on)
+		t.Errorf("got %d paused, %d resumed, %d passed at once; want 1000 in all, at most 5 paused, all of them resumed", waited,
+			len(m.Resumed), on)
 	}
 	if m.Counts["failed"] > 10 {
 		t.Errorf("got %d calls in a second while Redis fails, want at most 10", m.Counts["failed"])
@@ -153,7 +155,7 @@ func TestMeshInShadowPausesNothing(t *testing.T) {
 			t.Errorf("request %d: got %s, want continue", stream, got)
 		}
 	}
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	m.Answer()
 	if len(m.Resumed) != 0 {
 		t.Errorf("got resumed %v, want none", m.Resumed)
@@ -166,7 +168,7 @@ func TestMeshInShadowPausesNothing(t *testing.T) {
 func TestMeshRepliesTwiceOrNever(t *testing.T) {
 	m := requesttest.JoinMesh(t, miniredis.RunT(t), fmt.Sprintf(meshLimit, 5, ""), "")
 	m.BeginStream(1)
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	m.Client.Ended(77, 200, []byte("{}"), m.Now) // a call that was never made
 	m.Answer()
 	m.Client.Ended(m.LastCall, 200, []byte(`{"result":[1,1,1,0,1,5,1,0]}`), m.Now)
@@ -193,7 +195,7 @@ func TestMeshRepliesTwiceOrNever(t *testing.T) {
 func TestMeshLateReply(t *testing.T) {
 	m := requesttest.JoinMesh(t, miniredis.RunT(t), fmt.Sprintf(meshLimit, 5, ""), "")
 	m.BeginStream(1)
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	m.Answer() // Redis knows the script from now on
 	m.Now += 3000 * ms
 	m.Client.Tick(m.Now)
@@ -201,12 +203,12 @@ func TestMeshLateReply(t *testing.T) {
 	m.Resumed = nil
 
 	m.BeginStream(2)
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	first := m.LastCall
 	m.Now += 110 * ms
 	m.Client.Tick(m.Now) // twice the timeout: given up
 	m.BeginStream(3)
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	if m.LastCall == first {
 		t.Fatalf("got last call %d, want a second one", m.LastCall)
 	}
@@ -216,7 +218,7 @@ func TestMeshLateReply(t *testing.T) {
 		t.Fatalf("got resumed %s, want only 2 continue, by the proxy's share: 3 waits for its own call", got)
 	}
 	m.AnswerOne(m.LastCall) // made by the tick, to settle: request 3 has to ask for itself
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	m.Answer()
 	if got := strings.Join(m.Resumed, ", "); got != "2 continue, 3 continue" {
 		t.Errorf("got resumed %s, want 2 continue, 3 continue", got)
@@ -232,7 +234,7 @@ func TestMeshByWebdis(t *testing.T) {
 	for stream, user := range []string{"a", "b"} {
 		m.Begin(request.Incoming{Stream: uint32(stream + 1), Key: m.Cluster.Key().Fingerprint(requesttest.Headers{{"x-user", user}}, "")})
 	}
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	if len(m.Calls) != 2 {
 		t.Fatalf("got %d calls, want 2: Webdis takes one command at a time", len(m.Calls))
 	}
@@ -250,14 +252,15 @@ func TestMeshByWebdis(t *testing.T) {
 }
 
 func TestMeshCountsByKey(t *testing.T) {
-	m := requesttest.JoinMesh(t, miniredis.RunT(t), `{"rate_limit":{"requests":1,"window_size":"1s","scope":"mesh","key":[{"header":"x-user"}]}}`, "")
+	m := requesttest.JoinMesh(t, miniredis.RunT(t),
+		`{"rate_limit":{"requests":1,"window_size":"1s","scope":"mesh","key":[{"header":"x-user"}]}}`, "")
 	ask := func(stream uint32, user string) {
 		m.Begin(request.Incoming{Stream: stream, Key: m.Cluster.Key().Fingerprint(requesttest.Headers{{"x-user", user}}, "")})
 	}
 	ask(1, "a")
 	ask(2, "b")
 	ask(3, "a")
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	m.Answer()
 	got := map[string]bool{}
 	for _, r := range m.Resumed {

@@ -8,24 +8,25 @@ import (
 	"github.com/weir-mesh/weir/policy/fallback"
 )
 
-// Observer hears what becomes of a cluster's requests. Each event is told once, whatever the number of workers.
+// Observer is notified of the decisions and responses of a cluster's requests: of each once, whatever the number of
+// workers.
 type Observer interface {
 	stage.Reporter
-	// Decided tells what was decided about a request: fallback.None is admitted. In shadow nothing follows from it.
+	// Decided reports the decision about a request: fallback.None is admitted. In shadow it is not enforced.
 	Decided(reason fallback.Reason, shadow bool)
-	// Explains reports whether Explain has a use for its text.
+	// Explains reports whether Explain is to be called.
 	Explains() bool
-	// Explain tells why it was decided so.
+	// Explain takes the reason for the last decision.
 	Explain(text string)
-	// Responded tells where a response came from, and why if it is not upstream's own.
+	// Responded reports where a response came from, and why if it is not upstream's own.
 	Responded(source fallback.Source, reason fallback.Reason)
-	// Transition tells that the breaker changed, and why.
+	// Transition reports that the breaker changed, and why.
 	Transition(from, to breaker.Status, cause string)
-	// Retried tells of a retry.
+	// Retried reports a retry.
 	Retried(r Retry)
-	// Exhausted tells of a request whose last attempt failed as well.
+	// Exhausted reports a request whose last attempt failed too.
 	Exhausted()
-	// FailedOver tells that a request goes to another cluster.
+	// FailedOver reports that a request goes to another cluster.
 	FailedOver(to string)
 }
 
@@ -33,7 +34,7 @@ type Observer interface {
 type Retry struct {
 	Number, Of int           // from 1, and how many there may be
 	Cluster    string        // where it goes
-	ByRouter   bool          // Envoy's router made it, and does not tell its delay and cause
+	ByRouter   bool          // Envoy's router made it; its delay and cause are not known
 	Delay      time.Duration // how long it waited
 	Cause      string        // how the attempt before it ended
 }
@@ -41,6 +42,6 @@ type Retry struct {
 // HostGauge shows whether Envoy had no healthy host to send a request to. All workers share it.
 type HostGauge interface {
 	NoHealthyHost(none bool)
-	// HasNoHealthyHost reads what is shown: this worker's finding or another one's, whichever was the last.
+	// HasNoHealthyHost reads what is shown: what this worker or another one set last.
 	HasNoHealthyHost() bool
 }

@@ -1,22 +1,22 @@
-// Package request is what happens to one request, as a state machine that knows no proxy.
+// Package request is the state machine of one request. It does not depend on a proxy.
 //
 //	          admitted                       response                      end
 //	Idle ───────────────► Sent ─────────────────────────► Responding ───────────► Done
 //	 │ ▲                   ▲ │                               ▲   ▲
 //	 │ └ failover ┐        │ │ a failure is retried          │   │ no further attempt: an earlier
-//	 │            │        │ ▼ by the filter               good  │ response stands
+//	 │            │        │ ▼ by the filter               good  │ response passes
 //	 ├─ waits ─► Waiting ──┘ Backoff ──► Queued ──► Retrying ┴───┤
 //	 │            │            ▲  │ due   for Redis    │         │
 //	 │ refused    │ refused    └──┼────────────────────┘ failed  │
 //	 ▼            ▼               ▼ refused: no further attempt ─┘
 //	Replied: a local reply takes the response's place
 //
-// Each event takes the time and returns a Step, one of a closed set; the stream's owner carries it out. What many workers
-// must agree on is decided by the stages (package stage). What is worth knowing goes to an Observer.
+// Each event takes the time and returns a Step, one of a closed set; the stream's owner carries it out. The stages
+// (package stage) make the decisions that all workers share. An Observer counts and logs.
 //
-// An attempt's outcome is settled at the earliest moment at which it is certain: a failing status or a reset when it is
-// seen, a success when the response has ended, Neither when the client left first. Events may come late, twice, or never:
-// a late one finds a state that has no use for it, and what is never settled expires.
+// An attempt's outcome is settled as soon as it is certain: a failing status or a reset when it is seen, a success when
+// the response has ended, Neither when the client left first. Events may come late, twice, or never: a state ignores
+// events that it does not list, and what is never settled expires.
 package request
 
 import (
@@ -26,35 +26,35 @@ import (
 	"github.com/weir-mesh/weir/policy/fallback"
 )
 
-// State is where a request stands.
+// State is the state of a request.
 type State uint8
 
 // The states.
 const (
-	Idle       State = iota // nothing is decided; without a policy a request stays here, and everything passes
-	Waiting                 // a stage waits for Redis; the request is held back
-	Sent                    // the request was let through, no response has come
+	Idle       State = iota // not decided yet; without a policy a request stays in this state and passes
+	Waiting                 // a stage waits for Redis; the request is paused
+	Sent                    // the request was admitted, no response has come
 	Responding              // upstream's response, or another filter's, passes to the client
 	Replied                 // a local reply took its place
 	Backoff                 // the response is held back until the next attempt is due
-	Queued                  // the same, and a stage of the next attempt waits for Redis
-	Retrying                // the same, and the next attempt is out
-	Done                    // nothing more can happen
+	Queued                  // as Backoff, and a stage of the next attempt waits for Redis
+	Retrying                // as Backoff, and the next attempt was sent
+	Done                    // over
 )
 
-// Request is one request on its way. The zero Request has no policy.
+// Request is one request. The zero Request has no policy.
 type Request struct {
 	state   State
-	shadow  fallback.Reason // what a policy in shadow would have refused for
+	shadow  fallback.Reason // the reason for which a policy in shadow would have refused
 	ended   bool            // the response has ended; only a stage in shadow still waits
-	mayKeep bool            // the response that was let through may be kept: Keep decides
+	mayKeep bool            // the response that passes may be kept: Keep decides
 	home    *Cluster        // that the request is for
-	cluster *Cluster        // of the attempt that runs; another one only with failover between retries
+	cluster *Cluster        // of the current attempt; not home only after failover between retries
 	in      Incoming
 
-	attempt stage.Attempt // that runs, or ran last
-	sent    int64         // when it began
-	took    int64         // nanoseconds from there to the response's headers; 0 before that
+	attempt stage.Attempt // the current one, or the last
+	sent    int64         // when the attempt began, nanoseconds
+	took    int64         // nanoseconds from sent to the response's headers; 0 before they come
 	ending  outcome.Ending
 	retry   retryState
 	capture *fallbackcache.Capture
@@ -65,15 +65,15 @@ type kind uint8
 
 const (
 	begins       kind = iota // the request's headers have come
-	decided                  // the stage that the attempt waits for has decided
-	responds                 // a response's headers have come, whoever made it
+	decided                  // the stage for which the attempt waits has decided
+	responds                 // a response's headers have come, upstream's or any other
 	isDue                    // it is time for the next attempt
 	attemptEnded             // the filter's attempt has ended
 	ends                     // the response has ended
-	isGone                   // the stream is gone
+	isGone                   // the stream has ended
 )
 
-// event is one event, with what comes with it.
+// event is one event with its arguments. The comments say of which kind.
 type event struct {
 	kind     kind
 	now      int64
@@ -86,7 +86,7 @@ type event struct {
 	attempts int            // isGone: of the router, 0: unknown
 }
 
-// on takes one event. An event that is not listed under the state has come too late or twice, and changes nothing.
+// on handles one event. An event that is not listed under the state has come too late or twice, and changes nothing.
 func (r *Request) on(e *event) Step {
 	switch r.state {
 	case Idle:

@@ -49,7 +49,7 @@ func TestRateLimitRefusal(t *testing.T) {
 	body := step.Reply.Body
 	step.Reply.Body = nil
 	if diff := cmp.Diff(want, step.Reply); diff != "" {
-		t.Errorf("reply (-want +got):\n%s", diff)
+		t.Errorf("reply: want (-), got (+):\n%s", diff)
 	}
 	var problem map[string]any
 	if err := json.Unmarshal(body, &problem); err != nil {
@@ -60,7 +60,7 @@ func TestRateLimitRefusal(t *testing.T) {
 		"detail": "rate limit exceeded for aws", "data": nil, "source": "error", "fallback_used": false,
 		"degraded_mode": false, "warnings": []any{}, "error": "rate limit exceeded for aws", "retry_after": 2.0,
 	}, problem); diff != "" {
-		t.Errorf("body (-want +got):\n%s", diff)
+		t.Errorf("body: want (-), got (+):\n%s", diff)
 	}
 	for _, want := range []string{"decided rate_limited", "response from error"} {
 		if got := p.Observer.Events; !slices.Contains(got, want) {
@@ -156,13 +156,15 @@ func TestGRPCRequestsGetGRPCReplies(t *testing.T) {
 	p := requesttest.Start(t, fmt.Sprintf(fallbackChain, `,"default_data":{"body":{}},"on":["circuit_open","rate_limited"]`))
 	p.RoundTrip(up, 500)
 	_, step := p.Begin(request.Incoming{GRPC: true})
-	if r := requesttest.Reply(step); r.GRPC != 14 || string(r.Body) != "CircuitBreakerError" || requesttest.Header(r.Headers, "content-type") != "" {
+	if r := requesttest.Reply(step); r.GRPC != 14 || string(r.Body) != "CircuitBreakerError" ||
+		requesttest.Header(r.Headers, "content-type") != "" {
 		t.Errorf("breaker open: got %+v with body %s, want gRPC status 14, CircuitBreakerError and no content-type", r, r.Body)
 	}
 	p = requesttest.Start(t, `{"rate_limit":{"algorithm":"token_bucket","burst_capacity":1,"refill_rate":1}}`)
 	p.RoundTrip(up, 200)
 	_, step = p.Begin(request.Incoming{GRPC: true})
-	if r := requesttest.Reply(step); r.GRPC != 8 || string(r.Body) != "RateLimitExceeded" || requesttest.Header(r.Headers, "retry-after") != "1" {
+	if r := requesttest.Reply(step); r.GRPC != 8 || string(r.Body) != "RateLimitExceeded" ||
+		requesttest.Header(r.Headers, "retry-after") != "1" {
 		t.Errorf("limit reached: got %+v with body %s, want gRPC status 8, RateLimitExceeded and retry-after: 1", r, r.Body)
 	}
 }
@@ -215,7 +217,7 @@ func TestHalfOpenAdmitsProbesOnly(t *testing.T) {
 		"closed -> open: consecutive_failures, status 500", "open -> half_open: recovery_timeout", "half_open -> closed: probes_succeeded, success",
 	}
 	if diff := cmp.Diff(want, p.Observer.Transitions()); diff != "" {
-		t.Errorf("transitions (-want +got):\n%s", diff)
+		t.Errorf("transitions: want (-), got (+):\n%s", diff)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// responded takes the headers of the first attempt's response.
+// responded handles the headers of the first attempt's response.
 func (r *Request) responded(resp *Response, now int64) Step {
 	c := r.cluster
 	r.took = now - r.sent
@@ -16,7 +16,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 		Event: outcome.Classify(resp.Details), Status: resp.Status, GRPC: resp.GRPC,
 		Late: c.timeout > 0 && r.took > c.timeout,
 	}
-	c.hosts.heard(r.ending.Event, resp.Details)
+	c.hosts.observe(r.ending.Event, resp.Details)
 	r.countRouterRetries(resp.Attempts)
 	result := r.ending.Outcome(&c.failures)
 	if resp.Replayable && r.retryLater(resp.RetryAfter, now) {
@@ -26,7 +26,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	r.state = Responding
 	switch {
 	case r.ending.Event == outcome.Local, r.ending.Event == outcome.None:
-		// Another filter's response, or a direct one: not ours to change, and upstream had no part in it.
+		// Another filter's response, or a direct one: it passes unchanged, and says nothing about upstream.
 		r.settle(r.settlement(breaker.Neither, false), now)
 		return Step{}
 	case result == breaker.Failure, r.ending.Event != outcome.Answered:
@@ -53,13 +53,13 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	return Step{Set: r.withLimit(r.withExhausted(set))}
 }
 
-// failed goes on with a response that is a failure: a fallback takes its place, or it passes with headers that say so.
+// failed handles a response that is a failure: a fallback replaces it, or it passes with headers that say so.
 func (r *Request) failed(now int64) Step {
 	c := r.cluster
 	if !c.shadow {
-		if found := r.findFallback(fallback.UpstreamFailure, now); found.source != fallback.FromError {
+		if choice := r.findFallback(fallback.UpstreamFailure, now); choice.source != fallback.FromError {
 			r.settle(stage.Settlement{Over: true}, now)
-			return r.reply(fallback.UpstreamFailure, 0, found)
+			return r.reply(fallback.UpstreamFailure, 0, choice)
 		}
 	}
 	source, set := fallback.FromUpstream, c.onFailure
@@ -70,7 +70,7 @@ func (r *Request) failed(now int64) Step {
 	return Step{Set: r.withLimit(r.withExhausted(set))}
 }
 
-// withLimit adds the RateLimit headers where the policy wants them on each response.
+// withLimit adds the RateLimit headers if the policy has them on each response.
 func (r *Request) withLimit(set []header.Pair) []header.Pair {
 	if r.cluster.shadow {
 		return set

@@ -15,34 +15,34 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// With `driver: filter` the first attempt goes through Envoy's router like any request, while the filter keeps a copy of
-// the request. If the attempt fails, its response is held back and the filter sends the copy, as often as the policy says.
-// Each attempt asks the stages of the cluster that it goes to, and is an outcome of its own. Between attempts a request
-// holds nothing.
+// With `driver: filter` the first attempt goes through Envoy's router like any request, while the filter keeps a copy
+// of the request. If the attempt fails, its response is held back and the filter sends the copy, as often as the policy
+// says. Each attempt is admitted by the stages of the cluster that it goes to, and settled with an outcome of its own.
+// Between attempts a request holds nothing.
 
-// retryState is what a request knows of its retries.
+// retryState is the state of a request's retries.
 type retryState struct {
-	allowed bool  // another attempt is allowed, as far as the request goes
-	probe   bool  // the breaker is half-open: one attempt is all
-	denied  bool  // the budget, or the time, had nothing left for another one
-	made    int   // retries
-	held    *held // nil before the first response is held back
+	allowed bool          // the request itself allows retries: its method, no upgrade, no long body
+	probe   bool          // the breaker is half-open: a probe is sent once
+	denied  bool          // the budget or the timeout had no room for another attempt
+	made    int           // retries
+	held    *heldResponse // nil before the first response is held back
 }
 
-// held is a request whose first response Envoy holds back.
-type held struct {
+// heldResponse is what is known while Envoy holds the first response back.
+type heldResponse struct {
 	first    outcome.Ending // of the first attempt
-	last     *AttemptResult // the last attempt's response, where it failed; nil: the first one's
+	last     *AttemptResult // the last attempt's failed response; nil: the first one's
 	deadline int64          // no attempt begins after it; 0: none
 	due      int64          // when the next attempt begins
 	wait     time.Duration  // before it
 }
 
-// defaultTimeout is how long an attempt may take where neither the policy nor the breaker says: Envoy's own default for a
-// route.
+// defaultTimeout is how long an attempt may take if neither per_try_timeout nor the breaker's timeout is set: Envoy's
+// default for a route.
 const defaultTimeout = 15 * time.Second
 
-// Records reports whether the request wants a copy of itself to be recorded, for another attempt.
+// Records reports whether the request is to be recorded, for another attempt.
 func (r *Request) Records() bool {
 	rules := r.rules()
 	return rules != nil && rules.ByFilter && rules.Most > 0 && r.retry.allowed && !r.retry.probe && !r.in.GRPC
@@ -58,7 +58,7 @@ func (r *Request) rules() *retries.Rules {
 	return r.home.retries
 }
 
-// retryLater decides, after an attempt that ended as r.ending, whether another one follows, and when.
+// retryLater decides, after an attempt that ended as r.ending, whether another one follows, and sets its time.
 func (r *Request) retryLater(retryAfter time.Duration, now int64) bool {
 	if !r.Records() {
 		return false
@@ -68,7 +68,7 @@ func (r *Request) retryLater(retryAfter time.Duration, now int64) bool {
 		return false
 	}
 	if r.retry.held == nil {
-		r.retry.held = &held{first: r.ending}
+		r.retry.held = &heldResponse{first: r.ending}
 		if home.timeout > 0 {
 			r.retry.held.deadline = r.sent + home.timeout
 		}
@@ -84,7 +84,7 @@ func (r *Request) retryLater(retryAfter time.Duration, now int64) bool {
 	return true
 }
 
-// mayRetry reports whether the budget has a retry now.
+// mayRetry reports whether the budget has a retry left now.
 func (c *Cluster) mayRetry(now int64) (may bool) {
 	c.change(func(r *sharedstate.Record) bool {
 		may = c.budget.Remaining(r, now) > 0
@@ -102,7 +102,7 @@ func (c *Cluster) withdraw(now int64) (taken bool) {
 	return ok && taken
 }
 
-// nextAttempt asks the stages about the next attempt.
+// nextAttempt has the stages decide about the next attempt.
 func (r *Request) nextAttempt(keyOf KeyOf, now int64) Step {
 	to := r.nextRegion(now)
 	if to == nil {
@@ -115,14 +115,14 @@ func (r *Request) nextAttempt(keyOf KeyOf, now int64) Step {
 	r.attempt = stage.Attempt{Waiter: r, Retry: true, Later: true}
 	r.attempt.Limits[0].Slot.Key = r.in.Key
 	v := to.chain.Admit(&r.attempt, now)
-	if to.shadow { // what it would refuse means nothing to this request
+	if to.shadow { // a policy in shadow refuses nothing
 		r.attempt.StopWaiting()
 		v = stage.Verdict{}
 	}
 	return r.sendAttempt(v, now)
 }
 
-// sendAttempt sends an attempt that was decided about.
+// sendAttempt sends an attempt if the stages admitted it.
 func (r *Request) sendAttempt(v stage.Verdict, now int64) Step {
 	home := r.home
 	if v.Pending {
@@ -150,8 +150,8 @@ func (r *Request) sendAttempt(v stage.Verdict, now int64) Step {
 	return Step{Kind: SendAttempt, Send: send}
 }
 
-// attemptTimeout is per_try_timeout, no longer than what is left of the breaker's timeout; where neither is written,
-// Envoy's default.
+// attemptTimeout is per_try_timeout, but at most what is left of the breaker's timeout; defaultTimeout if neither is
+// set.
 func (r *Request) attemptTimeout(now int64) time.Duration {
 	timeout := time.Duration(r.home.retries.PerTry)
 	deadline := r.retry.held.deadline
@@ -164,7 +164,7 @@ func (r *Request) attemptTimeout(now int64) time.Duration {
 	return max(timeout, time.Millisecond)
 }
 
-// attemptEnded takes how an attempt ended.
+// attemptEnded handles the result of an attempt.
 func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	r.took = now - r.sent
 	r.ending = outcome.Ending{
@@ -192,8 +192,8 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	return r.pass(result, r.withLimit(r.withExhausted(onResponse)))
 }
 
-// hold copies a failed attempt's response until the next one's is there; nil where it is too long, and an earlier response
-// stands.
+// hold copies a failed attempt's response until the next one has come; nil if it is too long or Unfit: then an earlier
+// response is used.
 func (a *AttemptResult) hold(most int64) *AttemptResult {
 	size := int64(len(a.Body))
 	for _, h := range a.Headers {
@@ -210,7 +210,7 @@ func (a *AttemptResult) hold(most int64) *AttemptResult {
 	return held
 }
 
-// giveUp ends a request for which no further attempt is made, though one was wanted.
+// giveUp ends a request that should be retried but can't.
 func (r *Request) giveUp(now int64) Step {
 	r.cluster = r.home
 	r.retry.denied = true
@@ -218,12 +218,12 @@ func (r *Request) giveUp(now int64) Step {
 	return r.lastResort(now)
 }
 
-// lastResort answers with a fallback, or with what the last attempt came to.
+// lastResort answers with a fallback, or else with the last attempt's response.
 func (r *Request) lastResort(now int64) Step {
 	home, last := r.home, r.retry.held.last
 	if r.ending.WantsFallback(&home.failures) {
-		if found := r.findFallback(fallback.UpstreamFailure, now); found.source != fallback.FromError {
-			return r.reply(fallback.UpstreamFailure, 0, found)
+		if choice := r.findFallback(fallback.UpstreamFailure, now); choice.source != fallback.FromError {
+			return r.reply(fallback.UpstreamFailure, 0, choice)
 		}
 	}
 	exhausted := r.ranOut()
@@ -234,7 +234,7 @@ func (r *Request) lastResort(now int64) Step {
 	switch {
 	case r.ending.Event != outcome.Answered:
 		source, set = fallback.FromError, home.onLocalError
-	case !r.ending.WantsFallback(&home.failures): // retried, but no failure to the policy
+	case !r.ending.WantsFallback(&home.failures): // the policy retries it, but it is no failure for the breaker
 		set = onResponse
 	}
 	if exhausted {
@@ -244,7 +244,7 @@ func (r *Request) lastResort(now int64) Step {
 	return r.pass(last, r.withLimit(set))
 }
 
-// pass lets a response through: an attempt's as a local reply, or the one that Envoy holds back.
+// pass lets a response through: an attempt's as a local reply, or (result is nil) the one that Envoy holds back.
 func (r *Request) pass(result *AttemptResult, set []header.Pair) Step {
 	if result == nil {
 		r.state = Responding
@@ -257,5 +257,5 @@ func (r *Request) pass(result *AttemptResult, set []header.Pair) Step {
 	}}
 }
 
-// detailsReplayed is what the access log shows for a response to an attempt of the filter's own.
+// detailsReplayed is what the access log shows for the response to an attempt that the filter made.
 const detailsReplayed = "weir_replayed"

@@ -20,7 +20,10 @@ type upstream func(n int) request.AttemptResult
 
 func fails(status int) upstream {
 	return func(n int) request.AttemptResult {
-		return request.AttemptResult{Details: up, Status: status, Headers: []header.Pair{{"x-attempt", fmt.Sprint(n)}}, Body: []byte{byte(n)}}
+		return request.AttemptResult{
+			Details: up, Status: status, Headers: []header.Pair{{"x-attempt", fmt.Sprint(n)}},
+			Body: []byte{byte(n)},
+		}
 	}
 }
 
@@ -35,8 +38,8 @@ func failsBefore(n, status int) upstream {
 	}
 }
 
-// attempt sends one request whose retries the filter makes, and says where each retry went and when, as in "aws@101ms".
-// Each attempt takes a millisecond.
+// attempt sends one request whose retries the filter makes, and returns where each retry went and when, as in
+// "aws@101ms". Each attempt takes a millisecond.
 func attempt(p *requesttest.Proxy, answer upstream) (r *request.Request, last request.Step, sent []string) {
 	p.Helper()
 	begun := p.Now
@@ -49,9 +52,10 @@ func attempt(p *requesttest.Proxy, answer upstream) (r *request.Request, last re
 	response := request.Response{Status: a.Status, Details: a.Details, GRPC: -1, Replayable: r.Records(), RetryAfter: a.RetryAfter}
 	step = r.Respond(&response, p.Now)
 	for n := 1; step.Kind == request.HoldResponse; n++ {
-		due, waits := r.Waits()
+		due, waits := r.DueAt()
 		if !waits || !r.Held() || r.WantsResponse() {
-			p.Fatalf("after HoldResponse: got waits %v, held %v, wants response %v; want true, true, false", waits, r.Held(), r.WantsResponse())
+			p.Fatalf("after HoldResponse: got waits %v, held %v, wants response %v; want true, true, false", waits, r.Held(),
+				r.WantsResponse())
 		}
 		p.Now = due
 		if step = r.Due(nil, p.Now); step.Kind != request.SendAttempt {
@@ -112,9 +116,18 @@ func TestRetriesByFilter(t *testing.T) {
 			"aws@101ms aws@402ms aws@903ms aws@1.404s | 503 4 upstream upstream_failure RetryExhausted",
 		},
 		{"status not in retry_on", `{"retry":{` + driver + `,"retry_on":["502"]}}`, fails(503), "first response upstream upstream_failure"},
-		{"status in retry_on, no failure to the breaker", `{"retry":{` + driver + `,"retry_on":["429"],"max_attempts":2}}`, fails(429), "aws@101ms | 429 1 upstream RetryExhausted"},
-		{"Retry-After longer than the backoff", `{"retry":{` + driver + `,"max_attempts":2}}`, retryAfter(503, time.Second), "aws@1.001s | 503 1 upstream upstream_failure RetryExhausted"},
-		{"Retry-After longer than max_delay", `{"retry":{` + driver + `,"max_attempts":2,"max_delay":"400ms"}}`, retryAfter(503, time.Second), "aws@401ms | 503 1 upstream upstream_failure RetryExhausted"},
+		{
+			"status in retry_on, no failure to the breaker", `{"retry":{` + driver + `,"retry_on":["429"],"max_attempts":2}}`,
+			fails(429), "aws@101ms | 429 1 upstream RetryExhausted",
+		},
+		{
+			"Retry-After longer than the backoff", `{"retry":{` + driver + `,"max_attempts":2}}`, retryAfter(503, time.Second),
+			"aws@1.001s | 503 1 upstream upstream_failure RetryExhausted",
+		},
+		{
+			"Retry-After longer than max_delay", `{"retry":{` + driver + `,"max_attempts":2,"max_delay":"400ms"}}`,
+			retryAfter(503, time.Second), "aws@401ms | 503 1 upstream upstream_failure RetryExhausted",
+		},
 		{"via", `{"retry":{` + driver + `,"via":"rewritten","max_attempts":2}}`, failsBefore(1, 503), "rewritten@101ms | 200 1 upstream"},
 		{
 			"no time left before the timeout", `{"retry":{` + driver + `,"max_attempts":5},"circuit_breaker":{"timeout":"700ms"}}`, fails(503),
@@ -136,10 +149,23 @@ func TestRetriesByFilter(t *testing.T) {
 			"the budget is spent", `{"retry":{` + driver + `,"max_attempts":5,"budget":{"percent":0,"min_per_second":0.1}}}`, fails(503),
 			"aws@101ms | 503 1 upstream upstream_failure RetryExhausted",
 		},
-		{"no budget", `{"retry":{` + driver + `,"budget":{"percent":0,"min_per_second":0}}}`, fails(503), "first response upstream upstream_failure RetryExhausted"},
-		{"a fallback", `{"retry":{` + driver + `,"max_attempts":2},"fallback":{"enable_cache_fallback":false}}`, fails(503), "aws@101ms | 503 degraded upstream_failure"},
-		{"no place of the bulkhead is held between attempts", `{"retry":{` + driver + `,"max_attempts":2},"bulkhead":{"max_concurrent":1}}`, failsBefore(1, 503), "aws@101ms | 200 1 upstream"},
-		{"a failed response too long to be held", `{"retry":{` + driver + `,"max_attempts":3,"max_body_bytes":5},"rate_limit":{"requests":2}}`, fails(503), "aws@101ms | first response upstream upstream_failure RetryExhausted"},
+		{
+			"no budget", `{"retry":{` + driver + `,"budget":{"percent":0,"min_per_second":0}}}`, fails(503),
+			"first response upstream upstream_failure RetryExhausted",
+		},
+		{
+			"a fallback", `{"retry":{` + driver + `,"max_attempts":2},"fallback":{"enable_cache_fallback":false}}`, fails(503),
+			"aws@101ms | 503 degraded upstream_failure",
+		},
+		{
+			"no place of the bulkhead is held between attempts",
+			`{"retry":{` + driver + `,"max_attempts":2},"bulkhead":{"max_concurrent":1}}`, failsBefore(1,
+				503), "aws@101ms | 200 1 upstream",
+		},
+		{
+			"a failed response too long to be held",
+			`{"retry":{` + driver + `,"max_attempts":3,"max_body_bytes":5},"rate_limit":{"requests":2}}`, fails(503), "aws@101ms | first response upstream upstream_failure RetryExhausted",
+		},
 		{
 			"a response of Envoy's own", `{"retry":{` + driver + `,"max_attempts":2}}`,
 			func(int) request.AttemptResult {
@@ -200,7 +226,7 @@ func TestEachAttemptIsAnOutcome(t *testing.T) {
 		"response from upstream",
 	}
 	if diff := cmp.Diff(want, p.Observer.Events); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
+		t.Errorf("events: want (-), got (+):\n%s", diff)
 	}
 }
 
@@ -227,7 +253,8 @@ func TestClientLeavesDuringRetries(t *testing.T) {
 		t.Run(during, func(t *testing.T) {
 			p := requesttest.Start(t, rules)
 			r, _ := p.Begin(incoming(p, "GET"))
-			if step := r.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, p.Now); step.Kind != request.HoldResponse {
+			step := r.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, p.Now)
+			if step.Kind != request.HoldResponse {
 				t.Fatalf("response: got step %v, want HoldResponse", step.Kind)
 			}
 			if during == "an attempt" {
@@ -269,7 +296,7 @@ func TestRetriesFailOver(t *testing.T) {
 	step := req.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, r.Now)
 	var sent []string
 	for step.Kind == request.HoldResponse {
-		r.Now, _ = req.Waits()
+		r.Now, _ = req.DueAt()
 		if step = req.Due(key, r.Now); step.Kind == request.SendAttempt {
 			sent = append(sent, step.Send.Cluster)
 			a := fails(503)(len(sent))
@@ -295,7 +322,7 @@ func TestResponseToARetryIsKept(t *testing.T) {
 	key := p.Cluster.Cache().Key(requesttest.Headers{{":method", "GET"}, {":scheme", "http"}, {":authority", "aws"}, {":path", "/a"}}, true)
 	r.Begin(p.Cluster, &request.Incoming{Retry: true, Cache: key}, p.Now)
 	r.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, p.Now)
-	p.Now, _ = r.Waits()
+	p.Now, _ = r.DueAt()
 	r.Due(nil, p.Now)
 	a := request.AttemptResult{Details: up, Status: 200, Body: []byte("kept")}
 	if step := r.AttemptEnded(&a, p.Now); step.Kind != request.SendReply || !r.MayKeep() {

@@ -12,7 +12,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/retries"
 )
 
-// TestRouterHeaders is what the router is told about retries, by policy and method.
+// TestRouterHeaders checks the router's headers for retries, by policy and method.
 func TestRouterHeaders(t *testing.T) {
 	tests := []struct{ name, rules, method, want string }{
 		{
@@ -24,7 +24,10 @@ func TestRouterHeaders(t *testing.T) {
 		{"method listed", `{"retry":{"methods":["POST"],"max_attempts":2}}`, "POST", "x-envoy-max-retries: 1 | x-envoy-retry-on: 5xx"},
 		{"max_attempts 1", `{"retry":{"max_attempts":1}}`, "GET", "x-envoy-max-retries: 0"},
 		{"no budget", `{"retry":{"budget":{"percent":0,"min_per_second":0}}}`, "GET", "x-envoy-max-retries: 0"},
-		{"budget for one retry", `{"retry":{"max_attempts":10,"budget":{"percent":0,"min_per_second":0.1}}}`, "GET", "x-envoy-max-retries: 1 | x-envoy-retry-on: 5xx"},
+		{
+			"budget for one retry", `{"retry":{"max_attempts":10,"budget":{"percent":0,"min_per_second":0.1}}}`, "GET",
+			"x-envoy-max-retries: 1 | x-envoy-retry-on: 5xx",
+		},
 		{
 			"timeouts", `{"retry":{"per_try_timeout":"1500ms"},"circuit_breaker":{"timeout":"4s"}}`, "GET",
 			"x-envoy-upstream-rq-timeout-ms: 4000 | x-envoy-upstream-rq-per-try-timeout-ms: 1500 | x-envoy-max-retries: 2 | x-envoy-retry-on: 5xx",
@@ -37,7 +40,10 @@ func TestRouterHeaders(t *testing.T) {
 			"5xx and a status", `{"retry":{"retry_on":["5xx","reset","connect_failure","429"]}}`, "GET",
 			"x-envoy-max-retries: 2 | x-envoy-retry-on: 5xx,retriable-status-codes | x-envoy-retriable-status-codes: 429",
 		},
-		{"connect_failure", `{"retry":{"retry_on":["connect_failure"]}}`, "GET", "x-envoy-max-retries: 2 | x-envoy-retry-on: connect-failure"},
+		{
+			"connect_failure", `{"retry":{"retry_on":["connect_failure"]}}`, "GET",
+			"x-envoy-max-retries: 2 | x-envoy-retry-on: connect-failure",
+		},
 		{"timeout", `{"retry":{"retry_on":["timeout"]}}`, "GET", "x-envoy-max-retries: 2 | x-envoy-retry-on: reset"},
 		{
 			"gRPC", `{"retry":{"methods":["POST"],"retry_on":["grpc:unavailable","grpc:deadline_exceeded"]}}`, "POST",
@@ -83,7 +89,7 @@ func incoming(p *requesttest.Proxy, method string) request.Incoming {
 	return request.Incoming{Retry: p.Cluster.Retries(method)}
 }
 
-// routerHeaders are those that a request tells the router.
+// routerHeaders are the headers that a request sets for the router.
 func routerHeaders(step request.Step) string {
 	var got []string
 	for _, h := range step.Set {
@@ -190,14 +196,23 @@ func TestRetriesExhausted(t *testing.T) {
 		want               string // x-weir-error
 		events             []string
 	}{
-		{"all attempts failed", "", "GET", 503, 3, "RetryExhausted", []string{"retry 1 of 2 by the router", "retry 2 of 2 by the router", "retries exhausted"}},
-		{"the last attempt failed, by retry_on only", "", "GET", 429, 3, "RetryExhausted", []string{"retry 1 of 2 by the router", "retry 2 of 2 by the router", "retries exhausted"}},
+		{
+			"all attempts failed", "", "GET", 503, 3, "RetryExhausted",
+			[]string{"retry 1 of 2 by the router", "retry 2 of 2 by the router", "retries exhausted"},
+		},
+		{
+			"the last attempt failed, by retry_on only", "", "GET", 429, 3, "RetryExhausted",
+			[]string{"retry 1 of 2 by the router", "retry 2 of 2 by the router", "retries exhausted"},
+		},
 		{"the last attempt succeeded", "", "GET", 200, 3, "", []string{"retry 1 of 2 by the router", "retry 2 of 2 by the router"}},
 		{"status not in retry_on", "", "GET", 404, 1, "", nil},
 		{"method not listed", "", "POST", 503, 1, "", nil},
 		{"the router made no retry", "", "GET", 503, 1, "", nil},
 		{"the budget is spent", "", "GET, after another", 503, 1, "RetryExhausted", []string{"retries exhausted"}},
-		{"a fallback answers", `,"fallback":{}`, "GET", 503, 3, "", []string{"retry 1 of 2 by the router", "retry 2 of 2 by the router", "retries exhausted"}},
+		{
+			"a fallback answers", `,"fallback":{}`, "GET", 503, 3, "",
+			[]string{"retry 1 of 2 by the router", "retry 2 of 2 by the router", "retries exhausted"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -215,7 +230,7 @@ func TestRetriesExhausted(t *testing.T) {
 				t.Errorf("got x-weir-error %q, want %q", got, test.want)
 			}
 			if diff := cmp.Diff(test.events, p.Observer.Matching("retr")); diff != "" {
-				t.Errorf("events (-want +got):\n%s", diff)
+				t.Errorf("events: want (-), got (+):\n%s", diff)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ type driven struct {
 	store   *sharedstate.Memory
 }
 
-// events are all kinds of events. Upstream fails in each that tells of a response.
+// events are all kinds of events. Upstream fails in each that has a response.
 var events = []struct {
 	name string
 	send func(d *driven) request.Step
@@ -35,7 +35,7 @@ var events = []struct {
 		return d.request.Begin(d.Cluster, &request.Incoming{Retry: true, Stream: 1}, d.Now)
 	}},
 	{"decided", func(d *driven) request.Step {
-		d.Client.Call(d.Now)
+		d.Client.MakeCalls(d.Now)
 		d.Answer()
 		d.request.Decided(stage.Verdict{}, d.Now) // once more
 		return request.Step{}
@@ -99,7 +99,7 @@ var stateNames = map[request.State]string{
 	request.Replied: "Replied", request.Backoff: "Backoff", request.Queued: "Queued", request.Retrying: "Retrying", request.Done: "Done",
 }
 
-// TestEveryEventInEveryState sends each event in each state, three times, and then has the stream gone, twice. Events
+// TestEveryEventInEveryState sends each event in each state, three times, and then ends the stream, twice. Events
 // that are not listed change nothing; no outcome is counted twice, and no place in the bulkhead is kept.
 func TestEveryEventInEveryState(t *testing.T) {
 	type transition struct {
@@ -174,7 +174,7 @@ func TestEveryEventInEveryState(t *testing.T) {
 	}
 }
 
-// checkOver checks what a request has left behind whose stream is gone.
+// checkOver checks that a request whose stream has ended holds nothing.
 func checkOver(t *testing.T, d *driven, failures uint32) {
 	t.Helper()
 	if got := d.request.State(); got != request.Done || d.request.Unsettled() {
@@ -205,7 +205,7 @@ func TestAnotherFilterRespondsWhileTheRequestWaits(t *testing.T) {
 	if got != "paused" || !r.WantsResponse() {
 		t.Fatalf("got %s, wants response %v; want paused, true", got, r.WantsResponse())
 	}
-	m.Client.Call(m.Now)
+	m.Client.MakeCalls(m.Now)
 	step := r.Respond(&request.Response{Status: 503, Details: "ext_authz_error", GRPC: -1}, m.Now)
 	if step.Kind != request.Continue || len(step.Set) > 0 {
 		t.Errorf("another filter's response: got %+v, want it to pass unchanged", step)
@@ -235,7 +235,7 @@ func TestAnotherFilterRespondsWhileTheRequestWaits(t *testing.T) {
 }
 
 // TestShadowIsCountedAfterTheResponse: a request in shadow does not wait for Redis. What would have become of it is
-// counted when Redis replies, though its response has ended by then, and its stream may be gone.
+// counted when Redis replies, though its response has ended by then, and its stream too.
 func TestShadowIsCountedAfterTheResponse(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stream gone %v", gone), func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestShadowIsCountedAfterTheResponse(t *testing.T) {
 			if got := m.Observer.Matching("decided"); len(got) > 0 {
 				t.Fatalf("before Redis replies: got %q, want nothing decided", got)
 			}
-			m.Client.Call(m.Now)
+			m.Client.MakeCalls(m.Now)
 			m.Answer()
 			want := "decided allowed in shadow, decided rate_limited in shadow"
 			if got := strings.Join(m.Observer.Matching("decided"), ", "); got != want {

@@ -10,7 +10,7 @@ import (
 // Step is what the stream's owner does next. The zero Step is Continue.
 type Step struct {
 	Kind  Kind
-	Set   []header.Pair     // Continue, Failover: headers to set on the message that goes on, request or response
+	Set   []header.Pair     // Continue, Failover: headers to set on the message that passes, request or response
 	Reply *localreply.Reply // SendReply
 	Send  *Send             // SendAttempt
 	To    *Cluster          // Failover
@@ -21,32 +21,32 @@ type Kind uint8
 
 // The kinds of steps.
 const (
-	Continue     Kind = iota // let the message go on
+	Continue     Kind = iota // let the message pass
 	SendReply                // send a local reply; the stream pauses
 	PauseRequest             // hold the request back until Resumer.Resume
 	HoldResponse             // hold the response back until Due
-	SendAttempt              // send the recorded request again; AttemptEnded tells how that went
+	SendAttempt              // send the recorded request again, then call AttemptEnded
 	Failover                 // set the headers and Begin again, with another cluster
 )
 
-// Send is an attempt that the filter makes itself: where it goes, and how long it may take.
+// Send describes an attempt that the filter makes itself.
 type Send struct {
 	Cluster string
 	Timeout time.Duration // at least 1 ms
 }
 
-// AttemptResult is how an attempt of the filter's ended.
+// AttemptResult is the result of an attempt that the filter made.
 type AttemptResult struct {
-	Details    string        // as response.code_details; "" where upstream had no part in it
-	Status     int           // of the response, also of one that Envoy made in upstream's place
+	Details    string        // as response.code_details would be
+	Status     int           // of the response, also of one that Envoy made because upstream failed
 	RetryAfter time.Duration // that upstream asked for, 0: none
-	Headers    []header.Pair // of the response, as a local reply can have them
-	Body       []byte        // headers and body last as long as the callback
-	Unfit      bool          // the client can't have it: the attempt counts, and an earlier response stands
+	Headers    []header.Pair // of the response, those that a local reply can have
+	Body       []byte        // headers and body are valid until the callback returns
+	Unfit      bool          // it can't be sent to the client: the attempt counts, and an earlier response is used
 }
 
 // Resumer owns the streams.
 type Resumer interface {
-	// Resume goes on with a stream whose step was PauseRequest.
+	// Resume carries out a step for a stream whose last one was PauseRequest.
 	Resume(stream uint32, step Step)
 }

@@ -116,7 +116,7 @@ func Outcome(step request.Step) string {
 	}
 }
 
-// BeginStream has a request of this stream come in, and names its step.
+// BeginStream begins the request of this stream, and returns its step's name.
 func (m *MeshProxy) BeginStream(stream uint32) (*request.Request, string) {
 	r, step := m.Begin(request.Incoming{Stream: stream})
 	return r, Outcome(step)

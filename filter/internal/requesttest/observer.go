@@ -1,5 +1,5 @@
-// Package requesttest is what tests of package request, and of the packages around it, have in common: a worker with one
-// cluster, an observer that records, and a proxy whose calls to Redis are made and answered when the test says so.
+// Package requesttest has helpers for tests of package request and the packages around it: a worker with one cluster,
+// an observer that records events, and a proxy whose calls to Redis are made and answered when the test says so.
 package requesttest
 
 import (

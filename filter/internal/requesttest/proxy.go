@@ -63,14 +63,14 @@ func Decode(t testing.TB, document string) *policy.Document {
 	return d
 }
 
-// Begin has a request come in.
+// Begin begins a request.
 func (p *Proxy) Begin(in request.Incoming) (*request.Request, request.Step) {
 	r := &request.Request{}
 	return r, r.Begin(p.Cluster, &in, p.Now)
 }
 
-// RoundTrip has a request come in, and a response of upstream's come at once and end. It gives the step of the refusal,
-// or else of the response.
+// RoundTrip begins a request, and sends it a response that ends at once. It returns the step of the refusal, or else of
+// the response.
 func (p *Proxy) RoundTrip(details string, status int) request.Step {
 	r, step := p.Begin(request.Incoming{})
 	if step.Kind == request.SendReply {

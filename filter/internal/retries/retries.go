@@ -1,5 +1,5 @@
-// Package retries is a cluster's section `retry`, made ready once: which attempts are retried, after which delay, and what
-// Envoy's router is told.
+// Package retries is the compiled section `retry` of a cluster: which attempts are retried, after which delay, and the
+// headers for Envoy's router.
 //
 //	driver: envoy    the router retries: x-envoy-max-retries and x-envoy-retry-on on each request
 //	driver: filter   the router makes one attempt: x-envoy-max-retries: 0; the filter makes the others
@@ -16,7 +16,7 @@ import (
 	"github.com/weir-mesh/weir/policy/retry"
 )
 
-// Rules are a section ready for requests. They do not change.
+// Rules are a compiled section. They do not change.
 type Rules struct {
 	Conditions retry.Conditions
 	Budget     retry.Budget
@@ -30,8 +30,8 @@ type Rules struct {
 	toRouter [retry.MaxRetries + 1][]header.Pair // by how many retries the router may make
 }
 
-// New makes a section ready. Timeout is the breaker's, in nanoseconds, 0: none; timeoutHeader is the header that tells the
-// router about it, where it is told.
+// New compiles a section. Timeout is the breaker's, in nanoseconds, 0: none; timeoutHeader is its header for the
+// router, empty if the policy does not set the timeout.
 func New(p *policy.Retry, timeout int64, timeoutHeader []header.Pair) *Rules {
 	r := &Rules{
 		Conditions: retry.Conditions{On: retry.On(p.RetryOn), Methods: p.Methods},
@@ -50,7 +50,7 @@ func New(p *policy.Retry, timeout int64, timeoutHeader []header.Pair) *Rules {
 	case r.PerTry == 0:
 	case !r.ByFilter:
 		always = append(always, header.Pair{"x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(r.PerTry)})
-	case timeout == 0 || r.PerTry < timeout: // the router makes one attempt, which has no more time than this
+	case timeout == 0 || r.PerTry < timeout: // the router makes one attempt, within per_try_timeout
 		always = TimeoutHeader(r.PerTry)
 	}
 	for n := range r.toRouter {
@@ -62,10 +62,10 @@ func New(p *policy.Retry, timeout int64, timeoutHeader []header.Pair) *Rules {
 	return r
 }
 
-// ForRouter is the headers that tell the router to make up to n retries.
+// ForRouter is the headers that let the router make up to n retries.
 func (r *Rules) ForRouter(n int) []header.Pair { return r.toRouter[n] }
 
-// RouterMost is how many retries the router may make of one request at most: 0 where the filter makes them.
+// RouterMost is how many retries the router may make of one request at most: 0 if the filter makes them.
 func (r *Rules) RouterMost() int {
 	if r.ByFilter {
 		return 0
@@ -73,7 +73,7 @@ func (r *Rules) RouterMost() int {
 	return r.Most
 }
 
-// TimeoutHeader tells the router how long all attempts at a request may take together, in nanoseconds.
+// TimeoutHeader is the router's header for the timeout of all attempts together, given in nanoseconds.
 func TimeoutHeader(timeout int64) []header.Pair {
 	return []header.Pair{{"x-envoy-upstream-rq-timeout-ms", milliseconds(timeout)}}
 }
@@ -81,8 +81,8 @@ func TimeoutHeader(timeout int64) []header.Pair {
 func milliseconds(ns int64) string { return strconv.FormatInt(max(ns/int64(time.Millisecond), 1), 10) }
 
 // TooLong reports whether a request's content-length is more than what Envoy keeps of a body for a retry, 1 MiB
-// (per_connection_buffer_limit_bytes), and more than max_body_bytes can be. Such a request is sent once: where a retry
-// waits while the body still comes, the client would get 507 (seen in Envoy 1.40).
+// (per_connection_buffer_limit_bytes), and more than max_body_bytes can be. Such a request is sent once: if a retry
+// waits while the body is still coming, the client gets 507 (seen in Envoy 1.40).
 func TooLong(contentLength string) bool {
 	n, err := strconv.ParseInt(contentLength, 10, 64)
 	return err == nil && n > 1<<20

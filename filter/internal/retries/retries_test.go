@@ -29,7 +29,10 @@ func TestForRouter(t *testing.T) {
 	}{
 		{"no retry", `{}`, 0, 0, "max-retries: 0"},
 		{"two retries", `{}`, 0, 2, "max-retries: 2 | retry-on: 5xx"},
-		{"statuses", `{"retry_on":["503",429]}`, 0, 1, "max-retries: 1 | retry-on: retriable-status-codes | retriable-status-codes: 429,503"},
+		{
+			"statuses", `{"retry_on":["503",429]}`, 0, 1,
+			"max-retries: 1 | retry-on: retriable-status-codes | retriable-status-codes: 429,503",
+		},
 		{"reset", `{"retry_on":["reset"]}`, 0, 1, "max-retries: 1 | retry-on: reset"},
 		{"timeout", `{"retry_on":["timeout"]}`, 0, 1, "max-retries: 1 | retry-on: reset"},
 		{"connect_failure", `{"retry_on":["connect_failure"]}`, 0, 1, "max-retries: 1 | retry-on: connect-failure"},
@@ -41,8 +44,14 @@ func TestForRouter(t *testing.T) {
 			"upstream-rq-timeout-ms: 4000 | upstream-rq-per-try-timeout-ms: 1500 | max-retries: 0",
 		},
 		{"by the filter", `{"driver":"filter"}`, 0, 2, "max-retries: 2"},
-		{"by the filter, the shorter timeout", `{"driver":"filter","per_try_timeout":1}`, timeout, 0, "upstream-rq-timeout-ms: 1000 | max-retries: 0"},
-		{"by the filter, the longer timeout", `{"driver":"filter","per_try_timeout":9}`, timeout, 0, "upstream-rq-timeout-ms: 4000 | max-retries: 0"},
+		{
+			"by the filter, the shorter timeout", `{"driver":"filter","per_try_timeout":1}`, timeout, 0,
+			"upstream-rq-timeout-ms: 1000 | max-retries: 0",
+		},
+		{
+			"by the filter, the longer timeout", `{"driver":"filter","per_try_timeout":9}`, timeout, 0,
+			"upstream-rq-timeout-ms: 4000 | max-retries: 0",
+		},
 	} {
 		timeoutHeader := retries.TimeoutHeader(tc.timeout)
 		if tc.timeout == 0 {
@@ -70,7 +79,10 @@ func TestRouterMost(t *testing.T) {
 }
 
 func TestTimeoutHeader(t *testing.T) {
-	for timeout, want := range map[time.Duration]string{time.Nanosecond: "1", time.Millisecond: "1", 2500 * time.Microsecond: "2", 4 * time.Second: "4000"} {
+	for timeout, want := range map[time.Duration]string{
+		time.Nanosecond: "1", time.Millisecond: "1", 2500 * time.Microsecond: "2",
+		4 * time.Second: "4000",
+	} {
 		got := retries.TimeoutHeader(int64(timeout))
 		if len(got) != 1 || got[0] != [2]string{"x-envoy-upstream-rq-timeout-ms", want} {
 			t.Errorf("TimeoutHeader(%v) = %q, want x-envoy-upstream-rq-timeout-ms: %s", timeout, got, want)

@@ -9,9 +9,9 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// routerConditions writes retry_on as the router reads it (Envoy's docs, "Router": x-envoy-retry-on, x-envoy-retry-grpc-on,
-// x-envoy-retriable-status-codes). Its `5xx` is every 5xx, a reset, a connection failure and a timeout of one try; its
-// `reset` is a timeout too, so either of those two means both.
+// routerConditions writes retry_on as the router reads it (Envoy's docs, "Router": x-envoy-retry-on,
+// x-envoy-retry-grpc-on, x-envoy-retriable-status-codes). Its `5xx` is every 5xx, a reset, a connection failure and a
+// timeout of one attempt; its `reset` is a timeout too, so either of those two means both.
 func routerConditions(on *policy.Failures) (headers []header.Pair) {
 	broken := on.Reset || on.Timeout
 	var words, codes []string

@@ -5,24 +5,24 @@ import (
 	"github.com/weir-mesh/weir/policy/fallback"
 )
 
-// Chain is a cluster's stages, in the order in which they are asked.
+// Chain is a cluster's stages, in the order in which they admit.
 type Chain struct {
 	stages []Stage
-	learns bool // a stage wants to know the outcome of every request
+	learns bool // a stage needs the outcome of every request
 }
 
-// NewChain is a chain of these stages. Learns says that one of them wants the outcome of every request, whatever the
+// NewChain is a chain of these stages. Learns says that one of them needs the outcome of every request, whatever the
 // request holds: a breaker, an adaptive limit.
 func NewChain(learns bool, stages ...Stage) *Chain { return &Chain{stages: stages, learns: learns} }
 
-// Admit asks the stages in turn. If one refuses, what the ones before it had admitted is settled as Neither. If one
-// answers Pending, the attempt waits: Resume goes on with it.
+// Admit asks the stages in turn. If one refuses, the stages before it settle the attempt as Neither. If a verdict is
+// Pending, the attempt waits until Resume.
 func (ch *Chain) Admit(a *Attempt, now int64) Verdict {
 	a.Ticket.Slot = -1
 	return ch.ask(a, now)
 }
 
-// Resume goes on with an attempt that waited, by the verdict of the stage that it waited for.
+// Resume continues with an attempt that waited, by the verdict of the stage that it waited for.
 func (ch *Chain) Resume(a *Attempt, v Verdict, now int64) Verdict {
 	a.queue = nil
 	if v.Reason != fallback.None {
@@ -48,20 +48,20 @@ func (ch *Chain) ask(a *Attempt, now int64) Verdict {
 	return Verdict{}
 }
 
-// undo gives back what an attempt holds that is refused after all.
+// undo gives back what earlier stages admitted of an attempt that a later one refuses.
 func (ch *Chain) undo(a *Attempt, now int64) {
 	ch.Settle(a, Settlement{Known: true, Outcome: breaker.Neither, Over: true}, now)
 }
 
-// Settle tells each stage that admitted the attempt what became of it. An outcome counts once: a second one changes
-// nothing. An attempt that is over no longer waits.
+// Settle settles the attempt with each stage that admitted it. An outcome counts once: a second one changes nothing. An
+// attempt that is over no longer waits.
 func (ch *Chain) Settle(a *Attempt, s Settlement, now int64) {
 	if s.Over {
 		a.StopWaiting()
 	}
 	s.Known = s.Known && !a.settled
 	a.settled = a.settled || s.Known
-	if !a.owes(s, ch.learns) {
+	if !a.needsSettling(s, ch.learns) {
 		return
 	}
 	for i, stage := range ch.stages[:a.admitted] {
@@ -77,13 +77,14 @@ func (ch *Chain) Settle(a *Attempt, s Settlement, now int64) {
 	}
 }
 
-// owes reports whether a settlement is of interest to stages that learn from every outcome, or not.
-func (a *Attempt) owes(s Settlement, learns bool) bool {
+// needsSettling reports whether a settlement changes anything: it gives back what the attempt holds, or, with learns,
+// its outcome counts.
+func (a *Attempt) needsSettling(s Settlement, learns bool) bool {
 	return s.Known && (a.Held&(HeldProbe|HeldRetries) != 0 || learns && s.Outcome != breaker.Neither) ||
 		s.Over && a.Held&HeldPlace != 0
 }
 
-// StopWaiting lets an attempt go on without the stage that it waits for.
+// StopWaiting removes an attempt from the queue in which it waits.
 func (a *Attempt) StopWaiting() {
 	if a.queue != nil {
 		a.queue.Leave(a)

@@ -6,8 +6,8 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Shared is the stages that keep their state in the cluster's record: all of them decide in one change of it, so a request
-// that one refuses costs nothing with the others.
+// Shared joins the stages that keep their state in the cluster's record. All of them decide in one change of it, so a
+// request that one refuses takes nothing from the others.
 type Shared struct {
 	cell     *sharedstate.Cell
 	record   *sharedstate.Record
@@ -16,7 +16,7 @@ type Shared struct {
 	reporter Reporter
 }
 
-// NewShared is the stage of these members, whose record cell loads. Learns says that a member wants the outcome of
+// NewShared is the stage of these members, whose record cell loads. Learns says that a member needs the outcome of
 // every request.
 func NewShared(cell *sharedstate.Cell, record *sharedstate.Record, learns bool, r Reporter, members ...Member) *Shared {
 	return &Shared{cell: cell, record: record, members: members, learns: learns, reporter: r}
@@ -40,7 +40,7 @@ func (s *Shared) Admit(a *Attempt, now int64) (v Verdict) {
 	s.report(conflicts, err)
 	switch {
 	case err != nil:
-		a.Held, a.Retries, a.Moved = held, Retries{}, Transition{} // nothing of it is stored
+		a.Held, a.Retries, a.Moved = held, Retries{}, Transition{} // none of it is stored
 		for i := range a.Limits {
 			a.Limits[i].Verdict = ratelimit.Verdict{}
 		}
@@ -60,7 +60,7 @@ func (s *Shared) Admit(a *Attempt, now int64) (v Verdict) {
 }
 
 // repair stores what a member repaired in the record while it refused, without the changes of the others: a limit whose
-// times are of another clock counts from now on, or each refusal would begin its window anew.
+// times are of another clock counts from now on, or each refusal would restart its window.
 func (s *Shared) repair(a *Attempt, m Member, now int64) {
 	conflicts, err := s.cell.Update(func() bool {
 		v := m.Admit(a, now)
@@ -71,7 +71,7 @@ func (s *Shared) repair(a *Attempt, m Member, now int64) {
 
 // Settle implements Stage.
 func (s *Shared) Settle(a *Attempt, e Settlement, now int64) bool {
-	if !a.owes(e, s.learns) {
+	if !a.needsSettling(e, s.learns) {
 		return false
 	}
 	a.Record = s.record

@@ -26,7 +26,7 @@ func (c *calls) take() (got string) {
 	return got
 }
 
-// fake is a stage that decides as it is told.
+// fake is a stage whose decisions the test sets.
 type fake struct {
 	name    string
 	calls   *calls
@@ -49,14 +49,8 @@ func (f *fake) Admit(c *stage.Attempt, _ int64) stage.Verdict {
 	return f.verdict
 }
 
-func (f *fake) Settle(c *stage.Attempt, s stage.Settlement, _ int64) bool {
+func (f *fake) Settle(_ *stage.Attempt, s stage.Settlement, _ int64) bool {
 	f.calls.add(f.name, "settle", known(s), over(s))
-	if s.Known {
-		c.Held &^= stage.HeldProbe | stage.HeldRetries
-	}
-	if s.Over {
-		c.Held &^= stage.HeldPlace
-	}
 	return f.verdict.Changed
 }
 
@@ -135,11 +129,16 @@ func TestChainSettlesAnOutcomeOnce(t *testing.T) {
 		settle []stage.Settlement
 		want   string
 	}{
-		{"outcome, then over", true, stage.HeldPlace, []stage.Settlement{failure, isOver}, "a settle failure running, a settle unknown over"},
+		{
+			"outcome, then over", true, stage.HeldPlace,
+			[]stage.Settlement{failure, isOver},
+			"a settle failure running, a settle unknown over",
+		},
 		{"two outcomes", true, 0, []stage.Settlement{failure, success, failure}, "a settle failure running"},
 		{"over twice", true, stage.HeldPlace, []stage.Settlement{isOver, isOver}, "a settle unknown over"},
 		{"no stage learns", false, 0, []stage.Settlement{failure, isOver}, ""},
 		{"no stage learns, a probe", false, stage.HeldProbe, []stage.Settlement{failure, success}, "a settle failure running"},
+		{"no stage learns, retries reserved", false, stage.HeldRetries, []stage.Settlement{success, failure}, "a settle success running"},
 	} {
 		var seen calls
 		chain := stage.NewChain(tc.learns, &fake{name: "a", calls: &seen, holds: tc.holds})
@@ -149,8 +148,8 @@ func TestChainSettlesAnOutcomeOnce(t *testing.T) {
 		for _, s := range tc.settle {
 			chain.Settle(&c, s, 2)
 		}
-		if got := seen.take(); got != tc.want {
-			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		if got := seen.take(); got != tc.want || c.Held != 0 {
+			t.Errorf("%s: got %q with %b held, want %q with none", tc.name, got, c.Held, tc.want)
 		}
 	}
 }
@@ -270,7 +269,10 @@ func TestSharedStoresOneChangeOfAllMembers(t *testing.T) {
 	}
 	refuses := &fake{name: "b", verdict: limited}
 	repairs := &fake{
-		name: "b", verdict: stage.Verdict{Reason: fallback.RateLimited, Changed: true}, change: func(r *sharedstate.Record) { r.Resets += 100 },
+		name: "b", verdict: stage.Verdict{
+			Reason:  fallback.RateLimited,
+			Changed: true,
+		}, change: func(r *sharedstate.Record) { r.Resets += 100 },
 	}
 	for _, tc := range []struct {
 		name      string

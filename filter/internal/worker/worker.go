@@ -1,5 +1,5 @@
-// Package worker is what all plugins of one worker's VM have in common. Plugins come and go with reloads, while a request
-// that began under one still runs: what is in flight belongs to the worker.
+// Package worker is the state that all plugins of one worker's VM share. A request may outlive the plugin that admitted
+// it, by a reload, so what is in flight belongs to the worker.
 package worker
 
 import (
@@ -23,8 +23,8 @@ type Worker struct {
 	meshes uint32
 }
 
-// New registers a worker in the store. Random is 16 bytes that nobody outside can guess; the process's first worker's
-// become the seed of all.
+// New registers a worker in the store. Random is 16 secret random bytes; those of the process's first worker become the
+// seed of all workers.
 func New(store sharedstate.Store, random [16]byte) (*Worker, error) {
 	id, err := sharedstate.NextWorker(store)
 	if err != nil {

@@ -10,11 +10,11 @@ import (
 	"unsafe"
 )
 
-// Packed is a map in that form, read in place. What it yields are strings over its own bytes: they are good as long as
-// those are not written to.
+// Packed is a map in that form, read in place. It yields strings over its own bytes, which are valid until those
+// change.
 type Packed []byte
 
-// All walks the pairs in order. Bytes that are no such map end the walk early.
+// All yields the pairs in order. It ends early if the bytes are not a map in that form.
 func (p Packed) All(yield func(name, value string) bool) {
 	if len(p) < 4 {
 		return

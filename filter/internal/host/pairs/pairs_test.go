@@ -29,11 +29,11 @@ func TestAllStopsWhenAsked(t *testing.T) {
 	n := 0
 	Pack([][2]string{{"a", "1"}, {"b", "2"}}).All(func(string, string) bool { n++; return false })
 	if n != 1 {
-		t.Errorf("walked %d pairs, want 1", n)
+		t.Errorf("after yield returned false: got %d pairs, want 1", n)
 	}
 }
 
-// FuzzAll: bytes that are no map end the walk, and nothing outside of them is read.
+// FuzzAll: All never yields more than the bytes of the map, whatever they are.
 func FuzzAll(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add([]byte(Pack([][2]string{{":status", "200"}, {"a", ""}})))
@@ -45,7 +45,7 @@ func FuzzAll(f *testing.F) {
 			total += len(p[0]) + len(p[1])
 		}
 		if total > len(b) {
-			t.Fatalf("%d bytes of text from %d bytes", total, len(b))
+			t.Fatalf("got %d bytes of text, want at most the %d bytes of the map", total, len(b))
 		}
 	})
 }

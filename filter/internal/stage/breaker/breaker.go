@@ -15,12 +15,12 @@ type Stage struct {
 	observer Observer
 }
 
-// Observer hears of transitions: each once, whatever the number of workers.
+// Observer is notified of transitions: of each once, whatever the number of workers.
 type Observer interface {
 	Transition(from, to breaker.Status, cause string)
 }
 
-// New is the stage of a breaker. Failures name an outcome in log lines.
+// New is the stage of a breaker. Failures describe an outcome in log lines.
 func New(config *breaker.Config, failures *policy.Failures, o Observer) *Stage {
 	return &Stage{config: config, failures: failures, observer: o}
 }

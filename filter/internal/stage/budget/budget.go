@@ -1,5 +1,5 @@
-// Package budget is the stage of the retry budget: it refuses no request, and says how many retries the router may make
-// of one.
+// Package budget is the stage of the retry budget: it admits every request, and reserves the retries that the router
+// may make of it.
 package budget
 
 import (
@@ -15,10 +15,10 @@ type Stage struct {
 	fresh  []byte // room for a record's first state
 }
 
-// New is the stage of a budget, of which the router is given up to so many retries for each request.
+// New is the stage of a budget. Router is how many retries the router may make of one request.
 func New(budget retry.Budget, router int) *Stage { return &Stage{budget: budget, router: router} }
 
-// Admit implements stage.Stage: it counts a request's first attempt, and reserves what the router may make of retries.
+// Admit implements stage.Stage: it counts a request's first attempt, and reserves the retries that the router may make.
 func (s *Stage) Admit(a *stage.Attempt, now int64) stage.Verdict {
 	if a.Later {
 		return stage.Verdict{}
@@ -36,7 +36,7 @@ func (s *Stage) Admit(a *stage.Attempt, now int64) stage.Verdict {
 	return stage.Verdict{Changed: true}
 }
 
-// Settle implements stage.Stage: what was reserved and not made goes back.
+// Settle implements stage.Stage: retries that were reserved and not made return to the budget.
 func (s *Stage) Settle(a *stage.Attempt, e stage.Settlement, now int64) (changed bool) {
 	r := &a.Retries
 	return e.Known && r.Reserved.Granted > 0 && s.budget.Usable(a.Record.Budget) &&
@@ -67,7 +67,7 @@ func (s *Stage) Remaining(r *sharedstate.Record, now int64) int64 {
 	return s.budget.Remaining(s.state(r), now)
 }
 
-// Withdraw takes one retry, which is sent now, and reports whether there was one. The record has to be stored then.
+// Withdraw takes one retry, which is sent now, and reports whether there was one. If so, the caller stores the record.
 func (s *Stage) Withdraw(r *sharedstate.Record, now int64) bool {
 	return s.budget.Withdraw(s.state(r), now)
 }

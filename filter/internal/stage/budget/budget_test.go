@@ -57,7 +57,7 @@ func TestSpentBudgetDeniesRetries(t *testing.T) {
 		t.Errorf("got denied %v, held %b; want true, none", c.Retries.Denied, c.Held)
 	}
 	if s.Withdraw(record, now) {
-		t.Error("Withdraw = true, want false: the budget is spent")
+		t.Error("Withdraw: got true, want false: the budget is used up")
 	}
 }
 

@@ -1,4 +1,5 @@
-// Package bulkhead is the stage of the bulkhead: policy/bulkhead on the cluster's record, and what each worker holds of it.
+// Package bulkhead is the stage of the bulkhead: policy/bulkhead on the cluster's record, and the places that each
+// worker holds.
 //
 //	Admit ─► a place in the record, owner: this worker ─► Holds: one more in flight
 //	Over  ─► the place is given back                   ─► Holds: one less
@@ -47,7 +48,7 @@ func (s *Stage) Settle(a *stage.Attempt, e stage.Settlement, now int64) (changed
 	return e.Over && a.Placed && a.Record.Bulkhead.Release(s.holds.worker, now)
 }
 
-// Done implements stage.Member. A release that could not be stored is made good by the next heartbeat.
+// Done implements stage.Member. A release that could not be stored is corrected by the next heartbeat.
 func (s *Stage) Done(a *stage.Attempt, e stage.Settlement, _ bool) {
 	switch {
 	case !e.Known && !e.Over && a.Held&stage.HeldPlace != 0:

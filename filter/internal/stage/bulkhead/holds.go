@@ -6,12 +6,12 @@ import (
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// Holds is what one worker holds of all bulkheads. Plugins come and go with reloads while a request that began under one
-// still runs, so the worker counts them.
+// Holds counts the places that one worker holds, by cluster. A request may outlive the plugin that admitted it, by a
+// reload, so the worker counts and not the plugin.
 type Holds struct {
 	store    sharedstate.Store
 	worker   uint32
-	clusters map[string]*hold // only those with requests in flight, or whose record still has to be told that there are none
+	clusters map[string]*hold // with requests in flight, or whose record still counts some
 }
 
 // hold is a worker's share of one cluster's bulkhead.
@@ -21,7 +21,7 @@ type hold struct {
 	cell     *sharedstate.Cell
 }
 
-// NewHolds is what the worker with this id holds: nothing yet.
+// NewHolds is the count of the worker with this id, none yet.
 func NewHolds(store sharedstate.Store, worker uint32) *Holds {
 	return &Holds{store: store, worker: worker, clusters: map[string]*hold{}}
 }
@@ -36,7 +36,7 @@ func (h *Holds) add(cluster string) {
 	held.inFlight++
 }
 
-// Remove counts one request less, whose place in the record is not given back here: the next heartbeat does that.
+// Remove counts one request less. It does not change the record: the next heartbeat does.
 func (h *Holds) Remove(cluster string) {
 	if held := h.clusters[cluster]; held != nil && held.inFlight > 0 {
 		held.inFlight--
@@ -49,7 +49,7 @@ func (h *Holds) Heartbeat(now int64) (err error) {
 	for cluster, held := range h.clusters {
 		_, failed := held.cell.Update(func() bool { return held.record.Bulkhead.Heartbeat(h.worker, held.inFlight, now) })
 		if failed != nil {
-			err = errors.Join(err, failed) // the other clusters have theirs all the same
+			err = errors.Join(err, failed) // the other clusters get their heartbeat
 			continue
 		}
 		if held.inFlight == 0 {

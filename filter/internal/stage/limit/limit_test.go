@@ -42,7 +42,8 @@ func TestOwn(t *testing.T) {
 // TestOwnTakesOverAnEarlierPolicy: a limit that counted by another policy is used up for this one as well.
 func TestOwnTakesOverAnEarlierPolicy(t *testing.T) {
 	record := &sharedstate.Record{}
-	before, after := limit.NewPerCluster(ratelimit.NewTokenBucket(1, 0.001), 0, false), limit.NewPerCluster(ratelimit.NewSlidingWindow(1, time.Hour), 0, false)
+	before, after := limit.NewPerCluster(ratelimit.NewTokenBucket(1, 0.001), 0,
+		false), limit.NewPerCluster(ratelimit.NewSlidingWindow(1, time.Hour), 0, false)
 	before.Admit(&stage.Attempt{Record: record}, 100*second)
 	if got := after.Admit(&stage.Attempt{Record: record}, 100*second); got.Reason != fallback.RateLimited {
 		t.Errorf("Admit after the reload = %+v, want rate_limited", got)

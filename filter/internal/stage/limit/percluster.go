@@ -1,5 +1,5 @@
-// Package limit is the stages of rate limits that this proxy enforces by itself: one for the whole cluster, and one for
-// each key. The third kind, shared by all proxies, is package mesh; it falls back to these.
+// Package limit has the stages of rate limits that this proxy enforces by itself: PerCluster for the cluster as a
+// whole, PerKey for each key. The third kind, shared by all proxies, is package mesh; it falls back to these.
 package limit
 
 import (
@@ -17,8 +17,8 @@ type PerCluster struct {
 	fresh   []byte // room for a record's first state
 }
 
-// NewPerCluster is the stage of a limiter at this index among the policy's limits. Learns says that the limit moves by
-// outcomes.
+// NewPerCluster is the stage of a limiter at this index among the policy's limits. Learns says that the limit is
+// adaptive: outcomes change it.
 func NewPerCluster(l *ratelimit.Limiter, index int, learns bool) *PerCluster {
 	return &PerCluster{limiter: l, index: index, learns: learns}
 }
@@ -39,7 +39,7 @@ func verdict(v *ratelimit.Verdict) stage.Verdict {
 	return stage.Verdict{Reason: fallback.RateLimited, Wait: v.RetryAfter, Changed: v.Store}
 }
 
-// adopt makes the record's limit one of this policy: what an earlier policy counted is carried over.
+// adopt converts the record's limit to this policy, with what an earlier policy counted.
 func (l *PerCluster) adopt(a *stage.Attempt, now int64) {
 	old := a.Record.Limit
 	if l.limiter.Usable(old) {
@@ -56,7 +56,7 @@ func (l *PerCluster) adopt(a *stage.Attempt, now int64) {
 	}
 }
 
-// Settle implements stage.Stage: an adaptive limit moves by outcomes.
+// Settle implements stage.Stage: outcomes change an adaptive limit.
 func (l *PerCluster) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed bool) {
 	return l.learns && s.Known && s.Outcome != breaker.Neither && l.limiter.Usable(a.Record.Limit) &&
 		l.limiter.Outcome(a.Record.Limit, s.Outcome == breaker.Success, now)

@@ -16,8 +16,8 @@ type PerKey struct {
 	reporter stage.Reporter
 }
 
-// NewPerKey is the stage of a limiter that stands at this index among a cluster's limits, with room for at least maxKeys
-// keys. Learns says that the limit moves by outcomes.
+// NewPerKey is the stage of a limiter at this index among the policy's limits, with room for at least maxKeys keys.
+// Learns says that the limit is adaptive: outcomes change it.
 func NewPerKey(store sharedstate.Store, cluster string, l *ratelimit.Limiter, index, maxKeys int, learns bool, r stage.Reporter) *PerKey {
 	return &PerKey{
 		limiter: l, index: index, learns: learns, reporter: r,
@@ -46,7 +46,7 @@ func (l *PerKey) Admit(a *stage.Attempt, now int64) stage.Verdict {
 	return verdict(&v)
 }
 
-// Settle implements stage.Stage: an adaptive limit moves by outcomes.
+// Settle implements stage.Stage: outcomes change an adaptive limit.
 func (l *PerKey) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed bool) {
 	if !l.learns || !s.Known || s.Outcome == breaker.Neither {
 		return false

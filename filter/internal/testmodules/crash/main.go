@@ -1,10 +1,10 @@
 // Command crash is Weir's filter for tests, with a VM that can be made to crash. It wraps the product's contexts and
-// changes nothing in them, so that what crashes is what users run. It is built and finished as the product is.
+// changes nothing in them, so that the product's own code crashes. It is built and finished as the product is.
 //
-//	weir-test-crash: request    a request with this header crashes the VM before the filter saw it
-//	weir-test-crash: response   … when upstream has answered it, and the filter still holds what it took for it
+//	weir-test-crash: request    a request with this header crashes the VM before the filter sees it
+//	weir-test-crash: response   … when upstream has answered, and the filter still holds what it admitted
 //
-// Each response that the filter saw has a header weir-test-vm that tells which VM it came from.
+// Each response that the filter saw has a header weir-test-vm with the number of the VM it came from.
 package main
 
 import (
@@ -67,8 +67,8 @@ func (s *crashingStream) OnHttpResponseHeaders(n int, ended bool) host.Action {
 	return s.HTTPContext.OnHttpResponseHeaders(n, ended)
 }
 
-// crash panics outside of the filter's recover, which Go's runtime ends with a trap: what a fault of the runtime itself,
-// such as memory that has run out, leads to.
+// crash panics outside of the filter's recover, which Go's runtime ends with a trap: what a fault of the runtime
+// itself, such as memory that has run out, leads to.
 func (s *crashingStream) crash(now string) {
 	if s.when == now {
 		panic("weir-test-crash: " + now)

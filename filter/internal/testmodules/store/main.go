@@ -6,8 +6,8 @@
 //	GET /step    runs one step of the race that it names; the body is its score, {"Won": 1, "Lost": 2}
 //	GET /check   checks the race, by the scores in weir-test-scores, {CALLER: {"Won": 1, "Lost": 2}}
 //
-// weir-test-prefix begins each key. The answer is 200, or 500 with what is wrong. Its header weir-test-vm tells which
-// VM it came from, weir-test-caller is the name of this one request.
+// weir-test-prefix begins each key. The response is 200, or 500 with the error. Its header weir-test-vm is the number
+// of the VM it came from, weir-test-caller the name of the request.
 package main
 
 import (

@@ -1,13 +1,12 @@
 // Command timed is Weir's filter for the benchmark that times what counting and publishing cost. It wraps the product's
 // contexts and reports to counters of its own, in nanoseconds of the machine's clock:
 //
-//	weir_timed_counted_ns_total  two more counts at each response, as a request's decision and its response's source are,
-//	                             between two readings of the clock; what a reading itself takes is measured beside it
-//	                             and taken off
-//	weir_timed_requests_total    how many responses that were
-//	weir_timed_told_ns_total     all of OnTick: counts are passed on to Envoy's counters, gauges, the registry, and
-//	                             whatever else it does
-//	weir_timed_told_total        how often that was
+//	weir_timed_counted_ns_total  the time of two more counts at each response, like those of a request's decision and
+//	                             its response's source, less the time of reading the clock
+//	weir_timed_requests_total    the number of these responses
+//	weir_timed_told_ns_total     the time of OnTick: it sends counts to Envoy's counters, sets gauges, publishes to the
+//	                             registry, and so on
+//	weir_timed_told_total        the number of these ticks
 //
 // e2e/bench's BenchmarkPublishing reads them.
 package main

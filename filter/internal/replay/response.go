@@ -9,11 +9,11 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
-// MaxAnswer is the longest body, in bytes, that an answer to a call may have.
-const MaxAnswer = 8 << 20
+// MaxResponse is the longest body of a response, in bytes.
+const MaxResponse = 8 << 20
 
 // NotSent are the Details of a call that failed at once: Envoy has no such cluster, no healthy host in it, or too many
-// requests to it (it does not say which). Upstream was never asked.
+// requests to it (it does not say which). Nothing was sent to upstream.
 const NotSent = detailsReset + "{overflow}"
 
 // Details as Envoy has them for requests through its router (source/common/stream_info, ResponseCodeDetails).
@@ -23,41 +23,41 @@ const (
 	detailsNoHost   = "no_healthy_upstream"
 	detailsReset    = "upstream_reset_before_response_started"
 	detailsBroken   = "upstream_reset_after_response_started{remote_reset}"
-	detailsLocal    = "weir_local_reply" // of Envoy, in words that nobody knows
+	detailsLocal    = "weir_local_reply" // of Envoy, with an unknown text
 )
 
-// Ended is what is known when a call has ended.
-type Ended struct {
-	Headers  pairs.Packed  // of the answer, nil where there are none
-	Body     []byte        // of the answer, or its first MaxAnswer bytes
-	BodySize int           // of all of it
+// CallResult is what the host returns when a call has ended.
+type CallResult struct {
+	Headers  pairs.Packed  // of the response, nil if there is none
+	Body     []byte        // of the response, or its first MaxResponse bytes
+	BodySize int           // of the whole body
 	Took     time.Duration // since the call was made
-	Timeout  time.Duration // that it was given, in whole milliseconds; 0: none
+	Timeout  time.Duration // of the call, in whole milliseconds; 0: none
 }
 
-// Answer is what a call came to.
-type Answer struct {
-	Details    string      // as response.code_details would be, had the router sent it; via_upstream: upstream answered
-	Status     int         // upstream's, or what Envoy says in its place: never 0
-	RetryAfter string      // upstream's Retry-After as it stands, "" where there is none
+// Response is the response to an attempt.
+type Response struct {
+	Details    string      // as response.code_details of a request through the router; via_upstream: upstream responded
+	Status     int         // upstream's, or the one that Envoy made: never 0
+	RetryAfter string      // upstream's Retry-After, not parsed; "" if there is none
 	Headers    [][2]string // for the client, without :status
 	Body       []byte      // for the client
-	Reason     Reason      // why the client can't have it, None where it can
+	Reason     Reason      // why it can't be sent to the client; None: it can
 }
 
-// Answer reads what a call came to. Its headers are the recorder's memory and good until the next Request or Answer; their texts
-// and the body are those of what was given.
-func (r *Recorder) Answer(e *Ended) (a Answer) {
+// Response makes the response of a call's result. Its headers are the recorder's memory and valid until the next
+// Request or Response; their texts and the body are those of e.
+func (r *Recorder) Response(e *CallResult) (a Response) {
 	r.headers = r.headers[:0]
 	if len(e.Headers) == 0 {
 		return r.broken(e)
 	}
-	r.nominate(e.Headers)
+	r.readConnection(e.Headers)
 	upstream, typed := false, false
 	e.Headers.All(func(name, value string) bool {
 		switch name {
 		case ":status":
-			a.Status, _ = strconv.Atoi(value) // what is no number is no status
+			a.Status, _ = strconv.Atoi(value) // 0 unless it is a number
 			return true
 		case "retry-after":
 			a.RetryAfter = value
@@ -66,7 +66,7 @@ func (r *Recorder) Answer(e *Ended) (a Answer) {
 		case "x-envoy-upstream-service-time":
 			upstream = true
 		}
-		if passedOn(name) && !r.isNamed(name) {
+		if isForClient(name) && !r.isNamed(name) {
 			r.headers = append(r.headers, [2]string{name, value})
 		}
 		return true
@@ -78,28 +78,28 @@ func (r *Recorder) Answer(e *Ended) (a Answer) {
 	}
 	switch {
 	case a.Status < 200 || a.Status > 599:
-		a.Status, a.Reason = 502, OddStatus
-	case e.BodySize > min(len(e.Body), MaxAnswer):
-		a.Reason = LongAnswer
+		a.Status, a.Reason = 502, InvalidStatus
+	case e.BodySize > min(len(e.Body), MaxResponse):
+		a.Reason = ResponseTooLong
 	}
 	if !typed && len(a.Body) > 0 {
-		// Else Envoy would say text/plain. It is what a message without one may be taken for (RFC 9110, section 8.3).
+		// Else Envoy would set text/plain. A recipient may assume this type if there is none (RFC 9110, section 8.3).
 		r.headers = append(r.headers, [2]string{"content-type", "application/octet-stream"})
 	}
 	a.Headers = r.headers
 	return a
 }
 
-// passedOn says whether a header of an answer is part of the local reply. Content-length is for InPlace; a local reply
-// has its own whatever is given.
-func passedOn(name string) bool {
-	return !ofConnection(name) && !strings.HasPrefix(name, header.Prefix)
+// isForClient reports whether a header of a response is part of the local reply. Content-length is for InPlace; a local
+// reply sets its own.
+func isForClient(name string) bool {
+	return !isHopByHop(name) && !strings.HasPrefix(name, header.Prefix)
 }
 
-// broken is the answer to a call that has none: it began and was cut off, or was longer than Envoy keeps. Envoy's
-// router says 502 or 504 where it still can.
-func (r *Recorder) broken(e *Ended) Answer {
-	a := Answer{Details: detailsBroken, Status: 502, Body: []byte(textBroken)}
+// broken is the response of a call that returned none: it began and was cut off, or was longer than Envoy buffers. The
+// status is that of Envoy's router in such a case, 502 or 504.
+func (r *Recorder) broken(e *CallResult) Response {
+	a := Response{Details: detailsBroken, Status: 502, Body: []byte(textBroken)}
 	if e.Timeout > 0 && e.Took >= e.Timeout {
 		a.Details, a.Status, a.Body = detailsTimeout, 504, []byte(textTimeout)
 	}
@@ -113,9 +113,9 @@ const (
 	textTimeout = "upstream request timeout"
 )
 
-// localDetails reads from the text of Envoy's own answer what happened:
+// localDetails derives the details from the text of Envoy's own response:
 //
-//	upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: …
+//	upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport …
 //	upstream request timeout
 //	no healthy upstream
 func localDetails(status int, body []byte) string {
@@ -136,13 +136,13 @@ func localDetails(status int, body []byte) string {
 
 const longestText = 256
 
-// InPlace is an answer to a HEAD as the whole header map that takes the first answer's place: a local reply would lose the
-// content-length.
+// InPlace is the response to a HEAD as the header map that replaces that of the first response: a local reply would
+// lose the content-length.
 func InPlace(status int, headers [][2]string) [][2]string {
 	return append([][2]string{{":status", strconv.Itoa(status)}}, headers...)
 }
 
-// With is headers with those of set, each of which is the only one of its name.
+// With is headers and set, without the headers that have the name of one of set.
 func With(headers, set [][2]string) [][2]string {
 	all := make([][2]string, 0, len(headers)+len(set))
 	for _, h := range headers {
