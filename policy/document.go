@@ -210,10 +210,12 @@ type Fallback struct {
 	CacheKeyHeaders []string      // lower case
 	MaxEntries      int
 	MaxBodyBytes    int64
+	Methods         []string // whose requests the cache and Default may answer
 	EnableDefault   bool
 	Default         *DefaultData // nil: not written, this fallback is skipped
 	EnableDegraded  bool
 	DegradedStatus  int
+	DegradedWritten bool // degraded.status is written: it replaces upstream's own status
 	Limitations     []string
 	On              Reasons
 }

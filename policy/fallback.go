@@ -19,11 +19,13 @@ func decodeFallback(s *section) *Fallback {
 		CacheKeyHeaders: s.texts("cache_key_headers", "header names", nil, headerName),
 		MaxEntries:      int(s.whole("max_entries", 256, 1, 4096)),
 		MaxBodyBytes:    s.whole("max_body_bytes", 65536, 1, maxBodyBytes),
+		Methods:         s.texts("methods", "methods", []string{"GET", "HEAD"}, method),
 		EnableDefault:   s.boolean("enable_default_fallback", true),
 		Default:         decodeDefaultData(s.section("default_data")),
 		EnableDegraded:  s.boolean("enable_degraded_mode", true),
 	}
 	degraded := s.subsection("degraded")
+	f.DegradedWritten = degraded.has("status")
 	f.DegradedStatus = int(degraded.whole("status", 503, 200, 599))
 	f.Limitations = degraded.texts("limitations", "strings", nil, func(line string) (kept, problem string) {
 		if line == "" || len(line) > 1024 {

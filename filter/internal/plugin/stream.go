@@ -112,6 +112,7 @@ func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, 
 		in.Cache = c.Cache().Key(headers, ended)
 	}
 	in.Retry = c.Retries(method)
+	in.ErrorOnly = in.Upgrade || c.ErrorOnly(method)
 	return s.request.Begin(c, in, host.Now())
 }
 
@@ -131,7 +132,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		Status: status(), Details: details, GRPC: outcome.NoGRPC, Ended: ended,
 		Attempts: s.routerAttempts(), Replayable: s.recording.Whole(),
 	}
-	if response.Replayable && response.Status >= 300 {
+	if response.Status >= 300 {
 		response.RetryAfter = retryAfter()
 	}
 	if s.grpc {

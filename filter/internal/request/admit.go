@@ -97,7 +97,12 @@ func (r *Request) reply(reason fallback.Reason, wait time.Duration, found found)
 	r.state = Replied
 	c := r.cluster
 	c.observer.Responded(found.source, reason)
-	request := localreply.Request{Reason: reason, GRPC: r.in.GRPC, Wait: wait, Limit: &r.attempt.Limits[0].Verdict}
+	request := localreply.Request{
+		Reason: reason, GRPC: r.in.GRPC, Wait: wait, Limit: &r.attempt.Limits[0].Verdict, ErrorOnly: r.in.ErrorOnly,
+	}
+	if reason == fallback.UpstreamFailure && r.ending.Event == outcome.Answered {
+		request.Upstream = r.ending.Status
+	}
 	if found.source == fallback.FromCache || found.source == fallback.FromStaleCache {
 		return Step{Kind: SendReply, Reply: c.replies.Kept(&request, &found.kept, r.in.Cache.IfNoneMatch)}
 	}

@@ -15,17 +15,21 @@ type found struct {
 // findFallback asks the fallback chain. A gRPC client can read neither JSON nor problem details: it gets a gRPC status.
 func (r *Request) findFallback(reason fallback.Reason, now int64) (f found) {
 	c := r.cluster
-	if c.fallbacks == nil {
+	chain := c.fallbacks
+	if chain == nil {
 		return found{source: fallback.FromError}
 	}
+	if r.in.ErrorOnly {
+		chain = c.fallbacksForError
+	}
 	kept := fallback.FromError
-	if c.fallbacks.WantsCache(reason) && r.in.Cache.Lookup {
+	if chain.WantsCache(reason) && r.in.Cache.Lookup {
 		var err error
 		if f.kept, kept, err = c.cache.Find(&r.in.Cache, now); err != nil {
 			c.observer.Fault(err)
 		}
 	}
-	f.source, f.asked = fallback.Choose(c.fallbacks, reason, kept)
+	f.source, f.asked = fallback.Choose(chain, reason, kept)
 	if r.in.GRPC {
 		f.source = fallback.FromError
 	}

@@ -1,6 +1,8 @@
 package request
 
 import (
+	"time"
+
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -42,7 +44,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 		c.observer.Exhausted()
 	}
 	if r.ending.WantsFallback(&c.failures) {
-		return r.failed(now)
+		return r.failed(resp.RetryAfter, now)
 	}
 	r.mayKeep = r.in.Cache.Store && !c.shadow && resp.Status/100 == 2 && c.cache.Due(&r.in.Cache, now)
 	c.observer.Responded(fallback.FromUpstream, fallback.None)
@@ -54,12 +56,13 @@ func (r *Request) responded(resp *Response, now int64) Step {
 }
 
 // failed goes on with a response that is a failure: a fallback takes its place, or it passes with headers that say so.
-func (r *Request) failed(now int64) Step {
+// Degraded mode passes on how long upstream asked to wait.
+func (r *Request) failed(retryAfter time.Duration, now int64) Step {
 	c := r.cluster
 	if !c.shadow {
 		if found := r.findFallback(fallback.UpstreamFailure, now); found.source != fallback.FromError {
 			r.settle(stage.Settlement{Over: true}, now)
-			return r.reply(fallback.UpstreamFailure, 0, found)
+			return r.reply(fallback.UpstreamFailure, retryAfter, found)
 		}
 	}
 	source, set := fallback.FromUpstream, c.onFailure

@@ -36,6 +36,7 @@ type held struct {
 	deadline int64          // no attempt begins after it; 0: none
 	due      int64          // when the next attempt begins
 	wait     time.Duration  // before it
+	asked    time.Duration  // to wait, by the last attempt's response; 0: it did not ask
 }
 
 // defaultTimeout is how long an attempt may take where neither the policy nor the breaker says: Envoy's own default for a
@@ -68,7 +69,7 @@ func (r *Request) retryLater(retryAfter time.Duration, now int64) bool {
 		return false
 	}
 	if r.retry.held == nil {
-		r.retry.held = &held{first: r.ending}
+		r.retry.held = &held{first: r.ending, asked: retryAfter}
 		if home.timeout > 0 {
 			r.retry.held.deadline = r.sent + home.timeout
 		}
@@ -174,6 +175,7 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	r.settle(r.settlement(r.ending.Outcome(&r.cluster.failures), true), now)
 	home := r.home
 	r.cluster = home
+	r.retry.held.asked = result.RetryAfter
 	if r.retryLater(result.RetryAfter, now) {
 		r.retry.held.last = result.hold(home.retries.MaxBody)
 		return Step{Kind: HoldResponse}
@@ -223,7 +225,7 @@ func (r *Request) lastResort(now int64) Step {
 	home, last := r.home, r.retry.held.last
 	if r.ending.WantsFallback(&home.failures) {
 		if found := r.findFallback(fallback.UpstreamFailure, now); found.source != fallback.FromError {
-			return r.reply(fallback.UpstreamFailure, 0, found)
+			return r.reply(fallback.UpstreamFailure, r.retry.held.asked, found)
 		}
 	}
 	exhausted := r.ranOut()
