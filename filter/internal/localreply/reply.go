@@ -28,6 +28,22 @@ type Reply struct {
 	Details      string // for %RESPONSE_CODE_DETAILS%
 }
 
+// ContentType is the reply's content-type, "" where it has none.
+func (r *Reply) ContentType() string {
+	for _, h := range r.Headers {
+		if h[0] == "content-type" {
+			return h[1]
+		}
+	}
+	return ""
+}
+
+// ChangesType reports whether Envoy would send the reply with another content-type than it has: a local reply without a
+// body loses its own (the answer to a HEAD that was kept), one with a body and without a content-type gets text/plain.
+func (r *Reply) ChangesType() bool {
+	return r.GRPC == NoGRPC && (r.ContentType() == "") == (len(r.Body) > 0)
+}
+
 // NoGRPC stands for no gRPC status.
 const NoGRPC = -1
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
-	"github.com/weir-mesh/weir/filter/internal/localreply"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/request"
@@ -102,23 +101,13 @@ func (p *Plugin) letGo(s *stream, step request.Step) {
 		s.fault(err)
 		return
 	}
-	if step.Kind == request.SendReply && step.Reply.FromUpstream && s.recording.IsHead() {
-		s.replaceHead(step.Reply)
-	} else if s.carryOut(host.ResponseHeaders, step) == host.Continue {
+	if s.carryOut(host.ResponseHeaders, step) == host.Continue {
 		s.resumeResponse()
 	}
 	s.recording.Drop()
 	if err := host.Enter(p.id); err != nil {
 		s.fault(err)
 	}
-}
-
-// replaceHead puts a response to a HEAD in place of the first one, since a local reply would lose its content-length.
-func (s *stream) replaceHead(r *localreply.Reply) {
-	if err := host.ReplaceAll(host.ResponseHeaders, replay.InPlace(r.Status, r.Headers)); err != nil {
-		s.fault(err)
-	}
-	s.resumeResponse()
 }
 
 func (s *stream) resumeResponse() {

@@ -17,7 +17,6 @@ type Recording struct {
 	buf     []byte // nil: nothing is recorded, Reason says why
 	head    int
 	maxBody int
-	isHead  bool // the method is HEAD
 	ended   bool
 	reason  Reason // None while buf is there
 }
@@ -26,13 +25,12 @@ type Recording struct {
 // is not recorded, and one that is declared longer not begun. What was recorded before is dropped.
 func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxBody int64) {
 	r.Drop()
-	r.from, r.ended, r.maxBody, r.isHead = from, ended, int(max(maxBody, 0)), false
+	r.from, r.ended, r.maxBody = from, ended, int(max(maxBody, 0))
 	declared := -1
 	r.reason = None
 	headers.All(func(name, value string) bool {
 		switch name {
 		case ":method":
-			r.isHead = value == "HEAD"
 			if value == "CONNECT" {
 				r.reason = Connect
 			}
@@ -116,9 +114,6 @@ func (r *Recording) Reason() Reason {
 
 // Headers are those that were recorded, as long as the recording is there.
 func (r *Recording) Headers() pairs.Packed { return pairs.Packed(r.buf[:min(r.head, len(r.buf))]) }
-
-// IsHead says whether the request's method is HEAD: an answer to it goes InPlace.
-func (r *Recording) IsHead() bool { return r.isHead }
 
 // Drop gives the recording's memory back. Whoever Begins one drops it, at the latest when its stream is done; twice is no
 // harm.
