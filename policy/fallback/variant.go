@@ -9,6 +9,9 @@ const (
 	toHead                     // without the body that the answer to a GET has
 )
 
+// Variants is the number of variants: they are 0 to Variants-1.
+const Variants = 4
+
 // The orders in which a request's variants are looked up, by what it accepts.
 var (
 	variantsOfGet = [4][]Variant{

@@ -118,21 +118,33 @@ type Response struct {
 	Took   int64 // nanoseconds from the request to these headers
 }
 
-// Begin copies the response with these headers, where it may be kept; nil where it may not, or need not. Wall is seconds
-// since 1970.
+// Concerns reports whether Begin has a use for the headers of a response with this status.
+func (k *Key) Concerns(status int) bool {
+	return k.Store && (status/100 == 2 || fallback.Outdates(status))
+}
+
+// Begin copies the response with these headers, where it may be kept; nil where it may not, or need not. One that may not
+// be kept removes an older one that is, where it takes its place. Wall is seconds since 1970.
 func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int64) (*Capture, error) {
 	answer, ok := c.rules.Answer(headers, r.Status, wall, r.Took)
-	if !ok || (!r.Ended && !answer.Delimited) {
+	limit := c.maxBody
+	if k.Head {
+		limit, answer.Length = 0, -1
+	}
+	if !ok || (!r.Ended && !answer.Delimited) || answer.Length > int64(limit) {
+		if fallback.Outdates(r.Status) {
+			err := c.Remove(k, now)
+			return nil, err
+		}
+		return nil, nil
+	}
+	if !c.due(k, now) {
 		return nil, nil
 	}
 	key := k.of(k.Variant(&answer))
 	if due, err := c.stored.Due(key, now); err != nil || !due { // another worker has just kept it
 		*c.recently(k) = recent{k.kind(), now}
 		return nil, err
-	}
-	limit := c.maxBody
-	if k.Head {
-		limit, answer.Length = 0, -1
 	}
 	meta := cache.Meta{
 		Key: key, Path: k.path, Stored: now, Status: uint16(r.Status),
@@ -154,8 +166,22 @@ func (c *Cache) Keep(k *Key, copied *Capture, sent, now int64) (conflicts int, e
 	return conflicts, err
 }
 
-// Due reports whether this worker has not stored the key within the last second.
-func (c *Cache) Due(k *Key, now int64) bool {
+// Remove drops what is kept under a key, in all its variants.
+func (c *Cache) Remove(k *Key, now int64) error {
+	var keys [fallback.Variants]sharedstate.Fingerprint
+	for v := range keys {
+		keys[v] = k.of(fallback.Variant(v))
+	}
+	dropped, err := c.stored.Remove(keys[:], now)
+	if dropped {
+		clear(c.recent[:]) // the next response is due in all its variants
+	}
+	*c.recently(k) = recent{}
+	return err
+}
+
+// due reports whether this worker has not stored the key within the last second.
+func (c *Cache) due(k *Key, now int64) bool {
 	r := c.recently(k)
 	return r.key != k.kind() || now-r.at >= cache.RefreshEvery
 }

@@ -34,6 +34,7 @@ type Capture struct {
 	limit    int    // the longest body that is kept
 	declared int64  // content-length, -1 where there is none
 	began    int64
+	outgrown bool // the body is longer than limit
 }
 
 // start begins a copy with what precedes its body; nil where there is no room.
@@ -58,6 +59,7 @@ func (c *Capture) Add(piece []byte) bool {
 	}
 	n := len(c.buf) + len(piece)
 	if n-c.head > c.limit {
+		c.outgrown = true
 		c.Drop()
 		return false
 	}
@@ -69,6 +71,9 @@ func (c *Capture) Add(piece []byte) bool {
 	c.buf = append(larger, piece...)
 	return true
 }
+
+// Outgrown reports whether the copy was dropped because the body is longer than what is kept.
+func (c *Capture) Outgrown() bool { return c.outgrown }
 
 // whole reports whether all of the response that was announced is there.
 func (c *Capture) whole() bool {

@@ -46,7 +46,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	if r.ending.WantsFallback(&c.failures) {
 		return r.failed(resp.RetryAfter, now)
 	}
-	r.mayKeep = r.in.Cache.Store && !c.shadow && resp.Status/100 == 2 && c.cache.Due(&r.in.Cache, now)
+	r.mayKeep = !c.shadow && r.in.Cache.Concerns(resp.Status)
 	c.observer.Responded(fallback.FromUpstream, fallback.None)
 	set := onResponse
 	if r.shadow != fallback.None {

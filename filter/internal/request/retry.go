@@ -189,7 +189,7 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	if result.Unfit || r.ending.Event != outcome.Answered || r.ending.WantsFallback(&home.failures) {
 		return r.lastResort(now)
 	}
-	r.mayKeep = r.in.Cache.Store && result.Status/100 == 2 && home.cache.Due(&r.in.Cache, now)
+	r.mayKeep = r.in.Cache.Concerns(result.Status)
 	home.observer.Responded(fallback.FromUpstream, fallback.None)
 	return r.pass(result, r.withLimit(r.withExhausted(onResponse)))
 }
