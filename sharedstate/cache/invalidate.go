@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/weir-mesh/weir/sharedstate"
@@ -49,6 +50,17 @@ func (c *Cache) invalidate(now int64, drop func(freed []uint16) []uint16) (err e
 // requests that began by now are not stored any more in the keys' segment. Errors are as for Invalidate.
 func (c *Cache) Remove(keys []sharedstate.Fingerprint, now int64) (dropped bool, err error) {
 	return c.dropListed(c.segment(keys[0]), func(w *way) bool { return slices.Contains(keys, w.key) }, now)
+}
+
+// RemovePath drops the entries with a path (Meta.Path), whatever their query. Unlike InvalidatePath it writes only to the
+// segments that have one: where there is none it costs a read of each segment, of which a cluster has one for each
+// SegmentWays entries. Errors are as for Invalidate.
+func (c *Cache) RemovePath(path uint64, now int64) (dropped bool, err error) {
+	for s := range c.segments {
+		one, failed := c.dropListed(s, func(w *way) bool { return w.path == path }, now)
+		dropped, err = dropped || one, cmp.Or(err, failed)
+	}
+	return dropped, err
 }
 
 // dropListed drops the ways of a segment that match, and reports whether there was one. It writes only where there is.

@@ -6,6 +6,7 @@
 package fallbackcache
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -55,6 +56,9 @@ type Key struct {
 	fallback.Request
 	key  sharedstate.Fingerprint
 	path uint64 // PathHash of the request's path
+
+	// Of a request with an unsafe method: what its response invalidates.
+	authority, target string
 }
 
 // of is the key that a variant of the response is kept under: the lowest bits of 128 that nobody can foresee.
@@ -66,15 +70,18 @@ func (k *Key) of(v fallback.Variant) sharedstate.Fingerprint {
 
 // Key reads what the cache has to know of a request, before the router takes its headers. Ended: no body follows.
 func (c *Cache) Key(headers header.Headers, ended bool) (k Key) {
+	if fallback.Unsafe(header.First(headers, ":method")) {
+		k.authority = strings.Clone(header.First(headers, ":authority"))
+		k.target = strings.Clone(fallback.PathOf(header.First(headers, ":path")))
+		return k
+	}
 	k.Request = c.rules.Request(headers, ended)
 	if !k.Lookup && !k.Store {
 		return k
 	}
 	c.buf = c.rules.AppendKey(c.buf[:0], headers)
 	k.key.Hi, k.key.Lo = siphash.Hash128(c.seed[0], c.seed[1], c.buf)
-	path, _, _ := strings.Cut(header.First(headers, ":path"), "?")
-	c.buf = append(c.buf[:0], path...)
-	k.path = cache.PathHash(c.seed, c.buf)
+	k.path = c.pathHash(fallback.PathOf(header.First(headers, ":path")))
 	return k
 }
 
@@ -120,12 +127,19 @@ type Response struct {
 
 // Concerns reports whether Begin has a use for the headers of a response with this status.
 func (k *Key) Concerns(status int) bool {
+	if k.target != "" {
+		return fallback.Invalidates(status)
+	}
 	return k.Store && (status/100 == 2 || fallback.Outdates(status))
 }
 
 // Begin copies the response with these headers, where it may be kept; nil where it may not, or need not. One that may not
-// be kept removes an older one that is, where it takes its place. Wall is seconds since 1970.
+// be kept removes an older one that is, where it takes its place; one to an unsafe method removes what it invalidates. Wall
+// is seconds since 1970.
 func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int64) (*Capture, error) {
+	if k.target != "" {
+		return nil, c.invalidate(k, headers, now)
+	}
 	answer, ok := c.rules.Answer(headers, r.Status, wall, r.Took)
 	limit := c.maxBody
 	if k.Head {
@@ -178,6 +192,35 @@ func (c *Cache) Remove(k *Key, now int64) error {
 	}
 	*c.recently(k) = recent{}
 	return err
+}
+
+// invalidate drops what is kept of the target of an unsafe request, and of Location and Content-Location where they are of
+// the same host (RFC 9111, section 4.4). Entries are found by their path: those of all queries and hosts of this cluster go.
+func (c *Cache) invalidate(k *Key, headers header.Headers, now int64) error {
+	err := c.removePath(k.target, now)
+	headers.All(func(name, value string) bool {
+		if name == "location" || name == "content-location" {
+			target, ok := fallback.InvalidatedPath(k.authority, k.target, value)
+			if ok && target != k.target {
+				err = cmp.Or(err, c.removePath(target, now))
+			}
+		}
+		return true
+	})
+	return err
+}
+
+func (c *Cache) removePath(path string, now int64) error {
+	dropped, err := c.stored.RemovePath(c.pathHash(path), now)
+	if dropped {
+		clear(c.recent[:])
+	}
+	return err
+}
+
+func (c *Cache) pathHash(path string) uint64 {
+	c.buf = append(c.buf[:0], path...)
+	return cache.PathHash(c.seed, c.buf)
 }
 
 // due reports whether this worker has not stored the key within the last second.

@@ -273,6 +273,41 @@ func TestOutdatedResponsesAreRemoved(t *testing.T) {
 	}
 }
 
+// TestUnsafeMethodsInvalidate: a response to an unsafe method that is no error removes what is kept of its target, and of
+// Location and Content-Location (case E10; RFC 9111, section 4.4).
+func TestUnsafeMethodsInvalidate(t *testing.T) {
+	const kept, gone = "200 cache some", "upstream's own"
+	location := func(name, value string) requesttest.Headers { return requesttest.Headers{{name, value}} }
+	for _, tc := range []struct {
+		name string
+		exchange
+		want string // of /a?q=1
+	}{
+		{"POST", exchange{method: "POST", path: "/a", status: 201, body: []string{"b"}}, gone},
+		{"PUT", exchange{method: "PUT", path: "/a?other", status: 204}, gone},
+		{"DELETE", exchange{method: "DELETE", path: "/a", status: 204}, gone},
+		{"PATCH", exchange{method: "PATCH", path: "/a", status: 303}, gone},
+		{"an unknown method", exchange{method: "FROB", path: "/a", status: 200}, gone},
+		{"with a credential", exchange{method: "POST", path: "/a", status: 200, headers: requesttest.Headers{{"authorization", "x"}}}, gone},
+		{"Location", exchange{method: "POST", path: "/b", status: 201, response: location("location", "http://aws/a")}, gone},
+		{"Content-Location", exchange{method: "POST", path: "/b", status: 200, response: location("content-location", "a")}, gone},
+		{"Location of another host", exchange{method: "POST", path: "/b", status: 201, response: location("location", "http://other/a")}, kept},
+		{"another path", exchange{method: "POST", path: "/b", status: 201}, kept},
+		{"an error", exchange{method: "POST", path: "/a", status: 409}, kept},
+		{"a failure", exchange{method: "POST", path: "/a", status: 503}, kept},
+		{"OPTIONS", exchange{method: "OPTIONS", path: "/a", status: 200}, kept},
+		{"of another filter", exchange{method: "POST", path: "/a", status: 200, details: "direct_response"}, kept},
+	} {
+		p := requesttest.Start(t, keeping)
+		run(p, exchange{path: "/a?q=1", status: 200, body: []string{"some"}})
+		p.Now += 100 * ms
+		run(p, tc.exchange)
+		if got := runFailing(p, "/a?q=1"); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+	}
+}
+
 func TestAKeyIsStoredOnceASecond(t *testing.T) {
 	p := requesttest.Start(t, keeping)
 	for i := range 20 {
