@@ -208,6 +208,7 @@ type Fallback struct {
 	TTL             time.Duration // fallback_data_ttl
 	Staleness       time.Duration // cache_staleness_threshold
 	CacheKeyHeaders []string      // lower case
+	Shared          bool          // answers depend on nothing but the cache's key
 	MaxEntries      int
 	MaxBodyBytes    int64
 	Methods         []string // whose requests the cache and Default may answer

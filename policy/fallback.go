@@ -17,6 +17,7 @@ func decodeFallback(s *section) *Fallback {
 		TTL:             s.duration("fallback_data_ttl", 300*time.Second, 0, week),
 		Staleness:       s.duration("cache_staleness_threshold", time.Hour, 0, week),
 		CacheKeyHeaders: s.texts("cache_key_headers", "header names", nil, headerName),
+		Shared:          s.boolean("shared", false),
 		MaxEntries:      int(s.whole("max_entries", 256, 1, 4096)),
 		MaxBodyBytes:    s.whole("max_body_bytes", 65536, 1, maxBodyBytes),
 		Methods:         s.texts("methods", "methods", []string{"GET", "HEAD"}, method),

@@ -43,7 +43,7 @@ const recentKeys = 256
 // New is the cache of a cluster with this section, for the worker that has captures. Seed is the process's.
 func New(store sharedstate.Store, cluster string, f *policy.Fallback, seed [2]uint64, captures *Captures) *Cache {
 	return &Cache{
-		rules:    fallback.NewCacheRules(f.TTL, f.Staleness, f.CacheKeyHeaders),
+		rules:    fallback.NewCacheRules(f.TTL, f.Staleness, f.CacheKeyHeaders, f.Shared),
 		stored:   cache.New(store, cluster, f.MaxEntries),
 		captures: captures,
 		maxBody:  int(f.MaxBodyBytes),
@@ -106,7 +106,7 @@ func (c *Cache) Find(k *Key, now int64) (best Kept, source fallback.Source, err 
 			err = failed
 			continue
 		}
-		if !ok || !k.Accepts(storedHeaders{&entry}) {
+		if headers := (storedHeaders{&entry}); !ok || !k.Accepts(headers) || !k.MayServe(headers) {
 			continue
 		}
 		age := int64(entry.Age)*int64(time.Second) + now - entry.Stored
@@ -146,13 +146,13 @@ func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int
 		limit, answer.Length = 0, -1
 	}
 	if !ok || (!r.Ended && !answer.Delimited) || answer.Length > int64(limit) {
-		if fallback.Outdates(r.Status) {
+		if fallback.Outdates(r.Status) && !k.PublicOnly {
 			err := c.Remove(k, now)
 			return nil, err
 		}
 		return nil, nil
 	}
-	if !c.due(k, now) {
+	if k.PublicOnly && !answer.Public || !c.due(k, now) {
 		return nil, nil
 	}
 	key := k.of(k.Variant(&answer))

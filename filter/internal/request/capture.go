@@ -34,7 +34,7 @@ func (r *Request) Body(piece []byte) {
 	if r.capture == nil || r.capture.Add(piece) {
 		return
 	}
-	if r.capture.Outgrown() {
+	if r.capture.Outgrown() && !r.in.Cache.PublicOnly {
 		if err := r.home.cache.Remove(&r.in.Cache, r.sent+r.took); err != nil {
 			r.home.observer.Fault(err)
 		}
