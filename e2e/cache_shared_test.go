@@ -30,7 +30,7 @@ clusters:
 	}{
 		{"plain", "/1", "x-tenantid", false, false},
 		{"plain", "/2", "x-sub", false, false},
-		{"plain", "/3", "x-forwarded-client-cert", false, false},
+		{"plain", "/3", "client-cert", false, false}, // RFC 9440; Envoy removes x-forwarded-client-cert unless it is told otherwise
 		{"plain", "/4", "x_forwarded_host", false, true},
 		{"plain", "/5", "baggage", false, false},
 		{"plain", "/6", "accept-language", false, true},
