@@ -26,7 +26,7 @@ func TestCacheInvalidated(t *testing.T) {
 		{"PUT", "", upstream.Status(204), "", true},
 		{"DELETE", "", upstream.OK(), "", true},
 		{"PATCH", "", upstream.Status(303), "", true},
-		{"FROB", "", upstream.OK(), "", true},
+		{"PURGE", "", upstream.OK(), "", true},
 		{"POST", "?another=query", upstream.OK(), "", true},
 		{"POST", "/child", upstream.OK(), "", false},
 		{"POST", "/child", upstream.Status(201), "location http://kept/PATH", true},
