@@ -128,7 +128,8 @@ func private(t *testing.T, w *weir) {
 			{a: []string{"cache-control", "max-age=0, No-Store"}, served: true},
 			{a: []string{"cache-control", "max-age=60", "cache-control", "no-store"}, served: true},
 			{a: []string{"cache-control", "no-cache"}, b: []string{"cache-control", "no-cache"}, stored: true, served: true},
-			{a: []string{"x-lang", "de"}, b: []string{"x-lang", "en"}, stored: true, served: true},
+			{a: []string{"x-lang", "de"}, b: []string{"x-lang", "en"}}, // neither listed as harmless nor in the key
+			{a: []string{"sec-ch-ua", "a"}, b: []string{"sec-ch-ua", "b"}, stored: true, served: true},
 		} {
 			what := fmt.Sprintf("stored for %q, asked with %q", c.a, c.b)
 			path := fmt.Sprintf("/requests/%d", i)

@@ -122,6 +122,10 @@ func TestCacheOverReload(t *testing.T) {
 	ask("switched off", "default", "off")
 	change("last", "max_entries: 10")
 	ask("as in the beginning", "cache", "/page in ")
-	ask("as in the beginning, what is not in the key", "cache", "/page in ", "x-lang", "de")
+	ask("as in the beginning, what is not in the key", "cache", "/page in ", "sec-ch-ua", "de")
+	ask("as in the beginning, what may say who asks", "default", "last", "x-lang", "de")
+	change("shared", "shared: true, max_entries: 10")
+	fill(t, w.get("aws", "/page"))
+	ask("shared, what is not in the key", "cache", "/page in ", "x-lang", "de")
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }

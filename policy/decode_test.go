@@ -64,6 +64,7 @@ func defaults() *Document {
 				Default:        &DefaultData{Status: 200},
 				EnableDegraded: true,
 				DegradedStatus: 503,
+				Methods:        []string{"GET", "HEAD"},
 				On:             Reasons{CircuitOpen: true, UpstreamFailure: true, BulkheadFull: true},
 			},
 			Bulkhead: &Bulkhead{MaxConcurrent: 100},
@@ -117,6 +118,7 @@ func TestWholeDocument(t *testing.T) {
 	p.Fallback.CacheKeyHeaders = []string{}
 	p.Fallback.Default.Headers = [][2]string{{"content-type", "application/json"}}
 	p.Fallback.Default.Body = []byte(`{"degraded":true,"services":[]}`)
+	p.Fallback.DegradedWritten = true
 	p.Fallback.Limitations = []string{"prices may be missing"}
 	p.Failover.To = []string{"aws_pricing_eu"}
 	for form, encode := range forms {

@@ -211,12 +211,15 @@ type Fallback struct {
 	TTL             time.Duration // fallback_data_ttl
 	Staleness       time.Duration // cache_staleness_threshold
 	CacheKeyHeaders []string      // lower case
+	Shared          bool          // answers depend on nothing but the cache's key
 	MaxEntries      int
 	MaxBodyBytes    int64
+	Methods         []string // whose requests the cache and Default may answer
 	EnableDefault   bool
 	Default         *DefaultData // nil: not written, this fallback is skipped
 	EnableDegraded  bool
 	DegradedStatus  int
+	DegradedWritten bool // degraded.status is written: it replaces upstream's own status
 	Limitations     []string
 	On              Reasons
 }

@@ -17,13 +17,16 @@ func decodeFallback(s *section) *Fallback {
 		TTL:             s.duration("fallback_data_ttl", 300*time.Second, 0, week),
 		Staleness:       s.duration("cache_staleness_threshold", time.Hour, 0, week),
 		CacheKeyHeaders: s.texts("cache_key_headers", "header names", nil, headerName),
+		Shared:          s.boolean("shared", false),
 		MaxEntries:      int(s.whole("max_entries", 256, 1, 4096)),
 		MaxBodyBytes:    s.whole("max_body_bytes", 65536, 1, maxBodyBytes),
+		Methods:         s.texts("methods", "methods", []string{"GET", "HEAD"}, method),
 		EnableDefault:   s.boolean("enable_default_fallback", true),
 		Default:         decodeDefaultData(s.section("default_data")),
 		EnableDegraded:  s.boolean("enable_degraded_mode", true),
 	}
 	degraded := s.subsection("degraded")
+	f.DegradedWritten = degraded.has("status")
 	f.DegradedStatus = int(degraded.whole("status", 503, 200, 599))
 	f.Limitations = degraded.texts("limitations", "strings", nil, func(line string) (kept, problem string) {
 		if line == "" || len(line) > 1024 {

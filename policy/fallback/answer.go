@@ -14,6 +14,7 @@ type Answer struct {
 	Lifetime     uint32  // of freshness, as stated (section 4.2.1)
 	StaleIfError uint32  // beyond that (RFC 5861, section 4); 0 if s-maxage forbids stale answers
 	Coding       Codings // exactly one; Identity if it has none
+	Public       bool    // upstream says that it may be shared: public or s-maxage
 	Length       int64   // content-length, -1 if absent. For HEAD it is that of the answer to a GET
 	// Delimited: the headers say where the body ends, by content-length or chunked. An HTTP/1 body without either ends
 	// with the connection, and a proxy can't distinguish a complete one from a truncated one (RFC 9112, section 8).
@@ -75,11 +76,16 @@ func (r *CacheRules) Answer(h Headers, status int, wall, took int64) (a Answer, 
 		w.StaleIfError = 0 // s-maxage is proxy-revalidate as well (RFC 9111, section 5.2.2.10)
 	}
 	w.Age = w.initialAge(wall, took)
+	w.Public = w.isPublic()
 	if r.Serve(int64(w.Age)*1e9, w.Lifetime, w.StaleIfError).Source == FromError {
 		return Answer{}, false // already too old
 	}
 	return w.Answer, true
 }
+
+// isPublic reports whether cache-control allows a shared cache to keep an answer also for a request with credentials (RFC
+// 9111, section 3.5); must-revalidate, which does so too, is not kept here.
+func (w *answerWalk) isPublic() bool { return w.public || w.sMaxAge.times > 0 }
 
 // lifetime is freshness_lifetime of RFC 9111, section 4.2.1.
 func (w *answerWalk) lifetime(wall int64) uint32 {
@@ -208,7 +214,7 @@ func (r *CacheRules) varies(by string) bool {
 	if strings.EqualFold(by, "accept-encoding") {
 		return true
 	}
-	by = strings.ToLower(by)
+	by = dashed(strings.ToLower(by))
 	return r.keyed(by) || alwaysInKey(by)
 }
 

@@ -21,7 +21,10 @@
 // cache nor stored if
 //
 //   - it is not GET or HEAD, has a body, is gRPC or asks for an upgrade,
-//   - a header identifies the client or reroutes the request (see names.go) and is not in cache_key_headers.
+//   - a header is a credential or reroutes the request (see names.go) and is not in cache_key_headers.
+//
+// Unless the policy has `shared: true`, any other header that is neither in the key nor in the list of harmless ones may say
+// who asks. Such a request gets and stores only answers that upstream calls public.
 //
 // And an answer is not stored if
 //

@@ -56,6 +56,13 @@ type Config struct {
 // WantsCache reports whether to look into the cache: the chain applies to this reason and has a cache.
 func (c *Config) WantsCache(reason Reason) bool { return c.Cache && c.On[reason] }
 
+// ForError is the chain for a request whose method is not in fallback.methods: only degraded mode may answer it.
+func (c *Config) ForError() *Config {
+	degraded := *c
+	degraded.Cache, degraded.Default = false, false
+	return &degraded
+}
+
 // Choose returns the first step of the chain that has an answer. found is the source that Serve returned for a stored
 // answer, FromCache or FromStaleCache; anything else means that there is none. It is ignored unless WantsCache.
 // FromError means that no step has an answer: the client gets the refusal, or upstream's own answer. tried reports

@@ -10,7 +10,7 @@ import (
 // the same bytes, whatever separators their values contain:
 //
 //	'c' u32 name       for each of cache_key_headers, sorted: a reload that changes them changes all keys
-//	'n' u32 name       for each header of a key that the request has, sorted by name, and after it
+//	'n' u32 name       for each header of a key that the request has, as it was sent, sorted with _ as -, and after it
 //	'v' u32 value      each of its values, in order, as it was sent
 //
 // Lengths are little endian. An empty header has a value of no bytes, an absent one has no part.
@@ -44,13 +44,13 @@ func alwaysInKey(name string) bool {
 // keyWalk collects the parts of a key from the headers.
 type keyWalk struct{ found []part }
 
-type part struct{ name, value string }
+type part struct{ class, name, value string } // class: the dashed name
 
 // AppendKey appends the bytes of a request's key. GET and HEAD have the same.
 func (r *CacheRules) AppendKey(b []byte, h Headers) []byte {
 	w := &r.key
 	h.All(r.seeKey)
-	slices.SortStableFunc(w.found, func(a, b part) int { return cmp.Compare(a.name, b.name) })
+	slices.SortStableFunc(w.found, func(a, b part) int { return cmp.Compare(a.class, b.class) })
 	b = append(b, r.head...)
 	for i, p := range w.found {
 		if i == 0 || p.name != w.found[i-1].name {
@@ -64,8 +64,8 @@ func (r *CacheRules) AppendKey(b []byte, h Headers) []byte {
 }
 
 func (r *CacheRules) stepKey(name, value string) bool {
-	if alwaysInKey(name) || r.keyed(name) {
-		r.key.found = append(r.key.found, part{name, value})
+	if class := dashed(name); alwaysInKey(class) || r.keyed(class) {
+		r.key.found = append(r.key.found, part{class, name, value})
 	}
 	return true
 }

@@ -17,19 +17,43 @@ func reroutes(name string) bool {
 	return false
 }
 
-// identifiesClient reports whether a request header identifies the client, so that the answer may be only for that
-// client: authorization, cookie, and names like those of a credential or an identity. There are too many such names to
-// list (x-api-key, x-auth-token, x-amz-security-token, x-forwarded-client-cert, x-goog-iap-jwt-assertion,
-// x-ms-client-principal, x-tenant-id, x-forwarded-user, …), so the words in them decide.
-func identifiesClient(name string) bool {
+// isCredential reports whether a request header is a credential, whose answer is never shared (RFC 9111, section 3.5).
+func isCredential(name string) bool {
+	return name == "authorization" || name == "proxy-authorization" || name == "cookie" || name == "cookie2"
+}
+
+// dashed is a header's name with - for each _. CGI and what follows it read the two alike, so x_tenant may be x-tenant to an
+// upstream.
+func dashed(name string) string {
+	if strings.IndexByte(name, '_') < 0 {
+		return name
+	}
+	return strings.ReplaceAll(name, "_", "-")
+}
+
+// harmless reports whether a request header says nothing of who asks, as far as answers are concerned: what browsers, curl,
+// Envoy, Istio and tracing add to any request. Names that carry an identity can't be listed (x-tenantid, x-sub, …), so all
+// others are taken for one. Negotiation by accept needs a vary, which is checked; origin is checked with
+// access-control-allow-origin. Not in the list on purpose: baggage, x-requested-with, client certificates.
+func harmless(name string) bool {
 	switch name {
-	case "user-agent", "x-user-agent", "x-request-id", "x-forwarded-for", "x-forwarded-proto":
+	case "accept", "accept-charset", "accept-encoding", "cache-control", "pragma", "range",
+		"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "expect",
+		"content-length", "content-type", "max-forwards", "date", "via",
+		"user-agent", "referer", "origin", "dnt", "priority", "upgrade-insecure-requests", "sec-gpc",
+		"x-forwarded-for", "x-original-forwarded-for", "x-real-ip", "x-request-start",
+		"x-request-id", "request-id", "x-correlation-id", "traceparent", "tracestate", "b3", "x-amzn-trace-id",
+		"x-cloud-trace-context", "x-client-trace-id", "x-ot-span-context", "uber-trace-id", "sentry-trace", "grpc-trace-bin":
+		return true
+	case "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node", "x-envoy-ip-tags": // who calls
 		return false
 	}
-	if strings.HasPrefix(name, ":") || strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "x-envoy-") {
-		return false // every browser sends sec-fetch-user: ?1
+	for _, prefix := range [...]string{"x-envoy-", "x-b3-", "x-datadog-", "sec-fetch-", "sec-ch-", "if-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
 	}
-	return anyWord(name, isSecret) || anyWord(name, isIdentity)
+	return false
 }
 
 // anyWord reports whether any word of a name matches.
@@ -56,14 +80,4 @@ func isSecret(word string) bool {
 	}
 	return strings.HasSuffix(word, "token") || strings.HasPrefix(word, "auth") || strings.HasPrefix(word, "cookie") ||
 		strings.HasPrefix(word, "session") || strings.HasPrefix(word, "user")
-}
-
-// isIdentity reports whether a word names the identity of a client.
-func isIdentity(word string) bool {
-	switch word {
-	case "account", "assertion", "bearer", "cert", "certificate", "clientcert", "consumer", "credential", "credentials", "customer", "dn",
-		"email", "group", "groups", "identity", "impersonate", "login", "principal", "role", "roles", "signature", "subject", "tenant":
-		return true
-	}
-	return strings.HasSuffix(word, "key")
 }

@@ -7,6 +7,7 @@ type Request struct {
 	Lookup      bool // it may be answered from the cache
 	Store       bool // its answer may be stored
 	Head        bool
+	PublicOnly  bool    // a header may say who asks: only answers that upstream calls public are served and stored
 	Codings     Codings // the accepted ones
 	IfNoneMatch string  // all of them, joined by commas; "" also if they are longer than maxIfNoneMatch
 }
@@ -62,8 +63,13 @@ func (r *CacheRules) stepRequest(name, value string) bool {
 			return w.refuse()
 		}
 	default:
-		if (reroutes(name) || identifiesClient(name)) && !r.keyed(name) {
+		name = dashed(name)
+		switch {
+		case r.keyed(name), alwaysInKey(name):
+		case reroutes(name), isCredential(name):
 			return w.refuse()
+		case !r.shared && !harmless(name):
+			w.PublicOnly = true
 		}
 	}
 	return true

@@ -41,11 +41,11 @@ func method(m string, more ...string) pairs {
 }
 
 func rules(keyHeaders ...string) *CacheRules {
-	return NewCacheRules(300*time.Second, time.Hour, keyHeaders)
+	return NewCacheRules(300*time.Second, time.Hour, keyHeaders, false)
 }
 
 func TestRequests(t *testing.T) {
-	const both, lookup, store, neither = "lookup, store", "lookup", "store", ""
+	const both, lookup, store, neither, public = "lookup, store", "lookup", "store", "", "lookup, store, public"
 	for _, tc := range []struct {
 		name    string
 		headers pairs
@@ -62,7 +62,7 @@ func TestRequests(t *testing.T) {
 
 		{"a browser", get("sec-fetch-user", "?1", "sec-ch-ua", `"Chromium";v="120"`, "upgrade-insecure-requests", "1", "dnt", "1",
 			"accept-language", "de", "referer", "http://prices.example/", "origin", "http://a.example", "priority", "u=0, i"), nil, both},
-		{"a mesh", get("x-b3-traceid", "1", "x-b3-sampled", "1", "traceparent", "00-1-2-01", "baggage", "a=b", "x-envoy-attempt-count", "1",
+		{"a mesh", get("x-b3-traceid", "1", "x-b3-sampled", "1", "traceparent", "00-1-2-01", "x-envoy-attempt-count", "1",
 			"x-envoy-peer-metadata-id", "x", "x-envoy-decorator-operation", "prices", "via", "1.1 a"), nil, both},
 		{"a balancer", get("x-real-ip", "192.0.2.1", "x-forwarded-port", "443", "x-forwarded-host", "a", "x-forwarded-scheme", "https",
 			"x-scheme", "https", "x-original-forwarded-for", "192.0.2.1", "x-amzn-trace-id", "Root=1", "x-forwarded-server", "b"), nil, both},
@@ -75,35 +75,44 @@ func TestRequests(t *testing.T) {
 		{"cookie in the key", get("cookie", "theme=dark"), []string{"cookie"}, both},
 		{"cookie before the method", append(pairs{{"cookie", "a=b"}}, get()...), nil, neither},
 		{"proxy-authorization", get("proxy-authorization", "Basic a"), nil, neither},
-		{"x-api-key", get("x-api-key", "a"), nil, neither},
-		{"api-key", get("api-key", "a"), nil, neither},
-		{"apikey", get("apikey", "a"), nil, neither},
-		{"ocp-apim-subscription-key", get("ocp-apim-subscription-key", "a"), nil, neither},
-		{"x-auth-token", get("x-auth-token", "a"), nil, neither},
-		{"x-access-token", get("x-access-token", "a"), nil, neither},
-		{"x-acme-accesstoken", get("x-acme-accesstoken", "a"), nil, neither},
-		{"x_user_id", get("x_user_id", "a"), nil, neither},
-		{"private_token", get("private_token", "a"), nil, neither},
-		{"x-amz-security-token", get("x-amz-security-token", "a"), nil, neither},
-		{"x-forwarded-client-cert", get("x-forwarded-client-cert", "Hash=1"), nil, neither},
+		{"x-api-key", get("x-api-key", "a"), nil, public},
+		{"api-key", get("api-key", "a"), nil, public},
+		{"apikey", get("apikey", "a"), nil, public},
+		{"ocp-apim-subscription-key", get("ocp-apim-subscription-key", "a"), nil, public},
+		{"x-auth-token", get("x-auth-token", "a"), nil, public},
+		{"x-access-token", get("x-access-token", "a"), nil, public},
+		{"x-acme-accesstoken", get("x-acme-accesstoken", "a"), nil, public},
+		{"x_user_id", get("x_user_id", "a"), nil, public},
+		{"private_token", get("private_token", "a"), nil, public},
+		{"x-amz-security-token", get("x-amz-security-token", "a"), nil, public},
+		{"x-forwarded-client-cert", get("x-forwarded-client-cert", "Hash=1"), nil, public},
 		{"x-forwarded-client-cert in the key", get("x-forwarded-client-cert", "Hash=1"), []string{"x-forwarded-client-cert"}, both},
-		{"x-forwarded-tls-client-cert", get("x-forwarded-tls-client-cert", "a"), nil, neither},
-		{"client-cert", get("client-cert", ":a:"), nil, neither},
-		{"x-goog-iap-jwt-assertion", get("x-goog-iap-jwt-assertion", "a"), nil, neither},
-		{"x-goog-authenticated-user-email", get("x-goog-authenticated-user-email", "a"), nil, neither},
-		{"x-amzn-oidc-data", get("x-amzn-oidc-data", "a"), nil, neither},
-		{"x-ms-client-principal", get("x-ms-client-principal", "a"), nil, neither},
-		{"x-forwarded-user", get("x-forwarded-user", "a"), nil, neither},
-		{"x-forwarded-email", get("x-forwarded-email", "a"), nil, neither},
-		{"x-forwarded-groups", get("x-forwarded-groups", "a"), nil, neither},
-		{"remote-user", get("remote-user", "a"), nil, neither},
-		{"x-userid", get("x-userid", "a"), nil, neither},
-		{"x-consumer-username", get("x-consumer-username", "a"), nil, neither},
-		{"x-tenant-id", get("x-tenant-id", "a"), nil, neither},
-		{"x-session-id", get("x-session-id", "a"), nil, neither},
-		{"x-csrf-token", get("x-csrf-token", "a"), nil, neither},
-		{"impersonate-user", get("impersonate-user", "a"), nil, neither},
-		{"signature", get("signature", "sig1=:a:"), nil, neither},
+		{"x-forwarded-tls-client-cert", get("x-forwarded-tls-client-cert", "a"), nil, public},
+		{"client-cert", get("client-cert", ":a:"), nil, public},
+		{"x-goog-iap-jwt-assertion", get("x-goog-iap-jwt-assertion", "a"), nil, public},
+		{"x-goog-authenticated-user-email", get("x-goog-authenticated-user-email", "a"), nil, public},
+		{"x-amzn-oidc-data", get("x-amzn-oidc-data", "a"), nil, public},
+		{"x-ms-client-principal", get("x-ms-client-principal", "a"), nil, public},
+		{"x-forwarded-user", get("x-forwarded-user", "a"), nil, public},
+		{"x-forwarded-email", get("x-forwarded-email", "a"), nil, public},
+		{"x-forwarded-groups", get("x-forwarded-groups", "a"), nil, public},
+		{"remote-user", get("remote-user", "a"), nil, public},
+		{"x-userid", get("x-userid", "a"), nil, public},
+		{"x-consumer-username", get("x-consumer-username", "a"), nil, public},
+		{"x-tenant-id", get("x-tenant-id", "a"), nil, public},
+		{"x-session-id", get("x-session-id", "a"), nil, public},
+		{"x-csrf-token", get("x-csrf-token", "a"), nil, public},
+		{"impersonate-user", get("impersonate-user", "a"), nil, public},
+		{"signature", get("signature", "sig1=:a:"), nil, public},
+		{"x-tenantid", get("x-tenantid", "a"), nil, public},
+		{"x-sub", get("x-sub", "a"), nil, public},
+		{"baggage", get("baggage", "user=a"), nil, public},
+		{"x-envoy-downstream-service-cluster", get("x-envoy-downstream-service-cluster", "a"), nil, public},
+		{"in the key, spelled otherwise", get("x_tenant_id", "a"), []string{"x-tenant-id"}, both},
+		{"in the key with _", get("x-tenant-id", "a"), []string{"x_tenant_id"}, both},
+		{"x_forwarded_host, which is in the key", get("x_forwarded_host", "a"), nil, both},
+		{"proxy_authorization", get("proxy_authorization", "a"), nil, neither},
+		{"x_original_url", get("x_original_url", "a"), nil, neither},
 
 		{"forwarded", get("forwarded", "host=evil.example"), nil, neither},
 		{"x-host", get("x-host", "evil.example"), nil, neither},
@@ -142,6 +151,9 @@ func TestRequests(t *testing.T) {
 		}
 		if q.Store {
 			got = append(got, "store")
+		}
+		if q.PublicOnly {
+			got = append(got, "public")
 		}
 		if got := strings.Join(got, ", "); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)

@@ -15,7 +15,8 @@ type Headers = header.Headers
 // at a time: what they collect from its headers is kept in them, so that reading allocates nothing.
 type CacheRules struct {
 	ttl, staleness int64    // nanoseconds
-	names          []string // cache_key_headers, sorted, each once
+	shared         bool     // answers depend on nothing but the key
+	names          []string // cache_key_headers with dashes, sorted, each once
 	head           []byte   // start of each key: those names
 
 	request requestWalk
@@ -25,11 +26,17 @@ type CacheRules struct {
 	seeRequest, seeAnswer, seeKey func(name, value string) bool
 }
 
-// NewCacheRules compiles fallback_data_ttl, cache_staleness_threshold and cache_key_headers (in lower case).
-func NewCacheRules(ttl, staleness time.Duration, keyHeaders []string) *CacheRules {
-	names := slices.Clone(keyHeaders)
+// NewCacheRules compiles fallback_data_ttl, cache_staleness_threshold, cache_key_headers (in lower case) and shared.
+func NewCacheRules(ttl, staleness time.Duration, keyHeaders []string, shared bool) *CacheRules {
+	var names []string
+	for _, name := range keyHeaders {
+		names = append(names, dashed(name))
+	}
+	if !shared {
+		names = append(names, "accept-language") // answers may depend on it without a vary
+	}
 	slices.Sort(names)
-	r := &CacheRules{ttl: int64(ttl), staleness: int64(staleness), names: slices.Compact(names)}
+	r := &CacheRules{ttl: int64(ttl), staleness: int64(staleness), shared: shared, names: slices.Compact(names)}
 	for _, name := range r.names {
 		r.head = appendPart(r.head, markConfigured, name)
 	}
@@ -37,7 +44,7 @@ func NewCacheRules(ttl, staleness time.Duration, keyHeaders []string) *CacheRule
 	return r
 }
 
-// keyed reports whether a header is in cache_key_headers.
+// keyed reports whether a header is in cache_key_headers. The name is dashed.
 func (r *CacheRules) keyed(name string) bool { return slices.Contains(r.names, name) }
 
 // NoSeconds means that an answer does not state a number of seconds.

@@ -85,7 +85,7 @@ func TestServingMoments(t *testing.T) {
 		{"no time at all", 0, 0, none, none, []moment{{0, never}, {1, never}}},
 		{"a clock that went back", 300 * second, 3600 * second, none, none, []moment{{-second, cache}}},
 	} {
-		r := NewCacheRules(tc.ttl, tc.staleness, nil)
+		r := NewCacheRules(tc.ttl, tc.staleness, nil, false)
 		for _, m := range tc.moments {
 			if got := r.Serve(int64(m.age), tc.lifetime, tc.staleIf).Source; got != m.want {
 				t.Errorf("%s: at %v: got %v, want %v", tc.name, m.age, got, m.want)

@@ -9,6 +9,9 @@ const (
 	toHead                     // without the body that the answer to a GET has
 )
 
+// Variants is the number of variants: they are 0 to Variants-1.
+const Variants = 4
+
 // The orders in which a request's variants are looked up, by what it accepts.
 var (
 	variantsOfGet = [4][]Variant{
@@ -57,4 +60,19 @@ func (q *Request) Accepts(answer Headers) bool {
 		return true
 	})
 	return q.Codings&coding != 0
+}
+
+// MayServe reports whether an answer with these headers may be served to a request, as far as it depends on who asks.
+func (q *Request) MayServe(answer Headers) bool {
+	if !q.PublicOnly {
+		return true
+	}
+	var w answerWalk
+	answer.All(func(name, value string) bool {
+		if name == "cache-control" {
+			w.readControl(value)
+		}
+		return true
+	})
+	return w.isPublic()
 }

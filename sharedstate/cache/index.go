@@ -207,8 +207,13 @@ func (x *index) shrink(bytes uint64, keep uint16, freed []uint16) []uint16 {
 
 // dropPath drops the entries with a path, and appends their slots to freed.
 func (x *index) dropPath(path uint64, freed []uint16) []uint16 {
+	return x.dropWhere(func(w *way) bool { return w.path == path }, freed)
+}
+
+// dropWhere drops the entries that match, and appends their slots to freed.
+func (x *index) dropWhere(match func(*way) bool, freed []uint16) []uint16 {
 	for i := len(x.ways) - 1; i >= 0; i-- {
-		if x.ways[i].path == path {
+		if match(&x.ways[i]) {
 			freed = x.drop(i, freed)
 		}
 	}

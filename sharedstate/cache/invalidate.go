@@ -1,5 +1,12 @@
 package cache
 
+import (
+	"cmp"
+	"slices"
+
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
 // Invalidate drops all entries of the cluster. Responses to requests that began by now are not stored any more.
 //
 // After an error some entries may be left, or their memory is not free yet: call it again.
@@ -37,4 +44,40 @@ func (c *Cache) invalidate(now int64, drop func(freed []uint16) []uint16) (err e
 	_, failed := c.giveBack(func(*row) (bytes uint64, concerned bool) { return all, true })
 	note(failed)
 	return err
+}
+
+// Remove drops the entries of some keys, which have the same Hi, and reports whether there was one. Where there is none it costs one read. Else responses to
+// requests that began by now are not stored any more in the keys' segment. Errors are as for Invalidate.
+func (c *Cache) Remove(keys []sharedstate.Fingerprint, now int64) (dropped bool, err error) {
+	return c.dropListed(c.segment(keys[0]), func(w *way) bool { return slices.Contains(keys, w.key) }, now)
+}
+
+// RemovePath drops the entries with a path (Meta.Path), whatever their query. Unlike InvalidatePath it writes only to the
+// segments that have one: where there is none it costs a read of each segment, of which a cluster has one for each
+// SegmentWays entries. Errors are as for Invalidate.
+func (c *Cache) RemovePath(path uint64, now int64) (dropped bool, err error) {
+	for s := range c.segments {
+		one, failed := c.dropListed(s, func(w *way) bool { return w.path == path }, now)
+		dropped, err = dropped || one, cmp.Or(err, failed)
+	}
+	return dropped, err
+}
+
+// dropListed drops the ways of a segment that match, and reports whether there was one. It writes only where there is.
+func (c *Cache) dropListed(segment int, match func(*way) bool, now int64) (dropped bool, err error) {
+	c.otherCell.Move(c.indexKeys[segment])
+	_, err = c.otherCell.Load()
+	if err != nil || !slices.ContainsFunc(c.other.ways, func(w way) bool { return match(&w) }) {
+		return false, err
+	}
+	_, err = c.otherCell.Update(func() bool {
+		c.otherFreed = c.other.dropWhere(match, c.otherFreed[:0])
+		c.other.refuse(now)
+		return true
+	})
+	if err != nil {
+		return false, err
+	}
+	clear(c.recent)
+	return true, c.empty(c.cluster, segment, c.otherFreed)
 }

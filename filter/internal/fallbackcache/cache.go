@@ -6,6 +6,7 @@
 package fallbackcache
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ const recentKeys = 256
 // New is the cache of a cluster with this section, for the worker that has captures. Seed is the process's.
 func New(store sharedstate.Store, cluster string, f *policy.Fallback, seed [2]uint64, captures *Captures) *Cache {
 	return &Cache{
-		rules:    fallback.NewCacheRules(f.TTL, f.Staleness, f.CacheKeyHeaders),
+		rules:    fallback.NewCacheRules(f.TTL, f.Staleness, f.CacheKeyHeaders, f.Shared),
 		stored:   cache.New(store, cluster, f.MaxEntries),
 		captures: captures,
 		maxBody:  int(f.MaxBodyBytes),
@@ -55,6 +56,9 @@ type Key struct {
 	fallback.Request
 	key  sharedstate.Fingerprint
 	path uint64 // PathHash of the request's path
+
+	// Of a request with an unsafe method: what its response invalidates.
+	authority, target string
 }
 
 // of is the key under which a variant of the response is kept. The variant changes the lowest bits of a keyed hash.
@@ -66,15 +70,18 @@ func (k *Key) of(v fallback.Variant) sharedstate.Fingerprint {
 
 // Key reads what the cache needs to know of a request, while its headers can be read. Ended: no body follows.
 func (c *Cache) Key(headers header.Headers, ended bool) (k Key) {
+	if fallback.Unsafe(header.First(headers, ":method")) {
+		k.authority = strings.Clone(header.First(headers, ":authority"))
+		k.target = strings.Clone(fallback.PathOf(header.First(headers, ":path")))
+		return k
+	}
 	k.Request = c.rules.Request(headers, ended)
 	if !k.Lookup && !k.Store {
 		return k
 	}
 	c.buf = c.rules.AppendKey(c.buf[:0], headers)
 	k.key.Hi, k.key.Lo = siphash.Hash128(c.seed[0], c.seed[1], c.buf)
-	path, _, _ := strings.Cut(header.First(headers, ":path"), "?")
-	c.buf = append(c.buf[:0], path...)
-	k.path = cache.PathHash(c.seed, c.buf)
+	k.path = c.pathHash(fallback.PathOf(header.First(headers, ":path")))
 	return k
 }
 
@@ -99,7 +106,7 @@ func (c *Cache) Find(k *Key, now int64) (best Kept, source fallback.Source, err 
 			err = failed
 			continue
 		}
-		if !ok || !k.Accepts(storedHeaders{&entry}) {
+		if headers := (storedHeaders{&entry}); !ok || !k.Accepts(headers) || !k.MayServe(headers) {
 			continue
 		}
 		age := int64(entry.Age)*int64(time.Second) + now - entry.Stored
@@ -118,21 +125,40 @@ type Response struct {
 	Took   int64 // nanoseconds from the request to these headers
 }
 
-// Begin begins to copy the response with these headers. It returns nil if the response may not or need not be kept.
-// Wall is seconds since 1970.
+// Concerns reports whether Begin has a use for the headers of a response with this status.
+func (k *Key) Concerns(status int) bool {
+	if k.target != "" {
+		return fallback.Invalidates(status)
+	}
+	return k.Store && (status/100 == 2 || fallback.Outdates(status))
+}
+
+// Begin copies the response with these headers, where it may be kept; nil where it may not, or need not. One that may not
+// be kept removes an older one that is, where it takes its place; one to an unsafe method removes what it invalidates. Wall
+// is seconds since 1970.
 func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int64) (*Capture, error) {
+	if k.target != "" {
+		return nil, c.invalidate(k, headers, now)
+	}
 	answer, ok := c.rules.Answer(headers, r.Status, wall, r.Took)
-	if !ok || (!r.Ended && !answer.Delimited) {
+	limit := c.maxBody
+	if k.Head {
+		limit, answer.Length = 0, -1
+	}
+	if !ok || (!r.Ended && !answer.Delimited) || answer.Length > int64(limit) {
+		if fallback.Outdates(r.Status) && !k.PublicOnly {
+			err := c.Remove(k, now)
+			return nil, err
+		}
+		return nil, nil
+	}
+	if k.PublicOnly && !answer.Public || !c.due(k, now) {
 		return nil, nil
 	}
 	key := k.of(k.Variant(&answer))
 	if due, err := c.stored.Due(key, now); err != nil || !due { // another worker has just kept it
 		*c.recently(k) = recent{k.kind(), now}
 		return nil, err
-	}
-	limit := c.maxBody
-	if k.Head {
-		limit, answer.Length = 0, -1
 	}
 	meta := cache.Meta{
 		Key: key, Path: k.path, Stored: now, Status: uint16(r.Status),
@@ -154,8 +180,51 @@ func (c *Cache) Keep(k *Key, copied *Capture, sent, now int64) (conflicts int, e
 	return conflicts, err
 }
 
-// Due reports whether this worker last stored the key a second ago or longer.
-func (c *Cache) Due(k *Key, now int64) bool {
+// Remove drops what is kept under a key, in all its variants.
+func (c *Cache) Remove(k *Key, now int64) error {
+	var keys [fallback.Variants]sharedstate.Fingerprint
+	for v := range keys {
+		keys[v] = k.of(fallback.Variant(v))
+	}
+	dropped, err := c.stored.Remove(keys[:], now)
+	if dropped {
+		clear(c.recent[:]) // the next response is due in all its variants
+	}
+	*c.recently(k) = recent{}
+	return err
+}
+
+// invalidate drops what is kept of the target of an unsafe request, and of Location and Content-Location where they are of
+// the same host (RFC 9111, section 4.4). Entries are found by their path: those of all queries and hosts of this cluster go.
+func (c *Cache) invalidate(k *Key, headers header.Headers, now int64) error {
+	err := c.removePath(k.target, now)
+	headers.All(func(name, value string) bool {
+		if name == "location" || name == "content-location" {
+			target, ok := fallback.InvalidatedPath(k.authority, k.target, value)
+			if ok && target != k.target {
+				err = cmp.Or(err, c.removePath(target, now))
+			}
+		}
+		return true
+	})
+	return err
+}
+
+func (c *Cache) removePath(path string, now int64) error {
+	dropped, err := c.stored.RemovePath(c.pathHash(path), now)
+	if dropped {
+		clear(c.recent[:])
+	}
+	return err
+}
+
+func (c *Cache) pathHash(path string) uint64 {
+	c.buf = append(c.buf[:0], path...)
+	return cache.PathHash(c.seed, c.buf)
+}
+
+// due reports whether this worker has not stored the key within the last second.
+func (c *Cache) due(k *Key, now int64) bool {
 	r := c.recently(k)
 	return r.key != k.kind() || now-r.at >= cache.RefreshEvery
 }

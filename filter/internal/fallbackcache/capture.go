@@ -34,6 +34,7 @@ type Capture struct {
 	limit    int    // the longest body that is kept
 	declared int64  // content-length, -1: none
 	began    int64
+	outgrown bool // the body is longer than limit
 }
 
 // start begins a copy with an entry's head; nil if there is no room.
@@ -58,6 +59,7 @@ func (c *Capture) Add(piece []byte) bool {
 	}
 	n := len(c.buf) + len(piece)
 	if n-c.head > c.limit {
+		c.outgrown = true
 		c.Drop()
 		return false
 	}
@@ -70,7 +72,10 @@ func (c *Capture) Add(piece []byte) bool {
 	return true
 }
 
-// whole reports whether the body is as long as content-length says.
+// Outgrown reports whether the copy was dropped because the body is longer than what is kept.
+func (c *Capture) Outgrown() bool { return c.outgrown }
+
+// whole reports whether all of the response that was announced is there.
 func (c *Capture) whole() bool {
 	return c.buf != nil && (c.declared < 0 || c.declared == int64(len(c.buf)-c.head))
 }

@@ -116,6 +116,25 @@ func TestQuotedNames(t *testing.T) {
 	}
 }
 
+func TestChangesType(t *testing.T) {
+	plain := []header.Pair{{"x-a", "b"}, {"content-type", "text/x-page"}}
+	for _, tc := range []struct {
+		name  string
+		reply localreply.Reply
+		want  bool
+	}{
+		{"a type and a body", localreply.Reply{GRPC: localreply.NoGRPC, Headers: plain, Body: []byte("a")}, false},
+		{"a type alone, as a kept HEAD has", localreply.Reply{GRPC: localreply.NoGRPC, Headers: plain}, true},
+		{"a body alone", localreply.Reply{GRPC: localreply.NoGRPC, Headers: plain[:1], Body: []byte("a")}, true},
+		{"neither, as a 304 or 204 has", localreply.Reply{GRPC: localreply.NoGRPC, Headers: plain[:1]}, false},
+		{"gRPC, whose type Envoy sets", localreply.Reply{GRPC: 14, Body: []byte("a")}, false},
+	} {
+		if got := tc.reply.ChangesType(); got != tc.want {
+			t.Errorf("%s: ChangesType() = %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
 func TestRetryAfterRoundsUp(t *testing.T) {
 	for _, tc := range []struct {
 		wait time.Duration

@@ -28,7 +28,23 @@ type Reply struct {
 	Details      string // for %RESPONSE_CODE_DETAILS%
 }
 
-// NoGRPC means no gRPC status.
+// ContentType is the reply's content-type, "" where it has none.
+func (r *Reply) ContentType() string {
+	for _, h := range r.Headers {
+		if h[0] == "content-type" {
+			return h[1]
+		}
+	}
+	return ""
+}
+
+// ChangesType reports whether Envoy would send the reply with another content-type than it has: a local reply without a
+// body loses its own (the answer to a HEAD that was kept), one with a body and without a content-type gets text/plain.
+func (r *Reply) ChangesType() bool {
+	return r.GRPC == NoGRPC && (r.ContentType() == "") == (len(r.Body) > 0)
+}
+
+// NoGRPC stands for no gRPC status.
 const NoGRPC = -1
 
 // The gRPC statuses of refusals (grpc/grpc doc/statuscodes.md).
@@ -41,7 +57,8 @@ const (
 type Replies struct {
 	refusals       [fallback.UpstreamFailure + 1]refusal
 	defaultData    *policy.DefaultData
-	degradedStatus int
+	degradedStatus int  // degraded.status
+	keepsStatus    bool // it is not written: upstream's own 5xx stays
 	limitHeaders   policy.HeadersMode
 	limit          limitTexts
 }
@@ -62,7 +79,7 @@ func New(cluster string, p *policy.Policy, limiter *ratelimit.Limiter) *Replies 
 	var limitations []string
 	if f := p.Fallback; f != nil {
 		limitations = f.Limitations
-		r.degradedStatus = f.DegradedStatus
+		r.degradedStatus, r.keepsStatus = f.DegradedStatus, !f.DegradedWritten
 		r.defaultData = f.Default
 	}
 	for _, x := range []struct {
@@ -79,9 +96,9 @@ func New(cluster string, p *policy.Policy, limiter *ratelimit.Limiter) *Replies 
 	} {
 		r.refusals[x.reason] = refusal{
 			title: x.title, status: x.status, grpc: x.grpc,
-			error:    newProblem(x.title, x.status, x.text, fallback.FromError, nil),
-			empty:    newProblem(x.title, x.status, x.text, fallback.FromError, []string{"FallbackError: no fallback had an answer"}),
-			degraded: newProblem(x.title, r.degradedStatus, x.text, fallback.FromDegraded, limitations),
+			error:    newProblem(x.title, x.text, fallback.FromError, nil),
+			empty:    newProblem(x.title, x.text, fallback.FromError, []string{"FallbackError: no fallback had an answer"}),
+			degraded: newProblem(x.title, x.text, fallback.FromDegraded, limitations),
 		}
 	}
 	if limiter != nil {
@@ -97,6 +114,9 @@ type Request struct {
 	GRPC   bool               // the client speaks gRPC
 	Wait   time.Duration      // until a request may be admitted; 0: not known
 	Limit  *ratelimit.Verdict // of the rate limit
+	// ErrorOnly: the client must not take the reply for a success. Its method is not in fallback.methods.
+	ErrorOnly bool
+	Upstream  int // the status of upstream's failure, 0 where it did not answer
 }
 
 // Make is the reply from a source other than the cache. Consulted: the fallback chain applies to the reason, so
@@ -112,21 +132,23 @@ func (rs *Replies) Make(r *Request, source fallback.Source, consulted bool) *Rep
 	problemJSON := header.Pair{"content-type", "application/problem+json"}
 	switch {
 	case source == fallback.FromDefault:
-		headers = append(headers, rs.defaultData.Headers...)
+		headers = appendOthers(headers, rs.defaultData.Headers, "cache-control")
 		reply.Status, reply.Body = rs.defaultData.Status, rs.defaultData.Body
 	case source == fallback.FromDegraded:
 		headers = append(headers, problemJSON)
-		reply.Status, reply.Body = rs.degradedStatus, refused.degraded.with(wait)
+		reply.Status = rs.degradedStatusFor(r)
+		reply.Body = refused.degraded.with(reply.Status, wait)
 	case r.GRPC:
 		reply.Status, reply.GRPC, reply.Body = refused.status, refused.grpc, []byte(refused.title)
 	case consulted:
 		headers = append(headers, problemJSON)
-		reply.Status, reply.Body = refused.status, refused.empty.with(wait)
+		reply.Status, reply.Body = refused.status, refused.empty.with(refused.status, wait)
 	default:
 		headers = append(headers, problemJSON)
-		reply.Status, reply.Body = refused.status, refused.error.with(wait)
+		reply.Status, reply.Body = refused.status, refused.error.with(refused.status, wait)
 	}
-	headers = append(headers, header.Pair{header.Source, source.String()}, header.Pair{header.Reason, r.Reason.String()})
+	headers = append(headers, header.Pair{"cache-control", "no-store"},
+		header.Pair{header.Source, source.String()}, header.Pair{header.Reason, r.Reason.String()})
 	if source != fallback.FromError {
 		headers = append(headers, header.Pair{header.FallbackUsed, "true"})
 	}
@@ -141,6 +163,29 @@ func (rs *Replies) Make(r *Request, source fallback.Source, consulted bool) *Rep
 	}
 	reply.Headers = rs.appendLimit(headers, r)
 	return reply
+}
+
+// degradedStatusFor is the status of degraded mode. Upstream's own 5xx stays unless degraded.status is written; one that
+// looks like a success gives way to the error's where only an error may be sent.
+func (rs *Replies) degradedStatusFor(r *Request) int {
+	own := rs.refusals[r.Reason].status
+	if r.Upstream >= 400 {
+		own = r.Upstream
+	}
+	if rs.keepsStatus && r.Upstream >= 500 || r.ErrorOnly && rs.degradedStatus < 400 {
+		return own
+	}
+	return rs.degradedStatus
+}
+
+// appendOthers appends the headers whose name is not this one.
+func appendOthers(headers, more []header.Pair, name string) []header.Pair {
+	for _, h := range more {
+		if h[0] != name {
+			headers = append(headers, h)
+		}
+	}
+	return headers
 }
 
 // details is what the access log shows as %RESPONSE_CODE_DETAILS%.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
-	"github.com/weir-mesh/weir/filter/internal/localreply"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/request"
@@ -101,23 +100,13 @@ func (p *Plugin) finishHeld(s *stream, step request.Step) {
 		s.fault(err)
 		return
 	}
-	if step.Kind == request.SendReply && step.Reply.FromUpstream && s.recording.IsHead() {
-		s.replaceHead(step.Reply)
-	} else if s.carryOut(host.ResponseHeaders, step) == host.Continue {
+	if s.carryOut(host.ResponseHeaders, step) == host.Continue {
 		s.resumeResponse()
 	}
 	s.recording.Drop()
 	if err := host.Enter(p.id); err != nil {
 		s.fault(err)
 	}
-}
-
-// replaceHead replaces the headers of the first response to a HEAD, since a local reply would lose the content-length.
-func (s *stream) replaceHead(r *localreply.Reply) {
-	if err := host.ReplaceAll(host.ResponseHeaders, replay.InPlace(r.Status, r.Headers)); err != nil {
-		s.fault(err)
-	}
-	s.resumeResponse()
 }
 
 func (s *stream) resumeResponse() {

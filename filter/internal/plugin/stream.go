@@ -27,6 +27,11 @@ type stream struct {
 	id      uint32
 	request request.Request
 	grpc    bool
+	head    bool // the method is HEAD
+	ended   bool // the response that is replaced has no body
+
+	retypes bool   // a local reply is on its way, to which Envoy gives another content-type
+	typed   string // its own, "" where it has none
 
 	recording replay.Recording // of the request, for another attempt
 	paused    int64            // when it began to wait for Redis; 0: it never did
@@ -99,7 +104,7 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 		}
 		return true
 	})
-	s.grpc = in.GRPC
+	s.grpc, s.head = in.GRPC, method == "HEAD"
 	return method
 }
 
@@ -112,6 +117,7 @@ func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, 
 		in.Cache = c.Cache().Key(headers, ended)
 	}
 	in.Retry = c.Retries(method)
+	in.ErrorOnly = in.Upgrade || c.ErrorOnly(method)
 	return s.request.Begin(c, in, host.Now())
 }
 
@@ -119,9 +125,13 @@ func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, 
 func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	host.ReuseMemory()
 	defer s.rescue(&action)
+	if s.retypes {
+		s.retype()
+	}
 	if !s.request.WantsResponse() {
 		return host.Continue
 	}
+	s.ended = ended
 	details, err := host.Text(host.ResponseCodeDetails)
 	if err != nil && err != host.ErrNotFound {
 		s.fault(err)
@@ -131,7 +141,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		Status: status(), Details: details, GRPC: outcome.NoGRPC, Ended: ended,
 		Attempts: s.routerAttempts(), Replayable: s.recording.Whole(),
 	}
-	if response.Replayable && response.Status >= 300 {
+	if response.Status >= 300 {
 		response.RetryAfter = retryAfter()
 	}
 	if s.grpc {
@@ -200,11 +210,7 @@ func (p *Plugin) forget(s *stream) {
 func (s *stream) carryOut(m host.Map, step request.Step) host.Action {
 	switch step.Kind {
 	case request.SendReply:
-		if err := sendReply(step.Reply); err != nil {
-			s.fault(err)
-			return host.Continue
-		}
-		return host.Pause
+		return s.sendReply(m, step.Reply)
 	case request.PauseRequest:
 		s.plugin.pause(s)
 		return host.Pause
@@ -214,8 +220,59 @@ func (s *stream) carryOut(m host.Map, step request.Step) host.Action {
 	}
 }
 
-func sendReply(r *localreply.Reply) error {
-	return host.SendLocalReply(host.LocalReply{Status: r.Status, Details: r.Details, Headers: r.Headers, Body: r.Body, GRPC: r.GRPC})
+// sendReply answers the client with a reply. One that is to be as it is takes the place of the response that m belongs to,
+// where that needs no body; else it is a local reply, which has a content-type by Envoy's rules:
+//
+//	                     Envoy sends                  what is done
+//	a type, no body      no type                      in place; at request time it is set on the local reply
+//	no type, a body      content-type: text/plain     an empty one is sent; at request time it is removed as well
+//
+// A local reply at request time runs through this filter's response callback, one at response time through none.
+func (s *stream) sendReply(m host.Map, r *localreply.Reply) host.Action {
+	changes := r.ChangesType()
+	if m == host.ResponseHeaders && (s.head && (r.FromUpstream || changes) || s.ended && len(r.Body) == 0 && changes) {
+		if err := host.ReplaceAll(host.ResponseHeaders, s.inPlace(r)); err != nil {
+			s.fault(err)
+		}
+		return host.Continue
+	}
+	headers := r.Headers
+	if changes {
+		s.retypes, s.typed = m == host.RequestHeaders, strings.Clone(r.ContentType())
+		if s.typed == "" {
+			headers = append(headers[:len(headers):len(headers)], header.Pair{"content-type", ""})
+		}
+	}
+	err := host.SendLocalReply(host.LocalReply{Status: r.Status, Details: r.Details, Headers: headers, Body: r.Body, GRPC: r.GRPC})
+	if err != nil {
+		s.fault(err)
+		return host.Continue
+	}
+	return host.Pause
+}
+
+// inPlace is a reply to a HEAD, or one without a body, as the whole header map. The content-length of upstream's response
+// is among its headers, that of a kept one is of the body that a GET gets.
+func (s *stream) inPlace(r *localreply.Reply) []header.Pair {
+	headers := replay.InPlace(r.Status, r.Headers)
+	if len(r.Body) > 0 && !r.FromUpstream {
+		headers = append(headers, header.Pair{"content-length", strconv.Itoa(len(r.Body))})
+	}
+	return headers
+}
+
+// retype gives the local reply that passes just now its own content-type.
+func (s *stream) retype() {
+	s.retypes = false
+	var err error
+	if s.typed == "" {
+		err = host.RemoveHeader(host.ResponseHeaders, "content-type")
+	} else {
+		err = host.ReplaceHeader(host.ResponseHeaders, "content-type", s.typed)
+	}
+	if err != nil {
+		s.fault(err)
+	}
 }
 
 func (s *stream) setHeaders(m host.Map, set []header.Pair) {

@@ -17,7 +17,6 @@ type Recording struct {
 	buf     []byte // nil: nothing is recorded, Reason says why
 	head    int
 	maxBody int
-	isHead  bool // the method is HEAD
 	ended   bool
 	reason  Reason // None while buf is there
 }
@@ -26,13 +25,12 @@ type Recording struct {
 // whose content-length is longer is not begun. What was recorded before is dropped.
 func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxBody int64) {
 	r.Drop()
-	r.from, r.ended, r.maxBody, r.isHead = from, ended, int(max(maxBody, 0)), false
+	r.from, r.ended, r.maxBody = from, ended, int(max(maxBody, 0))
 	declared := -1
 	r.reason = None
 	headers.All(func(name, value string) bool {
 		switch name {
 		case ":method":
-			r.isHead = value == "HEAD"
 			if value == "CONNECT" {
 				r.reason = Connect
 			}
@@ -117,11 +115,8 @@ func (r *Recording) Reason() Reason {
 // Headers are the recorded headers, valid until the recording is dropped.
 func (r *Recording) Headers() pairs.Packed { return pairs.Packed(r.buf[:min(r.head, len(r.buf))]) }
 
-// IsHead reports whether the request's method is HEAD: its response is sent InPlace.
-func (r *Recording) IsHead() bool { return r.isHead }
-
-// Drop returns the recording's memory to the pool. The caller of Begin calls it, at the latest when the stream has
-// ended. A second Drop does nothing.
+// Drop gives the recording's memory back. Whoever Begins one drops it, at the latest when its stream is done; twice is no
+// harm.
 func (r *Recording) Drop() { r.drop(Dropped) }
 
 func (r *Recording) drop(why Reason) {

@@ -259,6 +259,87 @@ func TestContentEncodingIsNegotiated(t *testing.T) {
 	}
 }
 
+// TestOutdatedResponsesAreRemoved: a later response that may not be kept removes the older one (case E11).
+func TestOutdatedResponsesAreRemoved(t *testing.T) {
+	const kept, gone, longInPieces = "200 cache some", "upstream's own", "longer, in pieces"
+	for _, tc := range []struct {
+		name string
+		exchange
+		want string
+	}{
+		{"404", exchange{status: 404}, gone},
+		{"404 to HEAD", exchange{method: "HEAD", status: 404}, gone},
+		{"a redirect", exchange{status: 301}, gone},
+		{"private", exchange{status: 200, response: requesttest.Headers{{"cache-control", "private"}}, body: []string{"b"}}, gone},
+		{"longer than max_body_bytes", exchange{status: 200, response: requesttest.Headers{{"content-length", "9"}}, body: []string{"123456789"}}, gone},
+		{longInPieces, exchange{status: 200, body: []string{"1234", "56789"}}, gone},
+		{"304", exchange{status: 304}, kept},
+		{"206", exchange{status: 206, body: []string{"so"}}, kept},
+		{"429", exchange{status: 429}, kept},
+		{"503", exchange{status: 503}, kept},
+		{"broken off", exchange{status: 200, body: []string{"new"}, breaksOff: true}, kept},
+		{"another path", exchange{path: "/b", status: 404}, kept},
+		{"somebody's own", exchange{status: 404, headers: requesttest.Headers{{"cookie", "a=b"}}}, kept},
+		{"of another filter", exchange{status: 403, details: "rbac_access_denied"}, kept},
+	} {
+		p := requesttest.Start(t, keeping)
+		run(p, exchange{path: "/a", status: 200, body: []string{"some"}})
+		p.Now += 100 * ms
+		if tc.path == "" {
+			tc.path = "/a"
+		}
+		if tc.name == longInPieces {
+			p.Now += 1000 * ms // a body is copied at most once a second
+		}
+		run(p, tc.exchange)
+		if got := runFailing(p, "/a"); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+		if tc.want == gone { // and it is kept again
+			p.Now += 100 * ms
+			run(p, exchange{path: "/a", status: 200, body: []string{"again"}})
+			if got := runFailing(p, "/a"); got != "200 cache again" {
+				t.Errorf("%s, and then 200: got %s, want 200 cache again", tc.name, got)
+			}
+		}
+	}
+}
+
+// TestUnsafeMethodsInvalidate: a response to an unsafe method that is no error removes what is kept of its target, and of
+// Location and Content-Location (case E10; RFC 9111, section 4.4).
+func TestUnsafeMethodsInvalidate(t *testing.T) {
+	const kept, gone = "200 cache some", "upstream's own"
+	location := func(name, value string) requesttest.Headers { return requesttest.Headers{{name, value}} }
+	for _, tc := range []struct {
+		name string
+		exchange
+		want string // of /a?q=1
+	}{
+		{"POST", exchange{method: "POST", path: "/a", status: 201, body: []string{"b"}}, gone},
+		{"PUT", exchange{method: "PUT", path: "/a?other", status: 204}, gone},
+		{"DELETE", exchange{method: "DELETE", path: "/a", status: 204}, gone},
+		{"PATCH", exchange{method: "PATCH", path: "/a", status: 303}, gone},
+		{"an unknown method", exchange{method: "FROB", path: "/a", status: 200}, gone},
+		{"with a credential", exchange{method: "POST", path: "/a", status: 200, headers: requesttest.Headers{{"authorization", "x"}}}, gone},
+		{"Location", exchange{method: "POST", path: "/b", status: 201, response: location("location", "http://aws/a")}, gone},
+		{"Content-Location", exchange{method: "POST", path: "/b", status: 200, response: location("content-location", "a")}, gone},
+		{"Location of another host", exchange{method: "POST", path: "/b", status: 201, response: location("location", "http://other/a")}, kept},
+		{"another path", exchange{method: "POST", path: "/b", status: 201}, kept},
+		{"an error", exchange{method: "POST", path: "/a", status: 409}, kept},
+		{"a failure", exchange{method: "POST", path: "/a", status: 503}, kept},
+		{"OPTIONS", exchange{method: "OPTIONS", path: "/a", status: 200}, kept},
+		{"of another filter", exchange{method: "POST", path: "/a", status: 200, details: "direct_response"}, kept},
+	} {
+		p := requesttest.Start(t, keeping)
+		run(p, exchange{path: "/a?q=1", status: 200, body: []string{"some"}})
+		p.Now += 100 * ms
+		run(p, tc.exchange)
+		if got := runFailing(p, "/a?q=1"); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+	}
+}
+
 func TestAKeyIsStoredOnceASecond(t *testing.T) {
 	p := requesttest.Start(t, keeping)
 	for i := range 20 {

@@ -8,8 +8,8 @@ import (
 // MayKeep reports whether Keep needs the headers of the response that was let through just now.
 func (r *Request) MayKeep() bool { return r.mayKeep }
 
-// Keep begins to copy the response with these headers, if it may be kept. Ended: no body follows. Now is the time of
-// the monotonic clock in nanoseconds, wall is seconds since 1970.
+// Keep begins to copy the response with these headers, where it may be kept, and removes what it outdates. Ended: no body follows. Now is of the
+// machine's monotonic clock, wall is seconds since 1970.
 func (r *Request) Keep(headers header.Headers, ended bool, now, wall int64) {
 	if !r.mayKeep {
 		return
@@ -31,9 +31,15 @@ func (r *Request) Capturing() bool { return r.capture != nil }
 
 // Body takes the next piece of the response's body.
 func (r *Request) Body(piece []byte) {
-	if r.capture != nil && !r.capture.Add(piece) {
-		r.capture = nil
+	if r.capture == nil || r.capture.Add(piece) {
+		return
 	}
+	if r.capture.Outgrown() && !r.in.Cache.PublicOnly {
+		if err := r.home.cache.Remove(&r.in.Cache, r.sent+r.took); err != nil {
+			r.home.observer.Fault(err)
+		}
+	}
+	r.capture = nil
 }
 
 // Discard drops the copy of a response that can't be kept: it has trailers, or its body can't be read.

@@ -1,6 +1,8 @@
 package request
 
 import (
+	"slices"
+
 	"github.com/weir-mesh/weir/filter/internal/fallbackcache"
 	"github.com/weir-mesh/weir/filter/internal/key"
 	"github.com/weir-mesh/weir/filter/internal/mesh"
@@ -66,7 +68,13 @@ func (c *Cluster) Retries(method string) bool {
 	return c.retries != nil && c.retries.Conditions.Method(method)
 }
 
-// Mesh is the cluster's limit that all proxies share; nil if it has none.
+// ErrorOnly reports whether requests of this method are answered with an error where upstream can't: neither from the cache
+// nor with default data.
+func (c *Cluster) ErrorOnly(method string) bool {
+	return c.fallbacks != nil && !slices.Contains(c.methods, method)
+}
+
+// Mesh is the cluster's limit that all proxies share; nil where it has none.
 func (c *Cluster) Mesh() *mesh.Limit { return c.mesh }
 
 // LoadRecord loads the cluster's record, and returns its version.

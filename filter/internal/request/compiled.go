@@ -21,8 +21,11 @@ type compiled struct {
 	retries       *retries.Rules     // nil: off
 	failoverRules *policy.Failover   // nil: off
 	fallbacks     *fallback.Config   // nil: off
-	maxConcurrent int                // of the bulkhead
-	replies       *localreply.Replies
+	methods       []string           // of fallback
+	// fallbacks as they are for other methods and for upgrades
+	fallbacksForError *fallback.Config
+	maxConcurrent     int // of the bulkhead
+	replies           *localreply.Replies
 
 	forRouter    []header.Pair                               // set on requests; not on upgrades
 	onFailure    []header.Pair                               // set on upstream's failing response, if no fallback replaces it
@@ -59,6 +62,7 @@ func compilePolicy(cluster string, p *policy.Policy) *compiled {
 		c.fallbacks.On[fallback.CircuitOpen] = f.On.CircuitOpen
 		c.fallbacks.On[fallback.BulkheadFull] = f.On.BulkheadFull
 		c.fallbacks.On[fallback.UpstreamFailure] = f.On.UpstreamFailure
+		c.fallbacksForError, c.methods = c.fallbacks.ForError(), f.Methods
 	}
 	c.replies = localreply.New(cluster, p, c.limiter)
 	failed := fallback.UpstreamFailure.String()

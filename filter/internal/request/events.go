@@ -16,6 +16,7 @@ type Incoming struct {
 	Upgrade    bool                    // WebSocket and the like, or CONNECT
 	Long       bool                    // its body is retries.TooLong
 	Retry      bool                    // its method is one that Cluster.Retries
+	ErrorOnly  bool                    // its method is one that Cluster.ErrorOnly, or it asks for an upgrade
 	FailedOver bool                    // another cluster's failover sent it here
 	Key        sharedstate.Fingerprint // for a cluster with a Key
 	Cache      fallbackcache.Key       // for a cluster with a Cache
@@ -48,9 +49,9 @@ type Response struct {
 	Details    string        // response.code_details
 	GRPC       int           // grpc-status where it is in the headers, else outcome.NoGRPC
 	Ended      bool          // no body follows
-	Replayable bool          // the request was recorded whole, so it can be sent again
-	RetryAfter time.Duration // that upstream asked for, 0: none; only if Replayable
-	Attempts   int           // of the router, 0: unknown; only if CountsAttempts
+	Replayable bool          // the request that Records asked for can be sent again
+	RetryAfter time.Duration // that upstream asked for, 0: none; where Status is 300 or more
+	Attempts   int           // of the router, 0: unknown; where CountsAttempts
 }
 
 // WantsResponse reports whether Respond needs the headers of the response.

@@ -15,17 +15,21 @@ type fallbackChoice struct {
 // findFallback chooses a fallback. A gRPC client can read neither JSON nor problem details: it gets a gRPC status.
 func (r *Request) findFallback(reason fallback.Reason, now int64) (choice fallbackChoice) {
 	c := r.cluster
-	if c.fallbacks == nil {
+	chain := c.fallbacks
+	if chain == nil {
 		return fallbackChoice{source: fallback.FromError}
 	}
+	if r.in.ErrorOnly {
+		chain = c.fallbacksForError
+	}
 	kept := fallback.FromError
-	if c.fallbacks.WantsCache(reason) && r.in.Cache.Lookup {
+	if chain.WantsCache(reason) && r.in.Cache.Lookup {
 		var err error
 		if choice.kept, kept, err = c.cache.Find(&r.in.Cache, now); err != nil {
 			c.observer.Fault(err)
 		}
 	}
-	choice.source, choice.consulted = fallback.Choose(c.fallbacks, reason, kept)
+	choice.source, choice.consulted = fallback.Choose(chain, reason, kept)
 	if r.in.GRPC {
 		choice.source = fallback.FromError
 	}

@@ -47,7 +47,7 @@ type Request struct {
 	state   State
 	shadow  fallback.Reason // the reason for which a policy in shadow would have refused
 	ended   bool            // the response has ended; only a stage in shadow still waits
-	mayKeep bool            // the response that passes may be kept: Keep decides
+	mayKeep bool            // the response that was let through may be kept, or outdate one that is: Keep decides
 	home    *Cluster        // that the request is for
 	cluster *Cluster        // of the current attempt; not home only after failover between retries
 	in      Incoming

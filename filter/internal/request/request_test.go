@@ -35,6 +35,7 @@ func TestRateLimitRefusal(t *testing.T) {
 		Status: 429, GRPC: -1, Details: "weir_rate_limited",
 		Headers: []header.Pair{
 			{"content-type", "application/problem+json"},
+			{"cache-control", "no-store"},
 			{"x-weir-source", "error"},
 			{"x-weir-reason", "rate_limited"},
 			{"retry-after", "2"},
@@ -138,9 +139,12 @@ func TestFallbackChain(t *testing.T) {
 				if step.Kind != request.SendReply {
 					t.Fatalf("%s: got %+v, want SendReply", reason, step)
 				}
-				r := step.Reply
-				if r.Status != tc.status || !strings.Contains(string(r.Body), tc.body) {
-					t.Errorf("%s: got status %d, body %s; want %d, %s", reason, r.Status, r.Body, tc.status, tc.body)
+				r, status := step.Reply, tc.status
+				if tc.source == "degraded" && reason == "upstream_failure" {
+					status = 500 // upstream's own
+				}
+				if r.Status != status || !strings.Contains(string(r.Body), tc.body) {
+					t.Errorf("%s: got status %d, body %s; want %d, %s", reason, r.Status, r.Body, status, tc.body)
 				}
 				for name, value := range want {
 					if got := requesttest.Header(r.Headers, name); got != value {
@@ -149,6 +153,57 @@ func TestFallbackChain(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestErrorOnly: what a client must not take for a success is answered with a status of 400 or more (case E15).
+func TestErrorOnly(t *testing.T) {
+	const data = `"default_data":{"status":200,"headers":{"cache-control":"max-age=60","x-a":"b"},"body":{}}`
+	for _, tc := range []struct {
+		name, rules string
+		errorOnly   bool
+		upstream    int    // its status, 0: a reset
+		want        string // status and source when upstream fails, and then while the breaker is open
+	}{
+		{"GET", data, false, 500, "200 default, 200 default"},
+		{"POST", data, true, 500, "500 degraded, 503 degraded"},
+		{"POST, 504", data, true, 504, "504 degraded, 503 degraded"},
+		{"POST, reset", data, true, 0, "503 degraded, 503 degraded"},
+		{"POST, status written", data + `,"degraded":{"status":599}`, true, 500, "599 degraded, 599 degraded"},
+		{"POST, a success written", data + `,"degraded":{"status":202}`, true, 500, "500 degraded, 503 degraded"},
+		{"GET, a success written", `"degraded":{"status":202}`, false, 500, "202 degraded, 202 degraded"},
+		{"POST, not degraded", data + `,"enable_degraded_mode":false`, true, 500, "own, 503 error"},
+	} {
+		p := requesttest.Start(t, `{"circuit_breaker":{"failure_threshold":1},"fallback":{`+tc.rules+`}}`)
+		var got []string
+		for range 2 {
+			r, step := p.Begin(request.Incoming{ErrorOnly: tc.errorOnly})
+			if step.Kind != request.SendReply {
+				resp := request.Response{Status: tc.upstream, Details: up, GRPC: -1, RetryAfter: 7 * time.Second}
+				if tc.upstream == 0 {
+					resp = request.Response{Status: 503, Details: "upstream_reset_before_response_started{connection_termination}", GRPC: -1}
+				}
+				step = r.Respond(&resp, p.Now)
+			}
+			if step.Kind == request.Continue {
+				got = append(got, "own")
+				continue
+			}
+			reply := step.Reply
+			source := requesttest.Header(reply.Headers, "x-weir-source")
+			got = append(got, fmt.Sprint(reply.Status, " ", source))
+			if cc := requesttest.Header(reply.Headers, "cache-control"); cc != "no-store" {
+				t.Errorf("%s: got cache-control %q, want no-store", tc.name, cc)
+			}
+			if source == "degraded" && len(got) == 1 && tc.upstream != 0 {
+				if after := requesttest.Header(reply.Headers, "retry-after"); after != "7" {
+					t.Errorf("%s: got retry-after %q, want upstream's 7", tc.name, after)
+				}
+			}
+		}
+		if got := strings.Join(got, ", "); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
 	}
 }
 

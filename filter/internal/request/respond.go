@@ -1,6 +1,8 @@
 package request
 
 import (
+	"time"
+
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -42,9 +44,9 @@ func (r *Request) responded(resp *Response, now int64) Step {
 		c.observer.Exhausted()
 	}
 	if r.ending.WantsFallback(&c.failures) {
-		return r.failed(now)
+		return r.failed(resp.RetryAfter, now)
 	}
-	r.mayKeep = r.in.Cache.Store && !c.shadow && resp.Status/100 == 2 && c.cache.Due(&r.in.Cache, now)
+	r.mayKeep = !c.shadow && r.in.Cache.Concerns(resp.Status)
 	c.observer.Responded(fallback.FromUpstream, fallback.None)
 	set := onResponse
 	if r.shadow != fallback.None {
@@ -53,13 +55,14 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	return Step{Set: r.withLimit(r.withExhausted(set))}
 }
 
-// failed handles a response that is a failure: a fallback replaces it, or it passes with headers that say so.
-func (r *Request) failed(now int64) Step {
+// failed goes on with a response that is a failure: a fallback takes its place, or it passes with headers that say so.
+// Degraded mode passes on how long upstream asked to wait.
+func (r *Request) failed(retryAfter time.Duration, now int64) Step {
 	c := r.cluster
 	if !c.shadow {
 		if choice := r.findFallback(fallback.UpstreamFailure, now); choice.source != fallback.FromError {
 			r.settle(stage.Settlement{Over: true}, now)
-			return r.reply(fallback.UpstreamFailure, 0, choice)
+			return r.reply(fallback.UpstreamFailure, retryAfter, choice)
 		}
 	}
 	source, set := fallback.FromUpstream, c.onFailure

@@ -36,6 +36,7 @@ type heldResponse struct {
 	deadline int64          // no attempt begins after it; 0: none
 	due      int64          // when the next attempt begins
 	wait     time.Duration  // before it
+	asked    time.Duration  // to wait, by the last attempt's response; 0: it did not ask
 }
 
 // defaultTimeout is how long an attempt may take if neither per_try_timeout nor the breaker's timeout is set: Envoy's
@@ -68,7 +69,7 @@ func (r *Request) retryLater(retryAfter time.Duration, now int64) bool {
 		return false
 	}
 	if r.retry.held == nil {
-		r.retry.held = &heldResponse{first: r.ending}
+		r.retry.held = &heldResponse{first: r.ending, asked: retryAfter}
 		if home.timeout > 0 {
 			r.retry.held.deadline = r.sent + home.timeout
 		}
@@ -174,6 +175,7 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	r.settle(r.settlement(r.ending.Outcome(&r.cluster.failures), true), now)
 	home := r.home
 	r.cluster = home
+	r.retry.held.asked = result.RetryAfter
 	if r.retryLater(result.RetryAfter, now) {
 		r.retry.held.last = result.hold(home.retries.MaxBody)
 		return Step{Kind: HoldResponse}
@@ -187,7 +189,7 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	if result.Unfit || r.ending.Event != outcome.Answered || r.ending.WantsFallback(&home.failures) {
 		return r.lastResort(now)
 	}
-	r.mayKeep = r.in.Cache.Store && result.Status/100 == 2 && home.cache.Due(&r.in.Cache, now)
+	r.mayKeep = r.in.Cache.Concerns(result.Status)
 	home.observer.Responded(fallback.FromUpstream, fallback.None)
 	return r.pass(result, r.withLimit(r.withExhausted(onResponse)))
 }
@@ -223,7 +225,7 @@ func (r *Request) lastResort(now int64) Step {
 	home, last := r.home, r.retry.held.last
 	if r.ending.WantsFallback(&home.failures) {
 		if choice := r.findFallback(fallback.UpstreamFailure, now); choice.source != fallback.FromError {
-			return r.reply(fallback.UpstreamFailure, 0, choice)
+			return r.reply(fallback.UpstreamFailure, r.retry.held.asked, choice)
 		}
 	}
 	exhausted := r.ranOut()
