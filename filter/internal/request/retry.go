@@ -109,12 +109,13 @@ func (r *Request) nextAttempt(keyOf KeyOf, now int64) Step {
 	if to == nil {
 		return r.giveUp(now)
 	}
-	if to.key != nil && to != r.cluster {
-		r.in.Key = keyOf(to)
+	key := r.in.Key // of the request's own cluster
+	if to.key != nil && to != r.home {
+		key = keyOf(to)
 	}
 	r.cluster, r.sent, r.took = to, now, 0
 	r.attempt = stage.Attempt{Waiter: r, Retry: true, Later: true}
-	r.attempt.Limits[0].Slot.Key = r.in.Key
+	r.attempt.Limits[0].Slot.Key = key
 	v := to.chain.Admit(&r.attempt, now)
 	if to.shadow { // a policy in shadow refuses nothing
 		r.attempt.StopWaiting()

@@ -309,3 +309,35 @@ func TestRetryIntoShadow(t *testing.T) {
 		t.Errorf("got a retry to %q, want to eu", got)
 	}
 }
+
+// TestRetryAtHomeKeepsItsKey: a retry that comes back from another region counts under the request's own key.
+func TestRetryAtHomeKeepsItsKey(t *testing.T) {
+	r := startRegions(t, `{"clusters":{
+		"aws":{"retry":{"driver":"filter","jitter":false,"base_delay":"1ms"},"rate_limit":{"requests":2,"key":["path"]},"failover":{"to":["eu"]}},
+		"eu":{"rate_limit":{"requests":9,"key":["method"]}}}}`)
+	key := func(n uint64) sharedstate.Fingerprint { return sharedstate.Fingerprint{Lo: n} }
+	send := func(in request.Incoming) (sent []string) {
+		req := &request.Request{}
+		step := req.Begin(r.clusters["aws"], &in, r.Now)
+		if step.Kind != request.Continue {
+			return []string{"refused"}
+		}
+		step = req.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: in.Retry}, r.Now)
+		for step.Kind == request.HoldResponse {
+			r.Now, _ = req.Waits()
+			step = req.Due(func(*request.Cluster) sharedstate.Fingerprint { return key(7) }, r.Now) // of eu
+			if step.Kind == request.SendAttempt {
+				sent = append(sent, step.Send.Cluster)
+				a := fails(503)(len(sent))
+				step = req.AttemptEnded(&a, r.Now)
+			}
+		}
+		return sent
+	}
+	if got := send(request.Incoming{Retry: true, Key: key(1)}); len(got) != 2 || got[1] != "aws" {
+		t.Fatalf("got retries to %v, want to eu and aws", got)
+	}
+	if got := send(request.Incoming{Key: key(1)}); len(got) != 1 {
+		t.Errorf("a third attempt under the key in aws, whose limit is 2: got it admitted with retries %v, want refused", got)
+	}
+}
