@@ -324,7 +324,7 @@ func TestRetryAtHomeKeepsItsKey(t *testing.T) {
 		}
 		step = req.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: in.Retry}, r.Now)
 		for step.Kind == request.HoldResponse {
-			r.Now, _ = req.Waits()
+			r.Now, _ = req.DueAt()
 			step = req.Due(func(*request.Cluster) sharedstate.Fingerprint { return key(7) }, r.Now) // of eu
 			if step.Kind == request.SendAttempt {
 				sent = append(sent, step.Send.Cluster)
