@@ -205,8 +205,12 @@ func TestLeaseIsATenthOfTheWindow(t *testing.T) {
 func TestKey(t *testing.T) {
 	got := decodeYAML(t, `default: {rate_limit: {key: [{header: X-User}, {query: User}, {cookie: sid}, client_ip, path, method]}}`)
 	want := []KeyPart{
-		{Kind: KeyHeader, Name: "x-user"}, {Kind: KeyQuery, Name: "User"}, {Kind: KeyCookie, Name: "sid"},
-		{Kind: KeyClientIP}, {Kind: KeyPath}, {Kind: KeyMethod},
+		{Kind: KeyHeader, Name: "x-user"},
+		{Kind: KeyQuery, Name: "User"},
+		{Kind: KeyCookie, Name: "sid"},
+		{Kind: KeyClientIP},
+		{Kind: KeyPath},
+		{Kind: KeyMethod},
 	}
 	if diff := cmp.Diff(want, got.Default.RateLimit.Key); diff != "" {
 		t.Errorf("want (-), got (+):\n%s", diff)
