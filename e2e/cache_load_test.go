@@ -56,7 +56,7 @@ func oneAnswerEach(t *testing.T, w *weir, u *upstream.Upstream) {
 		kinds.Go(func() {
 			plan := load.Plan{URL: w.url + path, Host: "mixed", Connections: 12, Requests: requests, Rate: float64(requests) / 2}
 			if kind != "" {
-				plan.Header = http.Header{"Test-Fail": {kind}}
+				plan.Header = http.Header{http.CanonicalHeaderKey(failHeader): {kind}}
 			}
 			for _, a := range load.Run(t, plan) {
 				if a.Err != nil {
@@ -96,7 +96,7 @@ func oneAnswerEach(t *testing.T, w *weir, u *upstream.Upstream) {
 
 	// Some leave early, in any state of their request: nothing of it stays behind.
 	load.Run(t, load.Plan{
-		URL: w.url + path, Host: "mixed", Header: http.Header{"Test-Fail": {"hang"}}, Connections: 32, Requests: 200,
+		URL: w.url + path, Host: "mixed", Header: http.Header{http.CanonicalHeaderKey(failHeader): {"hang"}}, Connections: 32, Requests: 200,
 		LeaveEarly: 0.5, LeaveAfter: 250 * time.Millisecond, Seed: 1,
 	})
 	u.WaitIdle()
