@@ -58,6 +58,10 @@ func reserve(dir string, port int) (*os.File, error) {
 		_ = lock.Close()
 		return nil, errTaken
 	}
+	// A process that this one forks at the same time would hold the probe open until it execs its program, and whoever the
+	// port is given to could not listen: seen as "bind: address already in use" in tests that start Envoys in parallel.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	probe, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		_ = lock.Close()
