@@ -141,7 +141,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		Status: status(), Details: details, GRPC: outcome.NoGRPC, Ended: ended,
 		Attempts: s.routerAttempts(), Replayable: s.recording.Whole(),
 	}
-	if response.Status >= 300 {
+	if response.Status >= 300 && (response.Replayable || s.request.WantsRetryAfter()) {
 		response.RetryAfter = retryAfter()
 	}
 	if s.grpc {

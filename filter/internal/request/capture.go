@@ -8,8 +8,8 @@ import (
 // MayKeep reports whether Keep needs the headers of the response that was let through just now.
 func (r *Request) MayKeep() bool { return r.mayKeep }
 
-// Keep begins to copy the response with these headers, where it may be kept, and removes what it outdates. Ended: no body follows. Now is of the
-// machine's monotonic clock, wall is seconds since 1970.
+// Keep begins to copy the response with these headers, if it may be kept, and removes what it outdates. Ended: no body
+// follows. Now is the time of the monotonic clock in nanoseconds, wall is seconds since 1970.
 func (r *Request) Keep(headers header.Headers, ended bool, now, wall int64) {
 	if !r.mayKeep {
 		return

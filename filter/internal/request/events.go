@@ -50,12 +50,17 @@ type Response struct {
 	GRPC       int           // grpc-status where it is in the headers, else outcome.NoGRPC
 	Ended      bool          // no body follows
 	Replayable bool          // the request that Records asked for can be sent again
-	RetryAfter time.Duration // that upstream asked for, 0: none; where Status is 300 or more
+	RetryAfter time.Duration // that upstream asked for, 0: none; where WantsRetryAfter or Replayable
 	Attempts   int           // of the router, 0: unknown; where CountsAttempts
 }
 
 // WantsResponse reports whether Respond needs the headers of the response.
 func (r *Request) WantsResponse() bool { return r.state == Sent || r.state == Waiting }
+
+// WantsRetryAfter reports whether the answer to a failure passes on how long upstream asks to wait: degraded mode does.
+func (r *Request) WantsRetryAfter() bool {
+	return r.cluster != nil && r.cluster.fallbacks != nil && r.cluster.fallbacks.Degraded
+}
 
 // Respond takes the headers of the response, upstream's or any other.
 func (r *Request) Respond(resp *Response, now int64) Step {
