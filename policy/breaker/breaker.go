@@ -88,6 +88,7 @@ type Ticket struct {
 	Generation uint32
 	Slot       int8  // of the probe, -1 for a request that is not a probe
 	Expiry     int64 // of the slot: distinguishes this probe from the next in the same slot
+	Accepted   bool  // a success of it is settled, and it goes on: a failure may follow
 }
 
 // RetryAfter is the time until an open breaker admits the next probe; 0 if it is not open, or is forced open.

@@ -17,17 +17,21 @@ const (
 type Call struct {
 	Outcome Outcome
 	Slow    bool
+	Untimed bool // how long it took says nothing about upstream: the slow calls do not count it
 }
+
+// Untimed is how long a call took that is not judged by it.
+const Untimed time.Duration = -1
 
 // Call is a call with this outcome that took this long.
 func (c *Config) Call(o Outcome, took time.Duration) Call {
-	return Call{Outcome: o, Slow: c.SlowCalls != nil && took > c.SlowCalls.SlowerThan}
+	return Call{Outcome: o, Slow: c.SlowCalls != nil && took > c.SlowCalls.SlowerThan, Untimed: took == Untimed}
 }
 
 // Settle records how a ticket's request ended. It reports whether the state changed and must be stored, and the cause
 // of the transition to s.Status, or NoTransition.
 func (s *State) Settle(c *Config, t Ticket, call Call, now int64) (changed bool, cause Cause) {
-	if t.Generation != s.Generation {
+	if t.Generation != s.Generation && !s.closedBy(t) {
 		return false, NoTransition
 	}
 	if t.Slot >= 0 && int(t.Slot) < MaxProbes && t.Expiry != 0 && s.Probes[t.Slot] == t.Expiry {
@@ -55,6 +59,12 @@ func (s *State) Settle(c *Config, t Ticket, call Call, now int64) (changed bool,
 	}
 }
 
+// closedBy reports whether a stream that was accepted as a probe helped to close this breaker: a later failure of it
+// counts, or an upstream that accepts each stream and then breaks it would look well.
+func (s *State) closedBy(t Ticket) bool {
+	return t.Accepted && s.Status == Closed && s.Cause == ProbesSucceeded && s.Generation == t.Generation+1
+}
+
 // count adds a call to all that a closed breaker counts.
 func (s *State) count(c *Config, call Call, now int64) (changed bool) {
 	if call.Outcome == Failure {
@@ -68,7 +78,7 @@ func (s *State) count(c *Config, call Call, now int64) (changed bool) {
 		s.Failed.add(c.FailureRate, call.Outcome == Failure, now)
 		changed = true
 	}
-	if c.SlowCalls != nil {
+	if c.SlowCalls != nil && !call.Untimed {
 		s.Slow.add(&c.SlowCalls.Rate, call.Slow, now)
 		changed = true
 	}

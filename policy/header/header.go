@@ -40,6 +40,18 @@ func First(headers Headers, want string) (got string) {
 	return got
 }
 
+// IsEvents reports whether a value of accept or content-type names text/event-stream, anywhere and in any case. Clients of
+// the Model Context Protocol send `application/json, text/event-stream`.
+func IsEvents(value string) bool {
+	const events = "text/event-stream"
+	for at := 0; at+len(events) <= len(value); at++ {
+		if value[at]|0x20 == 't' && strings.EqualFold(value[at:at+len(events)], events) {
+			return true
+		}
+	}
+	return false
+}
+
 // IsGRPC reports whether a content-type is gRPC: application/grpc, application/grpc+proto or with parameters, as Envoy
 // reads it (Grpc::Common::isGrpcRequestHeaders). application/grpc-web is another protocol: its trailers are in the body.
 func IsGRPC(contentType string) bool {

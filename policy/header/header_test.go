@@ -21,6 +21,17 @@ func TestFirst(t *testing.T) {
 	}
 }
 
+func TestIsEvents(t *testing.T) {
+	for value, want := range map[string]bool{
+		"": false, "*/*": false, "text/html": false, "text/event-strea": false, "text/event-stream": true,
+		"Text/Event-Stream; charset=utf-8": true, "application/json, text/event-stream": true, "a/b,text/event-stream;q=0.1": true,
+	} {
+		if got := IsEvents(value); got != want {
+			t.Errorf("IsEvents(%q) = %v, want %v", value, got, want)
+		}
+	}
+}
+
 func TestIsGRPC(t *testing.T) {
 	for contentType, want := range map[string]bool{
 		"":                               false,

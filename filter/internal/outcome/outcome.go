@@ -1,14 +1,13 @@
 // Package outcome decides how an attempt ended for upstream, by what Envoy reports: success, failure or neither.
 //
-//	response.code_details ── Classify ──► Event ─┐
-//	status, grpc-status, time taken ─────────────┴─► Ending ── Outcome(policy) ──► success | failure | neither
+//	response.code_details, where the request was ── Ended ──► Event ─┐
+//	status, grpc-status, upstream's time ────────────────────────────┴─► Ending ── Outcome(policy) ──► success | failure | neither
 //
 // Neither is an end that the client caused, or a response that is not upstream's: it does not count.
 package outcome
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -20,55 +19,14 @@ type Event uint8
 
 // The events.
 const (
-	None           Event = iota // no end yet, or the client left
+	None           Event = iota // no end yet, or the client's end
 	Answered                    // upstream answered, see Status and GRPC
 	Local                       // something else in this proxy answered: another filter, a direct response
 	Reset                       // upstream broke the stream
 	ConnectFailure              // no connection: refused, timed out, TLS, no healthy host
-	Timeout                     // upstream took longer than the router's timeout
+	Timeout                     // a timer of Envoy ended what upstream did not answer
 	Overflow                    // Envoy's own limit on connections or requests: the request was not sent
 )
-
-// Envoy's response code details (source/common/stream_info, ResponseCodeDetails), seen in Envoy 1.40. Envoy writes
-// underscores for spaces; resets are followed by a reason in braces.
-const (
-	DetailsUpstream      = "via_upstream"
-	DetailsNoHealthyHost = "no_healthy_upstream"
-	DetailsTimeout       = "response_timeout"
-	DetailsResetBefore   = "upstream_reset_before_response_started"
-	DetailsResetAfter    = "upstream_reset_after_response_started"
-)
-
-// Classify reads an event from response.code_details.
-func Classify(details string) Event {
-	switch details {
-	case "":
-		return None
-	case DetailsUpstream:
-		return Answered
-	case DetailsNoHealthyHost:
-		return ConnectFailure
-	case DetailsTimeout, "upstream_per_try_timeout", "upstream_per_try_idle_timeout", "upstream_max_stream_duration_reached":
-		return Timeout
-	}
-	reason, ok := strings.CutPrefix(details, DetailsResetBefore)
-	if !ok {
-		reason, ok = strings.CutPrefix(details, DetailsResetAfter)
-	}
-	switch {
-	case !ok && strings.HasPrefix(details, "downstream_"):
-		return None
-	case !ok:
-		return Local
-	case strings.HasPrefix(reason, "{overflow"):
-		return Overflow
-	// {remote_connection_failure|…}, {local_connection_failure|…}, {connection_timeout|…}
-	case strings.Contains(reason, "connection_failure"), strings.HasPrefix(reason, "{connection_timeout"):
-		return ConnectFailure
-	default:
-		return Reset
-	}
-}
 
 // NoGRPC is the gRPC status of a response that has none.
 const NoGRPC = -1
@@ -79,15 +37,26 @@ type Ending struct {
 	Status int  // of the response
 	GRPC   int  // its gRPC status, else NoGRPC
 	Late   bool // the response took longer than circuit_breaker.timeout
+
+	Unfinished bool // the response came before upstream had the whole request
 }
+
+// requestTimeout is the status of a server that waited too long for the rest of a request: the client's.
+const requestTimeout = 408
+
+// clientTooSlow reports whether upstream's response says that it waited too long for the request.
+func (e *Ending) clientTooSlow() bool { return e.Unfinished && e.Status == requestTimeout }
 
 // Outcome is the outcome for a breaker whose policy lists these failures. A response is a success unless it is a
 // failure. An attempt without a response is neither if the policy does not list its event.
 func (e *Ending) Outcome(f *policy.Failures) breaker.Outcome {
 	switch e.Event {
 	case Answered:
-		if e.failedStatus(f) || e.failedGRPC(f) || (e.Late && f.Timeout) {
+		switch {
+		case e.failedStatus(f), e.failedGRPC(f), e.Late && f.Timeout:
 			return breaker.Failure
+		case e.clientTooSlow():
+			return breaker.Neither
 		}
 		return breaker.Success
 	case Reset:
@@ -109,7 +78,7 @@ func failureIf(listed bool) breaker.Outcome {
 }
 
 func (e *Ending) failedStatus(f *policy.Failures) bool {
-	return e.Status >= 0 && e.Status < len(f.Statuses) && f.Statuses[e.Status]
+	return e.Status >= 0 && e.Status < len(f.Statuses) && f.Statuses[e.Status] && !e.clientTooSlow()
 }
 
 func (e *Ending) failedGRPC(f *policy.Failures) bool {

@@ -50,7 +50,7 @@ func TestOutcomeAndFallback(t *testing.T) {
 		{"ext_authz_denied", 403, NoGRPC, false, &defaults, Local, breaker.Neither, false},
 		{"direct_response", 503, NoGRPC, false, &defaults, Local, breaker.Neither, false},
 	} {
-		event := Classify(tc.details)
+		event := Ended(tc.details, Whole)
 		e := Ending{Event: event, Status: tc.status, GRPC: tc.grpc, Late: tc.late}
 		got, fallback := e.Outcome(tc.failures), e.WantsFallback(tc.failures)
 		if event != tc.event || got != tc.want || fallback != tc.fallback {

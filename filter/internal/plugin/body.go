@@ -12,6 +12,9 @@ const pieceSize = 32 << 10
 
 // OnHttpRequestBody implements host.HTTPContext.
 func (s *stream) OnHttpRequestBody(size int, ended bool) (action host.Action) {
+	if ended {
+		s.whole()
+	}
 	if !s.recording.Wants() {
 		return host.Continue
 	}
@@ -33,8 +36,16 @@ func (s *stream) OnHttpRequestBody(size int, ended bool) (action host.Action) {
 
 // OnHttpRequestTrailers implements host.HTTPContext.
 func (s *stream) OnHttpRequestTrailers(int) host.Action {
+	s.whole()
 	s.recording.Trailers()
 	return host.Continue
+}
+
+// whole notes when upstream has the whole request.
+func (s *stream) whole() {
+	if s.request.WantsWhole() {
+		s.request.Whole(host.Now())
+	}
 }
 
 // keep begins to copy the response whose headers pass now, if it may be kept.
@@ -60,11 +71,17 @@ func (s *stream) OnHttpResponseBody(size int, ended bool) (action host.Action) {
 			s.fault(fmt.Errorf("a response's body: %w", err))
 		}
 	}
-	if ended && s.request.Unsettled() {
+	switch {
+	case ended && s.request.Unsettled():
 		s.request.End(outcome.NoGRPC, host.Now())
+	case !ended && s.request.Passes(size):
+		s.passed()
 	}
 	return host.Continue
 }
+
+// passed notes when a piece of the response's body passes.
+func (s *stream) passed() { s.request.Passed(host.Now()) }
 
 // OnHttpResponseTrailers implements host.HTTPContext.
 func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {

@@ -42,6 +42,8 @@ type Plugin struct {
 	redis *redisBridge
 	held  heldStreams // streams whose response is held back for another attempt
 
+	watched map[uint32]*stream // whose response is accepted if it still flows at their alarm
+
 	publisher *publish.Publisher
 	inherited []string // clusters that other plugins of this VM used, and this one has not yet
 	admin     *adminPlugin
@@ -102,6 +104,7 @@ func (p *Plugin) start(raw []byte) (err error) {
 		return err
 	}
 	p.held.streams = map[uint32]*stream{}
+	p.watched = map[uint32]*stream{}
 	p.held.period = p.ticks()
 	if err = host.Every(uint32(p.held.period.Milliseconds())); err != nil {
 		return err

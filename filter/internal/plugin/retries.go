@@ -57,6 +57,7 @@ func (p *Plugin) retryDue(now int64) {
 		}
 		s := p.held.streams[id]
 		if s == nil {
+			p.lookAt(id, now)
 			continue
 		}
 		if due, waits := s.request.DueAt(); waits && due <= now {

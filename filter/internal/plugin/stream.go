@@ -36,6 +36,7 @@ type stream struct {
 	recording replay.Recording // of the request, for another attempt
 	paused    int64            // when it began to wait for Redis; 0: it never did
 	until     int64            // how long its response may be held back; 0: it never was
+	watched   bool             // Plugin.watched has it
 	call      uint64           // the number of the filter's last attempt
 
 	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster
@@ -91,11 +92,14 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 			in.GRPC = header.IsGRPC(value)
 		case name == "content-length":
 			in.Long = retries.TooLong(value)
+		case name == "accept":
+			in.Events = in.Events || header.IsEvents(value)
 		case name == "upgrade":
 			in.Upgrade = true
 		case name == ":method":
 			method = value
-			in.Upgrade = in.Upgrade || value == "CONNECT"
+			in.Connect = value == "CONNECT"
+			in.Upgrade = in.Upgrade || in.Connect
 		case strings.HasPrefix(name, header.Prefix), slices.Contains(s.plugin.failoverHeaders, name):
 			s.rerouted = true
 			if err := host.RemoveHeader(host.RequestHeaders, name); err != nil {
@@ -116,7 +120,7 @@ func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, 
 	if c.Cache() != nil && !in.GRPC && !in.Upgrade {
 		in.Cache = c.Cache().Key(headers, ended)
 	}
-	in.Retry = c.Retries(method)
+	in.Retry, in.Body = c.Retries(method), !ended
 	in.ErrorOnly = in.Upgrade || c.ErrorOnly(method)
 	return s.request.Begin(c, in, host.Now())
 }
@@ -151,7 +155,11 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		return host.Continue
 	}
 	now := host.Now()
+	if s.request.WantsType(ended, now) {
+		response.Events = isEvents()
+	}
 	step := s.request.Respond(&response, now)
+	s.plugin.watch(s)
 	if step.Kind == request.HoldResponse {
 		s.plugin.hold(s, now)
 		return host.Pause
@@ -198,6 +206,9 @@ func (s *stream) OnHttpStreamDone() {
 
 // forget removes a stream that has ended from the maps in which it may have waited.
 func (p *Plugin) forget(s *stream) {
+	if s.watched {
+		delete(p.watched, s.id)
+	}
 	if s.until != 0 {
 		delete(p.held.streams, s.id)
 	}
@@ -328,6 +339,12 @@ func grpcStatus(m host.Map) int {
 		return outcome.NoGRPC
 	}
 	return status
+}
+
+// isEvents reports whether the response is an event stream.
+func isEvents() bool {
+	value, err := host.Header(host.ResponseHeaders, "content-type")
+	return err == nil && header.IsEvents(value)
 }
 
 // retryAfter is how long upstream asks to wait, 0 if it does not.

@@ -12,7 +12,7 @@ import (
 
 // admit asks the stages about the first attempt.
 func (r *Request) admit(now int64) Step {
-	r.sent = now
+	r.begin(now)
 	r.ending = outcome.Ending{GRPC: noGRPC}
 	r.retry.allowed = r.in.Retry && !r.in.Upgrade && !r.in.Long
 	r.attempt.Waiter, r.attempt.Retry, r.attempt.Limits[0].Slot.Key = r, r.retry.allowed, r.in.Key
@@ -28,12 +28,21 @@ func (r *Request) admit(now int64) Step {
 	return Step{Kind: PauseRequest}
 }
 
+// begin starts the attempt's clock.
+func (r *Request) begin(now int64) {
+	r.sent = now
+	r.progress = progress{took: stage.Untimed}
+	if !r.in.Body {
+		r.progress.whole = now
+	}
+}
+
 // admitted continues with a request that waited for Redis. The time that it waited does not count as upstream's.
 func (r *Request) admitted(v stage.Verdict, now int64) Step {
 	if v.Pending {
 		return Step{Kind: PauseRequest}
 	}
-	r.sent = now
+	r.begin(now)
 	return r.decide(v, now)
 }
 
@@ -79,14 +88,17 @@ func (r *Request) decide(v stage.Verdict, now int64) Step {
 	}
 }
 
-// forRouter is the headers for the router on an admitted request.
+// forRouter is the headers for the router on an admitted request. It is not told to end an answer that is meant to flow.
 func (r *Request) forRouter() []header.Pair {
 	c := r.cluster
+	flows := r.in.GRPC || r.in.Events
 	switch {
 	case r.in.Upgrade:
 		return nil
 	case c.retries != nil:
-		return c.retries.ForRouter(r.attempt.Retries.Reserved.Granted)
+		return c.retries.ForRouter(r.attempt.Retries.Reserved.Granted, flows)
+	case flows:
+		return nil
 	default:
 		return c.forRouter
 	}

@@ -13,15 +13,16 @@ import (
 
 // compiled is a cluster's policy in the form that requests need. It does not change after it was made.
 type compiled struct {
-	shadow        bool // decide, count and label, never act
-	failures      policy.Failures
-	timeout       int64              // nanoseconds after which a response is late; 0: never
-	breaker       *breaker.Config    // nil: off
-	limiter       *ratelimit.Limiter // nil: off. The limit of the policy, not a proxy's share of it
-	retries       *retries.Rules     // nil: off
-	failoverRules *policy.Failover   // nil: off
-	fallbacks     *fallback.Config   // nil: off
-	methods       []string           // of fallback
+	shadow         bool // decide, count and label, never act
+	failures       policy.Failures
+	timeout        int64              // nanoseconds after which a response is late; 0: never
+	timeoutWritten bool               // the policy writes it: gRPC calls and event streams are judged by it, too
+	breaker        *breaker.Config    // nil: off
+	limiter        *ratelimit.Limiter // nil: off. The limit of the policy, not a proxy's share of it
+	retries        *retries.Rules     // nil: off
+	failoverRules  *policy.Failover   // nil: off
+	fallbacks      *fallback.Config   // nil: off
+	methods        []string           // of fallback
 	// fallbacks as they are for other methods and for upgrades
 	fallbacksForError *fallback.Config
 	maxConcurrent     int // of the bulkhead
@@ -38,7 +39,7 @@ func compilePolicy(cluster string, p *policy.Policy) *compiled {
 	if b := p.CircuitBreaker; b != nil {
 		c.breaker = compile.Breaker(b)
 		c.failures = b.ExpectedFailures
-		c.timeout = int64(b.Timeout)
+		c.timeout, c.timeoutWritten = int64(b.Timeout), b.TimeoutWritten
 		if b.TimeoutWritten && !c.shadow {
 			c.forRouter = retries.TimeoutHeader(c.timeout)
 		}

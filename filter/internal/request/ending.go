@@ -1,8 +1,6 @@
 package request
 
 import (
-	"time"
-
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -29,24 +27,28 @@ func (r *Request) gone(e *event) {
 	}
 	r.countRouterRetries(e.attempts)
 	r.dropCapture()
-	r.ending.Event = outcome.Classify(e.details)
-	if r.ending.Event == outcome.Answered { // the response never ended: the client left
+	kind := outcome.KindOf(e.details)
+	if r.ending.Event = outcome.Of(kind, r.phase(kind, e.now)); kind == outcome.ByUpstream { // the response never ended
 		r.ending.Event = outcome.None
 	}
-	r.settle(r.settlement(r.ending.Outcome(&r.cluster.failures), true), e.now)
+	if r.progress.answered == 0 {
+		r.progress.took = r.upstreamTime(false, e.now)
+	}
+	result := r.ending.Outcome(&r.cluster.failures)
+	if result == breaker.Neither && r.answeredWell(e.now) {
+		result = breaker.Success
+	}
+	r.settle(r.settlement(result, true), e.now)
 	r.state = Done
 }
 
-// settlement is one with an outcome that is known now. Took is the time to the response's headers, or to the end if
-// none came: how fast a client reads a body says nothing about upstream.
+// settlement is one with an outcome that is known now. Took is upstream's time to the response's headers, or to the end if
+// none came: how fast a client sends a request and reads a body says nothing about upstream.
 func (r *Request) settlement(result breaker.Outcome, over bool) stage.Settlement {
-	return stage.Settlement{Known: true, Outcome: result, Ending: &r.ending, Took: time.Duration(r.took), Over: over}
+	return stage.Settlement{Known: true, Outcome: result, Ending: &r.ending, Took: r.progress.took, Over: over}
 }
 
 // settle settles the attempt with the stages.
 func (r *Request) settle(s stage.Settlement, now int64) {
-	if r.took == 0 {
-		s.Took = time.Duration(now - r.sent)
-	}
 	r.cluster.chain.Settle(&r.attempt, s, now)
 }

@@ -93,9 +93,9 @@ func TestOutcomes(t *testing.T) {
 		}, neither},
 		{"no callback after the request", "", func(p *requesttest.Proxy) { p.Begin(request.Incoming{}) }, neither},
 		{"upgraded connection", "", func(p *requesttest.Proxy) {
-			r, _ := p.Begin(request.Incoming{Upgrade: true})
+			r, _ := p.Begin(request.Incoming{Upgrade: true, Body: true})
 			r.Respond(&request.Response{Status: 101, Details: up, GRPC: -1}, p.Now)
-			r.Gone(halfBody, 0, p.Now)
+			r.Gone(requesttest.ClientLeft, 0, p.Now)
 		}, success},
 		{"refused upgrade", "", func(p *requesttest.Proxy) {
 			r, _ := p.Begin(request.Incoming{Upgrade: true})

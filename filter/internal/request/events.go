@@ -13,7 +13,10 @@ import (
 // Incoming is what a decision needs to know of a request whose headers have come.
 type Incoming struct {
 	GRPC       bool                    // content-type application/grpc…
+	Body       bool                    // a body follows: upstream has not the whole request yet
+	Events     bool                    // it accepts text/event-stream
 	Upgrade    bool                    // WebSocket and the like, or CONNECT
+	Connect    bool                    // CONNECT
 	Long       bool                    // its body is retries.TooLong
 	Retry      bool                    // its method is one that Cluster.Retries
 	ErrorOnly  bool                    // its method is one that Cluster.ErrorOnly, or it asks for an upgrade
@@ -49,6 +52,7 @@ type Response struct {
 	Details    string        // response.code_details
 	GRPC       int           // grpc-status where it is in the headers, else outcome.NoGRPC
 	Ended      bool          // no body follows
+	Events     bool          // it is an event stream; where WantsType
 	Replayable bool          // the request that Records asked for can be sent again
 	RetryAfter time.Duration // that upstream asked for, 0: none; where WantsRetryAfter or Replayable
 	Attempts   int           // of the router, 0: unknown; where CountsAttempts

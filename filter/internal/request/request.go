@@ -52,12 +52,13 @@ type Request struct {
 	cluster *Cluster        // of the current attempt; not home only after failover between retries
 	in      Incoming
 
-	attempt stage.Attempt // the current one, or the last
-	sent    int64         // when the attempt began, nanoseconds
-	took    int64         // nanoseconds from sent to the response's headers; 0 before they come
-	ending  outcome.Ending
-	retry   retryState
-	capture *fallbackcache.Capture
+	attempt  stage.Attempt // the current one, or the last
+	sent     int64         // when the attempt began, nanoseconds
+	took     int64         // nanoseconds from sent to the response's headers; 0 before they come
+	progress progress
+	ending   outcome.Ending
+	retry    retryState
+	capture  *fallbackcache.Capture
 }
 
 // kind is the closed set of events.
@@ -67,6 +68,9 @@ const (
 	begins       kind = iota // the request's headers have come
 	decided                  // the stage for which the attempt waits has decided
 	responds                 // a response's headers have come, upstream's or any other
+	isWhole                  // upstream has the whole request
+	passes                   // a piece of the response's body passes
+	isWatched                // it is time to look whether a probe's response flows
 	isDue                    // it is time for the next attempt
 	attemptEnded             // the filter's attempt has ended
 	ends                     // the response has ended
@@ -110,6 +114,8 @@ func (r *Request) on(e *event) Step {
 			r.decidedInShadow(e.verdict, e.now)
 		case responds:
 			return r.responded(&e.response, e.now)
+		case isWhole:
+			r.progress.whole = e.now
 		case ends:
 			r.end(e)
 		case isGone:
@@ -119,6 +125,12 @@ func (r *Request) on(e *event) Step {
 		switch e.kind {
 		case decided: // in shadow
 			r.decidedInShadow(e.verdict, e.now)
+		case isWhole:
+			r.progress.whole = e.now
+		case passes:
+			r.piece(e.now)
+		case isWatched:
+			r.watched(e.now)
 		case ends:
 			r.end(e)
 		case isGone:

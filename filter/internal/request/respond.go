@@ -14,10 +14,13 @@ import (
 func (r *Request) responded(resp *Response, now int64) Step {
 	c := r.cluster
 	r.took = now - r.sent
+	took := r.upstreamTime(resp.Events, now)
+	kind := outcome.KindOf(resp.Details)
 	r.ending = outcome.Ending{
-		Event: outcome.Classify(resp.Details), Status: resp.Status, GRPC: resp.GRPC,
-		Late: c.timeout > 0 && r.took > c.timeout,
+		Event: outcome.Of(kind, r.phase(kind, now)), Status: resp.Status, GRPC: resp.GRPC,
+		Late: c.late(took), Unfinished: r.progress.whole == 0,
 	}
+	r.progress.answered, r.progress.took = now, took
 	c.hosts.observe(r.ending.Event, resp.Details)
 	r.countRouterRetries(resp.Attempts)
 	result := r.ending.Outcome(&c.failures)
@@ -34,11 +37,9 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	case result == breaker.Failure, r.ending.Event != outcome.Answered:
 		r.settle(r.settlement(result, false), now)
 	case resp.Ended:
-		r.settle(r.settlement(breaker.Success, true), now)
-	case r.in.Upgrade && resp.Status == 101:
-		// An upgraded connection may last for days: that upstream accepted it is the success. It holds its place in the
-		// bulkhead until it is over.
-		r.settle(r.settlement(breaker.Success, false), now)
+		r.settle(r.settlement(result, true), now)
+	case result == breaker.Success && r.isStream(resp): // it holds its place in the bulkhead until it is over
+		r.accept(now)
 	}
 	if r.ranOut() {
 		c.observer.Exhausted()

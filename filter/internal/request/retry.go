@@ -71,7 +71,7 @@ func (r *Request) retryLater(retryAfter time.Duration, now int64) bool {
 	if r.retry.held == nil {
 		r.retry.held = &heldResponse{first: r.ending, asked: retryAfter}
 		if home.timeout > 0 {
-			r.retry.held.deadline = r.sent + home.timeout
+			r.retry.held.deadline = max(r.sent, r.progress.whole) + home.timeout
 		}
 	}
 	h := r.retry.held
@@ -114,6 +114,7 @@ func (r *Request) nextAttempt(keyOf KeyOf, now int64) Step {
 		key = keyOf(to)
 	}
 	r.cluster, r.sent, r.took = to, now, 0
+	r.progress = progress{took: stage.Untimed}
 	r.attempt = stage.Attempt{Waiter: r, Retry: true, Later: true}
 	r.attempt.Limits[0].Slot.Key = key
 	v := to.chain.Admit(&r.attempt, now)
@@ -141,6 +142,7 @@ func (r *Request) sendAttempt(v stage.Verdict, now int64) Step {
 	}
 	r.retry.made++
 	r.state, r.sent = Retrying, now
+	r.progress = progress{whole: now}
 	send := &Send{Cluster: r.cluster.name, Timeout: r.attemptTimeout(now)}
 	if r.cluster == home && home.retries.Via != "" {
 		send.Cluster = home.retries.Via
@@ -169,10 +171,11 @@ func (r *Request) attemptTimeout(now int64) time.Duration {
 // attemptEnded handles the result of an attempt.
 func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	r.took = now - r.sent
+	took := r.upstreamTime(false, now)
 	r.ending = outcome.Ending{
-		Event: outcome.Classify(result.Details), Status: result.Status, GRPC: noGRPC,
-		Late: r.cluster.timeout > 0 && r.took > r.cluster.timeout,
+		Event: outcome.Ended(result.Details, outcome.Whole), Status: result.Status, GRPC: noGRPC, Late: r.cluster.late(took),
 	}
+	r.progress.answered, r.progress.took = now, took
 	r.settle(r.settlement(r.ending.Outcome(&r.cluster.failures), true), now)
 	home := r.home
 	r.cluster = home

@@ -27,7 +27,8 @@ type Rules struct {
 	MaxBody    int64 // ByFilter: bytes of a request's body that is recorded; a longer one is sent once
 	Via        string
 
-	toRouter [retry.MaxRetries + 1][]header.Pair // by how many retries the router may make
+	toRouter  [retry.MaxRetries + 1][]header.Pair // by how many retries the router may make
+	toStreams [retry.MaxRetries + 1][]header.Pair // the same for answers that are meant to flow: no timeout that cuts them
 }
 
 // New compiles a section. Timeout is the breaker's, in nanoseconds, 0: none; timeoutHeader is its header for the
@@ -46,24 +47,34 @@ func New(p *policy.Retry, timeout int64, timeoutHeader []header.Pair) *Rules {
 		Via:      p.Via,
 	}
 	always := slices.Clone(timeoutHeader)
+	var toStreams []header.Pair
+	if r.PerTry > 0 { // the router's own ends only what has not been answered
+		toStreams = []header.Pair{{"x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(r.PerTry)}}
+	}
 	switch {
-	case r.PerTry == 0:
 	case !r.ByFilter:
-		always = append(always, header.Pair{"x-envoy-upstream-rq-per-try-timeout-ms", milliseconds(r.PerTry)})
-	case timeout == 0 || r.PerTry < timeout: // the router makes one attempt, within per_try_timeout
+		always = append(always, toStreams...)
+	case r.PerTry > 0 && (timeout == 0 || r.PerTry < timeout): // the router makes one attempt, within per_try_timeout
 		always = TimeoutHeader(r.PerTry)
 	}
 	for n := range r.toRouter {
-		r.toRouter[n] = append(always[:len(always):len(always)], header.Pair{"x-envoy-max-retries", strconv.Itoa(n)})
+		retries := []header.Pair{{"x-envoy-max-retries", strconv.Itoa(n)}}
 		if n > 0 && !r.ByFilter {
-			r.toRouter[n] = append(r.toRouter[n], routerConditions(&p.RetryOn)...)
+			retries = append(retries, routerConditions(&p.RetryOn)...)
 		}
+		r.toRouter[n], r.toStreams[n] = slices.Concat(always, retries), slices.Concat(toStreams, retries)
 	}
 	return r
 }
 
-// ForRouter is the headers that let the router make up to n retries.
-func (r *Rules) ForRouter(n int) []header.Pair { return r.toRouter[n] }
+// ForRouter is the headers that let the router make up to n retries. Flows: the answer is meant to flow, so no timeout for
+// the whole of it is set.
+func (r *Rules) ForRouter(n int, flows bool) []header.Pair {
+	if flows {
+		return r.toStreams[n]
+	}
+	return r.toRouter[n]
+}
 
 // RouterMost is how many retries the router may make of one request at most: 0 if the filter makes them.
 func (r *Rules) RouterMost() int {

@@ -58,11 +58,35 @@ func TestForRouter(t *testing.T) {
 			timeoutHeader = nil
 		}
 		var got []string
-		for _, h := range retries.New(section(t, tc.section), tc.timeout, timeoutHeader).ForRouter(tc.n) {
+		for _, h := range retries.New(section(t, tc.section), tc.timeout, timeoutHeader).ForRouter(tc.n, false) {
 			got = append(got, strings.TrimPrefix(h[0], "x-envoy-")+": "+h[1])
 		}
 		if got := strings.Join(got, " | "); got != tc.want {
 			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestForRouterWhereTheAnswerFlows: the router gets no timeout that would cut the answer, only one that ends at its
+// headers.
+func TestForRouterWhereTheAnswerFlows(t *testing.T) {
+	const timeout = int64(4 * time.Second)
+	for _, tc := range []struct {
+		section string
+		n       int
+		want    string
+	}{
+		{`{}`, 0, "max-retries: 0"},
+		{`{}`, 1, "max-retries: 1 | retry-on: 5xx"},
+		{`{"per_try_timeout":"1500ms"}`, 0, "upstream-rq-per-try-timeout-ms: 1500 | max-retries: 0"},
+		{`{"driver":"filter","per_try_timeout":1}`, 0, "upstream-rq-per-try-timeout-ms: 1000 | max-retries: 0"},
+	} {
+		var got []string
+		for _, h := range retries.New(section(t, tc.section), timeout, retries.TimeoutHeader(timeout)).ForRouter(tc.n, true) {
+			got = append(got, strings.TrimPrefix(h[0], "x-envoy-")+": "+h[1])
+		}
+		if got := strings.Join(got, " | "); got != tc.want {
+			t.Errorf("%s, %d retries: got %s, want %s", tc.section, tc.n, got, tc.want)
 		}
 	}
 }

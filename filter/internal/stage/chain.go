@@ -53,14 +53,22 @@ func (ch *Chain) undo(a *Attempt, now int64) {
 	ch.Settle(a, Settlement{Known: true, Outcome: breaker.Neither, Over: true}, now)
 }
 
-// Settle settles the attempt with each stage that admitted it. An outcome counts once: a second one changes nothing. An
-// attempt that is over no longer waits.
+// Learns reports whether a stage needs the outcome of every request.
+func (ch *Chain) Learns() bool { return ch.learns }
+
+// Settle settles the attempt with each stage that admitted it. An outcome counts once: a second one changes nothing, but
+// for the failure of a stream that was accepted. An attempt that is over no longer waits.
 func (ch *Chain) Settle(a *Attempt, s Settlement, now int64) {
 	if s.Over {
 		a.StopWaiting()
 	}
-	s.Known = s.Known && !a.settled
-	a.settled = a.settled || s.Known
+	if s.Known {
+		before := a.settled
+		s.Known = before == open || before == accepted && s.Outcome == breaker.Failure
+		if a.settled = final; s.Accepted && before != final {
+			a.settled = accepted
+		}
+	}
 	if !a.needsSettling(s, ch.learns) {
 		return
 	}
@@ -94,5 +102,5 @@ func (a *Attempt) StopWaiting() {
 
 // Unsettled reports whether something of the attempt is still to be settled, given back or waited for.
 func (ch *Chain) Unsettled(a *Attempt) bool {
-	return a.queue != nil || a.Held != 0 || ch.learns && a.admitted > 0 && !a.settled
+	return a.queue != nil || a.Held != 0 || ch.learns && a.admitted > 0 && a.settled != final
 }

@@ -59,9 +59,14 @@ type Settlement struct {
 	Known   bool            // the outcome is known now
 	Outcome breaker.Outcome // where Known
 	Ending  *outcome.Ending // where Known: for log lines
-	Took    time.Duration   // where Known: how long upstream took
-	Over    bool            // the request is over: what it holds is given back
+	Took    time.Duration   // where Known: how long upstream took; Untimed: that says nothing about upstream
+	// Accepted says that the outcome is the success of a stream that goes on: a failure may still follow.
+	Accepted bool
+	Over     bool // the request is over: what it holds is given back
 }
+
+// Untimed is the time of an attempt that is not judged by it.
+const Untimed = breaker.Untimed
 
 // Reporter counts and logs what goes wrong in a stage's store.
 type Reporter interface {
@@ -102,8 +107,17 @@ type Attempt struct {
 	queue    Queue
 	admitted uint8 // how many stages, from the first
 	faulted  uint8 // a bit for each stage, from the first, whose record could not be changed: nothing is held there
-	settled  bool  // the outcome is settled
+	settled  settled
 }
+
+// settled is whether an attempt's outcome is known.
+type settled uint8
+
+const (
+	open     settled = iota // not yet
+	accepted                // a success, of a stream that goes on
+	final
+)
 
 // MaxLimits is how many limits a cluster may have.
 const MaxLimits = 1

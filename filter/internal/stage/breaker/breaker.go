@@ -57,6 +57,9 @@ func (s *Stage) Settle(a *stage.Attempt, e stage.Settlement, now int64) (changed
 
 // Done implements stage.Member.
 func (s *Stage) Done(a *stage.Attempt, e stage.Settlement, stored bool) {
+	if e.Accepted {
+		a.Ticket.Accepted = true
+	}
 	moved := a.Moved
 	a.Moved = stage.Transition{}
 	if moved.Cause == breaker.NoTransition || !stored {
