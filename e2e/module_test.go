@@ -20,6 +20,7 @@ import (
 var (
 	storeModule = built(asLinked, "./filter/internal/testmodules/store")
 	crashModule = built(finished, "./filter/internal/testmodules/crash")
+	tierModule  = built(asLinked, "./filter/internal/testmodules/tier")
 )
 
 // A finished module went through filter/postlink as build/weir.wasm does, so that what crashes is what users run.

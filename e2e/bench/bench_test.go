@@ -188,10 +188,13 @@ func start(t testing.TB, r row, upstream render.Upstream) *engine.Envoy {
 		t.Fatal(err)
 	}
 	ChangeManager(t, bootstrap, func(manager *hcmv3.HttpConnectionManager) {
-		weir, router := manager.GetHttpFilters()[0], manager.GetHttpFilters()[1]
-		manager.HttpFilters = []*hcmv3.HttpFilter{router}
-		if filter := r.filter(t, weir); filter != nil {
-			manager.HttpFilters = []*hcmv3.HttpFilter{filter, router}
+		weir := manager.GetHttpFilters()[1] // behind the filter that resolves the route
+		switch filter := r.filter(t, weir); filter {
+		case weir:
+		case nil:
+			SetFilters(manager)
+		default:
+			SetFilters(manager, filter)
 		}
 	})
 	return engine.Start(t, engine.Config{Bootstrap: bootstrap, LogLevel: "warning"})

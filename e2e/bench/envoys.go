@@ -43,7 +43,7 @@ func StartUpstream(t testing.TB) render.Upstream {
 		t.Fatal(err)
 	}
 	ChangeManager(t, bootstrap, func(manager *hcmv3.HttpConnectionManager) {
-		manager.HttpFilters = manager.GetHttpFilters()[1:]
+		SetFilters(manager)
 		manager.GetRouteConfig().GetVirtualHosts()[0].Routes = []*routev3.Route{
 			direct("/4k", http.StatusOK, strings.Repeat("x", 4<<10)),
 			direct("/64k", http.StatusOK, strings.Repeat("x", 64<<10)),
@@ -72,6 +72,12 @@ func direct(prefix string, status uint32, body string) *routev3.Route {
 			Body:   &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: body}},
 		}},
 	}
+}
+
+// SetFilters puts these filters before the router, in the place of what the renderer has put there.
+func SetFilters(manager *hcmv3.HttpConnectionManager, filters ...*hcmv3.HttpFilter) {
+	router := manager.GetHttpFilters()[len(manager.GetHttpFilters())-1]
+	manager.HttpFilters = append(filters, router)
 }
 
 // ChangeManager changes the HTTP connection manager of the one listener.

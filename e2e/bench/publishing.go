@@ -86,11 +86,11 @@ func startPublishing(t testing.TB, upstream render.Upstream, n int) *engine.Envo
 	}
 	ChangeManager(t, bootstrap, func(manager *hcmv3.HttpConnectionManager) {
 		var filter httpwasmv3.Wasm
-		if err := manager.GetHttpFilters()[0].GetTypedConfig().UnmarshalTo(&filter); err != nil {
+		if err := manager.GetHttpFilters()[1].GetTypedConfig().UnmarshalTo(&filter); err != nil {
 			t.Fatal(err)
 		}
 		filter.GetConfig().GetVmConfig().GetCode().GetLocal().Specifier = &corev3.DataSource_Filename{Filename: "build/weir-timed.wasm"}
-		manager.HttpFilters[0] = HTTPFilter(t, "weir", &filter)
+		manager.HttpFilters[1] = HTTPFilter(t, "weir", &filter)
 	})
 	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, LogLevel: "warning"})
 	for _, u := range upstreams {

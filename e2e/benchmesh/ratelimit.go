@@ -63,7 +63,7 @@ descriptors:
 // https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/rate_limit_filter
 func useRateLimit(t testing.TB, manager *hcmv3.HttpConnectionManager) {
 	t.Helper()
-	manager.HttpFilters[0] = bench.HTTPFilter(t, "envoy.filters.http.ratelimit", &ratelimitv3.RateLimit{
+	bench.SetFilters(manager, bench.HTTPFilter(t, "envoy.filters.http.ratelimit", &ratelimitv3.RateLimit{
 		Domain: "bench",
 		// Its default is 20 ms, and then the request passes without a reply, which would look cheap.
 		Timeout: durationpb.New(time.Second),
@@ -73,7 +73,7 @@ func useRateLimit(t testing.TB, manager *hcmv3.HttpConnectionManager) {
 				EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ratelimitCluster},
 			}},
 		},
-	})
+	}))
 	manager.GetRouteConfig().GetVirtualHosts()[0].GetRoutes()[0].GetRoute().RateLimits = []*routev3.RateLimit{{
 		Actions: []*routev3.RateLimit_Action{{ActionSpecifier: &routev3.RateLimit_Action_GenericKey_{
 			GenericKey: &routev3.RateLimit_Action_GenericKey{DescriptorValue: "all"},

@@ -63,7 +63,7 @@ func start(t testing.TB, number int, r row, upstream render.Upstream, server *re
 	}
 	switch r.filter {
 	case none:
-		bench.ChangeManager(t, bootstrap, func(m *hcmv3.HttpConnectionManager) { m.HttpFilters = m.GetHttpFilters()[1:] })
+		bench.ChangeManager(t, bootstrap, func(m *hcmv3.HttpConnectionManager) { bench.SetFilters(m) })
 	case peer:
 		bench.ChangeManager(t, bootstrap, func(m *hcmv3.HttpConnectionManager) { useRateLimit(t, m) })
 	case proxy, mesh:

@@ -37,7 +37,7 @@ func TestAdminSharesTheVM(t *testing.T) {
 	o.Admin, o.Env, o.StringValue = "9902", map[string]string{"A": "1"}, true
 	o.AdminHosts = []string{"weir.example.com", "b.example.com"}
 	listeners := mustBootstrap(t, o).GetStaticResources().GetListeners()
-	traffic := wasm(t, connectionManager(t, mustBootstrap(t, o)).GetHttpFilters()[0].GetTypedConfig()).GetConfig()
+	traffic := wasm(t, connectionManager(t, mustBootstrap(t, o)).GetHttpFilters()[1].GetTypedConfig()).GetConfig()
 	manager, ok := unpack(t, listeners[1].GetFilterChains()[0].GetFilters()[0].GetTypedConfig()).(*hcmv3.HttpConnectionManager)
 	if !ok {
 		t.Fatal("got another filter, want an HTTP connection manager")

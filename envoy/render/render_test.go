@@ -138,6 +138,17 @@ func TestFilterForms(t *testing.T) {
 	}
 }
 
+// A filter that asks for the route stands right before Weir: Envoy then resolves it again where an earlier one cleared it.
+func TestRouteIsResolvedBeforeWeir(t *testing.T) {
+	var names []string
+	for _, f := range connectionManager(t, mustBootstrap(t, options())).GetHttpFilters() {
+		names = append(names, f.GetName())
+	}
+	if diff := cmp.Diff([]string{"resolve_route", "weir", "envoy.filters.http.router"}, names); diff != "" {
+		t.Errorf("filters: got (+), want (-): %s", diff)
+	}
+}
+
 func TestFilterInlineOrDiscovered(t *testing.T) {
 	o := options()
 	inline := connectionManager(t, mustBootstrap(t, o)).GetHttpFilters()
@@ -145,13 +156,13 @@ func TestFilterInlineOrDiscovered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(alone.GetTypedConfig(), inline[0].GetTypedConfig(), protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff(alone.GetTypedConfig(), inline[1].GetTypedConfig(), protocmp.Transform()); diff != "" {
 		t.Errorf("inline differs from the filter alone: %s", diff)
 	}
 	for path, want := range map[string]string{"weir.ecds.yaml": "./weir.ecds.yaml", "/etc/weir/w.yaml": "/etc/weir/w.yaml"} {
 		o.ECDS = path
 		filters := connectionManager(t, mustBootstrap(t, o)).GetHttpFilters()
-		source := filters[0].GetConfigDiscovery()
+		source := filters[1].GetConfigDiscovery()
 		if got := source.GetConfigSource().GetPathConfigSource().GetPath(); got != want {
 			t.Errorf("watched path: got %q, want %q", got, want)
 		}
