@@ -22,6 +22,7 @@ import (
 type liar struct {
 	*httptest.Server
 	bridge string
+	change func(body []byte) []byte // of each request to the bridge; nil: as it is
 
 	mu   sync.Mutex
 	lie  func(w http.ResponseWriter, status int, truth []byte) // nil: the truth
@@ -80,6 +81,9 @@ func (l *liar) ask(r *http.Request) (status int, truth []byte, err error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return 0, nil, err
+	}
+	if l.change != nil {
+		body = l.change(body)
 	}
 	request, err := http.NewRequestWithContext(r.Context(), r.Method, l.bridge+r.URL.Path, bytes.NewReader(body))
 	if err != nil {

@@ -39,8 +39,18 @@
 //
 // Redis reads its clock in whole microseconds, rounded down: the holder's L is shorter by one, and its reported times
 // are later by one. Above a limit of 512, u is rounded up to W/512: records stay small, and a request counts for up to
-// W/512 longer. If Redis's clock is set forward, leases count too short by that; set back, longer, by at most a window.
-// A Redis that lost its data has forgotten its grants: up to one further limit may then be used in that window.
+// W/512 longer. A Redis that lost its data has forgotten its grants: up to one further limit may then be used in that
+// window.
+//
+// # Redis's clock is moved
+//
+// By a step of NTP, a failover to a replica with another clock, or a dump of another machine. Set back, what was granted
+// before would count for as long as the clock was set back, and so would keys and proxies that are gone. No entry can be
+// later than now by more than a ttl, a level's time not at all: what is, is brought to the latest possible time (repair
+// and live in the scripts; a bucket waits for up to 1 s first, and forgets its leases, whose unused tokens are then not
+// given back). So the limit holds, and admits again within a window and a ttl. Set forward, entries expire and a bucket
+// fills as if that time had passed, which it may have: up to one further limit or burst may then be used in that window,
+// an adaptive limit may be forgotten, and live proxies count from their next call on.
 //
 // # Token bucket
 //

@@ -125,6 +125,17 @@ func (l *Limit) Window() time.Duration { return l.window }
 // Requests is the configured limit; for a bucket, its burst.
 func (l *Limit) Requests() int64 { return l.limit }
 
+// longestWait is the longest time until the next token, in microseconds, even where Redis's clock was set back. Window:
+// an entry was a lease, of a ttl of at most a tenth of the window, and its time was rounded up. Bucket: the refill of a
+// token, after a level's time that is ahead of the clock by up to 1 s.
+func (l *Limit) longestWait() int64 {
+	if l.script == &tokenBucketScript {
+		return min(ceilDiv(1e12, l.numbers[1])+1e6, micros(maxWindow))
+	}
+	window, quantum := l.numbers[1], l.numbers[8]
+	return min(window+window/10+2*quantum, micros(maxWindow))
+}
+
 // Adaptive says whether the limit depends on outcomes.
 func (l *Limit) Adaptive() bool { return l.adaptive }
 

@@ -9,7 +9,7 @@ import (
 type Reply struct {
 	At         int64         // Redis's clock at the grant, in microseconds
 	Granted    int64         // tokens, 0 to LeaseRequest.Want
-	RetryAfter time.Duration // until the next token, unless some are given back before; 0: some are left
+	RetryAfter time.Duration // until the next token, see longestWait, unless some are given back before; 0: some are left
 	Remaining  int64         // tokens that are left
 	Limit      int64         // the current limit: an adaptive one moves
 	Live       int64         // proxies that called within the window (10 s at least, 10 min at most), at least 1
@@ -53,7 +53,7 @@ func (l *Limit) Read(r Result, request *LeaseRequest) (Reply, error) {
 		return Reply{}, malformed("no token granted although some are left")
 	}
 	reply := Reply{At: at, Granted: granted, Remaining: remaining, Limit: limit, Live: live}
-	reply.RetryAfter = time.Duration(min(retry, micros(maxWindow))) * time.Microsecond
+	reply.RetryAfter = time.Duration(min(retry, l.longestWait())) * time.Microsecond
 	if ratio > 0 {
 		reply.Ratio, reply.RatioKnown = float64(ratio-1)/1e6, true
 	}

@@ -71,15 +71,17 @@ func (v *RedisView) Unpack(b []byte) (ok bool) {
 	return true
 }
 
-// lateReply is how long a published view is protected from views with an earlier Redis time: these are late replies to
-// other workers. After it Redis's clock has gone back: another server, with its own clock, took Redis's place.
-const lateReply = int64(time.Minute)
+// lateReply is how late a reply to another worker may be. For as long a published view is protected from views with an
+// earlier Redis time. A view that is earlier by more, or comes after that, shows that Redis's clock was set back, or that
+// another server with its own clock took Redis's place.
+const lateReply = time.Minute
 
 // Publish stores the view, unless a later one is stored. Publish each reply of Redis once.
 func (v RedisView) Publish(store sharedstate.Store, cluster string) error {
 	var stored RedisView
 	_, err := sharedstate.NewCell(store, redisViewKey(cluster), &stored).Update(func() bool {
-		if stored.RedisTime >= v.RedisTime && v.PublishedAt-stored.PublishedAt < lateReply {
+		late := time.Duration(stored.RedisTime-v.RedisTime) * time.Microsecond
+		if late >= 0 && late < lateReply && v.PublishedAt-stored.PublishedAt < int64(lateReply) {
 			return false
 		}
 		stored = v

@@ -24,19 +24,20 @@ func TestRedisViewIsTheLatest(t *testing.T) {
 	}
 }
 
-// TestRedisViewAfterTheClockWentBack: a server whose clock is an hour behind took Redis's place. Its replies count,
-// but only after a minute: until then they may be late replies to other workers.
+// TestRedisViewAfterTheClockWentBack: a server whose clock is behind took Redis's place. Its replies count, but where it
+// is less than a minute behind only after a minute: until then they may be late replies to other workers.
 func TestRedisViewAfterTheClockWentBack(t *testing.T) {
-	const hour = 3600 * 1_000_000 // of Redis's clock
+	const hour, halfMinute = 3600 * 1_000_000, 30_000_000 // of Redis's clock
 	s := sharedstate.NewMemory()
 	for _, tc := range []struct {
 		view RedisView
 		want int64 // remaining
 	}{
 		{RedisView{PublishedAt: 100 * second, RedisTime: 2 * hour, Limit: 100, Remaining: 50}, 50},
-		{RedisView{PublishedAt: 101 * second, RedisTime: hour, Limit: 100, Remaining: 40}, 50},
-		{RedisView{PublishedAt: 161 * second, RedisTime: hour + 1, Limit: 100, Remaining: 30}, 30},
-		{RedisView{PublishedAt: 162 * second, RedisTime: hour + 2, Limit: 100, Remaining: 20}, 20},
+		{RedisView{PublishedAt: 101 * second, RedisTime: hour, Limit: 100, Remaining: 40}, 40},
+		{RedisView{PublishedAt: 102 * second, RedisTime: hour - halfMinute, Limit: 100, Remaining: 30}, 40},
+		{RedisView{PublishedAt: 162 * second, RedisTime: hour - halfMinute + 1, Limit: 100, Remaining: 20}, 20},
+		{RedisView{PublishedAt: 163 * second, RedisTime: hour - halfMinute + 2, Limit: 100, Remaining: 10}, 10},
 	} {
 		if err := tc.view.Publish(s, "a"); err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ local fields = {'c', 's', 'o', 'k', 'h', 'r'}
 -- load_state is a record's state, a fresh one after a long time without grants and outcomes.
 local function load_state(r)
   local got = redis.call('HMGET', r.state, unpack(fields))
-  local l = {life = life}
+  local l = {}
   for i, field in ipairs(fields) do l[field] = tonumber(got[i] or 0) end
   if l.c == 0 or now - l.h >= forget then
     l.c, l.s, l.o, l.k, l.r = highest, 0, 0, 0, 0
@@ -34,7 +34,7 @@ end
 
 -- store_state stores a record's state, as of now.
 local function store_state(r, l)
-  if l.h < now or l.h - now > forget then l.h = now end
+  l.h = now
   local values = {}
   for _, field in ipairs(fields) do
     values[#values + 1] = field
@@ -54,7 +54,7 @@ local function count_outcomes(r, l)
   local successes = tonumber(ARGV[7])
   local outcomes = successes + tonumber(ARGV[8])
   if outcomes == 0 then return end
-  if l.s == 0 or l.s - now > interval then l.s = now end
+  if l.s == 0 or l.s > now then l.s = now end -- later than now: the clock was set back
   l.o, l.k = l.o + outcomes, l.k + successes
   if l.o > 2147483648 then l.o, l.k = math.floor(l.o / 2), math.floor(l.k / 2) end
   if now - l.s >= interval and l.o >= samples then

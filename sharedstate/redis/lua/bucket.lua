@@ -8,6 +8,7 @@
 local capacity, rate = tonumber(ARGV[11]), tonumber(ARGV[12])
 local nano = 1000000000
 local fill = math.ceil(capacity / rate) * 1000
+local ahead = math.min(fill, 1000000) -- how far a level's time may be ahead of the clock: it was set back a little
 local proxies = live(math.min(math.max(fill, 10000000), 600000000))
 
 -- quotient is a / b rounded up, for a below 2^53.
@@ -32,7 +33,7 @@ local function load(r)
   if passed > 0 then
     b.level = math.min(b.level + inflow(passed), capacity)
     b.at = now
-  elseif passed < -fill then -- the level is of another clock, and so are the leases
+  elseif passed < -ahead then -- the level is of another clock, and so are the leases
     b.at, b.repaired = now, true
     redis.call('DEL', r.entries, r.counts)
   end
@@ -49,7 +50,7 @@ local function settle(r, b, list)
     if counts[i] then
       gone[#gone + 1] = s.lease
       local tokens, level, before, at = string.match(counts[i], '^(%d+) (%d+) (%d+) (%d+)$')
-      local highest = level + inflow(math.max(now - at, 0)) + (b.back - before) * nano
+      local highest = level + inflow(math.max(b.at - at, 0)) + (b.back - before) * nano
       local back = math.min((tokens - s.used) * nano, capacity - highest)
       if back > 0 then
         b.level = math.min(b.level + back, capacity)
@@ -72,7 +73,7 @@ local function store(r, b)
   redis.call('PEXPIRE', r.state, math.ceil(fill / 1000) + 1000)
 end
 
-local r, other = chosen()
+local r, other = chosen(fill + ttl)
 batches(redis.call('ZRANGEBYSCORE', r.entries, '-inf', now), function(...)
   redis.call('HDEL', r.counts, ...)
   redis.call('ZREM', r.entries, ...)
@@ -106,5 +107,5 @@ elseif want > 0 and left > 0 then
   keep_alive(r, fill + ttl)
 end
 if granted > 0 or b.back ~= before or b.repaired then store(r, b) end
-if left == 0 then retry = math.max(quotient((nano - b.level % nano) * 1000, rate), 1) end
+if left == 0 then retry = math.max(quotient((nano - b.level % nano) * 1000, rate) + b.at - now, 1) end
 return {number, at, granted, retry, left, math.floor(capacity / nano), proxies, 0}

@@ -30,11 +30,15 @@ local function batches(list, run)
   end
 end
 
--- live counts the proxies that called within a period, this one included. Others are removed in 1 of 16 calls.
+-- live counts the proxies that called within a period, this one included. Others are removed in 1 of 16 calls. A call
+-- that is later than now came before the clock was set back; it counts as one of now.
 local function live(period)
   local new = redis.call('ZADD', KEYS[1], now, proxy)
   if new == 1 or number % 16 == 0 then
     redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - period)
+    for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now + 1, '+inf')) do
+      redis.call('ZADD', KEYS[1], now, other)
+    end
   end
   redis.call('PEXPIRE', KEYS[1], math.ceil(period / 1000) + 1000)
   return redis.call('ZCARD', KEYS[1])
@@ -64,13 +68,17 @@ local function record(first)
 end
 
 -- chosen is the record of this call, and the one that may have a lease that isn't in it. A key without a live record
--- uses the record for overflowing keys while max_keys others have one.
-local function chosen()
+-- uses the record for overflowing keys while max_keys others have one. Where these are live for longer than a period,
+-- the clock was set back, and they become live for a period: 1,000 of them a call, so that no call takes long.
+local function chosen(period)
   if max_keys == 0 then return record(2) end
   local until_ = redis.call('ZSCORE', KEYS[5], key)
   if until_ and tonumber(until_) > now then return record(2), record(6) end
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
   if redis.call('ZCARD', KEYS[5]) < max_keys then return record(2), record(6) end
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], now + period + 1, '+inf', 'LIMIT', 0, 1000)) do
+    redis.call('ZADD', KEYS[5], now + period, other)
+  end
   return record(6)
 end
 

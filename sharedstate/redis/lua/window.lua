@@ -7,6 +7,13 @@
 local window, quantum = tonumber(ARGV[12]), tonumber(ARGV[19])
 local proxies = live(math.min(math.max(window, 10000000), 600000000))
 
+-- up is a time rounded up to a multiple of quantum.
+local function up(time) return math.ceil(time / quantum) * quantum end
+
+-- latest is the time of a lease that is granted now, and of a use of its last token. No entry of this clock is later,
+-- but for those of a policy with another ttl, which is at most window / 10.
+local latest = up(now + ttl)
+
 -- expire removes entries that count no more, and returns their tokens.
 local function expire(r)
   local over, freed = redis.call('ZRANGEBYSCORE', r.entries, '-inf', now - window), 0
@@ -30,7 +37,7 @@ local function settle(r, list)
       gone[#gone + 1] = s.lease
       freed = freed + count
       for _, use in ipairs(s.uses) do
-        local at = math.ceil(use.at / quantum) * quantum
+        local at = math.min(up(use.at), latest) -- a grant later than now was before the clock was set back
         if at + window > now then
           redis.call('HINCRBY', r.counts, at, use.n)
           redis.call('ZADD', r.entries, at, at)
@@ -60,15 +67,15 @@ local function next_token(r, total, limit)
   end
 end
 
--- repair changes the time of entries that can't be of this clock (it was set back by more than a window) to now: that
--- neither opens the limit nor locks it for longer than a window.
+-- repair gives entries that can't be of this clock, since it was set back, the latest time that is of it: they count
+-- for a window and a ttl, so that the limit is neither opened by that nor locked for longer.
 local function repair(r)
-  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', r.entries, now + 2 * window, '+inf')) do
-    redis.call('ZADD', r.entries, now, entry)
+  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', r.entries, up(now + window / 10) + 1, '+inf')) do
+    redis.call('ZADD', r.entries, latest, entry)
   end
 end
 
-local r, other = chosen()
+local r, other = chosen(life)
 local l = load_state(r)
 count_outcomes(r, l)
 local total, unknown, known = settle(r, settlements())
@@ -76,7 +83,7 @@ if other and #unknown > 0 then settle(other, unknown) end
 
 local granted, at, retry = 0, now, 0
 if total >= l.limit then
-  if number % 16 == 0 then repair(r) end
+  repair(r)
   retry = next_token(r, total, l.limit)
   if not retry then
     redis.call('DEL', r.counts)
@@ -95,8 +102,11 @@ elseif want > 0 and left > 0 then
   redis.call('PEXPIRE', r.entries, expiry)
   redis.call('PEXPIRE', r.counts, expiry)
   store_state(r, l)
-  keep_alive(r, l.life)
-  if left == 0 then retry = next_token(r, total, l.limit) end
+  keep_alive(r, life)
+  if left == 0 then
+    repair(r)
+    retry = next_token(r, total, l.limit)
+  end
 end
 if left > 0 then retry = 0 end
 return {number, at, granted, retry, left, l.limit, proxies, l.ratio}

@@ -34,6 +34,7 @@ type mesh struct {
 	network network
 	redis   caller
 	free    int64 // when Redis has done all that came
+	ahead   int64 // of Redis's clock, negative where it was set back
 	limit   *redis.Limit
 	keys    *redis.Place
 	config  lease.Config
@@ -190,7 +191,7 @@ func (w *worker) send(req *redis.LeaseRequest, source bool) {
 	m.limit.Command(command, m.keys, req, source)
 	answered := false
 	m.send(func() func() {
-		r := m.redis.do(command, epoch+m.clock.now/1000)
+		r := m.redis.do(command, epoch+(m.clock.now+m.ahead)/1000)
 		m.log.called(w, &sent, r, m.clock.now)
 		return func() {
 			if w.crashed {

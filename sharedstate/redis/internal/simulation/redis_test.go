@@ -245,10 +245,17 @@ func (s *server) sorted(z *zset, args []string) (lua.LValue, error) {
 	case "ZRANGEBYSCORE", "ZREMRANGEBYSCORE":
 		low, errLow := strconv.ParseFloat(args[2], 64)
 		high, errHigh := strconv.ParseFloat(args[3], 64)
-		if errLow != nil || errHigh != nil || len(args) != 4 {
-			return nil, fmt.Errorf("takes two scores")
+		if errLow != nil || errHigh != nil || (len(args) != 4 && (len(args) != 7 || args[4] != "LIMIT" || args[5] != "0")) {
+			return nil, fmt.Errorf("takes two scores, and LIMIT from 0")
 		}
 		found := z.between(low, high)
+		if len(args) == 7 {
+			limit, err := strconv.Atoi(args[6])
+			if err != nil {
+				return nil, err
+			}
+			found = found[:min(len(found), limit)]
+		}
 		members := make([]string, len(found))
 		for i, e := range found {
 			members[i] = e.member

@@ -69,6 +69,7 @@ type condition struct {
 	late    float64
 	pause   bool
 	crash   bool
+	back    bool // Redis's clock is set back, by a little and by much
 }
 
 var conditions = []condition{
@@ -133,6 +134,9 @@ func (s *scenario) run(t testing.TB) results {
 	if s.brief {
 		end = s.warm + s.quick
 	}
+	if s.back {
+		end = warm + int64(len(setBack))*setBackEvery
+	}
 	if s.limit.Adaptive() { // the middle third of the time is bad
 		third := (end - warm) / 3
 		m.healthy = func(now int64) float64 {
@@ -155,6 +159,11 @@ func (s *scenario) run(t testing.TB) results {
 	}
 	if s.pause {
 		m.clock.after(warm+second/2, func() { m.pause(0) })
+	}
+	if s.back {
+		for i, by := range setBack {
+			m.clock.after(warm+int64(i)*setBackEvery, func() { m.ahead -= by })
+		}
 	}
 	m.clock.run(end)
 	if m.broken != nil {

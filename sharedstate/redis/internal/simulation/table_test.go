@@ -3,6 +3,7 @@ package simulation
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,25 @@ func TestTable(t *testing.T) {
 	}
 	if *full {
 		fmt.Printf("%s\n%s", head, table.String())
+	}
+}
+
+// setBack is by how much Redis's clock is set back, from one time to the next.
+var setBack = [...]int64{300 * milli, 3600 * second, 2 * second, 24 * 3600 * second}
+
+const setBackEvery = 8 * second
+
+// TestClockSetBack: never a token too many while Redis's clock is set back, and little more than a window (1 s) is lost
+// each time, of 8 s. One proxy: it calls once a second while it is refused.
+func TestClockSetBack(t *testing.T) {
+	for _, name := range []string{"50/s", "bucket 100, 50/s", "adaptive 500/s"} {
+		r := rules[slices.IndexFunc(rules, func(r rule) bool { return r.name == name })]
+		s := &scenario{rule: r, condition: condition{name: "clock set back", back: true}, proxies: 1, load: 2, seed: *seed, brief: true}
+		got := s.run(t)
+		t.Log(row(s, &got))
+		if got.ofIdeal < 0.8 {
+			t.Errorf("%v: got %.1f %% of what one limiter admits that sees all requests, want 80 %% or more", s, got.ofIdeal*100)
+		}
 	}
 }
 
