@@ -30,7 +30,7 @@ const (
 	ByUpstream                // upstream's response
 	ByProxy                   // another filter, a direct response, a limit of Envoy on sizes: never upstream
 	Unreachable               // no connection to a host
-	Overloaded                // Envoy's own limit on connections or requests to the cluster
+	Overloaded                // Envoy's own limit on connections or requests to the cluster, or on what it keeps for a retry
 	Broken                    // upstream broke the stream
 	WaitTimer                 // a timer that starts when upstream has the whole request
 	IdleTimer                 // a timer that starts again with each piece of the request and the response
@@ -70,6 +70,9 @@ const (
 	DetailsIdle          = "stream_idle_timeout"
 	DetailsResetBefore   = "upstream_reset_before_response_started"
 	DetailsResetAfter    = "upstream_reset_after_response_started"
+	// DetailsUnkept: upstream failed, the router waited for its retry, and more body came than it keeps. It answers 507,
+	// and does not say what upstream's failure was.
+	DetailsUnkept = "request_payload_exceeded_retry_buffer_limit"
 )
 
 // KindOf reads what ended a request from response.code_details. What is not listed is another filter's own text.
@@ -81,6 +84,8 @@ func KindOf(details string) Kind {
 		return ByClient
 	case DetailsNoHealthyHost:
 		return Unreachable
+	case DetailsUnkept:
+		return Overloaded
 	case DetailsTimeout, "upstream_per_try_timeout":
 		return WaitTimer
 	case DetailsIdle, "upstream_per_try_idle_timeout":

@@ -42,6 +42,7 @@ func TestOutcomeAndFallback(t *testing.T) {
 		{DetailsResetBefore + "{connection_timeout}", 503, NoGRPC, false, &defaults, ConnectFailure, breaker.Failure, true},
 		{DetailsResetBefore + "{overflow}", 503, NoGRPC, false, &defaults, Overflow, breaker.Neither, true},
 		{DetailsResetAfter + "{protocol_error}", 200, NoGRPC, false, &defaults, Reset, breaker.Failure, true},
+		{DetailsUnkept, 507, NoGRPC, false, &defaults, Overflow, breaker.Neither, true},
 		{DetailsNoHealthyHost, 503, NoGRPC, false, &defaults, ConnectFailure, breaker.Failure, true},
 		{DetailsTimeout, 504, NoGRPC, false, &defaults, Timeout, breaker.Failure, true},
 		{"upstream_per_try_timeout", 504, NoGRPC, false, &defaults, Timeout, breaker.Failure, true},

@@ -2,7 +2,6 @@ package replay
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
 	"github.com/weir-mesh/weir/policy/header"
@@ -43,7 +42,7 @@ func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxB
 				r.reason = GRPC
 			}
 		case "accept":
-			if strings.HasPrefix(value, "text/event-stream") {
+			if header.IsEvents(value) {
 				r.reason = Events
 			}
 		case "content-length":

@@ -80,6 +80,9 @@ func TestWhatIsRecorded(t *testing.T) {
 		{name: "gRPC of a kind", headers: request("POST", "content-type", "application/grpc+proto"), want: "[gRPC]"},
 		{name: "gRPC for browsers", headers: request("POST", "content-type", "application/grpc-web"), pieces: []string{"x"}, want: "x"},
 		{name: "events", headers: get("accept", "text/event-stream"), want: "[a stream of events]"},
+		{name: "events among others", headers: get("accept", "application/json, Text/Event-Stream;q=0.5"), want: "[a stream of events]"},
+		{name: "events in a line of its own", headers: get("accept", "text/html", "accept", "text/event-stream"), want: "[a stream of events]"},
+		{name: "another type of text", headers: get("accept", "text/events, */*"), want: ""},
 		{name: "anything", headers: get("accept", "*/*"), want: ""},
 	}
 	for _, test := range tests {

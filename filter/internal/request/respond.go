@@ -1,8 +1,6 @@
 package request
 
 import (
-	"time"
-
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -45,7 +43,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 		c.observer.Exhausted()
 	}
 	if r.ending.WantsFallback(&c.failures) {
-		return r.failed(resp.RetryAfter, now)
+		return r.failed(resp, now)
 	}
 	r.mayKeep = !c.shadow && r.in.Cache.Concerns(resp.Status)
 	c.observer.Responded(fallback.FromUpstream, fallback.None)
@@ -58,12 +56,14 @@ func (r *Request) responded(resp *Response, now int64) Step {
 
 // failed goes on with a response that is a failure: a fallback takes its place, or it passes with headers that say so.
 // Degraded mode passes on how long upstream asked to wait.
-func (r *Request) failed(retryAfter time.Duration, now int64) Step {
+func (r *Request) failed(resp *Response, now int64) Step {
 	c := r.cluster
 	if !c.shadow {
-		if choice := r.findFallback(fallback.UpstreamFailure, now); choice.source != fallback.FromError {
+		choice := r.findFallback(fallback.UpstreamFailure, now)
+		// Envoy's own response to a body that is too long for its retry is 507, which blames the client.
+		if choice.source != fallback.FromError || resp.Details == outcome.DetailsUnkept {
 			r.settle(stage.Settlement{Over: true}, now)
-			return r.reply(fallback.UpstreamFailure, retryAfter, choice)
+			return r.reply(fallback.UpstreamFailure, resp.RetryAfter, choice)
 		}
 	}
 	source, set := fallback.FromUpstream, c.onFailure

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/requesttest"
 	"github.com/weir-mesh/weir/filter/internal/retries"
@@ -234,4 +235,27 @@ func TestRetriesExhausted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnkeptBody: upstream failed, but the request's body is longer than the router keeps. Its 507 says nothing of that.
+func TestUnkeptBody(t *testing.T) {
+	for rules, want := range map[string]string{
+		`{"retry":{},"circuit_breaker":{"failure_threshold":1}}`:     "503 error upstream_failure",
+		`{"retry":{},"fallback":{"enable_cache_fallback":false}}`:    "503 degraded upstream_failure",
+		`{"retry":{},"bulkhead":{"max_concurrent":1},"fallback":{}}`: "503 degraded upstream_failure",
+	} {
+		p := requesttest.Start(t, rules)
+		for range 2 { // nothing is held, and the breaker did not open
+			r, _ := p.Begin(incoming(p, "PUT"))
+			if got := replied(r.Respond(&request.Response{Status: 507, Details: outcome.DetailsUnkept, GRPC: -1}, p.Now)); got != want {
+				t.Errorf("%s: got %s, want %s", rules, got, want)
+			}
+		}
+	}
+}
+
+// replied is a local reply's status, source and reason.
+func replied(step request.Step) string {
+	r := requesttest.Reply(step)
+	return fmt.Sprint(r.Status, " ", requesttest.Header(r.Headers, "x-weir-source"), " ", requesttest.Header(r.Headers, "x-weir-reason"))
 }

@@ -93,7 +93,7 @@ func milliseconds(ns int64) string { return strconv.FormatInt(max(ns/int64(time.
 
 // TooLong reports whether a request's content-length is more than what Envoy keeps of a body for a retry, 1 MiB
 // (per_connection_buffer_limit_bytes), and more than max_body_bytes can be. Such a request is sent once: if a retry
-// waits while the body is still coming, the client gets 507 (seen in Envoy 1.40).
+// waits while the body is still coming, Envoy answers 507 (outcome.DetailsUnkept), and upstream's own answer is lost.
 func TooLong(contentLength string) bool {
 	n, err := strconv.ParseInt(contentLength, 10, 64)
 	return err == nil && n > 1<<20
