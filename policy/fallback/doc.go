@@ -24,7 +24,8 @@
 //   - a header is a credential or reroutes the request (see names.go) and is not in cache_key_headers.
 //
 // Unless the policy has `shared: true`, any other header that is neither in the key nor in the list of harmless ones may say
-// who asks. Such a request gets and stores only answers that upstream calls public.
+// who asks. Such a request gets and stores only answers that upstream calls public. The caller adds what it knows of who
+// asks besides the headers, and the route.
 //
 // And an answer is not stored if
 //

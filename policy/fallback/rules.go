@@ -44,6 +44,9 @@ func NewCacheRules(ttl, staleness time.Duration, keyHeaders []string, shared boo
 	return r
 }
 
+// Shared reports whether answers depend on nothing but the key.
+func (r *CacheRules) Shared() bool { return r.shared }
+
 // keyed reports whether a header is in cache_key_headers. The name is dashed.
 func (r *CacheRules) keyed(name string) bool { return slices.Contains(r.names, name) }
 

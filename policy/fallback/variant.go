@@ -62,11 +62,8 @@ func (q *Request) Accepts(answer Headers) bool {
 	return q.Codings&coding != 0
 }
 
-// MayServe reports whether an answer with these headers may be served to a request, as far as it depends on who asks.
-func (q *Request) MayServe(answer Headers) bool {
-	if !q.PublicOnly {
-		return true
-	}
+// IsPublic reports whether the headers of an answer say that it may be shared: public or s-maxage.
+func IsPublic(answer Headers) bool {
 	var w answerWalk
 	answer.All(func(name, value string) bool {
 		if name == "cache-control" {

@@ -100,6 +100,12 @@ func (c *Cache) Get(key sharedstate.Fingerprint) (e Entry, found bool, err error
 	return Entry{}, false, nil
 }
 
+// Listed reports whether anything is kept under a key with the same Hi. It costs one read.
+func (c *Cache) Listed(key sharedstate.Fingerprint) (bool, error) {
+	packed, _, err := c.store.Get(c.indexKeys[c.segment(key)])
+	return lists(packed, key.Hi), faultOf(err)
+}
+
 // matches says whether the way is that of this entry.
 func (w *way) matches(e *Entry, size int) bool {
 	return w.key == e.Key && w.stored == e.Stored && w.path == e.Path && int(w.size) == size

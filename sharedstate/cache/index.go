@@ -129,6 +129,19 @@ func lookup(b []byte, key sharedstate.Fingerprint) (w way, ok bool) {
 	return way{}, false
 }
 
+// lists says whether a packed index has a way whose key has this Hi.
+func lists(b []byte, hi uint64) bool {
+	if !indexShaped(b) {
+		return false
+	}
+	for at := indexFixed; at < len(b); at += waySize {
+		if binary.LittleEndian.Uint64(b[at:]) == hi {
+			return true
+		}
+	}
+	return false
+}
+
 // slotTaken says whether a packed index lists an entry in a slot.
 func slotTaken(b []byte, slot uint16) bool {
 	if !indexShaped(b) {

@@ -51,11 +51,23 @@ func New(store sharedstate.Store, cluster string, f *policy.Fallback, seed [2]ui
 	}
 }
 
+// Surroundings are what a request's headers don't tell the cache. Each costs host calls, so they are asked only about a
+// response that is to be kept just now, or a kept one that is found.
+type Surroundings interface {
+	// AppendRoute appends what distinguishes the routes of a cluster.
+	AppendRoute(b []byte) []byte
+	// Identified reports whether something that is not in the headers may say who asks, such as a client certificate or
+	// the metadata of an authentication filter.
+	Identified() bool
+}
+
 // Key is what the cache needs to know of a request. The zero Key finds and keeps nothing.
 type Key struct {
 	fallback.Request
-	key  sharedstate.Fingerprint
-	path uint64 // PathHash of the request's path
+	key    sharedstate.Fingerprint // see withRoute
+	path   uint64                  // PathHash of the request's path
+	around Surroundings
+	routed bool // the route is in the key
 
 	// Of a request with an unsafe method: what its response invalidates.
 	authority, target string
@@ -69,7 +81,7 @@ func (k *Key) of(v fallback.Variant) sharedstate.Fingerprint {
 }
 
 // Key reads what the cache needs to know of a request, while its headers can be read. Ended: no body follows.
-func (c *Cache) Key(headers header.Headers, ended bool) (k Key) {
+func (c *Cache) Key(headers header.Headers, ended bool, around Surroundings) (k Key) {
 	if fallback.Unsafe(header.First(headers, ":method")) {
 		k.authority = strings.Clone(header.First(headers, ":authority"))
 		k.target = strings.Clone(fallback.PathOf(header.First(headers, ":path")))
@@ -82,7 +94,24 @@ func (c *Cache) Key(headers header.Headers, ended bool) (k Key) {
 	c.buf = c.rules.AppendKey(c.buf[:0], headers)
 	k.key.Hi, k.key.Lo = siphash.Hash128(c.seed[0], c.seed[1], c.buf)
 	k.path = c.pathHash(fallback.PathOf(header.First(headers, ":path")))
+	k.around = around
 	return k
+}
+
+// withRoute adds the route to the lower half of a key, which a request has to do before it keeps or finds something. The
+// upper half is of the headers alone: by it the cache says whether anything is kept at all.
+func (c *Cache) withRoute(k *Key) {
+	if k.routed {
+		return
+	}
+	k.routed = true
+	c.buf = k.around.AppendRoute(c.buf[:0])
+	k.key.Lo ^= siphash.Hash(c.seed[0], c.seed[1], c.buf)
+}
+
+// mayShare reports whether a response may be kept for others, or was kept by others, as far as it depends on who asks.
+func (c *Cache) mayShare(k *Key, public bool) bool {
+	return public || !k.PublicOnly && (c.rules.Shared() || !k.around.Identified())
 }
 
 // Kept is a kept response that may replace upstream's.
@@ -100,13 +129,17 @@ func (h storedHeaders) All(yield func(name, value string) bool) { h.Headers(yiel
 // there is none.
 func (c *Cache) Find(k *Key, now int64) (best Kept, source fallback.Source, err error) {
 	source = fallback.FromError
+	if listed, err := c.stored.Listed(k.key); !listed || err != nil {
+		return Kept{}, source, err
+	}
+	c.withRoute(k)
 	for _, variant := range k.Variants() {
 		entry, ok, failed := c.stored.Get(k.of(variant))
 		if failed != nil {
 			err = failed
 			continue
 		}
-		if headers := (storedHeaders{&entry}); !ok || !k.Accepts(headers) || !k.MayServe(headers) {
+		if headers := (storedHeaders{&entry}); !ok || !k.Accepts(headers) || !c.mayShare(k, fallback.IsPublic(headers)) {
 			continue
 		}
 		age := int64(entry.Age)*int64(time.Second) + now - entry.Stored
@@ -146,15 +179,16 @@ func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int
 		limit, answer.Length = 0, -1
 	}
 	if !ok || (!r.Ended && !answer.Delimited) || answer.Length > int64(limit) {
-		if fallback.Outdates(r.Status) && !k.PublicOnly {
-			err := c.Remove(k, now)
+		if fallback.Outdates(r.Status) {
+			err := c.Outdate(k, now)
 			return nil, err
 		}
 		return nil, nil
 	}
-	if k.PublicOnly && !answer.Public || !c.due(k, now) {
+	if !c.due(k, now) || !c.mayShare(k, answer.Public) {
 		return nil, nil
 	}
+	c.withRoute(k)
 	key := k.of(k.Variant(&answer))
 	if due, err := c.stored.Due(key, now); err != nil || !due { // another worker has just kept it
 		*c.recently(k) = recent{k.kind(), now}
@@ -180,8 +214,16 @@ func (c *Cache) Keep(k *Key, copied *Capture, sent, now int64) (conflicts int, e
 	return conflicts, err
 }
 
-// Remove drops what is kept under a key, in all its variants.
-func (c *Cache) Remove(k *Key, now int64) error {
+// Outdate drops what is kept under a request's key, in all its variants, because a later response takes its place. A response
+// that may be for one client alone drops nothing.
+func (c *Cache) Outdate(k *Key, now int64) error {
+	if k.PublicOnly {
+		return nil
+	}
+	if listed, err := c.stored.Listed(k.key); !listed || err != nil || !c.mayShare(k, false) {
+		return err
+	}
+	c.withRoute(k)
 	var keys [fallback.Variants]sharedstate.Fingerprint
 	for v := range keys {
 		keys[v] = k.of(fallback.Variant(v))
@@ -229,9 +271,10 @@ func (c *Cache) due(k *Key, now int64) bool {
 	return r.key != k.kind() || now-r.at >= cache.RefreshEvery
 }
 
-// kind distinguishes requests for one key that may get different forms of its response.
+// kind distinguishes requests for one key that may get different forms of its response. Routes of one key are not told apart:
+// of two that alternate, the one whose response comes first after a second is kept.
 func (k *Key) kind() uint64 {
-	kind := k.key.Lo ^ uint64(k.Codings)<<1
+	kind := k.key.Hi ^ uint64(k.Codings)<<1
 	if k.Head {
 		kind ^= 1
 	}

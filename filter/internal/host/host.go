@@ -51,6 +51,15 @@ const (
 	RequestAttempts     Path = "upstream\x00request_attempt_count" // of the router, 8 bytes
 	// SourceAddress is the client's with its port, as Envoy trusts it (use_remote_address, xff_num_trusted_hops).
 	SourceAddress Path = "source\x00address"
+	// DestinationAddress is the listener's, envoy://NAME/… for an internal one.
+	DestinationAddress Path = "destination\x00address"
+	RouteName          Path = "xds\x00route_name"
+	VirtualHostName    Path = "xds\x00virtual_host_name"
+	ListenerDirection  Path = "xds\x00listener_direction" // 8 bytes
+	// MTLS is one byte, 1 where the client of the connection presented a certificate.
+	MTLS Path = "connection\x00mtls"
+	// Metadata is all dynamic metadata of the stream as the message envoy.config.core.v3.Metadata, empty where there is none.
+	Metadata Path = "metadata"
 )
 
 // LocalReply is a response that the filter makes itself.

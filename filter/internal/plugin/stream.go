@@ -30,6 +30,8 @@ type stream struct {
 	head    bool // the method is HEAD
 	ended   bool // the response that is replaced has no body
 
+	around surroundings
+
 	retypes bool   // a local reply is on its way, to which Envoy gives another content-type
 	typed   string // its own, "" where it has none
 
@@ -118,7 +120,7 @@ func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, 
 		in.Key = s.fingerprint(c, headers)
 	}
 	if c.Cache() != nil && !in.GRPC && !in.Upgrade {
-		in.Cache = c.Cache().Key(headers, ended)
+		in.Cache = c.Cache().Key(headers, ended, &s.around)
 	}
 	in.Retry, in.Body = c.Retries(method), !ended
 	in.ErrorOnly = in.Upgrade || c.ErrorOnly(method)
@@ -161,6 +163,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	step := s.request.Respond(&response, now)
 	s.plugin.watch(s)
 	if step.Kind == request.HoldResponse {
+		s.waits()
 		s.plugin.hold(s, now)
 		return host.Pause
 	}
@@ -169,6 +172,13 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		s.keep(ended, now)
 	}
 	return s.carryOut(host.ResponseHeaders, step)
+}
+
+// waits reads what the request may need from the host while it waits.
+func (s *stream) waits() {
+	if s.request.UsesCache() {
+		s.around.ahead()
+	}
 }
 
 // misrouted reports whether the request went to another cluster than the one whose policy decided. It abandons such a
@@ -223,6 +233,7 @@ func (s *stream) carryOut(m host.Map, step request.Step) host.Action {
 	case request.SendReply:
 		return s.sendReply(m, step.Reply)
 	case request.PauseRequest:
+		s.waits()
 		s.plugin.pause(s)
 		return host.Pause
 	default:

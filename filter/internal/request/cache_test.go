@@ -14,6 +14,7 @@ import (
 type exchange struct {
 	method, path string // method "": GET
 	headers      requesttest.Headers
+	around       requesttest.Surroundings
 	status       int
 	details      string // "": via_upstream
 	response     requesttest.Headers
@@ -25,7 +26,10 @@ type exchange struct {
 }
 
 // run runs one exchange, and gives the step that the client sees: the refusal's, or the response's.
-func run(p *requesttest.Proxy, e exchange) request.Step {
+func run(p *requesttest.Proxy, e exchange) request.Step { return runAround(p, e, &e.around) }
+
+// runAround is run for a test that counts what is read of the surroundings.
+func runAround(p *requesttest.Proxy, e exchange, around *requesttest.Surroundings) request.Step {
 	if e.method == "" {
 		e.method = "GET"
 	}
@@ -36,7 +40,7 @@ func run(p *requesttest.Proxy, e exchange) request.Step {
 		e.headers...)
 	in := request.Incoming{}
 	if p.Cluster.Cache() != nil {
-		in.Cache = p.Cluster.Cache().Key(headers, true)
+		in.Cache = p.Cluster.Cache().Key(headers, true, around)
 	}
 	r, step := p.Begin(in)
 	if step.Kind == request.SendReply {

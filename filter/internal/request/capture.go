@@ -5,6 +5,9 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
+// UsesCache reports whether the request may be answered from the cache, or its response may be kept.
+func (r *Request) UsesCache() bool { return r.in.Cache.Lookup || r.in.Cache.Store }
+
 // MayKeep reports whether Keep needs the headers of the response that was let through just now.
 func (r *Request) MayKeep() bool { return r.mayKeep }
 
@@ -34,8 +37,8 @@ func (r *Request) Body(piece []byte) {
 	if r.capture == nil || r.capture.Add(piece) {
 		return
 	}
-	if r.capture.Outgrown() && !r.in.Cache.PublicOnly {
-		if err := r.home.cache.Remove(&r.in.Cache, r.sent+r.took); err != nil {
+	if r.capture.Outgrown() {
+		if err := r.home.cache.Outdate(&r.in.Cache, r.sent+r.took); err != nil {
 			r.home.observer.Fault(err)
 		}
 	}

@@ -319,7 +319,7 @@ func TestRetriesFailOver(t *testing.T) {
 func TestResponseToARetryIsKept(t *testing.T) {
 	p := requesttest.Start(t, `{"retry":{"driver":"filter","jitter":false},"fallback":{"enable_default_fallback":false}}`)
 	r := &request.Request{}
-	key := p.Cluster.Cache().Key(requesttest.Headers{{":method", "GET"}, {":scheme", "http"}, {":authority", "aws"}, {":path", "/a"}}, true)
+	key := p.Cluster.Cache().Key(requesttest.Headers{{":method", "GET"}, {":scheme", "http"}, {":authority", "aws"}, {":path", "/a"}}, true, &requesttest.Surroundings{})
 	r.Begin(p.Cluster, &request.Incoming{Retry: true, Cache: key}, p.Now)
 	r.Respond(&request.Response{Status: 503, Details: up, GRPC: -1, Replayable: true}, p.Now)
 	p.Now, _ = r.DueAt()
