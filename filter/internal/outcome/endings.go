@@ -11,13 +11,14 @@ type Phase uint8
 
 // The phases, in the order in which a request passes them.
 const (
-	Begun   Phase = iota // upstream has not the whole request yet, for less than a second
-	Sending              // the same, for longer: a server's own limit on slow requests may have ended it
-	Brief                // upstream has it all, but for a shorter time than the client took to send it
-	Whole                // upstream has it all, and has not answered
-	Stalled              // the response's headers came, then the body stopped, and Envoy can't have waited for the client
-	Flowing              // the body flows, or the answer is a stream, which may be silent
-	Unread               // the body stopped after so many bytes that Envoy may have waited for the client
+	Begun    Phase = iota // upstream has not the whole request yet, for less than a second
+	Sending               // the same, for longer: a server's own limit on slow requests may have ended it
+	Brief                 // upstream has it all, but for a shorter time than the client took to send it
+	Whole                 // upstream has it all, and has not answered
+	Stalled               // the response's headers came, then the body stopped, and Envoy can't have waited for the client
+	Flowing               // the body flows, or the answer is a stream, which may be silent
+	Unread                // the body stopped after so many bytes that Envoy may have waited for the client
+	Upgraded              // an upgraded connection or CONNECT, which either side ends by closing it: Envoy reports a reset
 	phases
 )
 
@@ -42,17 +43,17 @@ const (
 // endings is what an end by kind in a phase counts as. Of Reset, ConnectFailure and Timeout those are failures that
 // expected_failures lists; None and Local count as neither.
 var endings = [kinds][phases]Event{
-	//               Begun           Sending         Brief           Whole           Stalled         Flowing         Unread
-	ByClient:      {None, None, None, None, None, None, None},
-	ByUpstream:    {Answered, Answered, Answered, Answered, None, None, None}, // twice: the response never ended
-	ByProxy:       {Local, Local, Local, Local, Local, Local, Local},
-	Unreachable:   {ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure},
-	Overloaded:    {Overflow, Overflow, Overflow, Overflow, Overflow, Overflow, Overflow},
-	Broken:        {Reset, None, Reset, Reset, Reset, Reset, None},
-	WaitTimer:     {None, None, Timeout, Timeout, Timeout, None, None},
-	IdleTimer:     {None, None, Timeout, Timeout, Timeout, None, None},
-	DurationTimer: {None, None, None, Timeout, Timeout, None, None},
-	UploadTimer:   {None, None, None, None, None, None, None},
+	//               Begun           Sending         Brief           Whole           Stalled         Flowing         Unread          Upgraded
+	ByClient:      {None, None, None, None, None, None, None, None},
+	ByUpstream:    {Answered, Answered, Answered, Answered, None, None, None, None}, // twice: the response never ended
+	ByProxy:       {Local, Local, Local, Local, Local, Local, Local, Local},
+	Unreachable:   {ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure},
+	Overloaded:    {Overflow, Overflow, Overflow, Overflow, Overflow, Overflow, Overflow, Overflow},
+	Broken:        {Reset, None, Reset, Reset, Reset, Reset, None, None},
+	WaitTimer:     {None, None, Timeout, Timeout, Timeout, None, None, None},
+	IdleTimer:     {None, None, Timeout, Timeout, Timeout, None, None, None},
+	DurationTimer: {None, None, None, Timeout, Timeout, None, None, None},
+	UploadTimer:   {None, None, None, None, None, None, None, None},
 }
 
 // Of is what an end of a kind counts as.

@@ -121,7 +121,7 @@ func TestBlame(t *testing.T) {
 		{"the client leaves an answer that stopped", written, request.Incoming{}, []what{{at: 1, headers: 200}, {at: 2, piece: 9}, {at: 9000, details: requesttest.ClientLeft}}, neither},
 
 		{"upgrade", written, request.Incoming{Upgrade: true, Body: true}, []what{{at: 1, headers: 101}, {at: 90000, details: idle}}, success},
-		{"upgrade, reset later", written, request.Incoming{Upgrade: true, Body: true}, []what{{at: 1, headers: 101}, {at: 90000, details: resetAfter}}, both},
+		{"upgrade, closed later", written, request.Incoming{Upgrade: true, Body: true}, []what{{at: 1, headers: 101}, {at: 90000, details: resetAfter}}, success},
 		{"upgrade, unanswered", written, request.Incoming{Upgrade: true, Body: true}, []what{{at: 1000, headers: 408, details: idle}}, neither},
 		{"CONNECT", written, request.Incoming{Upgrade: true, Connect: true, Body: true}, []what{{at: 1, headers: 200}, {at: 9, details: requesttest.ClientLeft}}, success},
 		{"events", written, request.Incoming{Events: true}, []what{{at: 1, headers: 200, events: true}, {at: 9, details: requesttest.ClientLeft}}, success},

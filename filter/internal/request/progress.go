@@ -19,6 +19,7 @@ type progress struct {
 	passed   int64         // bytes of its body
 	pieces   uint8         // of its body, up to 2
 	accepted bool          // a stream that upstream has answered well: it may flow for days, or be silent
+	upgraded bool          // an accepted upgrade or CONNECT
 	paused   bool          // nothing came for pause, after leastBuffer bytes
 	took     time.Duration // upstream's time to the headers; stage.Untimed where it is not judged
 }
@@ -66,6 +67,8 @@ func (p *progress) afterHeaders(kind outcome.Kind, now int64) outcome.Phase {
 	silent := now - max(p.last, p.answered)
 	flows := p.last != 0 && silent < p.last-p.answered && kind != outcome.IdleTimer
 	switch {
+	case p.upgraded:
+		return outcome.Upgraded
 	case p.accepted:
 		return outcome.Flowing
 	case p.passed >= leastBuffer && (p.paused || silent >= pause):
@@ -106,14 +109,19 @@ func (r *Request) WantsType(ended bool, now int64) bool {
 // probes reports whether the attempt is a probe of a half-open breaker, whose outcome is not known.
 func (r *Request) probes() bool { return r.attempt.Held&stage.HeldProbe != 0 }
 
+// upgrades reports whether a response turns the connection over to both sides.
+func (r *Request) upgrades(status int) bool {
+	return r.in.Upgrade && (status == 101 || r.in.Connect && status/100 == 2)
+}
+
 // isStream reports whether a good response is a stream, which may last for days: that upstream accepted it is the
 // success.
 func (r *Request) isStream(resp *Response) bool {
 	switch {
-	case r.in.Connect, resp.Events:
-		return resp.Status/100 == 2
+	case r.progress.upgraded:
+		return true
 	default:
-		return r.in.Upgrade && resp.Status == 101
+		return resp.Events && resp.Status/100 == 2
 	}
 }
 

@@ -18,7 +18,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 		Event: outcome.Of(kind, r.phase(kind, now)), Status: resp.Status, GRPC: resp.GRPC,
 		Late: c.late(took), Unfinished: r.progress.whole == 0,
 	}
-	r.progress.answered, r.progress.took = now, took
+	r.progress.answered, r.progress.took, r.progress.upgraded = now, took, r.upgrades(resp.Status)
 	c.hosts.observe(r.ending.Event, resp.Details)
 	r.countRouterRetries(resp.Attempts)
 	result := r.ending.Outcome(&c.failures)
