@@ -105,6 +105,9 @@ func KindOf(details string) Kind {
 	if ok {
 		return resetKind(reason)
 	}
+	if strings.HasPrefix(details, DetailsNoHealthyHost+"{") { // with the load balancer's reason
+		return Unreachable
+	}
 	// downstream_remote_disconnect, downstream_local_disconnect(…); http1., http2. and http3. are the codec's of the
 	// client's connection, as http2.remote_reset
 	for _, prefix := range [...]string{"downstream_", "http1.", "http2.", "http3."} {

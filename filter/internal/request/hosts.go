@@ -1,6 +1,10 @@
 package request
 
-import "github.com/weir-mesh/weir/filter/internal/outcome"
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/filter/internal/outcome"
+)
 
 // hosts is whether a cluster has a healthy host. Envoy does not show the filter their health until a request finds
 // none.
@@ -17,7 +21,7 @@ func (c *Cluster) RefreshHosts() { c.hosts.none = c.hosts.gauge.HasNoHealthyHost
 
 // observe updates the gauge by the event of a response.
 func (h *hosts) observe(e outcome.Event, details string) {
-	none := e == outcome.ConnectFailure && details == outcome.DetailsNoHealthyHost
+	none := e == outcome.ConnectFailure && strings.HasPrefix(details, outcome.DetailsNoHealthyHost)
 	if none == h.none || (!none && e != outcome.Answered) || h.gauge == nil {
 		return
 	}
