@@ -1,9 +1,6 @@
 package sharedstate
 
-import (
-	"errors"
-	"slices"
-)
+import "errors"
 
 // Clear frees all ways of all sets, and the overflow. Sets that only an earlier policy with more keys used stay.
 func (t *KeyTable) Clear() (err error) {
@@ -14,15 +11,11 @@ func (t *KeyTable) Clear() (err error) {
 	return errors.Join(err, clearSet(t.overflowCell, t.overflow))
 }
 
-// clearSet stores the set only where a way is in use.
+// clearSet stores the set only where it has keys.
 func clearSet(cell *Cell, set *KeySet) error {
 	_, err := cell.Update(func() (used bool) {
-		for i := range set.Ways {
-			w := &set.Ways[i]
-			used = used || w.Key != (Fingerprint{}) || slices.ContainsFunc(w.State, func(b byte) bool { return b != 0 })
-			w.Key = Fingerprint{}
-			clear(w.State)
-		}
+		used = len(set.Ways) > 0
+		set.Ways = set.Ways[:0]
 		return used
 	})
 	return err

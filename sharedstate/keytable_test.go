@@ -22,10 +22,30 @@ func putCount(state []byte, n uint64) { binary.LittleEndian.PutUint64(state, n) 
 // key n is in set n % sets.
 func key(n int) Fingerprint { return Fingerprint{Hi: 1, Lo: uint64(n)} }
 
+// update and change let a test see a way's count; the first count of a way is fresh.
+func update(table *KeyTable, k Fingerprint, f func(state []byte, fresh bool) bool) (Slot, int, error) {
+	return table.Update(k, idleCount, func(way *Way) bool {
+		fresh := len(way.State) == 0
+		if fresh {
+			way.State = make([]byte, countSize)
+		}
+		return f(way.State, fresh)
+	})
+}
+
+func change(table *KeyTable, at Slot, f func(state []byte) bool) (int, error) {
+	return table.Change(at, func(way *Way) bool {
+		if len(way.State) == 0 {
+			way.State = make([]byte, countSize)
+		}
+		return f(way.State)
+	})
+}
+
 // add changes the count of a key by n and returns the new one.
 func add(t rapid.TB, table *KeyTable, k Fingerprint, n int) (at Slot, sum uint64, fresh bool) {
 	t.Helper()
-	at, _, err := table.Update(k, idleCount, func(state []byte, isFresh bool) bool {
+	at, _, err := update(table, k, func(state []byte, isFresh bool) bool {
 		sum, fresh = count(state)+uint64(n), isFresh
 		putCount(state, sum)
 		return true
@@ -33,24 +53,21 @@ func add(t rapid.TB, table *KeyTable, k Fingerprint, n int) (at Slot, sum uint64
 	if err != nil {
 		t.Fatalf("Update(%v) fails: %v", k, err)
 	}
-	return at, sum, fresh
+	return at, sum, fresh && !at.Overflow
 }
 
 func TestKeyTableSize(t *testing.T) {
-	for _, tc := range []struct{ maxKeys, size, ways, sets int }{
-		{1, 8, 1, 1},
-		{5, 8, 5, 1},
-		{32, 8, 32, 1},
-		{33, 8, 32, 2},
-		{1000, 8, 32, 32},
-		{1000, 256, 32, 32},
-		{1000, 4096, 2, 500},   // 2 states are 8 KB
-		{1000, 10000, 1, 1000}, // one state is larger
+	for _, tc := range []struct{ maxKeys, ways, sets int }{
+		{1, 1, 1},
+		{5, 5, 1},
+		{32, 32, 1},
+		{33, 32, 2},
+		{1000, 32, 32},
 	} {
-		table := NewKeyTable(NewMemory(), "aws", tc.maxKeys, tc.size)
-		if table.set.n != tc.ways || int(table.sets) != tc.sets {
-			t.Errorf("NewKeyTable(%d keys, %d bytes): got %d sets of %d ways, want %d of %d",
-				tc.maxKeys, tc.size, table.sets, table.set.n, tc.sets, tc.ways)
+		table := NewKeyTable(NewMemory(), "aws", tc.maxKeys)
+		if table.set.most != tc.ways || int(table.sets) != tc.sets {
+			t.Errorf("NewKeyTable(%d keys): got %d sets of %d ways, want %d of %d",
+				tc.maxKeys, table.sets, table.set.most, tc.sets, tc.ways)
 		}
 	}
 }
@@ -106,7 +123,7 @@ func TestKeyTableUpdate(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			table := NewKeyTable(NewMemory(), "aws", 2, countSize)
+			table := NewKeyTable(NewMemory(), "aws", 2)
 			for i, s := range tc.steps {
 				at, got, fresh := add(t, table, key(s.key), s.add)
 				if want := (Slot{key(s.key), s.overflow}); at != want {
@@ -122,8 +139,8 @@ func TestKeyTableUpdate(t *testing.T) {
 
 func TestKeyTableUpdateStoresOnlyOnRequest(t *testing.T) {
 	store := NewMemory()
-	table := NewKeyTable(store, "aws", 2, countSize)
-	_, _, err := table.Update(key(1), idleCount, func(state []byte, _ bool) bool { putCount(state, 1); return false })
+	table := NewKeyTable(store, "aws", 2)
+	_, _, err := update(table, key(1), func(state []byte, _ bool) bool { putCount(state, 1); return false })
 	if err != nil || store.Len() != 0 {
 		t.Errorf("got %d records, %v, want 0, no error", store.Len(), err)
 	}
@@ -148,7 +165,7 @@ func TestKeyTableChange(t *testing.T) {
 		}, Slot{Key: key(1)}, none},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			table := NewKeyTable(NewMemory(), "aws", 2, countSize)
+			table := NewKeyTable(NewMemory(), "aws", 2)
 			for n := 1; n <= 3; n++ {
 				if tc.before[n] != 0 {
 					add(t, table, key(n), tc.before[n])
@@ -158,7 +175,7 @@ func TestKeyTableChange(t *testing.T) {
 				tc.after(t, table)
 			}
 			got := none
-			conflicts, err := table.Change(tc.at, func(state []byte) bool { got = count(state); return false })
+			conflicts, err := change(table, tc.at, func(state []byte) bool { got = count(state); return false })
 			if got != tc.want || conflicts != 0 || err != nil {
 				t.Errorf("Change(%+v): got %d, %d conflicts, %v, want %d, 0, no error", tc.at, got, conflicts, err, tc.want)
 			}
@@ -168,7 +185,7 @@ func TestKeyTableChange(t *testing.T) {
 
 func TestKeyTableClear(t *testing.T) {
 	store := NewMemory()
-	table := NewKeyTable(store, "aws", 64, countSize) // 2 sets of 32
+	table := NewKeyTable(store, "aws", 64) // 2 sets of 32
 	if err := table.Clear(); err != nil || store.Len() != 0 {
 		t.Fatalf("Clear of an empty table: got %v, %d records, want no error, 0 records", err, store.Len())
 	}
@@ -193,11 +210,11 @@ func TestKeyTableClear(t *testing.T) {
 
 func TestKeyTableReturnsTheStoresError(t *testing.T) {
 	want := errors.New("host on fire")
-	table := NewKeyTable(broken{want}, "aws", 64, countSize)
-	_, _, update := table.Update(key(1), idleCount, func([]byte, bool) bool { return true })
-	_, change := table.Change(Slot{Key: key(1)}, func([]byte) bool { return true })
-	_, overflow := table.Change(Slot{Overflow: true}, func([]byte) bool { return true })
-	for name, got := range map[string]error{"Update": update, "Change": change, "Change of the overflow": overflow, "Clear": table.Clear()} {
+	table := NewKeyTable(broken{want}, "aws", 64)
+	_, _, updated := update(table, key(1), func([]byte, bool) bool { return true })
+	_, changed := change(table, Slot{Key: key(1)}, func([]byte) bool { return true })
+	_, overflow := change(table, Slot{Overflow: true}, func([]byte) bool { return true })
+	for name, got := range map[string]error{"Update": updated, "Change": changed, "Change of the overflow": overflow, "Clear": table.Clear()} {
 		if !errors.Is(got, want) {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
@@ -207,11 +224,11 @@ func TestKeyTableReturnsTheStoresError(t *testing.T) {
 // TestKeyTableConflicts has another worker that changes the record while a change runs.
 func TestKeyTableConflicts(t *testing.T) {
 	store := NewMemory()
-	a, b := NewKeyTable(store, "aws", 2, countSize), NewKeyTable(store, "aws", 2, countSize)
+	a, b := NewKeyTable(store, "aws", 2), NewKeyTable(store, "aws", 2)
 
 	t.Run("in a set", func(t *testing.T) {
 		runs, sum := 0, uint64(0)
-		at, conflicts, err := a.Update(key(1), idleCount, func(state []byte, _ bool) bool {
+		at, conflicts, err := update(a, key(1), func(state []byte, _ bool) bool {
 			if runs++; runs <= 3 {
 				add(t, b, key(1), 1)
 			}
@@ -226,7 +243,7 @@ func TestKeyTableConflicts(t *testing.T) {
 	})
 	t.Run("for the last way of a set", func(t *testing.T) {
 		runs := 0
-		at, conflicts, err := a.Update(key(2), idleCount, func(state []byte, _ bool) bool {
+		at, conflicts, err := update(a, key(2), func(state []byte, _ bool) bool {
 			if runs++; runs == 1 {
 				add(t, b, key(3), 1)
 			}
@@ -240,7 +257,7 @@ func TestKeyTableConflicts(t *testing.T) {
 	})
 	t.Run("in the overflow", func(t *testing.T) {
 		runs := 0
-		conflicts, err := a.Change(Slot{key(2), true}, func(state []byte) bool {
+		conflicts, err := change(a, Slot{key(2), true}, func(state []byte) bool {
 			if runs++; runs == 1 {
 				add(t, b, key(4), 1)
 			}
@@ -262,9 +279,9 @@ func TestKeyTableWorkersLoseNothing(t *testing.T) {
 	var running sync.WaitGroup
 	for w := range workers {
 		running.Go(func() {
-			table := NewKeyTable(store, "aws", 4, countSize)
+			table := NewKeyTable(store, "aws", 4)
 			for i := range each {
-				_, _, err := table.Update(key((w+i)%keys), idleCount, func(state []byte, _ bool) bool {
+				_, _, err := update(table, key((w+i)%keys), func(state []byte, _ bool) bool {
 					putCount(state, count(state)+1)
 					return true
 				})
@@ -278,7 +295,7 @@ func TestKeyTableWorkersLoseNothing(t *testing.T) {
 		})
 	}
 	running.Wait()
-	table := NewKeyTable(store, "aws", 4, countSize)
+	table := NewKeyTable(store, "aws", 4)
 	got, ways := uint64(0), 0
 	for n := range keys {
 		if at, sum, _ := add(t, table, key(n), 0); !at.Overflow {
@@ -286,7 +303,7 @@ func TestKeyTableWorkersLoseNothing(t *testing.T) {
 			ways++
 		}
 	}
-	if _, err := table.Change(Slot{Overflow: true}, func(state []byte) bool { got += count(state); return false }); err != nil {
+	if _, err := change(table, Slot{Overflow: true}, func(state []byte) bool { got += count(state); return false }); err != nil {
 		t.Fatal(err)
 	}
 	if got != want.Load() || ways != 4 {
@@ -334,9 +351,9 @@ func (m *tableModel) get(n int, overflow bool) uint64 {
 func TestKeyTableModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		store := NewMemory()
-		const keys, room, stateSize = 12, 6, maxSetBytes / 2 // 3 sets of 2 ways
-		workers := []*KeyTable{NewKeyTable(store, "aws", room, stateSize), NewKeyTable(store, "aws", room, stateSize)}
-		model := &tableModel{ways: workers[0].set.n, sets: int(workers[0].sets), counts: map[int]uint64{}}
+		const keys, room = 70, 40 // 2 sets of 32 ways
+		workers := []*KeyTable{NewKeyTable(store, "aws", room), NewKeyTable(store, "aws", room)}
+		model := &tableModel{ways: workers[0].set.most, sets: int(workers[0].sets), counts: map[int]uint64{}}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			table := rapid.SampledFrom(workers).Draw(t, "worker")
 			n := rapid.IntRange(0, keys-1).Draw(t, "key")
@@ -345,7 +362,7 @@ func TestKeyTableModel(t *testing.T) {
 			case "update":
 				overflow := model.overflows(n)
 				before, fresh := uint64(0), false
-				at, conflicts, err := table.Update(key(n), idleCount, func(state []byte, isFresh bool) bool {
+				at, conflicts, err := update(table, key(n), func(state []byte, isFresh bool) bool {
 					before, fresh = count(state), isFresh
 					putCount(state, value)
 					return stores
@@ -354,7 +371,7 @@ func TestKeyTableModel(t *testing.T) {
 					t.Fatalf("Update of key %d: got %+v, count %d, %d conflicts, %v, want overflow %v, count %d, none",
 						n, at, before, conflicts, err, overflow, want)
 				}
-				if fresh && (overflow || before != 0) {
+				if fresh && before != 0 {
 					t.Fatalf("Update of key %d: got fresh, want the state of count %d, overflow %v", n, before, overflow)
 				}
 				if stores {
@@ -363,7 +380,7 @@ func TestKeyTableModel(t *testing.T) {
 			case "change":
 				overflow := rapid.Bool().Draw(t, "overflow")
 				ran := false
-				_, err := table.Change(Slot{key(n), overflow}, func(state []byte) bool {
+				_, err := change(table, Slot{key(n), overflow}, func(state []byte) bool {
 					ran = true
 					if got, want := count(state), model.get(n, overflow); got != want {
 						t.Fatalf("Change of key %d, overflow %v: got %d, want %d", n, overflow, got, want)

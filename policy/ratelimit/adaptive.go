@@ -128,6 +128,25 @@ func (a *adaptive) outcome(state []byte, success bool, now int64) {
 	packed.PutU32(state, atSuccesses, successes)
 }
 
+// learn counts an outcome for a limit whose factors are not known: it is evaluated at the next outcome of its own.
+func (a *adaptive) learn(state []byte, success bool, now int64) {
+	if packed.I64(state, atSince) == 0 {
+		packed.PutI64(state, atSince, now)
+	}
+	if latest := packed.I64(state, atLastOutcome); latest < now || latest-now > a.window {
+		packed.PutI64(state, atLastOutcome, now)
+	}
+	outcomes, successes := packed.U32(state, atOutcomes)+1, packed.U32(state, atSuccesses)
+	if success {
+		successes++
+	}
+	if outcomes > 1<<31 {
+		outcomes, successes = outcomes/2, successes/2
+	}
+	packed.PutU32(state, atOutcomes, outcomes)
+	packed.PutU32(state, atSuccesses, successes)
+}
+
 // evaluate moves the current limit. It rounds away from the old limit, so that the smallest step moves it.
 func (a *adaptive) evaluate(state []byte, outcomes, successes int64) {
 	current := packed.I64(state, atCurrent)

@@ -11,14 +11,14 @@ import (
 // gives no free burst. If old is not a usable state of any limit, state becomes a fresh one. The two must not overlap.
 //
 // From window to window each admission keeps its time, or gets a later one: any (new) window after the change has at
-// most the new limit of admissions, those in old included. A longer window reaches back to before what old remembers,
-// and a bucket does not remember single admissions. Then at least as much of the new limit is used as of the old one,
-// both as a share and in requests:
+// most the new limit of admissions, those in old included. From bucket to bucket the tokens that are missing stay
+// missing: an interval that spans the change admits at most the larger burst + the larger rate x its length. A longer
+// window reaches back to before what old remembers, and between a bucket and a window single admissions are not known.
+// Then at least as much of the new limit is used as of the old one, both as a share and in requests:
 //
 //	left' <= limit' - used    left' / limit' <= left / limit
 //
-// What was taken from a bucket counts in a window as used at the bucket's last use, the latest possible time. From
-// bucket to bucket an interval that spans the change admits at most the larger burst + the larger rate x its length.
+// What was taken from a bucket counts in a window as used at the bucket's last use, the latest possible time.
 //
 // An adaptive limit keeps its current limit, in proportion, and its counts of outcomes.
 func (l *Limiter) Adopt(state, old []byte, now int64) {
@@ -61,8 +61,10 @@ func (l *Limiter) adoptLevel(state []byte, from *Limiter, old []byte, now int64)
 	if missing == 0 {
 		return
 	}
-	used, limit := from.usedShare(old, now)
-	missing = max(missing, fixedpoint.MulDivUp(l.bucket.capacity, used, limit))
+	if from.kind != kindBucket {
+		used, limit := from.usedShare(old, now)
+		missing = max(missing, fixedpoint.MulDivUp(l.bucket.capacity, used, limit))
+	}
 	l.storeBucket(state, Bucket{Level: max(l.bucket.capacity-missing, 0), At: b.At})
 }
 

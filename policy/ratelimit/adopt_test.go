@@ -50,7 +50,7 @@ func TestAdopt(t *testing.T) {
 		{"a bucket that is whole again", NewTokenBucket(10, 1), used(10, 70*second), NewSlidingWindow(100, minute), 100, 0, 0},
 		{"a full window makes an empty bucket", NewSlidingWindow(100, minute), used(100, 30*second), NewTokenBucket(10, 1), 10, 10, 10 * time.Second},
 		{"half a window, half a bucket", NewSlidingWindow(100, minute), used(50, 30*second), NewTokenBucket(200, 1), 200, 100, 100 * time.Second},
-		{"a larger bucket does not fill", NewTokenBucket(5, 1), used(5, 0), NewTokenBucket(100, 1), 100, 100, 100 * time.Second},
+		{"a larger bucket lacks what was used", NewTokenBucket(5, 1), used(5, 0), NewTokenBucket(100, 1), 100, 5, 5 * time.Second},
 		{"a smaller bucket", NewTokenBucket(100, 1), used(50, 0), NewTokenBucket(10, 1), 10, 10, 10 * time.Second},
 		{"adaptive stays in proportion", NewAdaptive(100, minute, c), lowered(25), NewAdaptive(1000, minute, c), 250, 0, 0},
 		{"adaptive, a limit of its own now", NewAdaptive(100, minute, c), lowered(25), NewSlidingWindow(1000, minute), 1000, 0, 0},

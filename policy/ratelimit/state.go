@@ -11,7 +11,7 @@ import (
 //	 0  u8   version
 //	 1  u8   kind: 1 token bucket, 2 log, 3 sub-windows
 //	 2  u8   1: an adaptive part follows, 0: none
-//	 3  u8   0
+//	 3  u8   0, see views.go
 //	 4  u32  check over all bytes before the entries, see package packed
 //	 8  i64  limit, requests       │ token bucket: capacity, nano-tokens
 //	16  i64  window                │ token bucket: rate, micro-tokens a second
@@ -42,10 +42,11 @@ const (
 	kindLog        = 2
 	kindSubWindows = 3
 
-	atKind     = 1
-	atAdaptive = 2
-	atLimit    = 8
-	atWindow   = 16
+	atKind       = 1
+	atAdaptive   = 2
+	atUsedMinute = 3
+	atLimit      = 8
+	atWindow     = 16
 
 	atLevel   = 24
 	atLevelAt = 32
@@ -92,7 +93,7 @@ func (l *Limiter) Reset(state []byte) {
 // older version, a torn record or other bytes are not; they are treated as fresh (Reset). A state of another limit is
 // not either: Adopt takes over its usage.
 func (l *Limiter) Usable(state []byte) bool {
-	if len(state) != l.size || state[0] != stateVersion || state[atKind] != l.kind || state[3] != 0 ||
+	if len(state) != l.size || state[0] != stateVersion || state[atKind] != l.kind ||
 		(state[atAdaptive] == 1) != (l.adaptive != nil) || state[atAdaptive] > 1 ||
 		packed.I64(state, atLimit) != l.limit || packed.I64(state, atWindow) != l.window ||
 		!packed.Sealed(state[:l.fixed]) {
@@ -115,6 +116,12 @@ func (l *Limiter) seal(state []byte) { packed.Seal(state[:l.fixed]) }
 
 // fromState returns the limit that a state is of, without the factors of an adaptive one: enough to read the state.
 func fromState(state []byte) (l Limiter, ok bool) {
+	l, ok = limiterOf(state)
+	return l, ok && l.Usable(state)
+}
+
+// limiterOf returns the limit that the state at the start of these bytes is of, as fromState.
+func limiterOf(state []byte) (l Limiter, ok bool) {
 	if len(state) < bucketSize {
 		return Limiter{}, false
 	}
@@ -124,18 +131,17 @@ func fromState(state []byte) (l Limiter, ok bool) {
 		if limit < fixedpoint.Nano || limit > maxBurst*fixedpoint.Nano || span < 1 || span > maxRefill*fixedpoint.Micro {
 			return Limiter{}, false
 		}
-		l = bucketLimiter(BucketConfig{capacity: limit, rate: span})
+		return bucketLimiter(BucketConfig{capacity: limit, rate: span}), true
 	case kindLog, kindSubWindows:
 		if limit < 1 || limit > maxLimit || span < 1 || span > maxWindow {
 			return Limiter{}, false
 		}
 		var a *adaptive
 		if state[atAdaptive] == 1 {
-			a = newAdaptive(limit, span, AdaptiveConfig{})
+			a = newAdaptive(limit, span, AdaptiveConfig{Interval: maxWindow}) // it forgets after a day
 		}
-		l = windowLimiter(limit, span, a)
+		return windowLimiter(limit, span, a), true
 	default:
 		return Limiter{}, false
 	}
-	return l, l.Usable(state)
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
-	"github.com/weir-mesh/weir/policy/compile"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/cache"
 )
@@ -41,7 +40,7 @@ func ResetCluster(store sharedstate.Store, cluster string, p *policy.Policy, now
 		err = clearRedisView(store, cluster)
 	}
 	if len(l.Key) > 0 {
-		err = errors.Join(err, sharedstate.NewKeyTable(store, cluster, l.MaxKeys, compile.Limiter(l).Size()).Clear())
+		err = errors.Join(err, sharedstate.NewKeyTable(store, cluster, l.MaxKeys).Clear())
 	}
 	return t, err
 }

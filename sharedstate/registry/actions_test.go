@@ -80,15 +80,16 @@ func TestResetClusterByKey(t *testing.T) {
 	s := sharedstate.NewMemory()
 	p := &policy.Policy{RateLimit: &policy.RateLimit{Requests: 1, Window: time.Minute, Key: []policy.KeyPart{{Kind: policy.KeyPath}}, MaxKeys: 64}}
 	limiter := compile.Limiter(p.RateLimit)
-	table := sharedstate.NewKeyTable(s, "a", 64, limiter.Size())
+	table := sharedstate.NewKeyTable(s, "a", 64)
 	admitted := func() (n int) {
 		t.Helper()
 		for key := range uint64(10) {
-			_, _, err := table.Update(sharedstate.Fingerprint{Hi: 1, Lo: key}, func(state []byte) bool { return !limiter.Usable(state) }, func(state []byte, fresh bool) bool {
-				if fresh {
-					limiter.Reset(state)
+			_, _, err := table.Update(sharedstate.Fingerprint{Hi: 1, Lo: key}, func([]byte) bool { return false }, func(way *sharedstate.Way) bool {
+				if len(way.State) == 0 {
+					way.State = make([]byte, limiter.Size())
+					limiter.Reset(way.State)
 				}
-				v := limiter.Take(state, 100*second, 1)
+				v := limiter.Take(way.State, 100*second, 1)
 				if v.Admitted {
 					n++
 				}

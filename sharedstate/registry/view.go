@@ -22,7 +22,7 @@ type View struct {
 	bulkhead *bulkhead.Config   //
 	limiter  *ratelimit.Limiter //
 	budget   *retry.Budget      //
-	scratch  []byte             // for a limit's state
+	views    *ratelimit.Views   // of limiter
 }
 
 // NewView is the view of a cluster with this policy.
@@ -36,6 +36,7 @@ func NewView(p *policy.Policy) *View {
 	}
 	if l := p.RateLimit; l != nil {
 		v.limiter = compile.Limiter(l)
+		v.views = ratelimit.NewViews(v.limiter)
 	}
 	if r := p.Retry; r != nil {
 		budget := compile.Budget(r)
@@ -121,20 +122,10 @@ func (v *View) Limit(record *sharedstate.Record, redis *RedisView, now int64) (l
 }
 
 // limitState is the packed state as this policy's limiter reads it: a fresh one where there is none, an adopted one
-// where another policy wrote it.
+// where only other policies have written theirs.
 func (v *View) limitState(packed []byte, now int64) []byte {
-	if v.limiter.Usable(packed) {
-		return packed
-	}
-	if v.scratch == nil {
-		v.scratch = make([]byte, v.limiter.Size())
-	}
-	if len(packed) == 0 {
-		v.limiter.Reset(v.scratch)
-	} else {
-		v.limiter.Adopt(v.scratch, packed, now)
-	}
-	return v.scratch
+	v.views.Open(packed, now)
+	return v.views.State()
 }
 
 // perMinute converts a limit of a window to a minute: 16 in 10 s are 96.

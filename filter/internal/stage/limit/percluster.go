@@ -11,22 +11,21 @@ import (
 
 // PerCluster is a limit of the cluster as a whole, in the cluster's record. It implements stage.Member.
 type PerCluster struct {
-	limiter *ratelimit.Limiter
-	index   int
-	learns  bool
-	fresh   []byte // room for a record's first state
+	views  *ratelimit.Views
+	index  int
+	learns bool
 }
 
 // NewPerCluster is the stage of a limiter at this index among the policy's limits. Learns says that the limit is
 // adaptive: outcomes change it.
 func NewPerCluster(l *ratelimit.Limiter, index int, learns bool) *PerCluster {
-	return &PerCluster{limiter: l, index: index, learns: learns}
+	return &PerCluster{views: ratelimit.NewViews(l), index: index, learns: learns}
 }
 
 // Admit implements stage.Stage.
 func (l *PerCluster) Admit(a *stage.Attempt, now int64) stage.Verdict {
-	l.adopt(a, now)
-	v := l.limiter.Take(a.Record.Limit, now, 1)
+	a.Record.Limit = l.views.Open(a.Record.Limit, now)
+	v := l.views.Take(now, 1)
 	a.Limits[l.index].Verdict = v
 	return verdict(&v)
 }
@@ -39,27 +38,13 @@ func verdict(v *ratelimit.Verdict) stage.Verdict {
 	return stage.Verdict{Reason: fallback.RateLimited, Wait: v.RetryAfter, Changed: v.Store}
 }
 
-// adopt converts the record's limit to this policy, with what an earlier policy counted.
-func (l *PerCluster) adopt(a *stage.Attempt, now int64) {
-	old := a.Record.Limit
-	if l.limiter.Usable(old) {
-		return
-	}
-	if l.fresh == nil {
-		l.fresh = make([]byte, l.limiter.Size())
-	}
-	a.Record.Limit = l.fresh
-	if len(old) == 0 {
-		l.limiter.Reset(l.fresh)
-	} else {
-		l.limiter.Adopt(l.fresh, old, now)
-	}
-}
-
 // Settle implements stage.Stage: outcomes change an adaptive limit.
 func (l *PerCluster) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed bool) {
-	return l.learns && s.Known && s.Outcome != breaker.Neither && l.limiter.Usable(a.Record.Limit) &&
-		l.limiter.Outcome(a.Record.Limit, s.Outcome == breaker.Success, now)
+	if !l.learns || !s.Known || s.Outcome == breaker.Neither || !l.views.Has(a.Record.Limit) {
+		return false
+	}
+	a.Record.Limit = l.views.Open(a.Record.Limit, now)
+	return l.views.Outcome(s.Outcome == breaker.Success, now)
 }
 
 // Done implements stage.Member.

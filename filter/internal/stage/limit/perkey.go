@@ -9,7 +9,7 @@ import (
 
 // PerKey is a limit for each key, in a table of its own. It implements stage.Stage.
 type PerKey struct {
-	limiter  *ratelimit.Limiter
+	views    *ratelimit.Views
 	index    int
 	learns   bool
 	table    *sharedstate.KeyTable
@@ -20,20 +20,18 @@ type PerKey struct {
 // Learns says that the limit is adaptive: outcomes change it.
 func NewPerKey(store sharedstate.Store, cluster string, l *ratelimit.Limiter, index, maxKeys int, learns bool, r stage.Reporter) *PerKey {
 	return &PerKey{
-		limiter: l, index: index, learns: learns, reporter: r,
-		table: sharedstate.NewKeyTable(store, cluster, maxKeys, l.Size()),
+		views: ratelimit.NewViews(l), index: index, learns: learns, reporter: r,
+		table: sharedstate.NewKeyTable(store, cluster, maxKeys),
 	}
 }
 
 // Admit implements stage.Stage. A table that can't be changed refuses nothing.
 func (l *PerKey) Admit(a *stage.Attempt, now int64) stage.Verdict {
 	var v ratelimit.Verdict
-	idle := func(state []byte) bool { return !l.limiter.Usable(state) || l.limiter.Idle(state, now) }
-	at, conflicts, err := l.table.Update(a.Limits[l.index].Slot.Key, idle, func(state []byte, fresh bool) bool {
-		if fresh || !l.limiter.Usable(state) {
-			l.limiter.Reset(state)
-		}
-		v = l.limiter.Take(state, now, 1)
+	idle := func(state []byte) bool { return l.views.Idle(state, now) }
+	at, conflicts, err := l.table.Update(a.Limits[l.index].Slot.Key, idle, func(way *sharedstate.Way) bool {
+		way.State = l.views.Open(way.State, now)
+		v = l.views.Take(now, 1)
 		return v.Store
 	})
 	l.reporter.Conflicts(conflicts)
@@ -51,8 +49,12 @@ func (l *PerKey) Settle(a *stage.Attempt, s stage.Settlement, now int64) (change
 	if !l.learns || !s.Known || s.Outcome == breaker.Neither {
 		return false
 	}
-	conflicts, err := l.table.Change(a.Limits[l.index].Slot, func(state []byte) bool {
-		return l.limiter.Usable(state) && l.limiter.Outcome(state, s.Outcome == breaker.Success, now)
+	conflicts, err := l.table.Change(a.Limits[l.index].Slot, func(way *sharedstate.Way) bool {
+		if !l.views.Has(way.State) {
+			return false
+		}
+		way.State = l.views.Open(way.State, now)
+		return l.views.Outcome(s.Outcome == breaker.Success, now)
 	})
 	l.reporter.Conflicts(conflicts)
 	if err != nil {
