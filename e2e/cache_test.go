@@ -117,8 +117,16 @@ func hit(t *testing.T, what string, a answer, source, body string) {
 		t.Errorf("%s: got marks %v, want fallback-used, a reason and no degraded mode", what, a.header)
 	}
 	status := a.header.Values("cache-status")
-	if len(status) != 1 || !strings.HasPrefix(status[0], "weir; hit") && !strings.HasPrefix(status[0], "weir;hit") {
-		t.Errorf("%s: cache-status %q, want weir; hit; …", what, status)
+	want := "weir; hit; ttl=" // RFC 9211
+	switch {
+	case a.reason() != "upstream_failure":
+	case source == "stale_cache":
+		want = "weir; fwd=stale; fwd-status=5"
+	default:
+		want = "weir; fwd=bypass; fwd-status=5"
+	}
+	if len(status) != 1 || !strings.HasPrefix(status[0], want) {
+		t.Errorf("%s: cache-status %q, want %s…", what, status, want)
 	}
 	warning := ""
 	if source == "stale_cache" {

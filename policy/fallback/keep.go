@@ -12,7 +12,7 @@ func Keep(name string) bool {
 	switch name {
 	case "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings",
 		"content-length", "proxy-status", "alt-svc",
-		"age", "warning", "cache-status",
+		"age", "warning",
 		"set-cookie", "set-cookie2", "www-authenticate", "proxy-authenticate", "authentication-info", "proxy-authentication-info",
 		"retry-after", "ratelimit",
 		"server-timing", "x-runtime", "x-response-time",

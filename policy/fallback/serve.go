@@ -53,10 +53,22 @@ func floorSeconds(d int64) int64 {
 	return seconds
 }
 
-// CacheStatus is the cache-status header (RFC 9211, section 2) of an answer from the cache:
-// `weir; hit; ttl=-12`.
-func (s *Served) CacheStatus() string {
-	return "weir; hit; ttl=" + strconv.FormatInt(s.TTL, 10)
+// CacheStatus is the member of the cache-status header (RFC 9211, section 2) for an answer from the cache. Forwarded is the
+// status of the failure that it replaces, upstream's or Envoy's own (503 for a reset); 0 if the request was not forwarded:
+//
+//	weir; hit; ttl=297                          refused by Weir, the cache answered
+//	weir; fwd=bypass; fwd-status=503; ttl=297   the cache is asked only when upstream fails
+//	weir; fwd=stale; fwd-status=503; ttl=-12    and what it had was stale
+func (s *Served) CacheStatus(forwarded int) string {
+	member := "weir; hit"
+	if forwarded != 0 {
+		why := "bypass"
+		if s.Source == FromStaleCache {
+			why = "stale"
+		}
+		member = "weir; fwd=" + why + "; fwd-status=" + strconv.Itoa(forwarded)
+	}
+	return member + "; ttl=" + strconv.FormatInt(s.TTL, 10)
 }
 
 // Warning is the warning header (RFC 7234, section 5.5.1) of a stale answer.

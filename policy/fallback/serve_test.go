@@ -112,8 +112,25 @@ func TestHeadersOfAServedAnswer(t *testing.T) {
 		{20 * time.Second, 10, 20, "weir; hit; ttl=-10"},
 	} {
 		s := rules().Serve(int64(tc.age), tc.lifetime, NoSeconds)
-		if got := s.CacheStatus(); got != tc.status || s.Age != tc.seconds {
+		if got := s.CacheStatus(0); got != tc.status || s.Age != tc.seconds {
 			t.Errorf("%v: got %s and age %d, want %s and %d", tc.age, got, s.Age, tc.status, tc.seconds)
+		}
+	}
+}
+
+func TestCacheStatusOfForwarded(t *testing.T) {
+	for _, tc := range []struct {
+		served    Served
+		forwarded int
+		want      string
+	}{
+		{Served{Source: FromCache, TTL: 7}, 0, "weir; hit; ttl=7"},
+		{Served{Source: FromStaleCache, TTL: -7}, 0, "weir; hit; ttl=-7"},
+		{Served{Source: FromCache, TTL: 7}, 503, "weir; fwd=bypass; fwd-status=503; ttl=7"},
+		{Served{Source: FromStaleCache, TTL: -7}, 504, "weir; fwd=stale; fwd-status=504; ttl=-7"},
+	} {
+		if got := tc.served.CacheStatus(tc.forwarded); got != tc.want {
+			t.Errorf("%+v.CacheStatus(%d) = %s, want %s", tc.served, tc.forwarded, got, tc.want)
 		}
 	}
 }

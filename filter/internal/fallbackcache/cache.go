@@ -163,15 +163,18 @@ func (k *Key) Concerns(status int) bool {
 	if k.target != "" {
 		return fallback.Invalidates(status)
 	}
-	return k.Store && (status/100 == 2 || fallback.Outdates(status))
+	return k.Store && (status/100 == 2 || status == 304 || fallback.Outdates(status))
 }
 
 // Begin copies the response with these headers, where it may be kept; nil where it may not, or need not. One that may not
-// be kept removes an older one that is, where it takes its place; one to an unsafe method removes what it invalidates. Wall
-// is seconds since 1970.
+// be kept removes an older one that is, where it takes its place; one to an unsafe method removes what it invalidates; a 304
+// or one to HEAD may update one. Wall is seconds since 1970.
 func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int64) (*Capture, error) {
 	if k.target != "" {
 		return nil, c.invalidate(k, headers, now)
+	}
+	if r.Status == 304 {
+		return nil, c.freshen(k, r, headers, now, wall)
 	}
 	answer, ok := c.rules.Answer(headers, r.Status, wall, r.Took)
 	limit := c.maxBody
@@ -189,6 +192,11 @@ func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int
 		return nil, nil
 	}
 	c.withRoute(k)
+	if k.Head {
+		if updated, err := c.updateByHead(k, r, &answer, contentLength(headers), headers, now, wall); updated || err != nil {
+			return nil, err
+		}
+	}
 	key := k.of(k.Variant(&answer))
 	if due, err := c.stored.Due(key, now); err != nil || !due { // another worker has just kept it
 		*c.recently(k) = recent{k.kind(), now}
@@ -223,6 +231,11 @@ func (c *Cache) Outdate(k *Key, now int64) error {
 	if listed, err := c.stored.Listed(k.key); !listed || err != nil || !c.mayShare(k, false) {
 		return err
 	}
+	return c.remove(k, now)
+}
+
+// remove drops what is kept under a request's key, in all its variants.
+func (c *Cache) remove(k *Key, now int64) error {
 	c.withRoute(k)
 	var keys [fallback.Variants]sharedstate.Fingerprint
 	for v := range keys {

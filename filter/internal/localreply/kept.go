@@ -14,10 +14,16 @@ import (
 func (rs *Replies) Kept(r *Request, k *fallbackcache.Kept, ifNoneMatch string) *Reply {
 	reply := &Reply{Status: int(k.Entry.Status), GRPC: NoGRPC, Body: k.Entry.Body, Details: details(r.Reason)}
 	headers := make([]header.Pair, 0, 24)
-	etag := ""
+	etag, caches := "", "" // caches: the members of those that the answer passed before
 	k.Entry.Headers(func(name, value string) bool {
-		if name == "etag" {
+		switch name {
+		case "etag":
 			etag = value
+		case "cache-status":
+			if value != "" {
+				caches += value + ", "
+			}
+			return true
 		}
 		headers = append(headers, header.Pair{name, value})
 		return true
@@ -28,7 +34,7 @@ func (rs *Replies) Kept(r *Request, k *fallbackcache.Kept, ifNoneMatch string) *
 	}
 	headers = append(headers,
 		header.Pair{"age", strconv.FormatInt(k.Served.Age, 10)},
-		header.Pair{"cache-status", k.Served.CacheStatus()},
+		header.Pair{"cache-status", caches + k.Served.CacheStatus(r.Forwarded)},
 		header.Pair{header.Source, k.Served.Source.String()},
 		header.Pair{header.Reason, r.Reason.String()},
 		header.Pair{header.FallbackUsed, "true"})

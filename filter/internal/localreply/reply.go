@@ -117,6 +117,7 @@ type Request struct {
 	// ErrorOnly: the client must not take the reply for a success. Its method is not in fallback.methods.
 	ErrorOnly bool
 	Upstream  int // the status of upstream's failure, 0 where it did not answer
+	Forwarded int // the same, or that of Envoy's answer in its place; 0: the request was not forwarded
 }
 
 // Make is the reply from a source other than the cache. Consulted: the fallback chain applies to the reason, so

@@ -112,8 +112,11 @@ func (r *Request) reply(reason fallback.Reason, wait time.Duration, choice fallb
 	request := localreply.Request{
 		Reason: reason, GRPC: r.in.GRPC, Wait: wait, Limit: &r.attempt.Limits[0].Verdict, ErrorOnly: r.in.ErrorOnly,
 	}
-	if reason == fallback.UpstreamFailure && r.ending.Event == outcome.Answered {
-		request.Upstream = r.ending.Status
+	if reason == fallback.UpstreamFailure {
+		request.Forwarded = r.ending.Status
+		if r.ending.Event == outcome.Answered {
+			request.Upstream = r.ending.Status
+		}
 	}
 	if choice.source == fallback.FromCache || choice.source == fallback.FromStaleCache {
 		return Step{Kind: SendReply, Reply: c.replies.Kept(&request, &choice.kept, r.in.Cache.IfNoneMatch)}

@@ -129,8 +129,8 @@ func TestKeptResponseByAge(t *testing.T) {
 		if step.Kind == request.SendReply {
 			want["x-weir-fallback-used"], want["x-weir-reason"] = "true", "upstream_failure"
 			want["content-type"], want["etag"] = "text/plain", `"1"`
-			if got := requesttest.Header(headers, "cache-status"); !strings.HasPrefix(got, "weir; hit") {
-				t.Errorf("after %d ms: got cache-status %q, want it to begin with weir; hit", tc.after, got)
+			if got := requesttest.Header(headers, "cache-status"); !strings.HasPrefix(got, "weir; fwd=") {
+				t.Errorf("after %d ms: got cache-status %q, want it to begin with weir; fwd=", tc.after, got)
 			}
 		}
 		if got := summary(step); got != tc.want {
