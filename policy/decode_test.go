@@ -75,8 +75,8 @@ func defaults() *Document {
 			Cluster:   "redis_http",
 			Dialect:   DialectWebdis,
 			Timeout:   50 * time.Millisecond,
-			KeyPrefix: "weir:",
-			OnError:   OnErrorLocal,
+			KeyPrefix: "weir:", ExpectedProxies: 1,
+			OnError: OnErrorLocal,
 		},
 	}
 }

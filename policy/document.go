@@ -267,4 +267,6 @@ type Redis struct {
 	Timeout   time.Duration
 	KeyPrefix string
 	OnError   OnError
+	// ExpectedProxies share a limit where Redis has never told how many do.
+	ExpectedProxies int64
 }

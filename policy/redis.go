@@ -14,6 +14,8 @@ func decodeRedis(s *section) *Redis {
 		Timeout:   s.duration("timeout", 50*time.Millisecond, shortest, time.Minute),
 		KeyPrefix: s.text("key_prefix", "printable ASCII", "weir:", printable),
 		OnError:   OnError(s.choice("on_error", "local", "allow", "deny")),
+
+		ExpectedProxies: s.whole("expected_proxies", 1, 1, 1_000_000),
 	}
 	s.end()
 	return r

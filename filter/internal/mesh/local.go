@@ -55,11 +55,11 @@ func (l *Limit) share() stage.Stage {
 // How many proxies share a limit comes with each reply of Redis, and is needed when Redis is unavailable. So it is kept
 // in shared data, which outlives reloads and crashes of the VM.
 
-// live is the number of proxies in Redis's last reply, 1 if it never replied.
+// live is the number of proxies in Redis's last reply, redis.expected_proxies if it never replied.
 func (c *Client) live(cluster string) int64 {
 	n, known := c.proxies[cluster]
 	if !known {
-		n = 1
+		n = max(c.config.ExpectedProxies, 1)
 		if value, _, err := c.worker.Store.Get(sharedstate.LiveKey(cluster)); err == nil && len(value) == 8 {
 			n = max(int64(binary.LittleEndian.Uint64(value)), 1)
 		}

@@ -124,6 +124,41 @@ func TestMeshOnError(t *testing.T) {
 	}
 }
 
+// TestMeshExpectedProxies: a proxy that never reached Redis admits its part of the limit of 8, by what the policy
+// expects. What Redis said counts more.
+func TestMeshExpectedProxies(t *testing.T) {
+	for _, tc := range []struct {
+		expected string
+		reached  bool
+		want     int
+	}{
+		{"", false, 8},
+		{`,"expected_proxies":1`, false, 8},
+		{`,"expected_proxies":3`, false, 2},
+		{`,"expected_proxies":100`, false, 1},
+		{`,"expected_proxies":100`, true, 8},
+	} {
+		m := requesttest.JoinMesh(t, miniredis.RunT(t), fmt.Sprintf(meshLimit, 8, ""), tc.expected)
+		if tc.reached {
+			m.BeginStream(0)
+			m.Client.MakeCalls(m.Now)
+			m.Answer()
+			m.Now += 5000 * ms
+		}
+		m.Resumed = nil
+		for stream := uint32(1); stream <= 10; stream++ {
+			m.BeginStream(stream)
+		}
+		m.Client.MakeCalls(m.Now)
+		m.Now += 50 * ms
+		m.Lose()
+		admitted := strings.Count(strings.Join(m.Resumed, ","), "continue")
+		if len(m.Resumed) != 10 || admitted != tc.want {
+			t.Errorf("%q, reached %v: got %v, want %d admitted", tc.expected, tc.reached, m.Resumed, tc.want)
+		}
+	}
+}
+
 func TestMeshRarelyCallsWhileRedisFails(t *testing.T) {
 	m := requesttest.JoinMesh(t, nil, fmt.Sprintf(meshLimit, 1_000_000, ""), `,"on_error":"allow"`)
 	m.SendError = errors.New("no such cluster")
