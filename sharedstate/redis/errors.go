@@ -1,6 +1,9 @@
 package redis
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // Kind is what is wrong with a response.
 type Kind uint8
@@ -43,6 +46,32 @@ func (e *Error) Error() string { return "redis: " + e.Kind.String() + ": " + e.D
 func IsNoScript(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == NoScript
+}
+
+// global are the errors with which Redis refuses to run a script, or to let it write, whatever its keys hold.
+var global = [...]string{"READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM", "ACL"}
+
+// IsOfRecord says whether the reply to one command shows that what the limit's keys hold is not Weir's: another type of
+// key, or values that the script can't calculate with. The others that this Redis keeps are not concerned.
+func IsOfRecord(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch {
+	case e.Kind == Malformed:
+		return true
+	case e.Kind != Refused:
+		return false
+	case strings.Contains(e.Detail, "WRONGTYPE"):
+		return true
+	}
+	for _, word := range global {
+		if strings.Contains(e.Detail, word) {
+			return false
+		}
+	}
+	return strings.HasPrefix(e.Detail, "ERR") && strings.Contains(e.Detail, "script") // an error of Lua
 }
 
 func malformed(detail string) *Error { return &Error{Malformed, detail} }

@@ -2,8 +2,8 @@ package redis
 
 // The SHA-1 digests of the scripts' sources.
 const (
-	slidingWindowSHA = "1f26d2dd1bdb370ac678e9a9d4268af1767834f9"
-	adaptiveSHA      = "24501c998d34727666092ae2784ad8f76615bf22"
-	tokenBucketSHA   = "3e875904dbb9abedcc41b9abcd04278e7dd88147"
-	resetSHA         = "b0a9aba4403bb7223bc31079f6e1685e1b16f723"
+	slidingWindowSHA = "de67961b85abacb6c2b16f164af694be5c905878"
+	adaptiveSHA      = "0fb32cb40abcf999ea5a49819ad4f8494b1183ea"
+	tokenBucketSHA   = "337423106955435ae45fd6ffd12783160f9d7030"
+	resetSHA         = "4acd0be8eaa9c98af5e8751230a1033cb88c5401"
 )

@@ -177,7 +177,7 @@ func (c *Client) send(parts []part, source bool, now int64) {
 	if err != nil {
 		c.ended(err, 0)
 		for i := range parts {
-			c.lost(&parts[i], now)
+			c.lost(&parts[i], parts[i].queue.holder.Fail(parts[i].number, now), now)
 		}
 		return
 	}

@@ -42,9 +42,12 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 			c.replied(p, reply, now)
 		case redis.IsNoScript(failed) && !out.source:
 			unknown = append(unknown, *p)
+		case err == nil && redis.IsOfRecord(failed):
+			c.ended(&recordError{failed, p.queue.limit.cluster}, took)
+			c.lost(p, p.queue.holder.FailRecord(p.number, now), now)
 		default:
 			c.ended(failed, took)
-			c.lost(p, now)
+			c.lost(p, p.queue.holder.Fail(p.number, now), now)
 		}
 	}
 	c.sendAll(unknown, true, now)
@@ -94,11 +97,23 @@ func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 	c.release(q)
 }
 
+// recordError is an error about what the keys of a cluster's limit hold.
+type recordError struct {
+	error
+	cluster string
+}
+
+func (e *recordError) Unwrap() error { return e.error }
+
+func (e *recordError) Error() string {
+	return e.error.Error() + "; a key of the limit of " + e.cluster + " holds what Weir did not write: reset " + e.cluster + " to delete it"
+}
+
 // lost handles a part without a valid reply.
-func (c *Client) lost(p *part, now int64) {
+func (c *Client) lost(p *part, decisions lease.Decisions, now int64) {
 	c.observer.Leased(LeaseLost)
 	p.queue.inFlight = 0
-	c.deliver(p.queue, p.queue.holder.Fail(p.number, now), now)
+	c.deliver(p.queue, decisions, now)
 	c.release(p.queue)
 }
 

@@ -15,10 +15,11 @@ func (h *Holder) NextCall(now int64) (request *redis.LeaseRequest, d Decisions, 
 		return nil, Decisions{}, false
 	}
 	h.dueSince = 0
-	if h.w.breaker.at(now) == breakerOpen {
+	if h.breakerAt(now) == breakerOpen {
 		return nil, Decisions{Failed: h.dropWaiters()}, false
 	}
 	h.w.breaker.sent(now, h.w.timeout)
+	h.breaker.sent(now, h.w.timeout)
 	h.spendable(now) // closes leases that are over
 	h.pending = call{number: h.w.nextNumber(), sent: now, reported: h.closedLen}
 	h.called = now
@@ -58,6 +59,7 @@ func (h *Holder) Reply(number int64, r redis.Reply, now int64) Decisions {
 	}
 	sent := h.pending.sent
 	h.w.breaker.succeeded()
+	h.breaker.succeeded()
 	h.forget(h.pending.reported)
 	h.pending = call{}
 	h.lastReply = r
@@ -95,17 +97,36 @@ func (h *Holder) pause(r redis.Reply, now int64) {
 
 // Fail says that a call got no valid reply: an error, a timeout, a malformed one. All waiting requests have failed.
 // Redis may have granted what was requested: the next call gives it back.
-func (h *Holder) Fail(number, now int64) Decisions {
+func (h *Holder) Fail(number, now int64) Decisions { return h.fail(number, now, false) }
+
+// FailRecord is Fail where Redis has replied, but not what this limit can use, since what the limit's keys hold is not
+// Weir's. It opens this holder's breaker and not the worker's: other limits are called as before.
+func (h *Holder) FailRecord(number, now int64) Decisions { return h.fail(number, now, true) }
+
+func (h *Holder) fail(number, now int64, record bool) Decisions {
 	if number != h.pending.number || number == 0 {
 		return Decisions{Late: true}
 	}
 	sent := h.pending.sent
 	h.pending = call{}
-	h.w.breaker.failed(now)
+	if record {
+		h.w.breaker.succeeded()
+		h.breaker.failed(now)
+	} else {
+		h.w.breaker.failed(now)
+	}
 	if h.request.Want > 0 {
 		h.settle(&redis.Settlement{Number: number}, closing{sent: sent, urgent: true})
 	}
 	return Decisions{Failed: h.dropWaiters()}
+}
+
+// breakerAt is what may be sent at time now: what both the worker's breaker and the holder's let through.
+func (h *Holder) breakerAt(now int64) breakerState {
+	if state := h.w.breaker.at(now); state != breakerClosed {
+		return state
+	}
+	return h.breaker.at(now)
 }
 
 // dropWaiters forgets the waiting requests and returns their number.
@@ -133,7 +154,7 @@ func (h *Holder) Tick(now int64) Decisions {
 	for h.closedLen > 0 && now-h.closing[0].sent > h.ttl+int64(h.limit.Window())+longestPause {
 		h.forget(1) // Redis has forgotten it, too
 	}
-	if h.reportDue(now) && h.w.breaker.at(now) != breakerOpen {
+	if h.reportDue(now) && h.breakerAt(now) != breakerOpen {
 		h.setDue(now)
 		h.dueToSettle = true
 		d.CallDue = true

@@ -40,7 +40,8 @@ type Holder struct {
 	dueToSettle bool  // the call that is due only settles
 	called      int64 // when the last call was sent
 	pending     call
-	roundTrip   int64 // of calls, an average, ns
+	breaker     breaker // see FailRecord
+	roundTrip   int64   // of calls, an average, ns
 
 	successes, failures int64
 	firstOutcome        int64 // time of the first of successes and failures
@@ -99,7 +100,7 @@ func (h *Holder) Take(now int64) Verdict {
 	if now < h.notBefore {
 		return Verdict{Decision: Refused, RetryAfter: h.retryAfter(now)}
 	}
-	switch state := h.w.breaker.at(now); {
+	switch state := h.breakerAt(now); {
 	case state == breakerHalfOpen && !h.callPending():
 		h.setDue(now)
 		return Verdict{Decision: RedisDown, CallDue: true}
@@ -152,11 +153,11 @@ func (h *Holder) Held(now int64) (tokens int64) {
 }
 
 // Idle says whether the holder may be dropped at time now: it has no token, no waiting request, no call, nothing to
-// report, and refuses no requests.
+// report, refuses no requests, and its own breaker is not open.
 func (h *Holder) Idle(now int64) bool {
 	h.spendable(now)
 	return h.openLen == 0 && h.waiters == 0 && !h.callPending() && h.closedLen == 0 &&
-		h.successes+h.failures == 0 && now >= h.notBefore
+		h.successes+h.failures == 0 && now >= h.notBefore && h.breaker.at(now) != breakerOpen
 }
 
 // callPending says whether a call is pending, or announced as due.
@@ -173,7 +174,7 @@ func (h *Holder) refillDue(now int64) bool {
 	for i := range h.openLen {
 		left += h.open[i].left
 	}
-	if left > h.lowMark || h.w.breaker.at(now) == breakerOpen {
+	if left > h.lowMark || h.breakerAt(now) == breakerOpen {
 		return false
 	}
 	h.setDue(now)

@@ -375,3 +375,26 @@ func TestShare(t *testing.T) {
 		}
 	}
 }
+
+// TestFailRecord: what one limit's keys hold opens the breaker of its holder, not that of the others.
+func TestFailRecord(t *testing.T) {
+	w := NewWorker("w", "p", 50*time.Millisecond, 1)
+	broken, well := NewHolder(w, tenASecond, Config{MaxWaiters: 9}), NewHolder(w, tenASecond, Config{MaxWaiters: 9})
+	now := int64(1)
+	for range threshold {
+		take(t, broken, now, Waiting, true)
+		a := nextCall(t, broken, now)
+		checkDecisions(t, broken.FailRecord(a.Number, now), Decisions{Failed: 1})
+	}
+	take(t, broken, now, RedisDown, false)
+	if broken.Idle(now) {
+		t.Error("Idle: got true with an open breaker, want false: the next holder would not have it")
+	}
+	take(t, well, now, Waiting, true)
+	well.Reply(nextCall(t, well, now).Number, reply(1, 5), now)
+	take(t, broken, now, RedisDown, false)
+	now += 2 * firstWait // then a probe, which succeeds
+	take(t, broken, now, RedisDown, true)
+	broken.Reply(nextCall(t, broken, now).Number, reply(0, 5), now)
+	take(t, broken, now, Waiting, true)
+}

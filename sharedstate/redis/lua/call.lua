@@ -75,7 +75,11 @@ local function chosen(period)
   local until_ = redis.call('ZSCORE', KEYS[5], key)
   if until_ and tonumber(until_) > now then return record(2), record(6) end
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
-  if redis.call('ZCARD', KEYS[5]) < max_keys then return record(2), record(6) end
+  if redis.call('ZCARD', KEYS[5]) < max_keys then
+    -- Before the record is read: if another type of key makes that fail, a reset finds it.
+    if want > 0 then redis.call('ZADD', KEYS[5], now + period, key) end
+    return record(2), record(6)
+  end
   for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], now + period + 1, '+inf', 'LIMIT', 0, 1000)) do
     redis.call('ZADD', KEYS[5], now + period, other)
   end

@@ -1,0 +1,147 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/weir-mesh/weir/policy/ratelimit"
+)
+
+// TestForeignKeys: each key of a limit holds what Weir did not write. A call is then answered, or its error says that
+// it is about this limit's record; and a reset, as an operator's, repairs that.
+func TestForeignKeys(t *testing.T) {
+	ctx := context.Background()
+	hour := time.Hour
+	foreign := []struct {
+		name  string
+		write func(e *engine, key string) error
+	}{
+		{"string", func(e *engine, key string) error { return e.client.Set(ctx, key, "x", hour).Err() }},
+		{"list", func(e *engine, key string) error { return e.client.RPush(ctx, key, "x").Err() }},
+		{"set", func(e *engine, key string) error { return e.client.SAdd(ctx, key, "x").Err() }},
+		{"zset", func(e *engine, key string) error {
+			return e.client.Do(ctx, "ZADD", key, "inf", "x", "-inf", "y", "0.5", "z").Err()
+		}},
+		{"hash", func(e *engine, key string) error {
+			return e.client.HSet(ctx, key, "t", "x", "l", "x", "a", "x", "c", "x", "h:1", "x", "h:2", "1 2").Err()
+		}},
+		{"hash of NaN", func(e *engine, key string) error {
+			return e.client.HSet(ctx, key, "t", "nan", "l", "nan", "a", "nan", "c", "nan", "h:2", "nan").Err()
+		}},
+		{"huge hash", func(e *engine, key string) error {
+			fields := make([]any, 0, 40_000)
+			for i := range 20_000 {
+				fields = append(fields, fmt.Sprint("h:", i), i)
+			}
+			return e.client.HSet(ctx, key, fields...).Err()
+		}},
+	}
+	limits := []*Limit{
+		NewSlidingWindow(4, time.Minute, 500*time.Millisecond),
+		NewTokenBucket(4, 1, 500*time.Millisecond),
+		NewAdaptive(4, time.Minute, 500*time.Millisecond, ratelimit.AdaptiveConfig{Threshold: 0.5, Backoff: 0.5, Recovery: 2, Interval: time.Second, MinSamples: 1}),
+	}
+	onEngines(t, func(t *testing.T, e *engine) {
+		number := int64(0)
+		call := func(l *Limit, p *Place) (Reply, error) {
+			number++
+			a := &LeaseRequest{
+				Holder: "h", Number: number, Proxy: "p", Need: 1, Want: 1, Successes: 1,
+				Settled: []Settlement{{Number: number - 1, At: began, Uses: [MaxUses]Use{{1, 1}}, Len: 1}},
+			}
+			return l.Read(e.run(l, command(l, p, a), began+number*1000), a)
+		}
+		for _, l := range limits {
+			for _, p := range []*Place{NewPlace("weir:", "a"), NewKeyedPlace("weir:", "a", "k", 2)} {
+				reset := p
+				if p.maxKeys > 0 {
+					reset = NewKeyedPlace("weir:", "a", "-", 2)
+				}
+				refused := 0
+				for _, key := range p.keys {
+					for _, f := range foreign {
+						e.clear(t)
+						number = 0
+						if err := f.write(e, key); err != nil {
+							t.Fatal(err)
+						}
+						for range 3 { // a script that failed has written a part
+							if _, err := call(l, p); err != nil {
+								refused++
+								if !IsOfRecord(err) {
+									t.Errorf("%s, %s, a %s at %s: got %v, want an error of this record", e.name, l.script.name, f.name, key, err)
+								}
+							}
+						}
+						var c Command
+						reset.Reset(&c, true)
+						if r := e.do(&c); r.Err != nil || len(r.Ints) != 1 {
+							t.Errorf("%s, %s, a %s at %s: reset: got %+v, want the number of keys", e.name, l.script.name, f.name, key, r)
+						}
+						if got, err := call(l, p); err != nil || got.Granted != 1 {
+							t.Errorf("%s, %s, a %s at %s, after a reset: got %+v, %v, want 1 granted", e.name, l.script.name, f.name, key, got, err)
+						}
+						for _, k := range p.keys {
+							if kind, ttl := e.client.Type(ctx, k).Val(), e.client.TTL(ctx, k).Val(); kind != "none" && ttl < 0 {
+								t.Errorf("%s, %s, a %s at %s, after a reset: %s, a %s, has no expiry", e.name, l.script.name, f.name, key, k, kind)
+							}
+						}
+					}
+				}
+				if refused < 20 {
+					t.Errorf("%s, %s: got %d errors, want 20 or more: the calls reach the keys", e.name, l.script.name, refused)
+				}
+			}
+		}
+	})
+}
+
+// TestKeysWithoutExpiry get one with the next grant.
+func TestKeysWithoutExpiry(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *engine) {
+		for _, l := range movedLimits {
+			e.clear(t)
+			p := NewKeyedPlace("weir:", "a", "k", 2)
+			take := func(number int64) {
+				e.call(t, l, p, &LeaseRequest{Holder: "h", Number: number, Proxy: "p", Need: 1, Want: 1, Successes: 1}, began+number)
+			}
+			take(1)
+			ctx := context.Background()
+			for _, key := range p.keys {
+				e.client.Persist(ctx, key)
+			}
+			take(2)
+			checkKeys(t, e)
+		}
+	})
+}
+
+func TestIsOfRecord(t *testing.T) {
+	for text, want := range map[string]bool{
+		"WRONGTYPE Operation against a key holding the wrong kind of value script: 4cf6, on @user_script:46.":                   true,
+		"ERR Error running script (call to f_4cf6): @user_script:46: WRONGTYPE Operation against a key holding the wrong kind":  true,
+		"ERR user_script:61: attempt to perform arithmetic on a nil value script: 4cf6, on @user_script:61.":                    true,
+		"READONLY You can't write against a read only replica. script: 4cf6, on @user_script:46.":                               false,
+		"ERR Error running script (call to f_4cf6): @user_script: 46: -READONLY You can't write against a read only replica.":   false,
+		"OOM command not allowed when used memory > 'maxmemory'. script: 4cf6, on @user_script:46.":                             false,
+		"ERR Error running script (call to f_4cf6): @user_script: 46: -OOM command not allowed when used memory > 'maxmemory'.": false,
+		"LOADING Redis is loading the dataset in memory":                                                                        false,
+		"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.":                                false,
+		"MOVED 3999 127.0.0.1:6381":                                     false,
+		"CROSSSLOT Keys in request don't hash to the same slot":         false,
+		"NOAUTH Authentication required.":                               false,
+		"NOPERM User x has no permissions to run the 'evalsha' command": false,
+		"ERR unknown command 'EVALSHA'":                                 false,
+	} {
+		if got := IsOfRecord(redisError(text)); got != want {
+			t.Errorf("IsOfRecord(%q) = %v, want %v", text, got, want)
+		}
+	}
+	if IsOfRecord(errTest) {
+		t.Error("IsOfRecord of another error = true, want false")
+	}
+}
+
+var errTest = fmt.Errorf("another")
