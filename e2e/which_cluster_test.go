@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
+	"github.com/weir-mesh/weir/filter/adminapi"
 )
 
 // tiers is an Envoy with a listener for each row of earlierFilters, and two clusters for each: ROW-gold, whose upstream
@@ -29,7 +31,9 @@ type tiers struct {
 const tierPolicy = `
 clusters:
   "*-gold": {circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}}
-  "*-free": {circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}}
+  "*-free":
+    circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}
+    fallback: {enable_cache_fallback: false, default_data: {body: default of free}}
 `
 
 // startTiers starts it. Resolved says whether the filter that render puts before Weir is there.
@@ -146,6 +150,69 @@ func TestWhichCluster(t *testing.T) {
 		})
 	}
 	x.WaitMetric("weir_faults_total", engine.Exactly(0))
+}
+
+// TestMisroutedIsNoticed: without the filter that render puts before Weir, the policy of the first route's cluster
+// decides. The answers show where the requests went: gold's failures open gold's breaker and not free's, are not replaced
+// by free's default data, and are reported.
+func TestMisroutedIsNoticed(t *testing.T) {
+	t.Parallel()
+	x := startTiers(t, false)
+	for _, row := range earlierFilters {
+		t.Run(row.name, func(t *testing.T) {
+			x := tiers{x.in(t), x.gold, x.free}
+			if row.kept {
+				x.staysFree(&row)
+				return
+			}
+			for i := range 8 {
+				if a := x.ask(&row, i%2 == 1, plans...); a.status != 500 || a.body != "gold failed" {
+					t.Fatalf("request %d to gold: got %+v, want gold's own failure", i, a)
+				}
+			}
+			if strings.HasPrefix(row.name, "jwt") {
+				row.headers = nil // the plan is in the token
+			}
+			if a := x.ask(&row, false); a.status != 200 || a.body != "free" || a.source() != "upstream" {
+				t.Fatalf("a request to free: got %+v, want status 200 of upstream", a)
+			}
+			gold, free := row.name+"-gold", row.name+"-free"
+			x.WaitMetric(fmt.Sprintf(`weir_misrouted_total{cluster=%q,to=%q}`, free, gold), engine.Exactly(8))
+			x.WaitMetric(fmt.Sprintf(`weir_breaker_transitions_total{cluster=%q,to="open"}`, gold), engine.Exactly(1))
+			eventually(t, func() error {
+				status := x.status(t)
+				if got := status.Clusters[gold].Breaker; got == nil || got.State != "open" {
+					return fmt.Errorf("gold's breaker: got %+v, want open", got)
+				}
+				if got := status.Clusters[free].Breaker; got == nil || got.State != "closed" || got.FailureCount != 0 {
+					return fmt.Errorf("free's breaker: got %+v, want closed, without failures", got)
+				}
+				if got := status.Misrouted; got == nil || got.Cluster != free || got.To != gold || got.Total != 8 {
+					return fmt.Errorf("misrouted: got %+v, want 8 from %s to %s", got, free, gold)
+				}
+				return nil
+			})
+			line := fmt.Sprintf("the policy of %q decided about a request that went to %q: another filter changed its route; put a CORS filter", free, gold)
+			if n := strings.Count(x.Logs(), line); n != 1 {
+				t.Errorf("got %d log lines with %q, want 1", n, line)
+			}
+		})
+	}
+	x.WaitMetric("weir_faults_total", engine.Exactly(0))
+}
+
+// status is what Weir's admin interface says.
+func (x tiers) status(t *testing.T) (s adminapi.Status) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+x.Addr("weir_admin")+"/status", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := x.do(r)
+	if err := json.Unmarshal([]byte(a.body), &s); a.err != nil || err != nil {
+		t.Fatalf("GET /status: got %+v, %v", a, err)
+	}
+	return s
 }
 
 // staysFree: a filter that changes a header without clearing the route changes nothing.

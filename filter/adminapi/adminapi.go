@@ -18,6 +18,16 @@ type Status struct {
 	Clusters map[string]Cluster `json:"clusters"`
 	LeftOut  bool               `json:"left_out,omitempty"` // there are more clusters than Weir publishes
 	Redis    *Redis             `json:"redis"`
+
+	Misrouted *Misrouted `json:"misrouted,omitempty"` // nil: none in the last hour
+}
+
+// Misrouted is the last request that went to another cluster than the one whose policy decided about it.
+type Misrouted struct {
+	Cluster string  `json:"cluster"` // whose policy decided; "none": the request had no cluster then
+	To      string  `json:"to"`      // where it went
+	At      Time    `json:"at"`
+	Total   float64 `json:"total"` // such requests between these two that were seen: of the others one of 64 is looked at
 }
 
 // Cluster is one cluster. It has the sections that its policy has; with mode off there are none.

@@ -23,6 +23,7 @@ var (
 	RetriesTotal            = Metric{"weir_retries_total", []string{"cluster"}}
 	RetriesExhaustedTotal   = Metric{"weir_retries_exhausted_total", []string{"cluster"}}
 	FailoversTotal          = Metric{"weir_failovers_total", []string{"cluster", "to"}}
+	MisroutedTotal          = Metric{"weir_misrouted_total", []string{"cluster", "to"}}
 	RedisCallsTotal         = Metric{"weir_redis_calls_total", []string{"result"}}
 	LeasesTotal             = Metric{"weir_leases_total", []string{"result"}}
 	StateConflictsTotal     = Metric{"weir_state_conflicts_total", nil}

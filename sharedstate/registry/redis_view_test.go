@@ -79,8 +79,9 @@ func FuzzSmallRecords(f *testing.F) {
 	f.Add((&RedisCalls{LastOK: 1, LastFailed: 2}).AppendTo(nil))
 	f.Add((&CountsAtReset{Counts: []uint64{1, 2}}).AppendTo(nil))
 	f.Add((&sentReset{Resets: 4}).AppendTo(nil))
+	f.Add((&Misroute{At: 1, Decided: "free", Went: "gold"}).AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, p := range []sharedstate.Packed{&RedisView{}, &RedisCalls{}, &CountsAtReset{}, &sentReset{}} {
+		for _, p := range []sharedstate.Packed{&RedisView{}, &RedisCalls{}, &CountsAtReset{}, &sentReset{}, &Misroute{}} {
 			if p.Unpack(b) && !bytes.Equal(p.AppendTo(nil), b) {
 				t.Errorf("%T: got %x, want %x", p, p.AppendTo(nil), b)
 			}

@@ -25,6 +25,7 @@ var metrics = map[string][]string{
 	"weir_retries_total":             {"cluster"},
 	"weir_retries_exhausted_total":   {"cluster"},
 	"weir_failovers_total":           {"cluster", "to"},
+	"weir_misrouted_total":           {"cluster", "to"},
 	"weir_in_flight":                 {"cluster"},
 	"weir_redis_calls_total":         {"result"},
 	"weir_redis_latency_ms_bucket":   {"le"},

@@ -151,6 +151,11 @@ func (p Printer) Status(from string, s *adminapi.Status) {
 		}
 		fmt.Fprintf(p.Out, "Redis: %s, %s calls, %s of them failed\n", p.paint(code, Printable(s.Redis.State)), number(s.Redis.CallsTotal), number(s.Redis.ErrorsTotal))
 	}
+	if m := s.Misrouted; m != nil {
+		fmt.Fprintln(p.Out, p.paint(yellow, fmt.Sprintf("%s seen requests went to %s, decided by the policy of %s (the last at %s): another filter changed their route. "+
+			"Put a CORS filter right before Weir, and that filter before it, as `weir render envoy` does (resolve_route).",
+			number(m.Total), Printable(m.To), Printable(m.Cluster), m.At.Time().Format(time.RFC3339))))
+	}
 	if s.LeftOut {
 		fmt.Fprintln(p.Out, p.paint(yellow, "Weir has more clusters than it can list; some are left out. They work all the same."))
 	}

@@ -62,6 +62,16 @@ off      quotes                                                                 
 			&adminapi.Status{Clusters: map[string]adminapi.Cluster{"aws": {}}, LeftOut: true},
 			"http://admin at 1970-01-01T00:00:00Z: 1 cluster, 1 ok\nWeir has more clusters than it can list; some are left out. They work all the same.\n\nSTATE  CLUSTER\nok     aws\n",
 		},
+		"misrouted": {
+			Printer{},
+			&adminapi.Status{
+				Clusters:  map[string]adminapi.Cluster{"aws": {}},
+				Misrouted: &adminapi.Misrouted{Cluster: "fr\x1bee", To: "gold", At: 1000, Total: 12},
+			},
+			"http://admin at 1970-01-01T00:00:00Z: 1 cluster, 1 ok\n12 seen requests went to gold, decided by the policy of fr\\x1bee (the last at 1970-01-01T00:00:01Z): " +
+				"another filter changed their route. Put a CORS filter right before Weir, and that filter before it, as `weir render envoy` does (resolve_route).\n\n" +
+				"STATE  CLUSTER\nok     aws\n",
+		},
 		"nothing yet": {
 			Printer{},
 			&adminapi.Status{Redis: &adminapi.Redis{State: "off"}},

@@ -31,6 +31,9 @@ type Handler struct {
 
 	clusters   map[string]*cluster // of the last listing
 	redisCalls []Metric            // calls that succeeded, then those that failed, by redis.Kind
+
+	misroutedName  string // of misroutedTotal: Envoy allocates an id each time a metric is looked up
+	misroutedTotal Metric
 }
 
 // cluster is what is kept of a cluster between two requests.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/filter/adminapi"
+	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/filter/version"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -36,7 +37,27 @@ func (h *Handler) all(at Instant) (Response, *httpError) {
 	if s.Redis, err = h.redisStatus(listing.Redis); err != nil {
 		return Response{}, h.internalError(err)
 	}
+	if s.Misrouted, err = h.misrouted(at); err != nil {
+		return Response{}, h.internalError(err)
+	}
 	return jsonResponse(200, s), nil
+}
+
+// misrouted is the last request that went to another cluster than the one whose policy decided, nil where there was none.
+func (h *Handler) misrouted(at Instant) (*adminapi.Misrouted, error) {
+	m, err := registry.ReadMisroute(h.store, at.Monotonic)
+	if err != nil || m.At == 0 {
+		return nil, err
+	}
+	name := metric.MisroutedTotal.With(m.Decided, m.Went)
+	if name != h.misroutedName {
+		h.misroutedName, h.misroutedTotal = name, h.metrics.Counter(name)
+	}
+	total, err := h.misroutedTotal.Value()
+	if err != nil {
+		return nil, err
+	}
+	return &adminapi.Misrouted{Cluster: m.Decided, To: m.Went, At: *at.wallTime(m.At), Total: float64(total)}, nil
 }
 
 // one responds to GET /status/CLUSTER.

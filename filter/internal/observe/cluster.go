@@ -20,6 +20,8 @@ type Plugin struct {
 	Faults  *Faults
 	Debug   bool                  // whether the host logged at debug at the last heartbeat
 	Count   func(*BatchedCounter) // counts one more, in batches
+
+	misroutes map[[2]string]*misroutes // by the cluster that decided and the one that the request went to
 }
 
 // Cluster is one cluster's metrics and log lines. It implements request.Observer.

@@ -48,14 +48,21 @@ func (s *stream) whole() {
 	}
 }
 
-// keep begins to copy the response whose headers pass now, if it may be kept.
+// keep begins to copy the response whose headers pass now, if it may be kept: not that of another cluster. The route of
+// one that is copied is always checked, which is once a second for each key.
 func (s *stream) keep(ended bool, now int64) {
+	if ended && !s.routeChecked { // it is stored at once
+		s.checkRoute(now)
+	}
 	headers, err := host.All(host.ResponseHeaders)
 	if err != nil {
 		s.fault(err)
 		return
 	}
 	s.request.Keep(headers, ended, now, host.Wall())
+	if s.request.Capturing() && !s.routeChecked {
+		s.checkRoute(now)
+	}
 }
 
 // OnHttpResponseBody implements host.HTTPContext.
@@ -92,7 +99,11 @@ func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {
 		if s.grpc {
 			status = grpcStatus(host.ResponseTrailers)
 		}
-		s.request.End(status, host.Now())
+		now := host.Now()
+		if !s.routeChecked && s.request.ChecksRouteAtEnd(outcome.DetailsUpstream, status) {
+			s.checkRoute(now)
+		}
+		s.request.End(status, now)
 	}
 	return host.Continue
 }

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -42,10 +41,12 @@ type stream struct {
 	call      uint64           // the number of the filter's last attempt
 
 	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster
-	// than the one whose policy decided.
+	// than the one whose policy decided. So it may by a filter before this one, see route.go.
 	rerouted       bool
-	cluster        string           // whose policy decided; only if rerouted
 	failedOverFrom *request.Cluster // nil: no failover
+	checksRoute    bool             // although no policy decides
+	routeChecked   bool
+	passedAs       string // the cluster that had no policy; where checksRoute
 }
 
 // OnHttpRequestHeaders implements host.HTTPContext.
@@ -62,18 +63,17 @@ func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
 	// A route without a cluster (a direct response, a redirect), or with an unknown one, has no such property.
 	name, err := host.Property(host.ClusterName)
 	if err != nil {
+		s.pass("", &in, ended)
 		return host.Continue
 	}
 	c := s.plugin.cluster(name)
 	if c == nil {
+		s.pass(string(name), &in, ended)
 		return host.Continue
-	}
-	if s.rerouted {
-		s.cluster = c.Name()
 	}
 	step := s.begin(c, &in, method, headers, ended)
 	if step.Kind == request.Failover {
-		s.failedOverFrom, s.cluster, s.rerouted = c, step.To.Name(), true
+		s.failedOverFrom, s.rerouted = c, true
 		s.setHeaders(host.RequestHeaders, step.Set)
 		in.FailedOver = true
 		step = s.begin(step.To, &in, method, headers, ended)
@@ -134,6 +134,9 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	if s.retypes {
 		s.retype()
 	}
+	if s.checksRoute {
+		s.checkRoute(host.Now())
+	}
 	if !s.request.WantsResponse() {
 		return host.Continue
 	}
@@ -153,10 +156,14 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	if s.grpc {
 		response.GRPC = grpcStatus(host.ResponseHeaders)
 	}
-	if s.rerouted && s.misrouted() {
-		return host.Continue
-	}
 	now := host.Now()
+	if !s.routeChecked && (s.request.ChecksRoute(&response) || s.rerouted) {
+		s.checkRoute(now)
+		if !s.request.WantsResponse() { // nobody's breaker learns from it
+			s.recording.Drop()
+			return host.Continue
+		}
+	}
 	if s.request.WantsType(ended, now) {
 		response.Events = isEvents()
 	}
@@ -181,23 +188,6 @@ func (s *stream) waits() {
 	}
 }
 
-// misrouted reports whether the request went to another cluster than the one whose policy decided. It abandons such a
-// request: the outcome says nothing about that cluster.
-func (s *stream) misrouted() bool {
-	cluster, err := host.Property(host.ClusterName)
-	if err != nil || string(cluster) == s.cluster {
-		return false
-	}
-	now := host.Now()
-	if from := s.failedOverFrom; from != nil {
-		from.Misrouted(now)
-		s.fault(errors.New("failover: " + from.Name() + ": no route leads to " + s.cluster +
-			" by the header of failover.header; `weir render` shows the one that is needed"))
-	}
-	s.request.Abandon(now)
-	return true
-}
-
 // OnHttpStreamDone implements host.HTTPContext.
 func (s *stream) OnHttpStreamDone() {
 	var action host.Action
@@ -211,7 +201,11 @@ func (s *stream) OnHttpStreamDone() {
 	if err != nil && err != host.ErrNotFound {
 		s.fault(err)
 	}
-	s.request.Gone(details, s.routerAttempts(), host.Now())
+	now := host.Now()
+	if !s.routeChecked && s.request.ChecksRouteAtEnd(details, outcome.NoGRPC) {
+		s.checkRoute(now)
+	}
+	s.request.Gone(details, s.routerAttempts(), now)
 }
 
 // forget removes a stream that has ended from the maps in which it may have waited.

@@ -8,6 +8,7 @@
 //	redis.go    calls to Redis, and the streams that wait for them
 //	retries.go  attempts that the filter makes itself, and the streams that wait for them
 //	failover.go the clusters that others fail over to
+//	route.go    requests that went to another cluster than the one whose policy decided
 //	admin.go    a plugin whose configuration is `{"admin": {}}`
 package plugin
 

@@ -33,6 +33,7 @@ type Cluster struct {
 
 	hosts    hosts
 	failover failover
+	route    RouteCheck
 	begun    int // requests since the last ResetBegun
 }
 

@@ -23,9 +23,9 @@ const failoverRest = 10 * time.Second
 // FindClustersBy sets how failover finds other clusters.
 func (c *Cluster) FindClustersBy(find func(cluster string) *Cluster) { c.failover.find = find }
 
-// Misrouted stops failover for a while: a request that failed over went to another cluster, since no route matches the
+// StopFailover stops failover for a while: a request that failed over went to another cluster, since no route matches the
 // header.
-func (c *Cluster) Misrouted(now int64) { c.failover.until = now + int64(failoverRest) }
+func (c *Cluster) StopFailover(now int64) { c.failover.until = now + int64(failoverRest) }
 
 // failOver sends a request that the breaker refuses to the first cluster whose own breaker admits it.
 func (r *Request) failOver(now int64) (step Step, ok bool) {

@@ -96,7 +96,7 @@ func TestMisroutedFailover(t *testing.T) {
 	if got := r.send("aws", 200); got != "eu" {
 		t.Fatalf("got %s, want eu", got)
 	}
-	r.clusters["aws"].Misrouted(r.Now)
+	r.clusters["aws"].StopFailover(r.Now)
 	for _, m := range []struct {
 		after int64
 		want  string

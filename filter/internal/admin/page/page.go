@@ -24,5 +24,5 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // compares them with the document.
 const (
 	styleHash  = "sha256-2nx4O38OonGZuvv7VvFy3nJJdcDPy0T6fjN1Xj6HxZo="
-	scriptHash = "sha256-O5DW5t0QrFj5v7LjV9586VqxOc8dGp+6PWojgtS+Hyk="
+	scriptHash = "sha256-YJ/57ifitNLQA8HAFSYso0LcSRjEo76oSkkNHtKKXKU="
 )
