@@ -79,6 +79,13 @@ func endings(*testing.T) []ending {
 		{name: "refused", refuse: true, client: get, counts: isFailure},
 		{name: "no-host", up: ok, client: get, counts: isFailure},
 
+		{name: "whole-unread-connection", route: routeTimeout, up: func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/large" {
+				large(rw, r)
+			} else {
+				time.Sleep(100 * time.Millisecond)
+			}
+		}, sent: 2, client: unreadConnection, counts: isSuccess},
 		{name: "overflow", route: noTimeout, up: hang, sent: 2, client: func(w *weir, cluster string) {
 			first := w.dial(0)
 			first.send("GET / HTTP/1.1\r\nhost: " + cluster + "\r\n\r\n")
@@ -147,11 +154,11 @@ func endings(*testing.T) []ending {
 			time.Sleep(200 * time.Millisecond)
 			cutOff(c)
 		}, client: getEvents, counts: isBoth},
-		{name: "events-late-headers", rules: "slow_calls: {slower_than: 100ms, threshold: 1, min_calls: 1}", up: func(rw http.ResponseWriter, _ *http.Request) {
+		{name: "events-late-headers", rules: "slow_calls: {slower_than: 100ms, threshold: 0.3, min_calls: 3}", up: func(rw http.ResponseWriter, _ *http.Request) {
 			time.Sleep(300 * time.Millisecond)
 			begin(rw, sse)
 		}, client: get, counts: isSuccess},
-		{name: "grpc-late-message", rules: "slow_calls: {slower_than: 100ms, threshold: 1, min_calls: 1}", up: grpcStream(300*time.Millisecond, 3, grpcEnd("0")), client: calls(), counts: isSuccess},
+		{name: "grpc-late-message", rules: "slow_calls: {slower_than: 100ms, threshold: 0.3, min_calls: 3}", up: grpcStream(300*time.Millisecond, 3, grpcEnd("0")), client: calls(), counts: isSuccess},
 		{name: "grpc-ok", up: grpcStream(0, 1, grpcEnd("0")), client: calls(), counts: isSuccess},
 		{name: "grpc-stream-left", up: grpcStream(0, 3, hang), client: resets("POST", true, true, 300*time.Millisecond, "content-type", "application/grpc"), counts: isSuccess},
 		{name: "grpc-stream-unavailable", up: grpcStream(0, 3, grpcEnd("14")), client: calls(), counts: isBoth},

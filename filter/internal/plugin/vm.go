@@ -7,6 +7,8 @@
 //	body.go     bodies that are recorded or kept as they pass
 //	redis.go    calls to Redis, and the streams that wait for them
 //	retries.go  attempts that the filter makes itself, and the streams that wait for them
+//	alarms.go   when streams are due: held responses, and
+//	watch.go    responses of probes, which are accepted if they still flow
 //	failover.go the clusters that others fail over to
 //	route.go    requests that went to another cluster than the one whose policy decided
 //	admin.go    a plugin whose configuration is `{"admin": {}}`
