@@ -110,10 +110,11 @@ func New(cluster string, p *policy.Policy, limiter *ratelimit.Limiter) *Replies 
 
 // Request is what a reply depends on.
 type Request struct {
-	Reason fallback.Reason    // why the client does not get upstream's response
-	GRPC   bool               // the client speaks gRPC
-	Wait   time.Duration      // until a request may be admitted; 0: not known
-	Limit  *ratelimit.Verdict // of the rate limit
+	Reason   fallback.Reason    // why the client does not get upstream's response
+	GRPC     bool               // the client speaks gRPC
+	Protocol Protocol           // or another protocol of remote calls
+	Wait     time.Duration      // until a request may be admitted; 0: not known
+	Limit    *ratelimit.Verdict // of the rate limit
 	// ErrorOnly: the client must not take the reply for a success. Its method is not in fallback.methods.
 	ErrorOnly bool
 	Upstream  int // the status of upstream's failure, 0 where it did not answer
@@ -141,6 +142,8 @@ func (rs *Replies) Make(r *Request, source fallback.Source, consulted bool) *Rep
 		reply.Body = refused.degraded.with(reply.Status, wait)
 	case r.GRPC:
 		reply.Status, reply.GRPC, reply.Body = refused.status, refused.grpc, []byte(refused.title)
+	case r.Protocol != PlainHTTP:
+		headers = refused.refuse(r.Protocol, reply, headers)
 	case consulted:
 		headers = append(headers, problemJSON)
 		reply.Status, reply.Body = refused.status, refused.empty.with(refused.status, wait)

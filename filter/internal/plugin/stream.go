@@ -92,6 +92,13 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 		switch {
 		case name == "content-type":
 			in.GRPC = header.IsGRPC(value)
+			if protocol := localreply.ProtocolOf(value); protocol != localreply.PlainHTTP {
+				in.Protocol = protocol
+			}
+		case name == "connect-protocol-version":
+			if in.Protocol == localreply.PlainHTTP {
+				in.Protocol = localreply.ConnectUnary
+			}
 		case name == "content-length":
 			in.Long = retries.TooLong(value)
 		case name == "accept":

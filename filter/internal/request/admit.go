@@ -110,7 +110,7 @@ func (r *Request) reply(reason fallback.Reason, wait time.Duration, choice fallb
 	c := r.cluster
 	c.observer.Responded(choice.source, reason)
 	request := localreply.Request{
-		Reason: reason, GRPC: r.in.GRPC, Wait: wait, Limit: &r.attempt.Limits[0].Verdict, ErrorOnly: r.in.ErrorOnly,
+		Reason: reason, GRPC: r.in.GRPC, Protocol: r.in.Protocol, Wait: wait, Limit: &r.attempt.Limits[0].Verdict, ErrorOnly: r.in.ErrorOnly,
 	}
 	if reason == fallback.UpstreamFailure {
 		request.Forwarded = r.ending.Status

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/fallbackcache"
+	"github.com/weir-mesh/weir/filter/internal/localreply"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/header"
@@ -12,6 +13,7 @@ import (
 
 // Incoming is what a decision needs to know of a request whose headers have come.
 type Incoming struct {
+	Protocol   localreply.Protocol     // of remote calls other than gRPC
 	GRPC       bool                    // content-type application/grpc…
 	Body       bool                    // a body follows: upstream has not the whole request yet
 	Events     bool                    // it accepts text/event-stream

@@ -2,6 +2,7 @@ package request
 
 import (
 	"github.com/weir-mesh/weir/filter/internal/fallbackcache"
+	"github.com/weir-mesh/weir/filter/internal/localreply"
 	"github.com/weir-mesh/weir/policy/fallback"
 )
 
@@ -12,7 +13,8 @@ type fallbackChoice struct {
 	kept      fallbackcache.Kept // for the cache's sources
 }
 
-// findFallback chooses a fallback. A gRPC client can read neither JSON nor problem details: it gets a gRPC status.
+// findFallback chooses a fallback. A client of gRPC, gRPC-Web or Connect
+// can read neither default data nor problem details: it gets an error of its protocol.
 func (r *Request) findFallback(reason fallback.Reason, now int64) (choice fallbackChoice) {
 	c := r.cluster
 	chain := c.fallbacks
@@ -30,7 +32,7 @@ func (r *Request) findFallback(reason fallback.Reason, now int64) (choice fallba
 		}
 	}
 	choice.source, choice.consulted = fallback.Choose(chain, reason, kept)
-	if r.in.GRPC {
+	if r.in.GRPC || r.in.Protocol != localreply.PlainHTTP {
 		choice.source = fallback.FromError
 	}
 	return choice
