@@ -12,16 +12,21 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Bounds of the HTTP server that need no option.
+// timeLimits are those of the HTTP server. Only tests change them.
+type timeLimits struct {
+	head time.Duration // to receive a request's head, the first one from when the connection was made
+	body time.Duration // to receive its head and body
+	send time.Duration // to send the answer
+	idle time.Duration // between two requests
+}
+
+// Envoy closes a connection that was idle for an hour. The bridge must not close it first: it might do so just when
+// Envoy sends the next request over it. A caller without the token is not left idle: see closeAfter.
+var defaultTimeLimits = timeLimits{head: 5 * time.Second, body: 10 * time.Second, send: 30 * time.Second, idle: 2 * time.Hour}
+
 const (
-	headTimeout = 5 * time.Second  // to receive a request's head
-	bodyTimeout = 10 * time.Second // to receive its body
-	sendTimeout = 30 * time.Second // to send the answer
-	// Envoy closes a connection that was idle for an hour. The bridge must not close it first: it might do so just when
-	// Envoy sends the next request over it.
-	idleTimeout = 2 * time.Hour
-	maxHead     = 16 << 10
-	maxStreams  = 1000 // of one HTTP/2 connection; Go's default, 250, is less than DefaultMaxRequests
+	maxHead    = 16 << 10
+	maxStreams = 1000 // of one HTTP/2 connection; Go's default, 250, is less than DefaultMaxRequests
 )
 
 // Bridge is a running bridge.
@@ -92,10 +97,10 @@ func (b *Bridge) serve() {
 		Handler:           b,
 		Protocols:         new(http.Protocols),
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ReadHeaderTimeout: headTimeout,
-		ReadTimeout:       bodyTimeout,
-		WriteTimeout:      sendTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: b.settings.limits.head,
+		ReadTimeout:       b.settings.limits.body,
+		WriteTimeout:      b.settings.limits.send,
+		IdleTimeout:       b.settings.limits.idle,
 		MaxHeaderBytes:    maxHead,
 	}
 	b.server.Protocols.SetHTTP1(true)

@@ -30,15 +30,20 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			b.serveMetrics(w)
 		}
 	default:
+		closeAfter(w)
 		b.refuse(w, http.StatusNotFound, "ERR no such path: POST / or /pipeline, GET /health or /metrics")
 	}
 }
+
+// closeAfter closes the connection after this answer: a caller that has not shown the token does not hold one for hours.
+func closeAfter(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
 
 // method refuses a request by another method. HEAD passes for GET: net/http drops the body.
 func (b *Bridge) method(w http.ResponseWriter, r *http.Request, want string) bool {
 	if r.Method == want || r.Method == http.MethodHead && want == http.MethodGet {
 		return true
 	}
+	closeAfter(w)
 	w.Header().Set("Allow", want)
 	b.refuse(w, http.StatusMethodNotAllowed, "ERR use "+want)
 	return false
@@ -51,6 +56,7 @@ func (b *Bridge) authorized(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
 			return true
 		}
+		closeAfter(w)
 		b.refuse(w, http.StatusForbidden, "ERR not for web pages, since the bridge has no token: start it with --token")
 		return false
 	}
@@ -60,6 +66,7 @@ func (b *Bridge) authorized(w http.ResponseWriter, r *http.Request) bool {
 	if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 		return true
 	}
+	closeAfter(w)
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	b.refuse(w, http.StatusUnauthorized, "WRONGPASS invalid or missing auth token")
 	return false

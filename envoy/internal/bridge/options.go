@@ -29,6 +29,8 @@ type Options struct {
 	MaxRequests int           // in flight at a time; default DefaultMaxRequests
 	Connections int           // to each Redis server, at most; default DefaultConnections
 
+	limits timeLimits // default defaultTimeLimits
+
 	Log *slog.Logger // start, stop, and changes in whether Redis answers; nil discards
 }
 
@@ -66,6 +68,7 @@ func (o Options) resolve() (settings, error) {
 	o.MaxCommands = cmp.Or(o.MaxCommands, DefaultMaxCommands)
 	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
 	o.Connections = cmp.Or(o.Connections, DefaultConnections)
+	o.limits = cmp.Or(o.limits, defaultTimeLimits)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 
 	s := settings{Options: o}
