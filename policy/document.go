@@ -27,6 +27,7 @@ type Document struct {
 	Default  *Policy   // the policy of clusters that match no entry; nil: nothing is enforced for them
 	Redis    *Redis    // nil: absent
 	Admin    bool      // `admin: {}`: this plugin serves the admin API and has no policy
+	Attempts bool      // `attempts: {}`: this plugin stands in the internal listener of retry.via and has no policy
 	// AdminHosts are host names by which browsers may use the admin API, in addition to IP addresses and private names;
 	// lower case.
 	AdminHosts []string

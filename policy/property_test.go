@@ -108,7 +108,7 @@ func validRetry(t *rapid.T) any {
 	some(t, r, "per_try_timeout", validDuration())
 	some(t, r, "budget", rapid.Just(map[string]any{"percent": 12.5}))
 	if rapid.Bool().Draw(t, "filter") {
-		r["driver"] = "filter"
+		r["driver"], r["via"] = "filter", "weir_attempts"
 		some(t, r, "exponential_base", rapid.Float64Range(1, 10))
 		some(t, r, "jitter", rapid.Bool())
 	} else {

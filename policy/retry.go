@@ -31,6 +31,9 @@ func decodeRetry(s *section) *Retry {
 		}
 		return clusterName(name)
 	})
+	if r.Driver == DriverFilter && r.Via == "" && s.clean() {
+		s.mistake("via", "missing: the filter's attempts go through an internal listener with the routes, else they would get past what those do; write the cluster that leads to it (`weir render` writes both), or `driver: envoy`")
+	}
 	checkRetriedGRPC(s, r)
 	s.notBelow("max_delay", r.MaxDelay, "base_delay", r.BaseDelay)
 	if r.Driver == DriverEnvoy {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// document reads the whole document. Its keys: clusters, default, redis, admin.
+// document reads the whole document. Its keys: clusters, default, redis, admin, attempts.
 func (d *decoder) document(root *value) *Document {
 	s := d.section("", root)
 	doc := &Document{}
@@ -26,7 +26,16 @@ func (d *decoder) document(root *value) *Document {
 			}
 		}
 	}
-	if !s.broken && !s.has("clusters") && !s.has("default") && !s.has("admin") {
+	if attempts := s.section("attempts"); attempts != nil {
+		doc.Attempts = true
+		attempts.end()
+		for _, other := range []string{"clusters", "default", "redis", "admin"} {
+			if s.has(other) {
+				s.mistake(other, "can't be combined with attempts, which needs a document of its own; remove one")
+			}
+		}
+	}
+	if !s.broken && !s.has("clusters") && !s.has("default") && !s.has("admin") && !s.has("attempts") {
 		s.mistake("clusters", "missing, so there is nothing to enforce; write a policy here or in default, or write admin: {}")
 	}
 	s.end()

@@ -77,6 +77,7 @@ func (o Options) withDefaults() Options {
 	if o.Wasm == "" {
 		o.Wasm = DefaultWasm
 	}
+	o.Policy = WithVia(o.Policy)
 	if o.Document == nil {
 		o.Document = o.decode()
 	}
@@ -157,23 +158,36 @@ func Bootstrap(o Options) (*bootstrapv3.Bootstrap, error) {
 	} else if b.StaticResources.Listeners, err = listeners(o); err != nil {
 		return nil, err
 	}
+	if err := addInternalListeners(b, o); err != nil {
+		return nil, err
+	}
 	if err := validate(b); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// listeners are the traffic listener and, if Admin is set, Weir's admin listener.
-func listeners(o Options) ([]*listenerv3.Listener, error) {
-	traffic, err := trafficListener(o)
-	if err != nil || o.Admin == "" {
-		return []*listenerv3.Listener{traffic}, err
+// listeners are the traffic listener, if Admin is set Weir's admin listener, and the internal one for further attempts.
+func listeners(o Options) (list []*listenerv3.Listener, err error) {
+	makers := []func(Options) (*listenerv3.Listener, error){trafficListener}
+	if o.Admin != "" {
+		makers = append(makers, adminListener)
 	}
-	admin, err := adminListener(o)
-	return []*listenerv3.Listener{traffic, admin}, err
+	if o.makesAttempts() {
+		makers = append(makers, attemptsListener)
+	}
+	for _, make := range makers {
+		l, err := make(o)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, l)
+	}
+	return list, nil
 }
 
-// clusters are the upstreams, and Redis, to which no policy applies, not even the default or a pattern.
+// clusters are the upstreams, and those to which no policy applies, not even the default or a pattern: Redis, and the way
+// of further attempts.
 func clusters(o Options) (list []*clusterv3.Cluster, err error) {
 	for _, u := range o.Upstreams {
 		c, err := u.cluster(policyOf(o.Document, u.Name))
@@ -184,6 +198,13 @@ func clusters(o Options) (list []*clusterv3.Cluster, err error) {
 	}
 	if o.Redis != nil {
 		c, err := o.Redis.cluster(&policy.Policy{})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	if o.makesAttempts() {
+		c, err := attemptsCluster()
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,11 @@ const (
 	DegradedMode = "x-weir-degraded-mode"
 	Error        = "x-weir-error"
 
+	// Attempt has the number of an attempt that Weir makes itself, on its way to the internal listener of retry.via, and
+	// AttemptClient the client's address.
+	Attempt       = "x-weir-attempt"
+	AttemptClient = "x-weir-client"
+
 	// FailoverCluster is the default of failover.header, on requests.
 	FailoverCluster = "x-weir-cluster"
 )

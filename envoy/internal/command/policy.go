@@ -45,8 +45,9 @@ func (f fileMistakes) lines() []string {
 	return lines
 }
 
-// readPolicy reads and checks a policy file. It returns the document and its JSON; the error is fileMistakes.
-func readPolicy(file string, in io.Reader, getenv lookup) (*policy.Document, []byte, error) {
+// readPolicy reads and checks a policy file, after a change of what was written. It returns the document and its JSON;
+// the error is fileMistakes.
+func readPolicy(file string, in io.Reader, getenv lookup, change func(json []byte) []byte) (*policy.Document, []byte, error) {
 	whole := func(err error) error { return fileMistakes{{File: displayName(file), Text: err.Error()}} }
 	raw, err := readFile(file, in)
 	if err != nil {
@@ -56,6 +57,7 @@ func readPolicy(file string, in io.Reader, getenv lookup) (*policy.Document, []b
 	if err != nil {
 		return nil, nil, whole(err)
 	}
+	asJSON = change(asJSON)
 	document, err := policy.Decode(asJSON, getenv)
 	if err == nil {
 		return document, asJSON, nil

@@ -42,7 +42,7 @@ ${NAME} in a document is replaced from --env and from this command's environment
 func validate(in io.Reader, out io.Writer, files []string, getenv lookup, asJSON bool) error {
 	all := fileMistakes{}
 	for _, file := range files {
-		document, _, err := readPolicy(file, in, getenv)
+		document, _, err := readPolicy(file, in, getenv, asWritten)
 		var mistakes fileMistakes
 		if errors.As(err, &mistakes) {
 			all = append(all, mistakes...)
@@ -66,6 +66,8 @@ func validate(in io.Reader, out io.Writer, files []string, getenv lookup, asJSON
 	}
 	return nil
 }
+
+func asWritten(json []byte) []byte { return json }
 
 func summary(d *policy.Document) string {
 	text := fmt.Sprintf("%d clusters", len(d.Clusters))

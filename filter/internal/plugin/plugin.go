@@ -94,6 +94,9 @@ func (p *Plugin) start(raw []byte) (err error) {
 		p.admin = newAdminPlugin(p)
 		return nil
 	}
+	if p.document.Attempts {
+		return nil
+	}
 	p.clusters = map[string]*request.Cluster{}
 	p.withoutPolicy = map[string]*request.Cluster{}
 	p.breakers = map[string]*request.Cluster{}
@@ -236,6 +239,9 @@ func (p *Plugin) rescue() {
 func (p *Plugin) NewHttpContext(id uint32) host.HTTPContext {
 	if p.admin != nil {
 		return p.admin.newStream()
+	}
+	if p.document.Attempts {
+		return &attemptStream{plugin: p}
 	}
 	return &stream{plugin: p, id: id}
 }

@@ -3,12 +3,14 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/policy/retry"
 	"github.com/weir-mesh/weir/sharedstate"
 )
@@ -18,7 +20,6 @@ import (
 type heldStreams struct {
 	streams map[uint32]*stream
 	alarms  alarms
-	calls   uint64 // made so far
 	period  time.Duration
 }
 
@@ -116,46 +117,88 @@ func (s *stream) resumeResponse() {
 	}
 }
 
+// maxRolls is how often an attempt is sent again whose route chose another cluster than the one that admitted it: a
+// route with weighted clusters chooses for each request. With two of the same weight, one in 250 attempts then fails.
+const maxRolls = 8
+
 // sendAttempt sends a stream's request again.
-func (p *Plugin) sendAttempt(s *stream, a *request.Send, now int64) {
-	s.until = now + int64(a.Timeout+grace)
-	p.held.calls++
-	call := p.held.calls
-	s.call = call
-	headers, body := s.recording.Request()
+func (p *Plugin) sendAttempt(s *stream, a *request.Send, now int64) { p.roll(s, a, now, maxRolls) }
+
+func (p *Plugin) roll(s *stream, a *request.Send, now int64, rolls int) {
 	timeout := max(a.Timeout.Truncate(time.Millisecond), time.Millisecond)
-	_, err := host.Dispatch(a.Cluster, headers, body, uint32(timeout.Milliseconds()), func(size int) {
+	attempt := p.vm.inFlight.Begin(a.Cluster, timeout, p.worker.Random(), now)
+	if attempt == nil {
+		p.uncarried(s, replay.TooManyAttempts, now)
+		return
+	}
+	s.until = now + int64(timeout+grace)
+	s.call = attempt
+	if err := host.Enter(s.id); err != nil {
+		s.fault(err)
+	}
+	client := clientIP()
+	if err := host.Enter(p.id); err != nil {
+		s.fault(err)
+	}
+	headers, body := s.recording.Request()
+	attempt.Internal = has(headers, "x-envoy-internal")
+	headers = append(headers, header.Pair{header.Attempt, attempt.ID}, header.Pair{header.AttemptClient, client})
+	headers = append(headers, a.Set...)
+	_, err := host.Dispatch(a.Via, headers, body, uint32(timeout.Milliseconds()), func(size int) {
 		host.ReuseMemory()
 		defer p.rescue()
-		if p.held.streams[s.id] == s && s.call == call { // else the client has left
-			p.attemptEnded(s, size, now, timeout)
+		p.vm.inFlight.End(attempt)
+		switch {
+		case p.held.streams[s.id] != s || s.call != attempt: // the client has left
+		case attempt.Reason == replay.OtherCluster && rolls > 0 && len(a.Set) == 0:
+			p.roll(s, a, now, rolls-1)
+		default:
+			p.attemptEnded(s, attempt, size, now)
 		}
 	})
-	if err != nil { // Envoy has no such cluster, no healthy host in it, or too many requests to it
-		s.attemptEnded(&request.AttemptResult{Status: 503, Details: replay.NotSent, Unfit: true}, now)
+	if err != nil {
+		p.vm.inFlight.End(attempt)
+		p.observe.Faults.Report("retry.via: Envoy could not send an attempt to the cluster " + a.Via + ": " + err.Error())
+		p.uncarried(s, replay.NoWay, now)
 	}
 }
 
+func has(headers [][2]string, name string) bool {
+	return slices.ContainsFunc(headers, func(h [2]string) bool { return h[0] == name })
+}
+
+// uncarried ends an attempt that was not made.
+func (p *Plugin) uncarried(s *stream, why replay.Reason, now int64) {
+	if p.observe.Debug {
+		host.Debug("weir: an attempt was not made: " + why.String())
+	}
+	s.attemptEnded(&request.AttemptResult{Uncarried: true}, now)
+}
+
 // attemptEnded reads the result of an attempt that was sent at this time, in nanoseconds.
-func (p *Plugin) attemptEnded(s *stream, size int, sent int64, timeout time.Duration) {
+func (p *Plugin) attemptEnded(s *stream, attempt *replay.Attempt, size int, sent int64) {
 	now := host.Now()
 	headers, err := host.All(host.CallHeaders)
 	if err != nil {
 		headers = nil // no response
 	}
 	var body []byte
-	if size > 0 && len(headers) > 0 {
+	if size > 0 && len(headers) > 0 && attempt.Reason == replay.None {
 		if body, err = host.Bytes(host.CallBody, 0, min(size, replay.MaxResponse)); err != nil {
 			headers, body = nil, nil
 			s.fault(err)
 		}
 	}
 	a := p.vm.recorder.Response(&replay.CallResult{
-		Headers: headers, Body: body, BodySize: size, Took: time.Duration(now - sent), Timeout: timeout,
+		Headers: headers, Body: body, BodySize: size, Took: time.Duration(now - sent), Timeout: attempt.Timeout, Attempt: attempt,
 	})
+	if a.Reason != replay.None && p.observe.Debug {
+		host.Debug("weir: the response to an attempt can't be passed on: " + a.Reason.String())
+	}
 	asked, _ := retry.ParseRetryAfter(a.RetryAfter, host.Wall()) // 0 if it can't be read
 	s.attemptEnded(&request.AttemptResult{
-		Details: a.Details, Status: a.Status, RetryAfter: asked, Headers: a.Headers, Body: a.Body, Unfit: a.Reason != replay.None,
+		Details: a.Details, Status: a.Status, RetryAfter: asked, Headers: a.Headers, Body: a.Body,
+		Unfit: a.Reason == replay.InvalidStatus, Uncarried: a.Reason != replay.None && a.Reason != replay.InvalidStatus,
 	}, now)
 	if s.request.MayKeep() {
 		s.request.Keep(headers, len(body) == 0, now, host.Wall())

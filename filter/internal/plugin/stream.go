@@ -38,7 +38,7 @@ type stream struct {
 	paused    int64            // when it began to wait for Redis; 0: it never did
 	until     int64            // how long its response may be held back; 0: it never was
 	watched   bool             // Plugin.watched has it
-	call      uint64           // the number of the filter's last attempt
+	call      *replay.Attempt  // the filter's last attempt
 
 	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster
 	// than the one whose policy decided. So it may by a filter before this one, see route.go.
@@ -155,8 +155,9 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	}
 	response := request.Response{
 		Status: status(), Details: details, GRPC: outcome.NoGRPC, Ended: ended,
-		Attempts: s.routerAttempts(), Replayable: s.recording.Whole(),
+		Attempts: s.routerAttempts(),
 	}
+	response.Replayable = s.recording.Whole() && s.request.RetriesOn(response.Status, details) && s.portable()
 	if response.Status >= 300 && (response.Replayable || s.request.WantsRetryAfter()) {
 		response.RetryAfter = retryAfter()
 	}
@@ -222,6 +223,9 @@ func (p *Plugin) forget(s *stream) {
 	}
 	if s.until != 0 {
 		delete(p.held.streams, s.id)
+		if s.call != nil {
+			s.call.Left = true
+		}
 	}
 	if s.paused != 0 {
 		delete(p.redis.paused, s.id)

@@ -9,6 +9,7 @@
 //	retries.go  attempts that the filter makes itself, and the streams that wait for them
 //	alarms.go   when streams are due: held responses, and
 //	watch.go    responses of probes, which are accepted if they still flow
+//	attempt.go  a plugin whose configuration is `{"attempts": {}}`: those attempts on their way through the routes
 //	failover.go the clusters that others fail over to
 //	route.go    requests that went to another cluster than the one whose policy decided
 //	admin.go    a plugin whose configuration is `{"admin": {}}`
@@ -27,6 +28,7 @@ type VM struct {
 	host.DefaultVMContext
 	worker   *worker.Worker
 	recorder *replay.Recorder
+	inFlight replay.InFlight // the attempts that plugins of this worker make themselves
 	metrics  observe.Metrics
 	counts   observe.Batch
 	used     map[string]struct{} // clusters that any plugin used

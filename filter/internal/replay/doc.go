@@ -16,7 +16,7 @@
 //   - `content-length` is set from the body. The `x-envoy-…` headers that control a router also control this one: a
 //     copy of x-envoy-max-retries would be retried by Envoy. So they are removed.
 //   - Trailers are never sent ("TODO: support request trailers"): a request with trailers is not sent again.
-//   - x-envoy-internal: true and x-envoy-expected-rq-timeout-ms are added. x-forwarded-for stays as it was recorded,
+//   - x-envoy-internal: true is added, which the plugin in the internal listener removes. x-forwarded-for stays as it was recorded,
 //     which is as the first attempt had it.
 //   - A call does not wait for a 100 (Continue), and drops interim responses.
 //
@@ -34,14 +34,16 @@
 //	body broken off, not complete in time, or of more than 32 MiB
 //	    the callback gets   no headers at all
 //	    Details             upstream_reset_after_response_started{…}, or response_timeout
-//	no healthy host, too many requests, no such cluster
+//	no such cluster
 //	    there is no callback: the call fails at once
-//	    Details             NotSent
+//
+// That is what a call to a cluster gets. Attempts go through an internal listener (retry.via), where another plugin of
+// the worker notes in Attempt what Envoy says there: it counts for more.
 //
 // Envoy overwrites x-envoy-upstream-service-time on each response of upstream's, and sets it on none of its own:
 // upstream can neither forge it nor leave it out.
 //
-// A response is buffered whole, in Envoy and then in the module, whose memory never shrinks: MaxResponse bounds it. The
+// A response is buffered whole, in Envoy and then in the module, whose memory never shrinks: InFlight bounds it. The
 // client gets it as a local reply. That takes several headers of one name (Set-Cookie), keeps upstream's date, sets
 // content-length itself and content-type to text/plain if there is none, and has neither trailers nor, for HEAD, a
 // content-length. So the response to a HEAD replaces the headers of the first one (InPlace), which Envoy still holds

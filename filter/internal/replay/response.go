@@ -12,10 +12,6 @@ import (
 // MaxResponse is the longest body of a response, in bytes.
 const MaxResponse = 8 << 20
 
-// NotSent are the Details of a call that failed at once: Envoy has no such cluster, no healthy host in it, or too many
-// requests to it (it does not say which). Nothing was sent to upstream.
-const NotSent = detailsReset + "{overflow}"
-
 // Details as Envoy has them for requests through its router (source/common/stream_info, ResponseCodeDetails).
 const (
 	detailsUpstream = "via_upstream"
@@ -33,6 +29,7 @@ type CallResult struct {
 	BodySize int           // of the whole body
 	Took     time.Duration // since the call was made
 	Timeout  time.Duration // of the call, in whole milliseconds; 0: none
+	Attempt  *Attempt      // what the plugin in the internal listener noted; nil: nothing
 }
 
 // Response is the response to an attempt.
@@ -47,7 +44,26 @@ type Response struct {
 
 // Response makes the response of a call's result. Its headers are the recorder's memory and valid until the next
 // Request or Response; their texts and the body are those of e.
+//
+// What Weir noted in the internal listener counts for more than what the call tells: that can't tell upstream's response
+// from one of another filter, nor a response that Weir ended from one that broke off.
 func (r *Recorder) Response(e *CallResult) (a Response) {
+	a = r.response(e)
+	if n := e.Attempt; n != nil && n.Seen {
+		if n.Details != "" && (len(e.Headers) > 0 || n.Details != detailsUpstream) {
+			a.Details = n.Details
+		}
+		if n.Reason != None {
+			a.Reason = n.Reason
+			if n.Status != 0 {
+				a.Status, a.Details = n.Status, detailsUpstream
+			}
+		}
+	}
+	return a
+}
+
+func (r *Recorder) response(e *CallResult) (a Response) {
 	r.headers = r.headers[:0]
 	if len(e.Headers) == 0 {
 		return r.broken(e)
@@ -65,6 +81,8 @@ func (r *Recorder) Response(e *CallResult) (a Response) {
 			typed = true
 		case "x-envoy-upstream-service-time":
 			upstream = true
+		case header.Attempt: // the internal listener does not know the attempt
+			a.Reason = NoWay
 		}
 		if isForClient(name) && !r.isNamed(name) {
 			r.headers = append(r.headers, [2]string{name, value})
@@ -77,6 +95,7 @@ func (r *Recorder) Response(e *CallResult) (a Response) {
 		a.Details = localDetails(a.Status, e.Body)
 	}
 	switch {
+	case a.Reason != None:
 	case a.Status < 200 || a.Status > 599:
 		a.Status, a.Reason = 502, InvalidStatus
 	case e.BodySize > min(len(e.Body), MaxResponse):

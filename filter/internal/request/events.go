@@ -32,6 +32,9 @@ type Incoming struct {
 func (r *Request) Begin(c *Cluster, in *Incoming, now int64) Step {
 	if r.state == Idle {
 		r.home, r.cluster, r.in = c, c, *in
+		if r.route == nil {
+			r.route = c
+		}
 	}
 	return r.on(&event{kind: begins, now: now})
 }

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/stage"
@@ -84,9 +85,14 @@ func (r *Request) nextRegion(now int64) *Cluster {
 		if at := (r.retry.made + 1 + i) % (len(regions) + 1); at > 0 {
 			to = home.failover.find(regions[at-1])
 		}
-		if to != nil && to.admitsMore(now) {
+		if to != nil && r.reaches(to) && to.admitsMore(now) {
 			return to
 		}
 	}
 	return nil
+}
+
+// reaches reports whether the request's route leads to a cluster, with failover's header or without.
+func (r *Request) reaches(to *Cluster) bool {
+	return to == r.route || r.route.failoverRules != nil && slices.Contains(r.route.failoverRules.To, to.name)
 }

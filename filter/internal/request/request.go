@@ -50,6 +50,7 @@ type Request struct {
 	mayKeep bool            // the response that was let through may be kept, or outdate one that is: Keep decides
 	home    *Cluster        // that the request is for
 	cluster *Cluster        // of the current attempt; not home only after failover between retries
+	route   *Cluster        // to which the request's route leads without failover's header; not home after failover
 	in      Incoming
 
 	attempt  stage.Attempt // the current one, or the last

@@ -12,6 +12,7 @@ import (
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/policy/retry"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
@@ -47,6 +48,16 @@ const defaultTimeout = 15 * time.Second
 func (r *Request) Records() bool {
 	rules := r.rules()
 	return rules != nil && rules.ByFilter && rules.Most > 0 && r.retry.allowed && !r.retry.probe && !r.in.GRPC
+}
+
+// RetriesOn reports whether a response of this kind may be retried, so that it matters whether the request can be sent
+// again.
+func (r *Request) RetriesOn(status int, details string) bool {
+	if !r.Records() {
+		return false
+	}
+	answered := retry.Outcome{Event: retry.Answered, Status: status, GRPC: noGRPC}
+	return details != outcome.DetailsUpstream || r.home.retries.Conditions.Retryable(answered)
 }
 
 // MaxRecord is how many bytes of a request's body are recorded; a longer one is sent once.
@@ -143,9 +154,9 @@ func (r *Request) sendAttempt(v stage.Verdict, now int64) Step {
 	r.retry.made++
 	r.state, r.sent = Retrying, now
 	r.progress = progress{whole: now}
-	send := &Send{Cluster: r.cluster.name, Timeout: r.attemptTimeout(now)}
-	if r.cluster == home && home.retries.Via != "" {
-		send.Cluster = home.retries.Via
+	send := &Send{Cluster: r.cluster.name, Via: home.retries.Via, Timeout: r.attemptTimeout(now)}
+	if r.cluster != r.route {
+		send.Set = []header.Pair{{r.route.failoverRules.Header, r.cluster.name}}
 	}
 	home.observer.Retried(Retry{
 		Number: r.retry.made, Of: home.retries.Most, Cluster: send.Cluster, Delay: r.retry.held.wait,
@@ -170,27 +181,36 @@ func (r *Request) attemptTimeout(now int64) time.Duration {
 
 // attemptEnded handles the result of an attempt.
 func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
+	before := r.ending
 	r.took = now - r.sent
 	took := r.upstreamTime(false, now)
 	r.ending = outcome.Ending{
 		Event: outcome.Ended(result.Details, outcome.Whole), Status: result.Status, GRPC: noGRPC, Late: r.cluster.late(took),
 	}
 	r.progress.answered, r.progress.took = now, took
-	r.settle(r.settlement(r.ending.Outcome(&r.cluster.failures), true), now)
 	home := r.home
+	settled := r.ending.Outcome(&r.cluster.failures)
+	// An answer of another filter of the internal listener, which the first attempt passed, is nobody's failure either.
+	if settled != breaker.Failure && (result.Uncarried || r.ending.Event == outcome.Local || r.ending.Event == outcome.None) {
+		r.settle(r.settlement(breaker.Neither, true), now)
+		r.cluster, r.ending = home, before
+		home.observer.Exhausted()
+		return r.lastResort(now)
+	}
+	r.settle(r.settlement(settled, true), now)
 	r.cluster = home
 	r.retry.held.asked = result.RetryAfter
 	if r.retryLater(result.RetryAfter, now) {
 		r.retry.held.last = result.hold(home.retries.MaxBody)
 		return Step{Kind: HoldResponse}
 	}
-	if r.retry.held.last = result; result.Unfit {
+	if r.retry.held.last = result; result.Unfit || result.Uncarried {
 		r.retry.held.last = nil
 	}
 	if r.ranOut() {
 		home.observer.Exhausted()
 	}
-	if result.Unfit || r.ending.Event != outcome.Answered || r.ending.WantsFallback(&home.failures) {
+	if result.Unfit || result.Uncarried || r.ending.Event != outcome.Answered || r.ending.WantsFallback(&home.failures) {
 		return r.lastResort(now)
 	}
 	r.mayKeep = r.in.Cache.Concerns(result.Status)
@@ -205,7 +225,7 @@ func (a *AttemptResult) hold(most int64) *AttemptResult {
 	for _, h := range a.Headers {
 		size += int64(len(h[0]) + len(h[1]))
 	}
-	if a.Unfit || size > most {
+	if a.Unfit || a.Uncarried || size > most {
 		return nil
 	}
 	held := &AttemptResult{Details: a.Details, Status: a.Status, Headers: make([]header.Pair, 0, len(a.Headers))}

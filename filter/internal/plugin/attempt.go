@@ -1,0 +1,201 @@
+package plugin
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/localreply"
+	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/replay"
+	"github.com/weir-mesh/weir/policy/header"
+)
+
+// attemptStream is an attempt that another plugin of this worker makes, on its way through the internal listener of
+// retry.via. It lets nothing else pass, keeps the router from retrying, notes how the attempt ends, and ends a response
+// that could not be passed on. It implements host.HTTPContext.
+type attemptStream struct {
+	host.DefaultHTTPContext
+	plugin  *Plugin
+	attempt *replay.Attempt // nil: it is not one
+	head    bool            // the method is HEAD
+	ended   bool            // by this filter
+}
+
+// OnHttpRequestHeaders implements host.HTTPContext.
+func (s *attemptStream) OnHttpRequestHeaders(int, bool) (action host.Action) {
+	host.ReuseMemory()
+	defer s.rescue(&action)
+	headers, err := host.All(host.RequestHeaders)
+	if err != nil {
+		return s.refuse(err.Error())
+	}
+	internal := false
+	headers.All(func(name, value string) bool {
+		switch name {
+		case header.Attempt:
+			s.attempt = s.plugin.vm.inFlight.Find(value)
+		case ":method":
+			s.head = value == "HEAD"
+		case "x-envoy-internal":
+			internal = true
+		}
+		return true
+	})
+	a := s.attempt
+	if a == nil {
+		return s.refuse("a request that is no attempt of Weir in this worker; is vm_config the same as in the traffic's listener?")
+	}
+	a.Seen = true
+	s.remove(header.Attempt)
+	s.remove(header.AttemptClient)
+	if internal && !a.Internal { // Envoy adds it to what a filter sends
+		s.remove("x-envoy-internal")
+	}
+	// The route's own retries would multiply the policy's, and its timeout is not that of an attempt.
+	s.set("x-envoy-max-retries", "0")
+	s.set("x-envoy-upstream-rq-timeout-ms", strconv.FormatInt(max(a.Timeout.Milliseconds(), 1), 10))
+	if !s.leadsTo(a.Cluster) {
+		return s.end(replay.OtherCluster)
+	}
+	return host.Continue
+}
+
+// leadsTo reports whether the route leads to a cluster. One that a later filter chooses again is seen at the response.
+func (s *attemptStream) leadsTo(cluster string) bool {
+	name, err := host.Property(host.ClusterName)
+	return err != nil || string(name) == cluster
+}
+
+// OnHttpResponseHeaders implements host.HTTPContext.
+func (s *attemptStream) OnHttpResponseHeaders(int, bool) (action host.Action) {
+	host.ReuseMemory()
+	defer s.rescue(&action)
+	a := s.attempt
+	if a == nil || s.ended {
+		return host.Continue
+	}
+	s.note()
+	if a.Details != outcome.DetailsUpstream {
+		return host.Continue // short, by Envoy or another filter
+	}
+	if !s.leadsTo(a.Cluster) {
+		return s.end(replay.OtherCluster)
+	}
+	headers, err := host.All(host.ResponseHeaders)
+	if err != nil {
+		s.fault(err)
+		return host.Continue
+	}
+	headers.All(func(name, value string) bool {
+		switch name {
+		case ":status":
+			a.Status, _ = strconv.Atoi(value)
+		case "content-type":
+			if header.IsEvents(value) {
+				a.Reason = replay.ResponseEvents
+			}
+		case "content-length":
+			if n, err := strconv.Atoi(value); err == nil && n > replay.MaxResponse && !s.head {
+				a.Reason = replay.ResponseTooLong
+			}
+		}
+		return true
+	})
+	if a.Reason != replay.None {
+		return s.end(a.Reason)
+	}
+	return host.Continue
+}
+
+// note notes what has ended the attempt, or answered it.
+func (s *attemptStream) note() {
+	if details, err := host.Text(host.ResponseCodeDetails); err == nil {
+		s.attempt.Details = strings.Clone(details)
+	}
+}
+
+// OnHttpResponseBody implements host.HTTPContext.
+func (s *attemptStream) OnHttpResponseBody(size int, _ bool) (action host.Action) {
+	defer s.rescue(&action)
+	if s.attempt == nil || s.ended || !s.attempt.Left && s.plugin.vm.inFlight.Add(s.attempt, size) {
+		return host.Continue
+	}
+	return s.end(s.attempt.Reason)
+}
+
+// OnHttpResponseTrailers implements host.HTTPContext.
+func (s *attemptStream) OnHttpResponseTrailers(int) host.Action {
+	if s.attempt != nil && !s.ended {
+		s.attempt.Reason = replay.ResponseTrailers
+	}
+	return host.Continue
+}
+
+// OnHttpStreamDone implements host.HTTPContext.
+func (s *attemptStream) OnHttpStreamDone() {
+	var action host.Action
+	defer s.rescue(&action)
+	if s.attempt != nil && !s.ended {
+		s.note()
+	}
+}
+
+// end ends the attempt. Before a response's headers it is answered, after them it is reset.
+func (s *attemptStream) end(why replay.Reason) host.Action {
+	s.ended, s.attempt.Reason = true, why
+	return s.reply(502, "weir_attempt_ended", why.String())
+}
+
+// refuse answers a request that must not pass.
+func (s *attemptStream) refuse(why string) host.Action {
+	s.ended = true
+	s.fault(fmt.Errorf("attempts: %s", why))
+	return s.reply(403, "weir_no_attempt", "not an attempt of Weir")
+}
+
+func (s *attemptStream) reply(status int, details, text string) host.Action {
+	err := host.SendLocalReply(host.LocalReply{
+		Status: status, Details: details, Body: []byte(text), GRPC: localreply.NoGRPC,
+		Headers: []header.Pair{{"content-type", "text/plain"}, {header.Attempt, "none"}},
+	})
+	if err != nil {
+		s.fault(err)
+	}
+	return host.Pause
+}
+
+func (s *attemptStream) set(name, value string) {
+	if err := host.ReplaceHeader(host.RequestHeaders, name, value); err != nil {
+		s.fault(err)
+	}
+}
+
+func (s *attemptStream) remove(name string) {
+	if err := host.RemoveHeader(host.RequestHeaders, name); err != nil {
+		s.fault(err)
+	}
+}
+
+func (s *attemptStream) fault(err error) { s.plugin.observe.Faults.Report(err.Error()) }
+
+// rescue turns a panic into a counted fault, and the attempt passes.
+func (s *attemptStream) rescue(action *host.Action) {
+	if r := recover(); r != nil {
+		s.plugin.observe.Faults.Report(fmt.Sprint(r))
+		*action = host.Continue
+	}
+}
+
+// portable reports whether the request can go through the routes again as it did: what its route does may depend on
+// dynamic metadata that filters before Weir have noted, and on the client's certificate. Neither comes along to the
+// internal listener, and a route that sets a header by them would leave the client's own there.
+func (s *stream) portable() bool {
+	metadata, err := host.Property(host.DynamicMetadata)
+	if err == nil && len(metadata) > 0 {
+		return false
+	}
+	certificate, err := host.Property(host.ClientCert)
+	return err != nil || len(certificate) == 0 || certificate[0] == 0
+}
