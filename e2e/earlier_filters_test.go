@@ -26,6 +26,9 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/lua/v3"
 )
 
+// noReplacer is for rows that name their clusters.
+var noReplacer = strings.NewReplacer()
+
 // earlier is what stands before Weir and sends a request to another cluster than its first route says: with the header
 // x-plan: gold to GOLD, else to FREE.
 type earlier struct {
