@@ -45,6 +45,16 @@ func (s Source) String() string {
 	return [...]string{"upstream", "error", "cache", "stale_cache", "default", "degraded"}[s]
 }
 
+// IsFallback reports whether a value of x-weir-source says that a Weir has answered in place of its upstream.
+func IsFallback(source string) bool {
+	for s := FromError; s <= FromDegraded; s++ {
+		if source == s.String() {
+			return true
+		}
+	}
+	return false
+}
+
 // Config is what the policy says of the fallback chain.
 type Config struct {
 	On       [UpstreamFailure + 1]bool // by reason

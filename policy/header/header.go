@@ -3,7 +3,8 @@ package header
 
 import "strings"
 
-// Weir's headers on responses. They are only set by Weir: Prefix is removed from what clients and upstreams send.
+// Weir's headers on responses. They are only set by Weir: those of clients are removed, and those of upstreams unless they
+// are another Weir's, which answered in place of its own upstream.
 const (
 	Prefix       = "x-weir-"
 	Source       = "x-weir-source"
@@ -20,6 +21,22 @@ const (
 	// FailoverCluster is the default of failover.header, on requests.
 	FailoverCluster = "x-weir-cluster"
 )
+
+// IsOwn reports whether a name begins with Prefix, as an upstream may read it: CGI and all that follows it read `_` as `-`.
+func IsOwn(name string) bool { return len(name) >= len(Prefix) && Alike(name[:len(Prefix)], Prefix) }
+
+// Alike reports whether two names in lower case are the same where `_` and `-` are.
+func Alike(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if a[i] != b[i] && (a[i] != '_' && a[i] != '-' || b[i] != '_' && b[i] != '-') {
+			return false
+		}
+	}
+	return true
+}
 
 // ShadowPrefix starts a reason for which a policy in shadow mode would have refused: `shadow_rate_limited`.
 const ShadowPrefix = "shadow_"

@@ -38,6 +38,7 @@ type Ending struct {
 	GRPC   int  // its gRPC status, else NoGRPC
 	Late   bool // the response took longer than circuit_breaker.timeout
 
+	Inner      bool // another Weir, behind this one, has answered in place of its upstream
 	Unfinished bool // the response came before upstream had the whole request
 }
 
@@ -53,7 +54,11 @@ func (e *Ending) Outcome(f *policy.Failures) breaker.Outcome {
 	switch e.Event {
 	case Answered:
 		switch {
-		case e.failedStatus(f), e.failedGRPC(f), e.Late && f.Timeout:
+		case e.failedStatus(f), e.failedGRPC(f):
+			return breaker.Failure
+		case e.Inner: // it says nothing good of upstream
+			return breaker.Neither
+		case e.Late && f.Timeout:
 			return breaker.Failure
 		case e.clientTooSlow():
 			return breaker.Neither

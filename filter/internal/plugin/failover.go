@@ -19,6 +19,12 @@ func failoverHeaders(document *policy.Document) (names []string) {
 	return names
 }
 
+// steers reports whether only failover may set the header. Names are compared as header.Alike does.
+func (p *Plugin) steers(name string) bool {
+	return len(p.failoverHeaders) > 0 &&
+		slices.ContainsFunc(p.failoverHeaders, func(own string) bool { return header.Alike(own, name) })
+}
+
 // failoverCluster finds a cluster that another one fails over to. A cluster without a policy gets an empty one, so that
 // its responses are marked and counted.
 func (p *Plugin) failoverCluster(name string) *request.Cluster {

@@ -199,6 +199,7 @@ func (p *Plugin) attemptEnded(s *stream, attempt *replay.Attempt, size int, sent
 	s.attemptEnded(&request.AttemptResult{
 		Details: a.Details, Status: a.Status, RetryAfter: asked, Headers: a.Headers, Body: a.Body,
 		Unfit: a.Reason == replay.InvalidStatus, Uncarried: a.Reason != replay.None && a.Reason != replay.InvalidStatus,
+		Inner: innerPairs(headers),
 	}, now)
 	if s.request.MayKeep() {
 		s.request.Keep(headers, len(body) == 0, now, host.Wall())

@@ -3,7 +3,6 @@ package plugin
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,7 +108,7 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 			method = value
 			in.Connect = value == "CONNECT"
 			in.Upgrade = in.Upgrade || in.Connect
-		case strings.HasPrefix(name, header.Prefix), slices.Contains(s.plugin.failoverHeaders, name):
+		case header.IsOwn(name), s.plugin.steers(name):
 			s.rerouted = true
 			if err := host.RemoveHeader(host.RequestHeaders, name); err != nil {
 				s.fault(err)
@@ -171,6 +170,9 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 			s.recording.Drop()
 			return host.Continue
 		}
+	}
+	if outcome.KindOf(details) == outcome.ByUpstream {
+		response.Inner = s.inner()
 	}
 	if s.request.WantsType(ended, now) {
 		response.Events = isEvents()

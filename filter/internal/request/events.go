@@ -57,6 +57,7 @@ type Response struct {
 	Details    string        // response.code_details
 	GRPC       int           // grpc-status where it is in the headers, else outcome.NoGRPC
 	Ended      bool          // no body follows
+	Inner      bool          // another Weir has answered in place of its upstream
 	Events     bool          // it is an event stream; where WantsType
 	Replayable bool          // the request that Records asked for can be sent again
 	RetryAfter time.Duration // that upstream asked for, 0: none; where WantsRetryAfter or Replayable

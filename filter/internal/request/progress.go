@@ -181,6 +181,6 @@ func (r *Request) piece(now int64) {
 // headers: a success, although it has no end.
 func (r *Request) answeredWell(now int64) bool {
 	p := &r.progress
-	return p.answered != 0 && r.ending.Event == outcome.None && now-p.answered >= pause &&
+	return p.answered != 0 && r.ending.Event == outcome.None && !r.ending.Inner && now-p.answered >= pause &&
 		(p.last-p.answered >= pause || p.passed >= leastBuffer)
 }

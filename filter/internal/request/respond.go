@@ -16,7 +16,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	kind := outcome.KindOf(resp.Details)
 	r.ending = outcome.Ending{
 		Event: outcome.Of(kind, r.phase(kind, now)), Status: resp.Status, GRPC: resp.GRPC,
-		Late: c.late(took), Unfinished: r.progress.whole == 0,
+		Late: c.late(took), Unfinished: r.progress.whole == 0, Inner: resp.Inner,
 	}
 	r.progress.answered, r.progress.took, r.progress.upgraded = now, took, r.upgrades(resp.Status)
 	c.hosts.observe(r.ending.Event, resp.Details)
@@ -45,11 +45,14 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	if r.ending.WantsFallback(&c.failures) {
 		return r.failed(resp, now)
 	}
-	r.mayKeep = !c.shadow && r.in.Cache.Concerns(resp.Status)
+	r.mayKeep = !c.shadow && !resp.Inner && r.in.Cache.Concerns(resp.Status)
 	c.observer.Responded(fallback.FromUpstream, fallback.None)
 	set := onResponse
 	if r.shadow != fallback.None {
 		set = c.onShadow[r.shadow]
+	}
+	if resp.Inner {
+		return Step{Set: r.withLimit(nil)}
 	}
 	return Step{Set: r.withLimit(r.withExhausted(set))}
 }
@@ -71,6 +74,9 @@ func (r *Request) failed(resp *Response, now int64) Step {
 		source, set = fallback.FromError, c.onLocalError
 	}
 	c.observer.Responded(source, fallback.UpstreamFailure)
+	if resp.Inner {
+		return Step{Set: r.withLimit(nil)}
+	}
 	return Step{Set: r.withLimit(r.withExhausted(set))}
 }
 

@@ -186,6 +186,7 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	took := r.upstreamTime(false, now)
 	r.ending = outcome.Ending{
 		Event: outcome.Ended(result.Details, outcome.Whole), Status: result.Status, GRPC: noGRPC, Late: r.cluster.late(took),
+		Inner: len(result.Inner) > 0,
 	}
 	r.progress.answered, r.progress.took = now, took
 	home := r.home
@@ -213,7 +214,7 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	if result.Unfit || result.Uncarried || r.ending.Event != outcome.Answered || r.ending.WantsFallback(&home.failures) {
 		return r.lastResort(now)
 	}
-	r.mayKeep = r.in.Cache.Concerns(result.Status)
+	r.mayKeep = !r.ending.Inner && r.in.Cache.Concerns(result.Status)
 	home.observer.Responded(fallback.FromUpstream, fallback.None)
 	return r.pass(result, r.withLimit(r.withExhausted(onResponse)))
 }
@@ -231,6 +232,9 @@ func (a *AttemptResult) hold(most int64) *AttemptResult {
 	held := &AttemptResult{Details: a.Details, Status: a.Status, Headers: make([]header.Pair, 0, len(a.Headers))}
 	for _, h := range a.Headers {
 		held.Headers = append(held.Headers, header.Pair{strings.Clone(h[0]), strings.Clone(h[1])})
+	}
+	for _, h := range a.Inner {
+		held.Inner = append(held.Inner, header.Pair{strings.Clone(h[0]), strings.Clone(h[1])})
 	}
 	held.Body = append([]byte(nil), a.Body...)
 	return held
@@ -266,6 +270,9 @@ func (r *Request) lastResort(now int64) Step {
 	if exhausted {
 		set = marked(set, retriesExhausted)
 	}
+	if last == nil && r.ending.Inner {
+		set = nil
+	}
 	home.observer.Responded(source, fallback.UpstreamFailure)
 	return r.pass(last, r.withLimit(set))
 }
@@ -277,6 +284,9 @@ func (r *Request) pass(result *AttemptResult, set []header.Pair) Step {
 		return Step{Set: set}
 	}
 	r.state = Replied
+	if len(result.Inner) > 0 {
+		set = append(r.withLimit(nil), result.Inner...)
+	}
 	return Step{Kind: SendReply, Reply: &localreply.Reply{
 		Status: result.Status, Headers: replay.With(result.Headers, set), Body: result.Body,
 		GRPC: localreply.NoGRPC, Details: detailsReplayed, FromUpstream: true,

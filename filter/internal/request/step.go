@@ -44,6 +44,7 @@ type AttemptResult struct {
 	RetryAfter time.Duration // that upstream asked for, 0: none
 	Headers    []header.Pair // of the response, those that a local reply can have
 	Body       []byte        // headers and body are valid until the callback returns
+	Inner      []header.Pair // the x-weir headers of another Weir that has answered in place of its upstream; none: it did not
 	Unfit      bool          // it can't be sent to the client: the attempt counts, and an earlier response is used
 	// Uncarried: Weir could not make the attempt, or not read its response to the end. That is nobody's failure, unless the
 	// response's status is one; an earlier response is used.
