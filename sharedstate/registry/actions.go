@@ -16,37 +16,39 @@ type Transition struct{ From, To breaker.Status }
 
 // ForceBreaker forces a cluster's breaker open or closed, or ends that (breaker.NotForced).
 func ForceBreaker(store sharedstate.Store, cluster string, forced breaker.Forced, now int64) (Transition, error) {
-	return changeRecord(store, cluster, now, func(r *sharedstate.Record) (changed bool) {
+	t, err := changeRecord(store, cluster, func(r *sharedstate.Record) (changed bool) {
 		changed, _ = r.Breaker.Force(forced, now)
 		return changed
 	})
+	if err == nil {
+		err = MarkChange(store, now)
+	}
+	return t, err
 }
 
 // ResetCluster closes a cluster's breaker and makes its limits and its retry budget unused. Requests that run stay in
 // the bulkhead. The workers that lease from a limit of scope mesh notice the reset and send it to Redis, see
 // ClaimReset.
 func ResetCluster(store sharedstate.Store, cluster string, p *policy.Policy, now int64) (Transition, error) {
-	t, err := changeRecord(store, cluster, now, func(r *sharedstate.Record) bool {
+	t, err := changeRecord(store, cluster, func(r *sharedstate.Record) bool {
 		r.Breaker.Reset(now)
 		r.Limit, r.Budget = nil, nil
 		r.Resets++
 		return true
 	})
-	l := p.RateLimit
-	if err != nil || l == nil {
-		return t, err
+	if l := p.RateLimit; err == nil && l != nil {
+		if l.Scope == policy.ScopeMesh {
+			err = clearRedisView(store, cluster)
+		}
+		if len(l.Key) > 0 {
+			err = errors.Join(err, sharedstate.NewKeyTable(store, cluster, l.MaxKeys).Clear())
+		}
 	}
-	if l.Scope == policy.ScopeMesh {
-		err = clearRedisView(store, cluster)
-	}
-	if len(l.Key) > 0 {
-		err = errors.Join(err, sharedstate.NewKeyTable(store, cluster, l.MaxKeys).Clear())
-	}
-	return t, err
+	return t, errors.Join(err, MarkChange(store, now)) // last: whoever sees the mark sees all of the change
 }
 
-// changeRecord changes a cluster's record and marks the change for the workers that show gauges.
-func changeRecord(store sharedstate.Store, cluster string, now int64, change func(r *sharedstate.Record) (changed bool)) (t Transition, err error) {
+// changeRecord changes a cluster's record.
+func changeRecord(store sharedstate.Store, cluster string, change func(r *sharedstate.Record) (changed bool)) (t Transition, err error) {
 	var r sharedstate.Record
 	_, err = sharedstate.NewCell(store, sharedstate.ClusterKey(cluster), &r).Update(func() (store bool) {
 		t.From = r.Breaker.Status
@@ -54,9 +56,6 @@ func changeRecord(store sharedstate.Store, cluster string, now int64, change fun
 		t.To = r.Breaker.Status
 		return store
 	})
-	if err == nil {
-		err = MarkChange(store, now)
-	}
 	return t, err
 }
 

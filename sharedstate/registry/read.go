@@ -1,10 +1,6 @@
 package registry
 
-import (
-	"errors"
-
-	"github.com/weir-mesh/weir/sharedstate"
-)
+import "github.com/weir-mesh/weir/sharedstate"
 
 // Listing is the clusters of all documents that are in use.
 type Listing struct {
@@ -26,35 +22,16 @@ func (l *Listing) Find(cluster string) *Entry {
 // Read lists the clusters at time now. Where several documents have a cluster, it takes the entry of the document that
 // came last.
 func Read(store sharedstate.Store, now int64) (*Listing, error) {
-	var documents documentTable
-	if _, err := sharedstate.NewCell(store, documentsKey, &documents).Load(); err != nil {
+	scan, err := NewScan(store, now)
+	if err != nil {
 		return nil, err
 	}
-	listing := &Listing{}
-	seen := map[string]bool{}
-	for slot := documents.newest(now); slot >= 0; slot = documents.newest(now) {
-		row := documents.rows[slot]
-		documents.rows[slot] = documentRow{}
-		listing.Redis = listing.Redis || row.redis
-		value, _, err := store.Get(clustersKey(slot))
-		if errors.Is(err, sharedstate.ErrNotFound) {
-			continue
+	listing := &Listing{Redis: scan.Redis, LeftOut: scan.LeftOut}
+	for scan.More() {
+		var e Entry
+		if e.Unpack(scan.Next()) {
+			listing.Entries = append(listing.Entries, e)
 		}
-		if err != nil {
-			return nil, err
-		}
-		var l clusterList
-		if !l.Unpack(value) || l.claim != row.claim {
-			continue
-		}
-		listing.LeftOut = listing.LeftOut || l.leftOut
-		l.all(func(e *Entry) bool {
-			if !seen[e.Cluster] {
-				seen[e.Cluster] = true
-				listing.Entries = append(listing.Entries, *e)
-			}
-			return true
-		})
 	}
 	return listing, nil
 }

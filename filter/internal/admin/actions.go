@@ -15,18 +15,18 @@ func done(cluster, action string) Response {
 
 // reset responds to POST /reset/CLUSTER.
 func (h *Handler) reset(name string, at Instant) (Response, *httpError) {
-	e, failed := h.find(name, at)
+	c, failed := h.find(name, at)
 	if failed != nil {
 		return Response{}, failed
 	}
-	n, err := h.cluster(e).counters.read()
+	n, err := c.counters.read()
 	if err == nil {
 		err = registry.StoreCountsAtReset(h.store, name, n)
 	}
 	if err != nil {
 		return Response{}, h.internalError(err)
 	}
-	t, err := registry.ResetCluster(h.store, name, &e.Policy, at.Monotonic)
+	t, err := registry.ResetCluster(h.store, name, &c.entry.Policy, at.Monotonic)
 	if err != nil {
 		return Response{}, h.internalError(err)
 	}
@@ -37,11 +37,11 @@ func (h *Handler) reset(name string, at Instant) (Response, *httpError) {
 
 // force responds to POST /breaker/CLUSTER/ACTION.
 func (h *Handler) force(name, action string, at Instant) (Response, *httpError) {
-	e, failed := h.find(name, at)
+	c, failed := h.find(name, at)
 	if failed != nil {
 		return Response{}, failed
 	}
-	if e.Policy.CircuitBreaker == nil {
+	if c.entry.Policy.CircuitBreaker == nil {
 		return Response{}, newError(400, "the policy of "+quote(name)+" has no circuit_breaker")
 	}
 	t, err := registry.ForceBreaker(h.store, name, breakerActions[action], at.Monotonic)
@@ -64,11 +64,11 @@ func (h *Handler) logTransition(name string, t registry.Transition) {
 
 // invalidate responds to POST /cache/invalidate. An empty path means all paths.
 func (h *Handler) invalidate(name, path string, at Instant) (Response, *httpError) {
-	e, failed := h.find(name, at)
+	c, failed := h.find(name, at)
 	if failed != nil {
 		return Response{}, failed
 	}
-	f := e.Policy.Fallback
+	f := c.entry.Policy.Fallback
 	if f == nil || !f.EnableCache {
 		return Response{}, newError(400, "the policy of "+quote(name)+" has no cache: set fallback.enable_cache_fallback")
 	}

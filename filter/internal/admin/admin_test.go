@@ -105,7 +105,13 @@ func (f *fixture) request(method, target string, change ...func(r *Request)) Res
 	for _, c := range change {
 		c(r)
 	}
-	return f.handler.Handle(r, f.now)
+	response := f.handler.Handle(r, f.now)
+	for waits := response.Waits; waits != 0 && response.Waits != 0; {
+		if done, later := f.handler.Continue(f.now); done == waits {
+			response = later
+		}
+	}
+	return response
 }
 
 // get decodes GET /status, or GET /status/CLUSTER.
@@ -350,6 +356,8 @@ func TestMetricsAreLookedUpOnce(t *testing.T) {
 		}
 	}
 	listed(5000)
+	f.now.Monotonic += 2 * second // or the status is the kept one
+	f.publish(document(5000))
 	before := f.metrics.lookups
 	listed(5000)
 	if got := f.metrics.lookups - before; got != 0 {

@@ -29,8 +29,9 @@ type Handler struct {
 	metrics Metrics
 	audit   AuditLog
 
-	clusters   map[string]*cluster // of the last listing
-	redisCalls []Metric            // calls that succeeded, then those that failed, by redis.Kind
+	clusters   map[string]*cluster // those listed, by name
+	renderings renderings
+	redisCalls []Metric // calls that succeeded, then those that failed, by redis.Kind
 
 	misroutedName  string // of misroutedTotal: Envoy allocates an id each time a metric is looked up
 	misroutedTotal Metric
@@ -38,7 +39,8 @@ type Handler struct {
 
 // cluster is what is kept of a cluster between two requests.
 type cluster struct {
-	policy   string // the packed entry: a reload changes it
+	packed   string // the entry: a reload changes it
+	entry    registry.Entry
 	counters *counters
 	view     *registry.View
 }
@@ -54,43 +56,43 @@ func NewHandler(store sharedstate.Store, seed [2]uint64, hosts []string, metrics
 	return h
 }
 
-// list reads the registry, and drops the state of clusters that are no longer listed, some 2 KB each. All other
-// clusters are kept, however many there are, since Envoy allocates an id each time a metric is looked up by name, and
-// frees it only with the VM.
-func (h *Handler) list(at Instant) (*registry.Listing, *httpError) {
-	listing, err := registry.Read(h.store, at.Monotonic)
+// find is a cluster's entry.
+func (h *Handler) find(name string, at Instant) (*cluster, *httpError) {
+	scan, err := registry.NewScan(h.store, at.Monotonic)
 	if err != nil {
 		return nil, h.internalError(err)
 	}
-	if len(h.clusters) > len(listing.Entries) {
-		listed := make(map[string]bool, len(listing.Entries))
-		for i := range listing.Entries {
-			listed[listing.Entries[i].Cluster] = true
+	var found registry.Packed
+	for scan.More() {
+		if packed := scan.Next(); string(packed.Cluster()) == name {
+			found = packed
 		}
-		maps.DeleteFunc(h.clusters, func(name string, _ *cluster) bool { return !listed[name] })
 	}
-	return listing, nil
-}
-
-// find is a cluster's entry.
-func (h *Handler) find(name string, at Instant) (*registry.Entry, *httpError) {
-	listing, failed := h.list(at)
-	if failed != nil {
-		return nil, failed
-	}
-	if e := listing.Find(name); e != nil {
-		return e, nil
+	h.forget(scan)
+	if c := h.cluster(found); c != nil {
+		return c, nil
 	}
 	return nil, newError(404, "no cluster "+quote(name)+" has a policy: GET /status lists those that have one")
 }
 
-func (h *Handler) cluster(e *registry.Entry) *cluster {
-	packed := string(e.AppendTo(nil))
-	c := h.clusters[e.Cluster]
-	if c == nil || c.policy != packed {
-		p := e.Policy
-		c = &cluster{policy: packed, counters: newCounters(h.metrics, e), view: registry.NewView(&p)}
-		h.clusters[e.Cluster] = c
+// forget drops the state of clusters that a whole scan did not find, some 2 KB each. All other clusters are kept, however
+// many there are, since Envoy allocates an id each time a metric is looked up by name, and frees it only with the VM.
+func (h *Handler) forget(scan *registry.Scan) {
+	if len(h.clusters) > scan.Count() {
+		maps.DeleteFunc(h.clusters, func(name string, _ *cluster) bool { return !scan.Has(name) })
+	}
+}
+
+// cluster is what is kept of a cluster, nil where the bytes are no entry. The entry is unpacked when it has changed.
+func (h *Handler) cluster(packed registry.Packed) *cluster {
+	c := h.clusters[string(packed.Cluster())]
+	if c == nil || c.packed != string(packed) {
+		c = &cluster{packed: string(packed)}
+		if !c.entry.Unpack(packed) {
+			return nil
+		}
+		c.counters, c.view = newCounters(h.metrics, &c.entry), registry.NewView(&c.entry.Policy)
+		h.clusters[c.entry.Cluster] = c
 	}
 	return c
 }

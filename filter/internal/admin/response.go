@@ -11,6 +11,7 @@ type Response struct {
 	Status  int
 	Headers [][2]string
 	Body    []byte
+	Waits   Ticket // not 0: the response comes later, from Handler.Continue
 }
 
 // httpError is a response with status 400 or higher; its body is {"error": message}.

@@ -48,7 +48,9 @@ func (h *Handler) handle(r *Request, at Instant) (Response, *httpError) {
 		if failed := r.checkPost(); failed != nil {
 			return Response{}, failed
 		}
-		return route.do(h, at)
+		response, failed := route.do(h, at)
+		h.renderings.outdated()
+		return response, failed
 	case (r.Method == "GET" || r.Method == "HEAD") && !route.changes:
 		return route.do(h, at)
 	}

@@ -5,43 +5,12 @@ import (
 
 	"github.com/weir-mesh/weir/filter/adminapi"
 	"github.com/weir-mesh/weir/filter/metric"
-	"github.com/weir-mesh/weir/filter/version"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
-
-// all responds to GET /status.
-func (h *Handler) all(at Instant) (Response, *httpError) {
-	listing, failed := h.list(at)
-	if failed != nil {
-		return Response{}, failed
-	}
-	s := adminapi.Status{
-		Time:     adminapi.Time(at.Wall / int64(time.Millisecond)),
-		Version:  version.Version,
-		Clusters: make(map[string]adminapi.Cluster, len(listing.Entries)),
-		LeftOut:  listing.LeftOut,
-	}
-	for i := range listing.Entries {
-		e := &listing.Entries[i]
-		c, err := h.status(e, at)
-		if err != nil {
-			return Response{}, h.internalError(err)
-		}
-		s.Clusters[e.Cluster] = c
-	}
-	var err error
-	if s.Redis, err = h.redisStatus(listing.Redis); err != nil {
-		return Response{}, h.internalError(err)
-	}
-	if s.Misrouted, err = h.misrouted(at); err != nil {
-		return Response{}, h.internalError(err)
-	}
-	return jsonResponse(200, s), nil
-}
 
 // misrouted is the last request that went to another cluster than the one whose policy decided, nil where there was none.
 func (h *Handler) misrouted(at Instant) (*adminapi.Misrouted, error) {
@@ -62,11 +31,11 @@ func (h *Handler) misrouted(at Instant) (*adminapi.Misrouted, error) {
 
 // one responds to GET /status/CLUSTER.
 func (h *Handler) one(name string, at Instant) (Response, *httpError) {
-	e, failed := h.find(name, at)
+	kept, failed := h.find(name, at)
 	if failed != nil {
 		return Response{}, failed
 	}
-	c, err := h.status(e, at)
+	c, err := h.status(kept, at)
 	if err != nil {
 		return Response{}, h.internalError(err)
 	}
@@ -75,14 +44,13 @@ func (h *Handler) one(name string, at Instant) (Response, *httpError) {
 }
 
 // status is one cluster's, from its record and its metrics.
-func (h *Handler) status(e *registry.Entry, at Instant) (c adminapi.Cluster, err error) {
-	kept := h.cluster(e)
-	view, p := kept.view, kept.view.Policy
+func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err error) {
+	name, view, p := kept.entry.Cluster, kept.view, kept.view.Policy
 	var record sharedstate.Record
-	if _, err := sharedstate.NewCell(h.store, sharedstate.ClusterKey(e.Cluster), &record).Load(); err != nil {
+	if _, err := sharedstate.NewCell(h.store, sharedstate.ClusterKey(name), &record).Load(); err != nil {
 		return c, err
 	}
-	atReset, err := registry.ReadCountsAtReset(h.store, e.Cluster)
+	atReset, err := registry.ReadCountsAtReset(h.store, name)
 	if err != nil {
 		return c, err
 	}
@@ -104,7 +72,7 @@ func (h *Handler) status(e *registry.Entry, at Instant) (c adminapi.Cluster, err
 		c.Breaker = breakerStatus(view, &record, at)
 	}
 	if p.RateLimit != nil {
-		if c.RateLimit, err = h.limitStatus(view, e.Cluster, &record, at.Monotonic); err != nil {
+		if c.RateLimit, err = h.limitStatus(view, name, &record, at.Monotonic); err != nil {
 			return c, err
 		}
 		c.RateLimit.LimitedTotal = c.Requests.RateLimited

@@ -179,6 +179,10 @@ func (p *Plugin) inherit() {
 
 // OnTick implements host.PluginContext.
 func (p *Plugin) OnTick() {
+	if p.admin != nil {
+		p.admin.onTick()
+		return
+	}
 	defer p.rescue()
 	now := host.Now()
 	p.retryDue(now)
@@ -238,7 +242,7 @@ func (p *Plugin) rescue() {
 // NewHttpContext implements host.PluginContext.
 func (p *Plugin) NewHttpContext(id uint32) host.HTTPContext {
 	if p.admin != nil {
-		return p.admin.newStream()
+		return p.admin.newStream(id)
 	}
 	if p.document.Attempts {
 		return &attemptStream{plugin: p}
