@@ -151,7 +151,8 @@ func Bootstrap(o Options) (*bootstrapv3.Bootstrap, error) {
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Clusters: clusters,
 		},
-		StatsConfig: statsConfig(),
+		StatsConfig:            statsConfig(),
+		MemoryAllocatorManager: memoryRelease(),
 	}
 	if o.LDS != "" {
 		b.DynamicResources = &bootstrapv3.Bootstrap_DynamicResources{LdsConfig: watchedFile(o.LDS)}
