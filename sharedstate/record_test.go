@@ -32,8 +32,8 @@ func anyRecord(t *rapid.T) Record {
 		}
 	}
 	if rapid.Bool().Draw(t, "slow calls") {
-		r.Breaker.Slow.Width = rapid.Int64Range(1, 1<<40).Draw(t, "width")
-		r.Breaker.Slow.Buckets[7].Calls = rapid.Uint32().Draw(t, "calls")
+		r.Breaker.Slow[0].Width = rapid.Int64Range(1, 1<<40).Draw(t, "width")
+		r.Breaker.Slow[0].Buckets[7].Calls = rapid.Uint32().Draw(t, "calls")
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "owners") {
 		r.Bulkhead.Owners = append(r.Bulkhead.Owners, bulkhead.Owner{
@@ -157,7 +157,7 @@ func FuzzRecordUnpack(f *testing.F) {
 	f.Add([]byte{})
 	f.Add((&Record{}).AppendTo(nil))
 	half := Record{
-		Breaker:  breaker.State{Status: breaker.HalfOpen, Cause: breaker.RecoveryTimeout, Probes: [breaker.MaxProbes]int64{1, 2, 3}, Slow: breaker.Window{Width: 1}},
+		Breaker:  breaker.State{Status: breaker.HalfOpen, Cause: breaker.RecoveryTimeout, Probes: [breaker.MaxProbes]int64{1, 2, 3}, Slow: breaker.Windows{{Width: 1}}},
 		Bulkhead: bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 2, Heartbeat: 3}}},
 		Budget:   []byte{4, 5},
 		Limit:    []byte{1, 2, 3},
@@ -183,7 +183,7 @@ func BenchmarkRecord(b *testing.B) {
 		"limit":    {Limit: make([]byte, 40)},
 		"log512":   {Limit: make([]byte, 2100)},
 		"bulkhead": {Bulkhead: bulkhead.State{Owners: []bulkhead.Owner{{ID: 1, Count: 1}, {ID: 2, Count: 1}}}},
-		"all":      {Breaker: breaker.State{Failed: breaker.Window{Width: 1}, Slow: breaker.Window{Width: 1}}, Limit: make([]byte, 40)},
+		"all":      {Breaker: breaker.State{Failed: breaker.Windows{{Width: 1}}, Slow: breaker.Windows{{Width: 1}}}, Limit: make([]byte, 40)},
 	} {
 		b.Run(name, func(b *testing.B) {
 			packed := r.AppendTo(nil)

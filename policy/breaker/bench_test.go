@@ -58,7 +58,7 @@ func BenchmarkRequest(b *testing.B) {
 func BenchmarkPack(b *testing.B) {
 	for name, s := range map[string]State{
 		"fresh":   {},
-		"windows": {Failed: Window{Width: second}, Slow: Window{Width: second}},
+		"windows": {Failed: Windows{{Width: second}}, Slow: Windows{{Width: second}}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			var packed []byte

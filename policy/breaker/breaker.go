@@ -68,8 +68,8 @@ type State struct {
 	Cause      Cause            // of the last transition
 	Wait       time.Duration    // while open, until the next probe
 	Probes     [MaxProbes]int64 // expiry of each probe slot; 0: free
-	// What the rates count, while closed. A window is fresh if the policy has no such rate.
-	Failed, Slow Window
+	// What the rates count, while closed. All windows are fresh if no policy has such a rate.
+	Failed, Slow Windows
 	Forced       Forced // by an operator, until it is undone
 }
 

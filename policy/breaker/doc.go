@@ -31,6 +31,8 @@
 //	├────┼────┼────┼────┼────┼────┼────┼────┼────┼────┼──┄
 //	└ the oldest bucket is emptied and becomes the newest              └ now: the newest, still filling
 //
+// Plugins with windows of different lengths share a state too, see Windows.
+//
 // A rate is looked at when a call ends, also if it was a success (as in resilience4j): it opens the breaker if at least
 // MinCalls are counted and the share of them that failed, or was slow, is Threshold or more.
 package breaker

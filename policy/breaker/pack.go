@@ -11,8 +11,10 @@ import (
 //	 1  u8   forced: 0 not, 1 open, 2 closed
 //	 2  u8   cause of the last transition, as Cause counts; 0 none
 //	 3  u8   number p of probe slots that follow the fixed part; only half-open has any
-//	 4  u8   1: the window of failed calls follows, 2: that of slow calls, 3: both in this order
-//	 5  u8 x 3  0
+//	 4  u8   1: a window of failed calls follows, 2: one of slow calls, 3: both in this order
+//	 5  u8   number of further windows of failed calls, which follow the first one
+//	 6  u8   number of further windows of slow calls, which follow the first one
+//	 7  u8   0
 //	 8  u32  generation
 //	12  u32  failures
 //	16  u32  successes
@@ -22,7 +24,8 @@ import (
 //	40  p x i64  expiry of each probe slot, 0: free
 //	    w x 104  the windows
 //
-// A state takes 40 bytes, and at most 40 + 256 + 208.
+// A state takes 40 bytes. Half-open it takes at most 40 + 256, closed 40 + 208, or 40 + 832 if the policies of several
+// plugins have windows of different lengths.
 const stateFixed = 40
 
 // The windows that follow, as bits.
@@ -33,14 +36,7 @@ const (
 
 // Size is the number of bytes that AppendTo appends.
 func (s *State) Size() int {
-	size := stateFixed + 8*s.packedProbes()
-	if s.Failed.Width != 0 {
-		size += WindowSize
-	}
-	if s.Slow.Width != 0 {
-		size += WindowSize
-	}
-	return size
+	return stateFixed + 8*s.packedProbes() + WindowSize*(s.Failed.len()+s.Slow.len())
 }
 
 // packedProbes is the number of probe slots up to the last that is taken.
@@ -58,14 +54,16 @@ func (s *State) packedProbes() int {
 // AppendTo packs the state behind b.
 func (s *State) AppendTo(b []byte) []byte {
 	probes, windows := s.packedProbes(), byte(0)
-	if s.Failed.Width != 0 {
+	failed, slow := s.Failed.len(), s.Slow.len()
+	if failed > 0 {
 		windows |= hasFailed
 	}
-	if s.Slow.Width != 0 {
+	if slow > 0 {
 		windows |= hasSlow
 	}
 	le := binary.LittleEndian
-	b = append(b, byte(s.Status), byte(s.Forced), byte(s.Cause), byte(probes), windows, 0, 0, 0)
+	b = append(b, byte(s.Status), byte(s.Forced), byte(s.Cause), byte(probes), windows,
+		byte(max(failed-1, 0)), byte(max(slow-1, 0)), 0)
 	b = le.AppendUint32(b, s.Generation)
 	b = le.AppendUint32(b, s.Failures)
 	b = le.AppendUint32(b, s.Successes)
@@ -75,11 +73,11 @@ func (s *State) AppendTo(b []byte) []byte {
 	for _, expiry := range s.Probes[:probes] {
 		b = le.AppendUint64(b, uint64(expiry))
 	}
-	if windows&hasFailed != 0 {
-		b = s.Failed.AppendTo(b)
+	for i := range failed {
+		b = s.Failed[i].AppendTo(b)
 	}
-	if windows&hasSlow != 0 {
-		b = s.Slow.AppendTo(b)
+	for i := range slow {
+		b = s.Slow[i].AppendTo(b)
 	}
 	return b
 }
@@ -97,14 +95,19 @@ func (s *State) Unpack(b []byte) (ok bool) {
 
 // unpack reads a packed state into a fresh one, and may leave parts of it where ok is false.
 func (s *State) unpack(b []byte) (ok bool) {
-	if len(b) < stateFixed || b[5]|b[6]|b[7] != 0 {
+	if len(b) < stateFixed || b[7] != 0 {
 		return false
 	}
 	s.Status, s.Forced, s.Cause = Status(b[0]), Forced(b[1]), Cause(b[2])
 	probes, windows := int(b[3]), b[4]
-	if s.Status > Open || s.Forced > ForcedClosed || !s.Cause.Known() || windows > hasFailed|hasSlow ||
+	failed, slow := int(windows&hasFailed), int(windows&hasSlow)/hasSlow
+	if (failed == 0 && b[5] != 0) || (slow == 0 && b[6] != 0) {
+		return false
+	}
+	failed, slow = failed+int(b[5]), slow+int(b[6])
+	if s.Status > Open || s.Forced > ForcedClosed || !s.Cause.Known() || windows > hasFailed|hasSlow || max(failed, slow) > MaxWindows ||
 		probes > MaxProbes || (probes > 0 && s.Status != HalfOpen) ||
-		len(b) != stateFixed+8*probes+WindowSize*int(windows&1+windows>>1) {
+		len(b) != stateFixed+8*probes+WindowSize*(failed+slow) {
 		return false
 	}
 	le := binary.LittleEndian
@@ -119,27 +122,36 @@ func (s *State) unpack(b []byte) (ok bool) {
 		s.Probes[i] = int64(le.Uint64(b))
 		b = b[8:]
 	}
-	if windows&hasFailed != 0 {
-		if !s.Failed.Unpack(b[:WindowSize]) {
+	return s.Failed.unpack(b[:WindowSize*failed], failed) && s.Slow.unpack(b[WindowSize*failed:], slow)
+}
+
+// unpack reads n windows. Two of one width are impossible, and so is a fresh one.
+func (ws *Windows) unpack(b []byte, n int) (ok bool) {
+	for i := range n {
+		w := &ws[i]
+		if !w.unpack(b[WindowSize*i:]) || (n > 1 && (w.Width == 0 || ws.of(w.Width) != w)) {
 			return false
 		}
-		b = b[WindowSize:]
 	}
-	return windows&hasSlow == 0 || s.Slow.Unpack(b)
+	return true
 }
 
 // The packed form of a Window, little endian:
 //
-//	 0  i64  width of a bucket, nanoseconds; 0: fresh
+//	 0  7 bytes  width of a bucket, nanoseconds; 0: fresh
+//	 7  u8   among several windows: the minute in which it was last used, modulo 255, plus 1; 0 if it is alone
 //	 8  i64  start of the newest bucket, nanoseconds, a multiple of the width
 //	16  11 x { u32 calls, u32 bad }
 //	104
+
+// widthMask is the bits of the width.
+const widthMask = 1<<56 - 1
 
 // AppendTo packs the window behind b, in WindowSize bytes.
 func (w *Window) AppendTo(b []byte) []byte {
 	le := binary.LittleEndian
 	var window [WindowSize]byte
-	le.PutUint64(window[0:], uint64(w.Width))
+	le.PutUint64(window[0:], uint64(w.Width)&widthMask|uint64(w.Used)<<56)
 	le.PutUint64(window[8:], uint64(w.Start))
 	for i := range w.Buckets {
 		le.PutUint32(window[16+8*i:], w.Buckets[i].Calls)
@@ -161,7 +173,7 @@ func (w *Window) Unpack(b []byte) (ok bool) {
 // unpack reads WindowSize bytes, and leaves what it read where ok is false.
 func (w *Window) unpack(b []byte) (ok bool) {
 	le := binary.LittleEndian
-	w.Width, w.Start = int64(le.Uint64(b)), int64(le.Uint64(b[8:]))
+	w.Width, w.Used, w.Start = int64(le.Uint64(b)&widthMask), b[7], int64(le.Uint64(b[8:]))
 	b = b[16:WindowSize]
 	for i := range w.Buckets {
 		bucket := Bucket{Calls: le.Uint32(b[8*i:]), Bad: le.Uint32(b[8*i+4:])}
@@ -173,5 +185,5 @@ func (w *Window) unpack(b []byte) (ok bool) {
 	if w.Width == 0 {
 		return *w == Window{}
 	}
-	return w.Width > 0 && w.Start >= 0 && w.Start%w.Width == 0
+	return w.Start >= 0 && w.Start%w.Width == 0
 }

@@ -23,6 +23,18 @@ func anyWindow(t *rapid.T, name string) (w Window) {
 	return w
 }
 
+func anyWindows(t *rapid.T, name string) (ws Windows) {
+	n := 0
+	for range rapid.IntRange(0, MaxWindows).Draw(t, "lengths") {
+		if w := anyWindow(t, name); w.Width != 0 && ws.of(w.Width) == nil {
+			w.Used = rapid.Uint8().Draw(t, "used")
+			ws[n] = w
+			n++
+		}
+	}
+	return ws
+}
+
 func anyState(t *rapid.T) State {
 	s := State{
 		Status:     Status(rapid.IntRange(0, int(Open)).Draw(t, "status")),
@@ -32,8 +44,8 @@ func anyState(t *rapid.T) State {
 		Opens:      rapid.Uint32().Draw(t, "opens"),
 		Since:      rapid.Int64().Draw(t, "since"),
 		Wait:       time.Duration(rapid.Int64().Draw(t, "wait")),
-		Failed:     anyWindow(t, "failure rate"),
-		Slow:       anyWindow(t, "slow calls"),
+		Failed:     anyWindows(t, "failure rate"),
+		Slow:       anyWindows(t, "slow calls"),
 		Forced:     Forced(rapid.IntRange(0, int(ForcedClosed)).Draw(t, "forced")),
 		Cause:      Cause(rapid.IntRange(0, int(lastCause)).Draw(t, "cause")),
 	}
@@ -62,7 +74,8 @@ func TestStateRoundTrip(t *testing.T) {
 // TestStateSize checks the documented sizes.
 func TestStateSize(t *testing.T) {
 	window := Window{Width: 1}
-	halfOpen := State{Status: HalfOpen, Failed: window, Slow: window}
+	lengths := Windows{{Width: 1}, {Width: 2}, {Width: 3}, {Width: 4}}
+	halfOpen := State{Status: HalfOpen, Failed: Windows{window}, Slow: Windows{window}}
 	halfOpen.Probes[MaxProbes-1] = 1
 	for _, tc := range []struct {
 		name  string
@@ -72,8 +85,9 @@ func TestStateSize(t *testing.T) {
 		{"fresh", State{}, 40},
 		{"open, with expiries that no longer count", State{Status: Open, Probes: halfOpen.Probes}, 40},
 		{"half-open, the third slot taken", State{Status: HalfOpen, Probes: [MaxProbes]int64{2: 1}}, 40 + 3*8},
-		{"one window", State{Slow: window}, 40 + 104},
-		{"the largest", halfOpen, 40 + 256 + 208},
+		{"one window", State{Slow: Windows{window}}, 40 + 104},
+		{"windows of all lengths", State{Failed: lengths, Slow: lengths}, 40 + 832},
+		{"half-open with windows", halfOpen, 40 + 256 + 208},
 	} {
 		if got := len(tc.state.AppendTo(nil)); got != tc.want || tc.state.Size() != tc.want {
 			t.Errorf("%s: got %d bytes, Size() = %d, want %d", tc.name, got, tc.state.Size(), tc.want)
@@ -84,12 +98,16 @@ func TestStateSize(t *testing.T) {
 func TestImpossibleStateIsFresh(t *testing.T) {
 	state := State{
 		Status: HalfOpen, Cause: RecoveryTimeout, Probes: [MaxProbes]int64{1, 2},
-		Failed: Window{Width: second, Start: 7 * second}, Slow: Window{Width: second, Start: 7 * second},
+		Failed: Windows{{Width: second, Start: 7 * second}}, Slow: Windows{{Width: second, Start: 7 * second}},
 	}
 	good := state.AppendTo(nil)
 	set := func(at int, value byte) []byte {
 		b := bytes.Clone(good)
 		b[at] = value
+		return b
+	}
+	twins := func(b []byte, at int) []byte {
+		b[at] = 1
 		return b
 	}
 	windows := len(good) - 2*WindowSize
@@ -109,8 +127,12 @@ func TestImpossibleStateIsFresh(t *testing.T) {
 		{"more probes than MaxProbes", set(3, MaxProbes+1)},
 		{"fewer windows than bytes", set(4, hasSlow)},
 		{"unknown windows", set(4, hasFailed|hasSlow|4)},
-		{"reserved byte 5", set(5, 1)},
-		{"reserved byte 6", set(6, 1)},
+		{"more windows of failed calls than bytes", set(5, 1)},
+		{"more windows of slow calls than bytes", set(6, 1)},
+		{"a second window of failed calls with the width of the first", twins(set(4, hasFailed), 5)},
+		{"further windows of failed calls without a first", twins(set(4, hasSlow), 5)},
+		{"further windows of slow calls without a first", twins(set(4, hasFailed), 6)},
+		{"a second window that is fresh", twins(append(set(4, hasFailed)[:len(good)-WindowSize], make([]byte, WindowSize)...), 5)},
 		{"reserved byte 7", set(7, 1)},
 		{"an impossible window of failed calls", set(windows+8, 1)},
 		{"an impossible window of slow calls", set(windows+WindowSize+8, 1)},
@@ -128,7 +150,7 @@ func TestImpossibleStateIsFresh(t *testing.T) {
 func FuzzStateUnpack(f *testing.F) {
 	f.Add([]byte{})
 	f.Add((&State{}).AppendTo(nil))
-	halfOpen := State{Status: HalfOpen, Cause: RecoveryTimeout, Probes: [MaxProbes]int64{1, 2, 3}, Slow: Window{Width: 1}}
+	halfOpen := State{Status: HalfOpen, Cause: RecoveryTimeout, Probes: [MaxProbes]int64{1, 2, 3}, Slow: Windows{{Width: 1}}}
 	f.Add(halfOpen.AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var got, again State
@@ -151,7 +173,7 @@ func TestWindowRoundTrip(t *testing.T) {
 		now := int64(0)
 		for range rapid.IntRange(0, 30).Draw(t, "calls") {
 			now += rapid.Int64Range(0, int64(r.Window)).Draw(t, "pass")
-			w.add(r, rapid.Bool().Draw(t, "bad"), now)
+			w.add(r.width(), rapid.Bool().Draw(t, "bad"), now)
 		}
 		b := w.AppendTo([]byte{1, 2})[2:]
 		if len(b) != WindowSize || !got.Unpack(b) || got != w {
@@ -170,7 +192,7 @@ func TestImpossibleWindowIsFresh(t *testing.T) {
 		{"more bad calls than calls", func(w *Window) { w.Buckets[7].Bad = 3 }},
 		{"a start between buckets", func(w *Window) { w.Start++ }},
 		{"a start before the clock", func(w *Window) { w.Start = -second }},
-		{"a negative width", func(w *Window) { w.Width = -second }},
+		{"a width that no policy has", func(w *Window) { w.Width = 1<<56 - 1 }},
 		{"calls without a width", func(w *Window) { w.Width = 0 }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -206,7 +228,7 @@ func FuzzWindowUnpack(f *testing.F) {
 		}
 		// A window that was read can count.
 		now = max(now, 0)
-		w.add(r, true, now)
+		w.add(r.width(), true, now)
 		if calls, bad := w.sum(); calls == 0 || bad > calls || !new(Window).Unpack(w.AppendTo(nil)) {
 			t.Fatalf("after a call at %d: got %+v, want a window with the call", now, w)
 		}

@@ -13,9 +13,10 @@ const (
 
 // Window counts the recent calls. The zero Window is a fresh one, without calls.
 type Window struct {
-	Width   int64           // of a bucket, nanoseconds; 0 while fresh
+	Width   int64           // of a bucket, nanoseconds; 0 while fresh; less than 2^56, which is two years
 	Start   int64           // when the newest bucket began: a multiple of Width, 0 or later
 	Buckets [Buckets]Bucket // the bucket that began at time T is the one at T/Width modulo Buckets
+	Used    uint8           // among several windows: when a plugin with this length last counted a call, see stamp
 }
 
 // Bucket counts the calls that ended within one width. A count stays at its largest and does not wrap around.
@@ -30,8 +31,8 @@ func (r *Rate) width() int64 {
 }
 
 // add counts one call that ended at time now.
-func (w *Window) add(r *Rate, bad bool, now int64) {
-	w.advance(r.width(), now)
+func (w *Window) add(width int64, bad bool, now int64) {
+	w.advance(width, now)
 	b := &w.Buckets[w.index(w.Start)]
 	if b.Calls == math.MaxUint32 {
 		return
@@ -43,13 +44,13 @@ func (w *Window) add(r *Rate, bad bool, now int64) {
 }
 
 // advance makes the bucket of time now the newest, and empties those in between. A time before the newest bucket is
-// that of a worker that read the clock earlier: its call counts in the newest. What was counted with the width of
-// another policy or by another clock is dropped.
+// that of a worker that read the clock earlier: its call counts in the newest. What was counted by another
+// clock is dropped.
 func (w *Window) advance(width, now int64) {
 	start := max(now-now%width, 0)
 	switch {
 	case w.Width != width, w.Start-now > int64(skew), start-w.Start >= Buckets*width:
-		*w = Window{Width: width, Start: start}
+		*w = Window{Width: width, Start: start, Used: w.Used}
 	default:
 		for w.Start < start {
 			w.Start += width

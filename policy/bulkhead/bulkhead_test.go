@@ -157,3 +157,37 @@ func TestCountsDoNotOverflow(t *testing.T) {
 		t.Errorf("Acquire = %v, want %v", got, Full)
 	}
 }
+
+// TestTwoMaximaOfOneState lets two plugins with different maxima acquire in one state: each compares the shared sum with
+// its own.
+func TestTwoMaximaOfOneState(t *testing.T) {
+	small, large := Config{Max: 2, Expiry: time.Minute}, Config{Max: 4, Expiry: time.Minute}
+	var s State
+	for i, step := range []struct {
+		config  Config
+		owner   uint32
+		release bool
+		want    Verdict
+	}{
+		{config: large, owner: 1},
+		{config: small, owner: 2},
+		{config: small, owner: 2, want: Full},
+		{config: large, owner: 1},
+		{config: large, owner: 1},
+		{config: large, owner: 1, want: Full},
+		{owner: 1, release: true},
+		{config: small, owner: 2, want: Full},
+		{config: large, owner: 1},
+		{owner: 1, release: true},
+		{owner: 1, release: true},
+		{owner: 1, release: true},
+		{config: small, owner: 2},
+		{config: small, owner: 2, want: Full},
+	} {
+		if step.release {
+			s.Release(step.owner, 1000)
+		} else if got := s.Acquire(step.config, step.owner, 1000); got != step.want {
+			t.Fatalf("step %d, owner %d, max %d: got %v, want %v: %+v", i+1, step.owner, step.config.Max, got, step.want, s)
+		}
+	}
+}
