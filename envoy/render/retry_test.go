@@ -97,15 +97,20 @@ func TestFailoverOfAPattern(t *testing.T) {
 }
 
 func TestStrippedHeaders(t *testing.T) {
+	own := func(more ...string) []string {
+		return append([]string{"x-weir-*", "x_weir_*", "x-weir_*", "x_weir-*"}, more...)
+	}
 	for name, test := range map[string]struct {
 		policy string
 		want   []string
 	}{
-		"without a policy":         {`{"clusters": {}}`, []string{"x-weir-*"}},
-		"with mistakes":            {`{"clusters": []}`, []string{"x-weir-*"}},
-		"a header of Weir's own":   {`{"clusters": {"aws": {"failover": {"to": ["quotes"], "header": "X-Weir-Region"}}}}`, []string{"x-weir-*"}},
-		"others, in mode off too":  {`{"clusters": {"b*": {"mode": "off", "failover": {"to": ["aws"], "header": "Y"}}}, "default": {"failover": {"to": ["aws"], "header": "x"}}}`, []string{"x-weir-*", "x", "y"}},
-		"the same for two of them": {`{"clusters": {"aws": {"failover": {"to": ["quotes"], "header": "x"}}, "quotes": {"failover": {"to": ["aws"], "header": "x"}}}}`, []string{"x-weir-*", "x"}},
+		"without a policy":         {`{"clusters": {}}`, own()},
+		"with mistakes":            {`{"clusters": []}`, own()},
+		"a header of Weir's own":   {`{"clusters": {"aws": {"failover": {"to": ["quotes"], "header": "X-Weir-Region"}}}}`, own()},
+		"others, in mode off too":  {`{"clusters": {"b*": {"mode": "off", "failover": {"to": ["aws"], "header": "Y"}}}, "default": {"failover": {"to": ["aws"], "header": "x"}}}`, own("x", "y")},
+		"the same for two of them": {`{"clusters": {"aws": {"failover": {"to": ["quotes"], "header": "x"}}, "quotes": {"failover": {"to": ["aws"], "header": "x"}}}}`, own("x")},
+		"Weir's own, with _":       {`{"clusters": {"aws": {"failover": {"to": ["quotes"], "header": "x_weir-region"}}}}`, own()},
+		"with - or _":              {`{"clusters": {"aws": {"failover": {"to": ["quotes"], "header": "x-my_region.1"}}}}`, own(`x[-_]my[-_]region\.1`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options()
@@ -116,9 +121,12 @@ func TestStrippedHeaders(t *testing.T) {
 			}
 			var got []string
 			for _, m := range mutations(t, strip.GetTypedConfig()) {
-				if prefix := m.GetRemoveOnMatch().GetKeyMatcher().GetPrefix(); prefix != "" {
-					got = append(got, prefix+"*")
-				} else {
+				switch key := m.GetRemoveOnMatch().GetKeyMatcher(); {
+				case key.GetPrefix() != "":
+					got = append(got, key.GetPrefix()+"*")
+				case key.GetSafeRegex() != nil:
+					got = append(got, key.GetSafeRegex().GetRegex())
+				default:
 					got = append(got, m.GetRemove())
 				}
 			}
