@@ -1,6 +1,9 @@
 package fallback
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // reroutes reports whether an upstream may take another method, host or path from this request header, which is not in
 // every key ("Practical Web Cache Poisoning", Kettle 2018; "Web Cache Entanglement", Kettle 2020). Load balancers don't
@@ -45,13 +48,49 @@ func harmless(name string) bool {
 		"x-request-id", "request-id", "x-correlation-id", "traceparent", "tracestate", "b3", "x-amzn-trace-id",
 		"x-cloud-trace-context", "x-client-trace-id", "x-ot-span-context", "uber-trace-id", "sentry-trace", "grpc-trace-bin":
 		return true
-	case "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node", "x-envoy-ip-tags": // who calls
-		return false
 	}
-	for _, prefix := range [...]string{"x-envoy-", "x-b3-", "x-datadog-", "sec-fetch-", "sec-ch-", "if-"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
+	// Whole families, of which each name is known: x-envoy-token or sec-ch-token would be anybody's.
+	switch {
+	case strings.HasPrefix(name, "x-envoy-"):
+		return ofEnvoy(name[len("x-envoy-"):])
+	case strings.HasPrefix(name, "sec-ch-"):
+		return ofClientHints(name[len("sec-ch-"):])
+	case strings.HasPrefix(name, "sec-fetch-"):
+		return isOneOf(name[len("sec-fetch-"):], "site", "mode", "user", "dest", "storage-access")
+	case strings.HasPrefix(name, "if-"):
+		return isOneOf(name[len("if-"):], "match", "none-match", "modified-since", "unmodified-since", "range")
+	case strings.HasPrefix(name, "x-b3-"):
+		return isOneOf(name[len("x-b3-"):], "traceid", "spanid", "parentspanid", "sampled", "flags")
+	case strings.HasPrefix(name, "x-datadog-"):
+		return isOneOf(name[len("x-datadog-"):], "trace-id", "parent-id", "sampling-priority", "origin", "tags")
+	}
+	return false
+}
+
+func isOneOf(name string, names ...string) bool { return slices.Contains(names, name) }
+
+// ofEnvoy reports whether x-envoy-… is a header by which Envoy's router is told about a request, or tells an upstream
+// (router_filter, "HTTP headers consumed" and "set", and the connection manager's). Not: downstream-service-cluster,
+// downstream-service-node, ip-tags, peer-metadata, which say who calls.
+func ofEnvoy(rest string) bool {
+	switch rest {
+	case "attempt-count", "decorator-operation", "expected-rq-timeout-ms", "external-address", "force-trace", "hedge-on-per-try-timeout",
+		"internal", "is-timeout-retry", "max-retries", "original-host", "original-path", "retriable-header-names",
+		"retriable-status-codes", "retry-on", "retry-grpc-on", "upstream-alt-stat-name", "upstream-rq-timeout-alt-response",
+		"upstream-rq-timeout-ms", "upstream-rq-per-try-timeout-ms", "upstream-stream-duration-ms":
+		return true
+	}
+	return false
+}
+
+// ofClientHints reports whether sec-ch-… is a hint of the User-Agent Client Hints or the User Preference Media Features.
+func ofClientHints(rest string) bool {
+	switch rest {
+	case "ua", "ua-arch", "ua-bitness", "ua-form-factors", "ua-full-version", "ua-full-version-list", "ua-mobile", "ua-model",
+		"ua-platform", "ua-platform-version", "ua-wow64", "prefers-color-scheme", "prefers-reduced-motion",
+		"prefers-reduced-transparency", "prefers-contrast", "forced-colors", "width", "viewport-width", "viewport-height", "dpr",
+		"device-memory":
+		return true
 	}
 	return false
 }
