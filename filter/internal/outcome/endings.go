@@ -49,7 +49,7 @@ var endings = [kinds][phases]Event{
 	ByProxy:       {Local, Local, Local, Local, Local, Local, Local, Local},
 	Unreachable:   {ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure},
 	Overloaded:    {Overflow, Overflow, Overflow, Overflow, Overflow, Overflow, Overflow, Overflow},
-	Broken:        {Reset, None, Reset, Reset, Reset, Reset, None, None},
+	Broken:        {None, None, Reset, Reset, Reset, Reset, None, None},
 	WaitTimer:     {None, None, Timeout, Timeout, Timeout, None, None, None},
 	IdleTimer:     {None, None, Timeout, Timeout, Timeout, None, None, None},
 	DurationTimer: {None, None, None, Timeout, Timeout, None, None, None},
@@ -75,6 +75,12 @@ const (
 	// and does not say what upstream's failure was.
 	DetailsUnkept = "request_payload_exceeded_retry_buffer_limit"
 )
+
+// IsProtocolError reports whether upstream's side refused a request by a stream error PROTOCOL_ERROR, or answered with what
+// is no HTTP.
+func IsProtocolError(details string) bool {
+	return strings.HasPrefix(details, DetailsResetBefore+"{protocol_error")
+}
 
 // KindOf reads what ended a request from response.code_details. What is not listed is another filter's own text.
 func KindOf(details string) Kind {

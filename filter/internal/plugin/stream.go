@@ -104,6 +104,10 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 			in.Events = in.Events || header.IsEvents(value)
 		case name == "upgrade":
 			in.Upgrade = true
+		case name == ":path":
+			in.Malformed = in.Malformed || !header.IsPlainPath(value)
+		case name == ":authority":
+			in.Malformed = in.Malformed || !header.IsPlainAuthority(value)
 		case name == ":method":
 			method = value
 			in.Connect = value == "CONNECT"

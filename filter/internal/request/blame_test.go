@@ -101,7 +101,12 @@ func TestBlame(t *testing.T) {
 		{"max_stream_duration, most of it upstream's", written, body, []what{{at: 200, whole: true}, {at: 1000, headers: 504, details: lifetime}}, failure},
 		{"cluster's max_stream_duration, not whole", written, body, []what{{at: 1000, headers: 504, details: "upstream_max_stream_duration_reached"}}, neither},
 		{"request_timeout", written, body, []what{{at: 1000, headers: 408, details: "request_overall_timeout"}}, neither},
-		{"reset soon", written, body, []what{{at: 10, headers: 503, details: resetConn}}, failure},
+		{"reset of an upload", written, body, []what{{at: 10, headers: 503, details: resetConn}}, neither},
+		{"reset of a whole request", written, body, []what{{at: 10, whole: true}, {at: 21, headers: 503, details: resetConn}}, failure},
+		{"no HTTP", written, request.Incoming{}, []what{{at: 10, headers: 502, details: noHTTP}}, failure},
+		{"malformed for HTTP/2", written, request.Incoming{Malformed: true}, []what{{at: 10, headers: 502, details: noHTTP}}, neither},
+		{"malformed, reset for another reason", written, request.Incoming{Malformed: true}, []what{{at: 10, headers: 503, details: resetConn}}, failure},
+		{"upgrade that upstream does not offer", written, request.Incoming{Upgrade: true}, []what{{at: 10, headers: 502, details: noHTTP}}, neither},
 		{"reset of a slow upload", written, body, []what{{at: 5000, headers: 503, details: resetConn}}, neither},
 		{"refused while the client sends", written, body, []what{{at: 5000, headers: 503, details: refusedConn}}, failure},
 

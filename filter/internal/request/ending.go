@@ -27,7 +27,7 @@ func (r *Request) gone(e *event) {
 	}
 	r.countRouterRetries(e.attempts)
 	r.dropCapture()
-	kind := outcome.KindOf(e.details)
+	kind := r.kindOf(e.details)
 	if r.ending.Event = outcome.Of(kind, r.phase(kind, e.now)); kind == outcome.ByUpstream { // the response never ended
 		r.ending.Event = outcome.None
 	}
@@ -40,6 +40,17 @@ func (r *Request) gone(e *event) {
 	}
 	r.settle(r.settlement(result, true), e.now)
 	r.state = Done
+}
+
+// kindOf is what ended the request. An HTTP/2 server refuses a malformed request by the stream error PROTOCOL_ERROR (RFC
+// 9113, section 8.1.1), and Envoy an upgrade that upstream's connection does not offer (RFC 8441): the client's, not
+// upstream's. For a plain request it is upstream's, which answers with what is no HTTP.
+func (r *Request) kindOf(details string) outcome.Kind {
+	kind := outcome.KindOf(details)
+	if kind == outcome.Broken && (r.in.Upgrade || r.in.Malformed) && outcome.IsProtocolError(details) {
+		return outcome.ByClient
+	}
+	return kind
 }
 
 // settlement is one with an outcome that is known now. Took is upstream's time to the response's headers, or to the end if

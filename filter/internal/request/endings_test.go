@@ -13,6 +13,7 @@ const (
 	up          = requesttest.Upstream
 	refusedConn = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
 	resetConn   = "upstream_reset_before_response_started{connection_termination}"
+	noHTTP      = "upstream_reset_before_response_started{protocol_error}"
 	overflow    = "upstream_reset_before_response_started{overflow}"
 	halfBody    = "upstream_reset_after_response_started{protocol_error}"
 )

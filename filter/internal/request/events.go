@@ -19,6 +19,7 @@ type Incoming struct {
 	Events     bool                    // it accepts text/event-stream
 	Upgrade    bool                    // WebSocket and the like, or CONNECT
 	Connect    bool                    // CONNECT
+	Malformed  bool                    // :path or :authority may be refused by a server as malformed
 	Long       bool                    // its body is retries.TooLong
 	Retry      bool                    // its method is one that Cluster.Retries
 	ErrorOnly  bool                    // its method is one that Cluster.ErrorOnly, or it asks for an upgrade

@@ -13,7 +13,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	c := r.cluster
 	r.took = now - r.sent
 	took := r.upstreamTime(resp.Events, now)
-	kind := outcome.KindOf(resp.Details)
+	kind := r.kindOf(resp.Details)
 	r.ending = outcome.Ending{
 		Event: outcome.Of(kind, r.phase(kind, now)), Status: resp.Status, GRPC: resp.GRPC,
 		Late: c.late(took), Unfinished: r.progress.whole == 0, Inner: resp.Inner,

@@ -185,7 +185,7 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	r.took = now - r.sent
 	took := r.upstreamTime(false, now)
 	r.ending = outcome.Ending{
-		Event: outcome.Ended(result.Details, outcome.Whole), Status: result.Status, GRPC: noGRPC, Late: r.cluster.late(took),
+		Event: outcome.Of(r.kindOf(result.Details), outcome.Whole), Status: result.Status, GRPC: noGRPC, Late: r.cluster.late(took),
 		Inner: len(result.Inner) > 0,
 	}
 	r.progress.answered, r.progress.took = now, took
