@@ -37,6 +37,38 @@ build/weir.wasm: $(SOURCES)
 	$(WASM_ENV) go build $(WASM_ARGS) -tags=abi021 -o build/weir.linked.wasm ./filter
 	go run ./filter/postlink build/weir.linked.wasm $@
 
+# The edition of TinyGo: a sixth of the size, half of the memory, a sixth of the CPU at start. TinyGo itself is built from the
+# Go module proxy; LLVM and a C library for Wasm are packages of the system.
+TINYGO_DIR    := $(CACHE)/tinygo
+TINYGO        := $(TINYGO_DIR)/bin/tinygo
+TINYGO_NEEDS  := llvm-19-dev libclang-19-dev clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 binaryen
+TINYGO_LIBC   ?= /usr/lib/wasm32-wasi/libc.a
+TINYGO_RT     ?= /usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a
+TINYGO_LINK   ?= $(firstword $(wildcard /usr/bin/wasm-ld-19 /usr/lib/llvm-19/bin/wasm-ld))
+TINYGO_ARGS   := -target=filter/tinygo/tinygo.json -opt=z -panic=trap -no-debug -tags=abi021
+WASM_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals
+
+.PHONY: wasm-tinygo tinygo
+wasm-tinygo: build/weir-tinygo.wasm ## build/weir-tinygo.wasm, the filter by TinyGo
+build/weir-tinygo.wasm: $(SOURCES) filter/tinygo/tinygo.json | $(TINYGO)
+	@mkdir -p $(@D)
+	TINYGOROOT=$(TINYGO_DIR)/root PATH=$(TINYGO_DIR)/bin:$$PATH $(TINYGO) build $(TINYGO_ARGS) \
+		-ldflags="-extldflags='$(TINYGO_LIBC) $(TINYGO_RT)'" -o build/weir-tinygo.linked.wasm ./filter
+	go run ./filter/postlink build/weir-tinygo.linked.wasm build/weir-tinygo.finished.wasm
+	wasm-opt -Oz $(WASM_FEATURES) --strip-debug --strip-producers build/weir-tinygo.finished.wasm -o $@
+
+tinygo: $(TINYGO) ## TinyGo itself, into .cache
+$(TINYGO): filter/tinygo/go.mod
+	@test -f "$(TINYGO_LIBC)" && test -f "$(TINYGO_RT)" && test -n "$(TINYGO_LINK)" && command -v wasm-opt >/dev/null || { \
+		echo >&2 "make tinygo: LLVM 19 or a C library for Wasm is missing; on Debian: apt-get install $(TINYGO_NEEDS)"; exit 1; }
+	@mkdir -p $(TINYGO_DIR)/bin $(TINYGO_DIR)/root
+	go -C filter/tinygo build -tags=llvm19 -trimpath -o $@ github.com/tinygo-org/tinygo
+	@# TINYGOROOT, less what is a submodule of TinyGo's repository, with an empty net/http in its place.
+	cp -r $$(go -C filter/tinygo list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo)/src $$(go -C filter/tinygo list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo)/targets $(TINYGO_DIR)/root/
+	chmod -R u+w $(TINYGO_DIR)/root
+	mkdir -p $(TINYGO_DIR)/root/src/net/http
+	ln -sf $(TINYGO_LINK) $(TINYGO_DIR)/bin/wasm-ld
+
 weir: build/weir ## build/weir, the command
 build/weir: $(SOURCES)
 	@mkdir -p $(@D)

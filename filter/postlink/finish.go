@@ -16,6 +16,10 @@ var unused = []string{
 	"proxy_on_upstream_data", "proxy_on_upstream_connection_close",
 }
 
+// libc are the exports that TinyGo adds from its C library. Envoy would prefer its malloc to the SDK's allocator, and what
+// it returns is kept until `free`, which nobody calls: 195 MB after 20,000 requests.
+var libc = []string{"malloc", "free", "calloc", "realloc", "fminimum", "fminimumf", "fmaximum", "fmaximumf"}
+
 // The exports by which a module says the version of its ABI. That of 0.2.1 has one import more, proxy_get_log_level,
 // and nothing else (proxy-wasm-cpp-host, wasm.cc: registerCallbacks).
 const (
@@ -23,7 +27,10 @@ const (
 	abi021 = "proxy_abi_version_0_2_1"
 )
 
-const allocate = "proxy_on_memory_allocate"
+const (
+	allocate       = "proxy_on_memory_allocate"
+	tinyGoAllocate = "weir_allocate" // package host, memory_tinygo.go
+)
 
 // The sections that are looked at, and what can be exported or imported (WebAssembly core specification 2.0, 5.5).
 const (
@@ -51,11 +58,36 @@ func finish(module []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	original := slices.IndexFunc(exports, func(e export) bool { return e.name == allocate && e.kind == kindFunction })
+	if at := find(exports, tinyGoAllocate); at >= 0 {
+		exports = slices.DeleteFunc(exports, func(e export) bool { return slices.Contains(libc, e.name) })
+		exports[find(exports, tinyGoAllocate)].name = "malloc"
+	} else if exports, err = addMalloc(sections, exports); err != nil {
+		return nil, err
+	}
+	exports = slices.DeleteFunc(exports, func(e export) bool { return slices.Contains(unused, e.name) })
+	if bytes.Contains(sections.find(sectionImport).body, []byte("proxy_get_log_level")) {
+		for i := range exports {
+			if exports[i].name == abi020 {
+				exports[i].name = abi021
+			}
+		}
+	}
+	sections.find(sectionExport).body = writeExports(exports)
+	return sections.join(), nil
+}
+
+// find is the index of the function of that name, -1 if there is none.
+func find(exports []export, name string) int {
+	return slices.IndexFunc(exports, func(e export) bool { return e.name == name && e.kind == kindFunction })
+}
+
+// addMalloc adds the function `malloc` to a module of official Go, and its export.
+func addMalloc(sections sections, exports []export) ([]export, error) {
+	original := find(exports, allocate)
 	if original < 0 {
 		return nil, errors.New("it does not export " + allocate)
 	}
-	if slices.ContainsFunc(exports, func(e export) bool { return e.name == "malloc" }) {
+	if find(exports, "malloc") >= 0 {
 		return nil, errors.New("it exports a malloc already")
 	}
 	imported, err := importedFunctions(sections.find(sectionImport).body)
@@ -88,17 +120,7 @@ func finish(module []byte) ([]byte, error) {
 	if code.body, err = appendTo(code.body, mallocBody(arena, index)); err != nil {
 		return nil, err
 	}
-	exports = slices.DeleteFunc(exports, func(e export) bool { return slices.Contains(unused, e.name) })
-	if bytes.Contains(sections.find(sectionImport).body, []byte("proxy_get_log_level")) {
-		for i := range exports {
-			if exports[i].name == abi020 {
-				exports[i].name = abi021
-			}
-		}
-	}
-	exports = append(exports, export{"malloc", kindFunction, imported + count})
-	sections.find(sectionExport).body = writeExports(exports)
-	return sections.join(), nil
+	return append(exports, export{"malloc", kindFunction, imported + count}), nil
 }
 
 // findArena finds the address of the arena's header in the initial memory, by its mark.
