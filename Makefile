@@ -101,7 +101,7 @@ test-binary: wasm weir envoy ## what depends on how Envoy is run, with Envoy as 
 ENGINE_TESTS := Reload|Crash|Bad|Bridge|Admin|StatusCommand|SharedData|MeshOfTwo|MeshWithoutRedis|LogLine|Failover|Bulkhead|TestPage$$|TestRefusal$$|TestDashboard
 
 # -count=1: Go's cache does not know that these tests read build/weir.wasm and Envoy. -p 1: they measure time. -vet=off: see vet.
-E2E_TEST := go -C e2e test -count=1 -p 1 -vet=off -timeout=20m -v
+E2E_TEST := go -C e2e test -count=1 -p 1 -vet=off -timeout=30m -v
 
 unit: vet ## vet and unit tests: no Envoy needed
 	@# policy and sharedstate alone run under the race detector: it would slow down too much what runs the compiled filter.
