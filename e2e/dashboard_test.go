@@ -59,6 +59,7 @@ var firing = map[string]string{
 	"WeirRedisErrors":      "",
 	"WeirRedisSlow":        "",
 	"WeirFaults":           "",
+	"WeirMisrouted":        "home",
 }
 
 // A run is some seconds of a real Envoy, written down as if a minute had passed from one scrape to the next.
@@ -223,8 +224,9 @@ func (h *history) ask(cluster string, status, n int) {
 	}
 }
 
-// breakClusters breaks every cluster but fine in its own way, and Redis, and scrapes at the same time. Two things are
-// false in what is scraped, since a test cannot cause them: faults of the filter, and slow calls to Redis.
+// breakClusters breaks every cluster but fine in its own way, and Redis, and scrapes at the same time. Three things are
+// false in what is scraped, since a test cannot cause them here: faults of the filter, slow calls to Redis, and requests
+// that an earlier filter sent elsewhere (see TestMisroutedIsNoticed).
 func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.Bridge) {
 	h.t.Helper()
 	for _, cluster := range []string{"broken", "flapping", "learning", "retried", "home", "tried"} {
@@ -240,6 +242,7 @@ func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.
 		if len(h.times) > healthyTimes && changed == text {
 			h.t.Fatal("got no weir_faults_total of 0 in the metrics")
 		}
+		changed += fmt.Sprintf("weir_misrouted_total{cluster=\"home\",to=\"away\"} %d\n", len(h.times)-healthyTimes)
 		return slowed(changed, slow, float64(len(h.times)), latency)
 	}
 	errorsOf := func() float64 { return h.sum("weir_redis_calls_total") - h.redisCalls()["ok"] }
