@@ -15,8 +15,8 @@ import (
 
 // The tests of the fallback cache share one way of asking. A request that carries failHeader is failed by its upstream,
 // whatever that answers to others: so a cache is filled by one request and asked by another, and the upstream stays as
-// it is. To Weir it is one of Envoy's own headers, which say nothing of the client.
-const failHeader = "x-envoy-test-fail"
+// it is. Weir takes its name for a tracer's, which says nothing of the client.
+const failHeader = "sentry-trace"
 
 // missed is the default data of the caches under test: what a request gets that they have nothing for.
 const missed = "not in the cache"
