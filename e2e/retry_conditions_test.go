@@ -67,6 +67,17 @@ func retryCases() []retryCase {
 		{name: "options", method: "OPTIONS", answers: is(failed, ok), attempts: 2, status: 200, body: "fine"},
 		{name: "post", method: "POST", answers: is(failed, ok), attempts: 1, status: 500, body: "sorry"},
 		{name: "patch", method: "PATCH", answers: is(upstream.Reset(), ok), attempts: 1, status: 503},
+		{
+			name: "patch-default", method: "PATCH", beside: "fallback: {enable_cache_fallback: false, methods: [GET, PATCH], default_data: {body: instead}}",
+			answers: is(upstream.Reset()), attempts: 1, status: 200, body: "instead", source: "default",
+		},
+		// No breaker learns from these, and yet their fallback and their retry depend on when upstream had all of the request.
+		{
+			name: "patch-late", method: "PATCH", rules: "per_try_timeout: 150ms",
+			beside:  "fallback: {enable_cache_fallback: false, methods: [GET, PATCH], default_data: {body: instead}}",
+			answers: is(upstream.Hang()), attempts: 1, status: 200, body: "instead", source: "default",
+		},
+		{name: "post-timeout", method: "POST", rules: "methods: [POST], per_try_timeout: 150ms", answers: is(upstream.Hang(), ok), attempts: 2, status: 200, body: "fine"},
 		{name: "post-listed", method: "POST", rules: "methods: [POST]", answers: is(failed, ok), attempts: 2, status: 200, body: "fine"},
 		{name: "get-unlisted", rules: "methods: [POST]", answers: is(failed, ok), attempts: 1, status: 500, body: "sorry"},
 

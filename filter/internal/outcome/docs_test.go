@@ -17,7 +17,7 @@ var (
 	}
 	phaseNames = []string{"begun", "sending", "brief", "whole", "stalled", "flowing", "unread", "upgraded"}
 	eventNames = map[string][]Event{
-		"by its status, gRPC status and time": {Answered}, "neither": {None, Local, Overflow},
+		"by its status, gRPC status and time": {Answered}, "neither": {None, Local, Overflow, Interrupted},
 		"reset": {Reset}, "timeout": {Timeout}, "connect_failure": {ConnectFailure},
 	}
 )

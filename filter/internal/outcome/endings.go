@@ -41,7 +41,7 @@ const (
 )
 
 // endings is what an end by kind in a phase counts as. Of Reset, ConnectFailure and Timeout those are failures that
-// expected_failures lists; None and Local count as neither.
+// expected_failures lists; None, Local, Overflow and Interrupted count as neither.
 var endings = [kinds][phases]Event{
 	//               Begun           Sending         Brief           Whole           Stalled         Flowing         Unread          Upgraded
 	ByClient:      {None, None, None, None, None, None, None, None},
@@ -49,7 +49,7 @@ var endings = [kinds][phases]Event{
 	ByProxy:       {Local, Local, Local, Local, Local, Local, Local, Local},
 	Unreachable:   {ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure, ConnectFailure},
 	Overloaded:    {Overflow, Overflow, Overflow, Overflow, Overflow, Overflow, Overflow, Overflow},
-	Broken:        {None, None, Reset, Reset, Reset, Reset, None, None},
+	Broken:        {Interrupted, Interrupted, Reset, Reset, Reset, Reset, None, None},
 	WaitTimer:     {None, None, Timeout, Timeout, Timeout, None, None, None},
 	IdleTimer:     {None, None, Timeout, Timeout, Timeout, None, None, None},
 	DurationTimer: {None, None, None, Timeout, Timeout, None, None, None},

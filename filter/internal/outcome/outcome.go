@@ -26,6 +26,7 @@ const (
 	ConnectFailure              // no connection: refused, timed out, TLS, no healthy host
 	Timeout                     // a timer of Envoy ended what upstream did not answer
 	Overflow                    // Envoy's own limit on connections or requests: the request was not sent
+	Interrupted                 // upstream broke the stream while the client still sent: either may be why
 )
 
 // NoGRPC is the gRPC status of a response that has none.
@@ -70,7 +71,7 @@ func (e *Ending) Outcome(f *policy.Failures) breaker.Outcome {
 		return failureIf(f.ConnectFailure)
 	case Timeout:
 		return failureIf(f.Timeout)
-	default: // None, Local, Overflow: upstream had no part in it
+	default: // None, Local, Overflow: upstream had no part in it; Interrupted: maybe
 		return breaker.Neither
 	}
 }
@@ -91,13 +92,13 @@ func (e *Ending) failedGRPC(f *policy.Failures) bool {
 }
 
 // WantsFallback reports whether a fallback should replace a response whose headers have not been sent: it is a failure.
-// A response that is only late is not replaced. Envoy's own overflow is not a failure of upstream, but there is no
-// response from upstream either.
+// A response that is only late is not replaced. Envoy's own overflow and an upload that upstream broke off are no
+// failures of upstream, but there is no response from upstream either.
 func (e *Ending) WantsFallback(f *policy.Failures) bool {
 	switch e.Event {
 	case Answered:
 		return e.failedStatus(f) || e.failedGRPC(f)
-	case Overflow:
+	case Overflow, Interrupted:
 		return true
 	default:
 		return e.Outcome(f) == breaker.Failure

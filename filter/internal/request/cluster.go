@@ -26,6 +26,7 @@ type Cluster struct {
 	cell   *sharedstate.Cell
 	record sharedstate.Record // the cluster's, as it was last loaded
 	chain  *stage.Chain
+	judged bool                 // how a request ends matters: to a stage, a fallback or a retry
 	budget *budget.Stage        // nil: no retries
 	mesh   *mesh.Limit          // nil: no limit of scope mesh
 	key    *key.Hasher          // nil: the limit is not counted by key
@@ -52,6 +53,7 @@ func NewCluster(name string, p *policy.Policy, w *worker.Worker, client *mesh.Cl
 		c.cache = fallbackcache.New(w.Store, name, f, w.Seed, w.Captures)
 	}
 	c.chain = c.newChain(p, client)
+	c.judged = c.chain.Learns() || c.fallbacks != nil || c.retries != nil
 	return c
 }
 

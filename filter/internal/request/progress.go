@@ -34,9 +34,10 @@ const (
 	pause = int64(time.Second)
 )
 
-// WantsWhole reports whether Whole is needed: a stage judges the request by its outcome, and upstream has not all of it.
+// WantsWhole reports whether Whole is needed: upstream has not all of the request, and how it ends decides what a stage
+// learns, whether a fallback takes its place, or whether it is tried again.
 func (r *Request) WantsWhole() bool {
-	return r.cluster != nil && r.progress.whole == 0 && r.cluster.chain.Learns()
+	return r.cluster != nil && r.progress.whole == 0 && r.cluster.judged
 }
 
 // Whole says that upstream has the whole request.
