@@ -30,7 +30,9 @@ type tiers struct {
 
 const tierPolicy = `
 clusters:
-  "*-gold": {circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}}
+  "*-gold":
+    circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}
+    rate_limit: {algorithm: adaptive, requests: 6000, backoff_factor: 0.5, adaptive_interval: 100ms, adaptive_min_samples: 2}
   "*-free":
     circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}
     fallback: {enable_cache_fallback: false, default_data: {body: default of free}}
@@ -183,6 +185,9 @@ func TestMisroutedIsNoticed(t *testing.T) {
 				status := x.status(t)
 				if got := status.Clusters[gold].Breaker; got == nil || got.State != "open" {
 					return fmt.Errorf("gold's breaker: got %+v, want open", got)
+				}
+				if got := status.Clusters[gold].RateLimit; got == nil || got.SuccessRate == nil || *got.SuccessRate != 0 {
+					return fmt.Errorf("gold's adaptive limit: got %+v, want that it has seen failures alone", got)
 				}
 				if got := status.Clusters[free].Breaker; got == nil || got.State != "closed" || got.FailureCount != 0 {
 					return fmt.Errorf("free's breaker: got %+v, want closed, without failures", got)

@@ -36,7 +36,7 @@ type Plugin struct {
 	// clusters by name; nil for a cluster without a policy. All of them exist: the names come from Envoy.
 	clusters        map[string]*request.Cluster
 	withoutPolicy   map[string]*request.Cluster // that others fail over to: as many as the document names
-	breakers        map[string]*request.Cluster // of requests about which another cluster's policy decided, by name
+	learners        map[string]*request.Cluster // of requests about which another cluster's policy decided, by name
 	route           request.RouteCheck          // of requests without a policy
 	failoverHeaders []string                    // that only failover may set, besides x-weir-…
 
@@ -99,7 +99,7 @@ func (p *Plugin) start(raw []byte) (err error) {
 	}
 	p.clusters = map[string]*request.Cluster{}
 	p.withoutPolicy = map[string]*request.Cluster{}
-	p.breakers = map[string]*request.Cluster{}
+	p.learners = map[string]*request.Cluster{}
 	p.failoverHeaders = failoverHeaders(p.document)
 	if p.document.Redis != nil {
 		if err = p.startMesh(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/observe"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/sharedstate"
 )
 
 // pass lets a request through that has a cluster without a policy, or none. Of some of them checkRoute looks where they
@@ -20,7 +21,7 @@ func (s *stream) pass(cluster string, in *request.Incoming, ended bool) {
 }
 
 // checkRoute compares the cluster that the request went to with the one whose policy decided. A request that went
-// elsewhere is reported, and settled by the breaker of the cluster that it went to.
+// elsewhere is reported, and settled by what learns from outcomes in the cluster that it went to.
 func (s *stream) checkRoute(now int64) {
 	s.routeChecked = true
 	decided := s.passedAs
@@ -46,23 +47,30 @@ func (s *stream) checkRoute(now int64) {
 	default:
 		s.plugin.observe.Misrouted(observe.Misroute{Decided: decided, Went: went, ByClient: s.rerouted}, now)
 	}
-	s.request.Misrouted(s.plugin.breakerOf(went), now)
+	s.request.Misrouted(s.plugin.learner(went), s.keyNow, now)
 }
 
-// breakerOf is a cluster for requests about which the policy of another one decided: it has the breaker of its policy
-// alone, nil where that has none. What it shares with the cluster itself is the record.
-func (p *Plugin) breakerOf(name string) *request.Cluster {
-	if c, known := p.breakers[name]; known {
+// keyNow hashes the request, as it is now, for another cluster's limit by key.
+func (s *stream) keyNow(c *request.Cluster) sharedstate.Fingerprint {
+	headers, err := host.All(host.RequestHeaders)
+	if err != nil {
+		s.fault(err)
+	}
+	return s.fingerprint(c, headers)
+}
+
+// learner is a cluster for requests about which the policy of another one decided, nil where it learns nothing.
+func (p *Plugin) learner(name string) *request.Cluster {
+	if c, known := p.learners[name]; known {
 		return c
 	}
-	if len(p.breakers) >= maxClusters {
-		clear(p.breakers)
+	if len(p.learners) >= maxClusters {
+		clear(p.learners)
 	}
 	var c *request.Cluster
-	if rules := p.document.For(name); rules != nil && p.cluster([]byte(name)) != nil && rules.CircuitBreaker != nil {
-		alone := &policy.Policy{Mode: rules.Mode, CircuitBreaker: rules.CircuitBreaker}
-		c = request.NewCluster(name, alone, p.worker, nil, p, p.observe.NewCluster(name, alone))
+	if rules := p.document.For(name); rules != nil && p.cluster([]byte(name)) != nil {
+		c = request.NewLearner(name, rules, p.worker, p, p.observe.NewCluster(name, &policy.Policy{Mode: rules.Mode}))
 	}
-	p.breakers[name] = c
+	p.learners[name] = c
 	return c
 }

@@ -13,13 +13,14 @@ import (
 type regions struct {
 	*requesttest.Proxy
 	clusters map[string]*request.Cluster
+	document *policy.Document
 }
 
 func startRegions(t *testing.T, document string) *regions {
 	t.Helper()
 	d := requesttest.Decode(t, document)
 	w, o := requesttest.NewWorker(t, sharedstate.NewMemory()), &requesttest.Observer{}
-	r := &regions{&requesttest.Proxy{TB: t, Worker: w, Observer: o, Now: 3600 * 1000 * ms}, map[string]*request.Cluster{}}
+	r := &regions{&requesttest.Proxy{TB: t, Worker: w, Observer: o, Now: 3600 * 1000 * ms}, map[string]*request.Cluster{}, d}
 	for _, name := range []string{"aws", "eu", "us"} {
 		rules := d.For(name)
 		if rules == nil {

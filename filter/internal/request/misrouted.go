@@ -1,15 +1,22 @@
 package request
 
 import (
+	"github.com/weir-mesh/weir/filter/internal/key"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/stage"
+	breakerstage "github.com/weir-mesh/weir/filter/internal/stage/breaker"
+	"github.com/weir-mesh/weir/filter/internal/stage/limit"
+	"github.com/weir-mesh/weir/filter/internal/worker"
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/compile"
 	"github.com/weir-mesh/weir/policy/fallback"
 )
 
 // A filter that stands before Weir may change the request and clear its route. Weir then sees the first route's cluster
 // until another filter, or the router, asks for the route again: the policy of that cluster decides about a request that
 // goes to another one. Where it went is known when its response comes. Such a request leaves the cluster that decided
-// without an outcome, and counts for the breaker of the cluster that it went to.
+// without an outcome, and counts for the breaker and the adaptive limit of the cluster that it went to.
 
 // RouteCheck says for which requests of a cluster the cluster that they went to is compared with the one whose policy
 // decided. A check costs 11,000 instructions; one of 64 is 170 a request. The zero RouteCheck checks the next one.
@@ -65,10 +72,41 @@ func (r *Request) Pass(in *Incoming, whole bool, now int64) {
 	}
 }
 
+// NewLearner is a cluster for requests about which the policy of another one decided: the stages of its policy that learn
+// from outcomes, a breaker and an adaptive limit; nil where it has none. What it shares with the cluster itself is the state.
+// Everything else of the policy is left out, so that no fallback of a policy that did not decide replaces a response, and
+// the limit admits nothing.
+func NewLearner(name string, p *policy.Policy, w *worker.Worker, resumer Resumer, o Observer) *Cluster {
+	l := p.RateLimit
+	adaptive := l != nil && l.Algorithm == policy.Adaptive && l.Scope == policy.ScopeProxy
+	if p.CircuitBreaker == nil && !adaptive {
+		return nil
+	}
+	c := NewCluster(name, &policy.Policy{Mode: p.Mode, CircuitBreaker: p.CircuitBreaker}, w, nil, resumer, o)
+	if !adaptive {
+		return c
+	}
+	const index = 0 // of the policy's only limit
+	limiter := compile.Limiter(l)
+	var members []stage.Member
+	if c.breaker != nil {
+		members = append(members, breakerstage.New(c.breaker, &c.failures, c.observer))
+	}
+	var byKey []stage.Stage
+	if len(l.Key) > 0 {
+		c.key = key.NewHasher(l.Key, w.Seed)
+		byKey = append(byKey, limit.NewKeyLearner(w.Store, name, limiter, index, l.MaxKeys, o))
+	} else {
+		members = append(members, limit.NewLearner(limiter))
+	}
+	c.chain = stage.NewChain(true, append([]stage.Stage{c.shared(true, members...)}, byKey...)...)
+	return c
+}
+
 // Misrouted says that the request went to another cluster than the one that decided. What that one admitted is settled
-// as Neither and given back. From now on it is a request of `to`, nil where that has nothing to learn from it; to has a
-// breaker alone, so that no fallback of a policy that did not decide replaces the response.
-func (r *Request) Misrouted(to *Cluster, now int64) {
+// as Neither and given back. From now on it is a request of `to`, a NewLearner, nil where that has nothing to learn from it.
+// KeyOf hashes the request for its limit by key.
+func (r *Request) Misrouted(to *Cluster, keyOf KeyOf, now int64) {
 	before := *r
 	if r.cluster != nil {
 		r.cluster.route.Watch()
@@ -89,6 +127,9 @@ func (r *Request) Misrouted(to *Cluster, now int64) {
 	}
 	r.in.Cache, r.in.Retry = Incoming{}.Cache, false
 	r.attempt.Waiter = r
+	if to.key != nil {
+		r.attempt.Limits[0].Slot.Key = keyOf(to)
+	}
 	if v := to.chain.Admit(&r.attempt, now); v.Reason != fallback.None {
 		*r = Request{state: Done} // the breaker is open: it takes no outcome
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/filter/internal/requesttest"
+	"github.com/weir-mesh/weir/sharedstate"
 )
 
 // TestRouteCheck: the first request and one of 64 are checked, and after one that went elsewhere the next 1,024.
@@ -71,7 +73,11 @@ func TestMisrouted(t *testing.T) {
 				if resp.status >= 500 && !req.ChecksRoute(&answer) {
 					t.Errorf("request %d, a failure: ChecksRoute = false, want true", i)
 				}
-				req.Misrouted(r.clusters[tc.to], r.Now)
+				to := r.clusters[tc.to]
+				if to != nil {
+					to = request.NewLearner(tc.to, r.document.For(tc.to), r.Worker, nil, r.Observer)
+				}
+				req.Misrouted(to, nil, r.Now)
 				if step := req.Respond(&answer, r.Now); step.Kind != request.Continue {
 					t.Errorf("request %d: got step %v, want the response to pass", i, step.Kind)
 				}
@@ -103,5 +109,53 @@ func TestMisrouted(t *testing.T) {
 				t.Errorf("got events %q, want no fallback", r.Observer.Events)
 			}
 		})
+	}
+}
+
+// TestMisroutedReachesAdaptiveLimits: failures of misrouted requests lower the adaptive limit of the cluster that they went
+// to, as a whole or that of their key, and take nothing from it.
+func TestMisroutedReachesAdaptiveLimits(t *testing.T) {
+	const limit = `"algorithm":"adaptive","requests":100,"window_size":"60s","backoff_factor":0.5,"adaptive_min_samples":2,"adaptive_interval":"1s"`
+	for _, tc := range []struct {
+		name, eu string
+		keys     []uint64 // of four requests that went to eu
+		asks     uint64   // the key of the request after them
+		want     int      // the limit by then
+	}{
+		{"alone", `{"rate_limit":{` + limit + `}}`, []uint64{0, 0, 0, 0}, 0, 50},
+		{"with a breaker", `{"rate_limit":{` + limit + `},"circuit_breaker":{"failure_threshold":9}}`, []uint64{0, 0, 0, 0}, 0, 50},
+		{"by key", `{"rate_limit":{` + limit + `,"key":["client_ip"]}}`, []uint64{7, 7, 7, 7}, 7, 50},
+		{"another key", `{"rate_limit":{` + limit + `,"key":["client_ip"]}}`, []uint64{7, 7, 7, 7}, 8, 100},
+		{"in shadow", `{"mode":"shadow","rate_limit":{` + limit + `}}`, []uint64{0, 0, 0, 0}, 0, 50},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := startRegions(t, `{"clusters":{"aws":{"circuit_breaker":{}},"eu":`+tc.eu+`}}`)
+			learner := request.NewLearner("eu", r.document.For("eu"), r.Worker, nil, r.Observer)
+			for i, key := range tc.keys {
+				req := &request.Request{}
+				req.Begin(r.clusters["aws"], &request.Incoming{}, r.Now)
+				req.Misrouted(learner, func(*request.Cluster) sharedstate.Fingerprint { return sharedstate.Fingerprint{Lo: key} }, r.Now)
+				if step := req.Respond(&request.Response{Status: 500, Details: up, GRPC: -1, Ended: true}, r.Now); step.Kind != request.Continue {
+					t.Fatalf("request %d: got step %v, want the response to pass", i, step.Kind)
+				}
+				req.Gone("", 1, r.Now)
+				if req.Unsettled() {
+					t.Errorf("request %d: got it unsettled at its end", i)
+				}
+				r.Now += 400 * ms
+			}
+			r.Now += 1000 * ms
+			req := &request.Request{}
+			req.Begin(r.clusters["eu"], &request.Incoming{Key: sharedstate.Fingerprint{Lo: tc.asks}}, r.Now)
+			if got := req.Remaining() + 1; got != tc.want {
+				t.Errorf("the limit of eu after failures: got %d, want %d", got, tc.want)
+			}
+		})
+	}
+	for _, rules := range []string{`{}`, `{"bulkhead":{}}`, `{"rate_limit":{"requests":5}}`, `{"retry":{}}`} {
+		d := requesttest.Decode(t, `{"clusters":{"eu":`+rules+`}}`)
+		if got := request.NewLearner("eu", d.For("eu"), nil, nil, nil); got != nil {
+			t.Errorf("NewLearner(%s): got one, want none, since nothing learns from outcomes", rules)
+		}
 	}
 }
