@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -25,28 +26,30 @@ import (
 // the attempt at all. The client gets upstream's first response, and nobody failed by that.
 func TestAttemptsThatCannotBeCarried(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("0123456789abcdef", 9<<16)
+	long := strings.Repeat("0123456789abcdef", 40<<16) // 40 MiB
 	tests := []struct {
 		name     string
 		second   upstream.Behaviour
 		attempts int // that upstream sees; with two GETs
 		accept   string
+		reason   string // in weir_attempts_uncarried_total, twice
 	}{
-		{"long", upstream.Body(long).Header("Content-Length", strconv.Itoa(len(long))), 4, "*/*"},
-		{"long-in-pieces", upstream.Pieces(0, long[:5<<20], long[5<<20:]), 4, "*/*"},
+		{"long", upstream.Body(long).Header("Content-Length", strconv.Itoa(len(long))), 4, "*/*", "response_too_long"},
+		{"long-in-pieces", upstream.Pieces(0, long[:5<<20], long[5<<20:]), 4, "*/*", "response_too_long"},
 		{"events", upstream.Func(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("content-type", "text/event-stream")
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
-		}), 4, "*/*"},
-		{"events-asked-for", upstream.Body("never"), 2, "application/json, text/event-stream"},
+		}), 4, "*/*", "response_event_stream"},
+		{"events-asked-for", upstream.Body("never"), 2, "application/json, text/event-stream", "event_stream"},
 		{"trailers-http2", upstream.Func(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("trailer", "x-sum")
 			_, _ = w.Write([]byte("body"))
 			w.Header().Set("x-sum", "1")
-		}), 4, "*/*"},
-		{"metadata", upstream.Body("never"), 2, "*/*"},
-		{"denied", upstream.Body("never"), 2, "*/*"},
+		}), 4, "*/*", "response_trailers"},
+		{"metadata", upstream.Body("never"), 2, "*/*", "metadata"},
+		{"denied", upstream.Body("never"), 2, "*/*", "local_answer"},
+		{"upload", upstream.Body("never"), 2, "*/*", "request_too_long"},
 	}
 	policy, upstreams := "clusters:\n", map[string]*upstream.Upstream{}
 	for _, test := range tests {
@@ -85,6 +88,9 @@ func TestAttemptsThatCannotBeCarried(t *testing.T) {
 			for range 2 {
 				r, _ := w.numberedRequest("GET", test.name, "/")
 				r.Header.Set("accept", test.accept)
+				if test.name == "upload" { // one byte more than max_body_bytes
+					r.Method, r.Body, r.ContentLength = "PUT", io.NopCloser(strings.NewReader(long[:65537])), -1
+				}
 				a := w.do(r)
 				answeredOnce(t, a)
 				if a.status != 503 || a.body != "sorry" || a.reason() != "upstream_failure" {
@@ -94,6 +100,7 @@ func TestAttemptsThatCannotBeCarried(t *testing.T) {
 			if got := upstreams[test.name].Count(); got != test.attempts {
 				t.Errorf("got %d attempts, want %d", got, test.attempts)
 			}
+			w.WaitMetric(fmt.Sprintf(`weir_attempts_uncarried_total{cluster=%q,reason=%q}`, test.name, test.reason), engine.Exactly(2))
 			if state := w.Prometheus()[`weir_breaker_state{cluster="`+test.name+`"}`]; state != 0 {
 				t.Errorf("got breaker state %v, want closed", state)
 			}

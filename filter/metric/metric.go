@@ -22,6 +22,7 @@ var (
 	BreakerTransitionsTotal = Metric{"weir_breaker_transitions_total", []string{"cluster", "to"}}
 	RetriesTotal            = Metric{"weir_retries_total", []string{"cluster"}}
 	RetriesExhaustedTotal   = Metric{"weir_retries_exhausted_total", []string{"cluster"}}
+	AttemptsUncarriedTotal  = Metric{"weir_attempts_uncarried_total", []string{"cluster", "reason"}}
 	FailoversTotal          = Metric{"weir_failovers_total", []string{"cluster", "to"}}
 	MisroutedTotal          = Metric{"weir_misrouted_total", []string{"cluster", "to"}}
 	RedisCallsTotal         = Metric{"weir_redis_calls_total", []string{"result"}}
@@ -47,7 +48,7 @@ var (
 )
 
 // Labels are the names of all labels in the table, each once. The bootstrap needs a stats_tags rule for each.
-var Labels = [...]string{"cluster", "decision", "source", "to", "result", "version"}
+var Labels = [...]string{"cluster", "decision", "source", "to", "reason", "result", "version"}
 
 // With names the series that has these label values, one for each label in the table's order. A `;` ends a label's
 // value in the name, so it is replaced by `_` in the values. Values beyond the labels are dropped, and labels beyond

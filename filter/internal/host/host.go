@@ -49,9 +49,6 @@ const (
 	ResponseCode        Path = "response\x00code"
 	ResponseCodeDetails Path = "response\x00code_details"
 	RequestAttempts     Path = "upstream\x00request_attempt_count" // of the router, 8 bytes
-	// DynamicMetadata is what filters noted about the request, empty where they did not.
-	DynamicMetadata Path = "metadata"
-	ClientCert      Path = "connection\x00mtls" // 1 where the client has shown a certificate
 	// SourceAddress is the client's with its port, as Envoy trusts it (use_remote_address, xff_num_trusted_hops).
 	SourceAddress Path = "source\x00address"
 	// DestinationAddress is the listener's, envoy://NAME/… for an internal one.

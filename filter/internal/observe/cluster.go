@@ -2,8 +2,10 @@ package observe
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
@@ -135,6 +137,20 @@ func (c *Cluster) Retried(r request.Retry) {
 
 // Exhausted implements request.Observer.
 func (c *Cluster) Exhausted() { c.exhausted.Add(1) }
+
+// uncarriedLogInterval is the shortest time between two log lines about a cluster's attempts that were not carried for one
+// reason: mostly it is a property of what the cluster serves, and the metric counts them.
+const uncarriedLogInterval = 10 * time.Minute
+
+// Uncarried implements request.Observer.
+func (c *Cluster) Uncarried(why replay.Reason) {
+	counter := c.plugin.Metrics.Counter(metric.AttemptsUncarriedTotal.With(c.name, why.Label()))
+	counter.Add(1)
+	if sharedstate.AllowLog(c.plugin.Store, "uncarried/"+why.Label()+"/"+c.name, uncarriedLogInterval, host.Now()) {
+		host.Info(c.line("a further attempt was not made, or its response not used: " + why.String() + " (" + why.Label() +
+			"); the client got an earlier response; weir_attempts_uncarried_total counts these, nobody is blamed for them"))
+	}
+}
 
 // FailedOver implements request.Observer.
 func (c *Cluster) FailedOver(to string) {

@@ -1,9 +1,11 @@
 package plugin
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/localreply"
@@ -43,6 +45,11 @@ func (s *attemptStream) OnHttpRequestHeaders(int, bool) (action host.Action) {
 		}
 		return true
 	})
+	redirected := s.plugin.redirected
+	s.plugin.redirected = nil
+	if s.attempt == nil {
+		s.attempt = redirected
+	}
 	a := s.attempt
 	if a == nil {
 		return s.refuse("a request that is no attempt of Weir in this worker; is vm_config the same as in the traffic's listener?")
@@ -53,10 +60,16 @@ func (s *attemptStream) OnHttpRequestHeaders(int, bool) (action host.Action) {
 	if internal && !a.Internal { // Envoy adds it to what a filter sends
 		s.remove("x-envoy-internal")
 	}
+	if !s.sameMetadata() {
+		return s.end(replay.Metadata)
+	}
 	// The route's own retries would multiply the policy's, and its timeout is not that of an attempt.
 	s.set("x-envoy-max-retries", "0")
 	s.set("x-envoy-upstream-rq-timeout-ms", strconv.FormatInt(max(a.Timeout.Milliseconds(), 1), 10))
 	if !s.leadsTo(a.Cluster) {
+		if a == redirected {
+			return s.end(replay.WentElsewhere)
+		}
 		return s.end(replay.OtherCluster)
 	}
 	return host.Continue
@@ -81,7 +94,7 @@ func (s *attemptStream) OnHttpResponseHeaders(int, bool) (action host.Action) {
 		return host.Continue // short, by Envoy or another filter
 	}
 	if !s.leadsTo(a.Cluster) {
-		return s.end(replay.OtherCluster)
+		return s.end(replay.WentElsewhere)
 	}
 	headers, err := host.All(host.ResponseHeaders)
 	if err != nil {
@@ -137,10 +150,18 @@ func (s *attemptStream) OnHttpResponseTrailers(int) host.Action {
 func (s *attemptStream) OnHttpStreamDone() {
 	var action host.Action
 	defer s.rescue(&action)
-	if s.attempt != nil && !s.ended {
-		s.note()
+	if s.attempt == nil || s.ended {
+		return
+	}
+	s.note()
+	if s.attempt.Details == detailsRedirected {
+		s.plugin.redirected = s.attempt
 	}
 }
+
+// detailsRedirected end a stream that the router begins anew with upstream's redirect (internal_redirect_policy). The next
+// stream's headers come before anything else does, without header.Attempt, which is removed here.
+const detailsRedirected = "internal_redirect"
 
 // end ends the attempt. Before a response's headers it is answered, after them it is reset.
 func (s *attemptStream) end(why replay.Reason) host.Action {
@@ -188,14 +209,57 @@ func (s *attemptStream) rescue(action *host.Action) {
 	}
 }
 
-// portable reports whether the request can go through the routes again as it did: what its route does may depend on
-// dynamic metadata that filters before Weir have noted, and on the client's certificate. Neither comes along to the
-// internal listener, and a route that sets a header by them would leave the client's own there.
-func (s *stream) portable() bool {
-	metadata, err := host.Property(host.DynamicMetadata)
-	if err == nil && len(metadata) > 0 {
-		return false
+// unsent is why the request can't go through the routes again as it did, replay.None where it can. What its route does may
+// depend on dynamic metadata that filters have noted, and on the client's certificate. Neither comes along to the internal
+// listener, and a route that sets a header by them would leave the client's own there. The same metadata may be noted there
+// again, by the same filters before Weir: sameMetadata compares.
+func (s *stream) unsent(now int64) replay.Reason {
+	if !s.recording.Whole() {
+		return s.recording.Reason()
 	}
-	certificate, err := host.Property(host.ClientCert)
-	return err != nil || len(certificate) == 0 || certificate[0] == 0
+	metadata, ok := noted()
+	if !ok || len(metadata) > 0 && now < s.plugin.otherMetadata[s.decider()] {
+		return replay.Metadata
+	}
+	s.metadata = metadata
+	certificate, err := host.Property(host.MTLS)
+	if err == nil && len(certificate) > 0 && certificate[0] != 0 {
+		return replay.Certificate
+	}
+	return replay.None
+}
+
+// decider is the name of the cluster whose policy decided.
+func (s *stream) decider() string {
+	if c := s.request.Decider(); c != nil {
+		return c.Name()
+	}
+	return ""
+}
+
+// noted is the dynamic metadata of the stream, canonical. ok is false where it can't be read.
+func noted() (canonical []byte, ok bool) {
+	raw, err := host.Property(host.Metadata)
+	if err != nil {
+		return nil, err == host.ErrNotFound
+	}
+	return replay.CanonicalMetadata(raw)
+}
+
+// sameMetadata reports whether the filters here have noted about the attempt what those of the traffic's listener have.
+func (s *attemptStream) sameMetadata() bool {
+	here, ok := noted()
+	return ok && bytes.Equal(here, s.attempt.Metadata)
+}
+
+// metadataPause is how long requests with dynamic metadata are sent once after an attempt whose metadata were not the same:
+// else each of them would wait for an attempt that can't be carried.
+const metadataPause = time.Minute
+
+// pauseMetadata begins that time for a cluster.
+func (p *Plugin) pauseMetadata(cluster string, now int64) {
+	if p.otherMetadata == nil || len(p.otherMetadata) >= maxClusters {
+		p.otherMetadata = map[string]int64{}
+	}
+	p.otherMetadata[cluster] = now + int64(metadataPause)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/mesh"
 	"github.com/weir-mesh/weir/filter/internal/observe"
 	"github.com/weir-mesh/weir/filter/internal/publish"
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/shareddata"
 	"github.com/weir-mesh/weir/filter/internal/worker"
@@ -45,6 +46,10 @@ type Plugin struct {
 	held  heldStreams // streams whose response is held back for another attempt
 
 	watched map[uint32]*stream // whose response is accepted if it still flows at their alarm
+
+	otherMetadata map[string]int64 // by cluster: until when requests with dynamic metadata are sent once
+
+	redirected *replay.Attempt // in an internal listener: its stream has just ended, and begins anew
 
 	publisher *publish.Publisher
 	inherited []string // clusters that other plugins of this VM used, and this one has not yet

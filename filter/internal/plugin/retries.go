@@ -141,6 +141,7 @@ func (p *Plugin) roll(s *stream, a *request.Send, now int64, rolls int) {
 		s.fault(err)
 	}
 	headers, body := s.recording.Request()
+	attempt.Metadata = s.metadata
 	attempt.Internal = has(headers, "x-envoy-internal")
 	headers = append(headers, header.Pair{header.Attempt, attempt.ID}, header.Pair{header.AttemptClient, client})
 	headers = append(headers, a.Set...)
@@ -150,7 +151,10 @@ func (p *Plugin) roll(s *stream, a *request.Send, now int64, rolls int) {
 		p.vm.inFlight.End(attempt)
 		switch {
 		case p.held.streams[s.id] != s || s.call != attempt: // the client has left
-		case attempt.Reason == replay.OtherCluster && rolls > 0 && len(a.Set) == 0:
+		case attempt.Reason == replay.Metadata:
+			p.pauseMetadata(s.decider(), now)
+			p.attemptEnded(s, attempt, size, now)
+		case attempt.Reason == replay.OtherCluster && rolls > 0 && len(a.Set) == 0: // upstream has not seen it
 			p.roll(s, a, now, rolls-1)
 		default:
 			p.attemptEnded(s, attempt, size, now)
@@ -172,7 +176,7 @@ func (p *Plugin) uncarried(s *stream, why replay.Reason, now int64) {
 	if p.observe.Debug {
 		host.Debug("weir: an attempt was not made: " + why.String())
 	}
-	s.attemptEnded(&request.AttemptResult{Uncarried: true}, now)
+	s.attemptEnded(&request.AttemptResult{Reason: why}, now)
 }
 
 // attemptEnded reads the result of an attempt that was sent at this time, in nanoseconds.
@@ -198,8 +202,7 @@ func (p *Plugin) attemptEnded(s *stream, attempt *replay.Attempt, size int, sent
 	asked, _ := retry.ParseRetryAfter(a.RetryAfter, host.Wall()) // 0 if it can't be read
 	s.attemptEnded(&request.AttemptResult{
 		Details: a.Details, Status: a.Status, RetryAfter: asked, Headers: a.Headers, Body: a.Body,
-		Unfit: a.Reason == replay.InvalidStatus, Uncarried: a.Reason != replay.None && a.Reason != replay.InvalidStatus,
-		Inner: innerPairs(headers),
+		Reason: a.Reason, Inner: innerPairs(headers),
 	}, now)
 	if s.request.MayKeep() {
 		s.request.Keep(headers, len(body) == 0, now, host.Wall())

@@ -38,6 +38,7 @@ type stream struct {
 	until     int64            // how long its response may be held back; 0: it never was
 	watched   bool             // Plugin.watched has it
 	call      *replay.Attempt  // the filter's last attempt
+	metadata  []byte           // that filters have noted about the request, canonical, where it is sent again
 
 	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster
 	// than the one whose policy decided. So it may by a filter before this one, see route.go.
@@ -160,7 +161,10 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		Status: status(), Details: details, GRPC: outcome.NoGRPC, Ended: ended,
 		Attempts: s.routerAttempts(),
 	}
-	response.Replayable = s.recording.Whole() && s.request.RetriesOn(response.Status, details) && s.portable()
+	if s.request.RetriesOn(response.Status, details) {
+		response.Unsent = s.unsent(host.Now())
+		response.Replayable = response.Unsent == replay.None
+	}
 	if response.Status >= 300 && (response.Replayable || s.request.WantsRetryAfter()) {
 		response.RetryAfter = retryAfter()
 	}

@@ -24,7 +24,8 @@ type Attempt struct {
 	ID       string // the value of header.Attempt
 	Cluster  string // whose policy admitted it
 	Timeout  time.Duration
-	Internal bool // the request came from inside: it has x-envoy-internal
+	Metadata []byte // that filters have noted about the request, canonical
+	Internal bool   // the request came from inside: it has x-envoy-internal
 
 	Seen    bool   // it came to the internal listener
 	Status  int    // of upstream's response, 0 before it

@@ -22,7 +22,12 @@ const (
 	TooManyBytes            // the responses that the worker reads now take all bytes that they may
 	TooManyAttempts         // as many attempts as may be are in flight
 	OtherCluster            // the route leads to another cluster than the one that admitted the attempt
+	WentElsewhere           // it went to another cluster, by a filter behind Weir or a redirect of the router
 	NoWay                   // Envoy did not send it to retry.via
+	Unseen                  // it did not come to Weir in the internal listener
+	Metadata                // filters of the internal listener have not noted the same about it as those of the first attempt
+	Certificate             // the client has shown a certificate, which does not come along
+	LocalAnswer             // another filter, or the route itself, answered it in the internal listener
 )
 
 var reasons = [...]string{
@@ -32,7 +37,28 @@ var reasons = [...]string{
 	InvalidStatus: "the response's status is not 200 to 599", ResponseEvents: "the response is a stream of events",
 	ResponseTrailers: "the response has trailers", TooManyBytes: "responses to other attempts take all bytes that they may",
 	TooManyAttempts: "too many attempts are in flight", OtherCluster: "its route leads to another cluster",
-	NoWay: "Envoy could not send it to retry.via",
+	WentElsewhere: "it went to another cluster", NoWay: "Envoy could not send it to retry.via",
+	Unseen:   "it did not come to Weir in the internal listener: a filter before Weir answered it, or the listener or Weir in it is missing",
+	Metadata: "filters have noted dynamic metadata about it, and those before Weir in the internal listener do not note the same", Certificate: "the client has shown a certificate",
+	LocalAnswer: "another filter or the route itself answered it in the internal listener",
+}
+
+// labels are the reasons in the label `reason` of weir_attempts_uncarried_total: a closed set.
+var labels = [...]string{
+	None: "", Connect: "connect", Upgrade: "upgrade", GRPC: "grpc", Events: "event_stream", RequestTooLong: "request_too_long",
+	HasTrailers: "request_trailers", RecorderFull: "too_many_recorded", Unfinished: "request_unfinished", Dropped: "not_recorded",
+	ResponseTooLong: "response_too_long", InvalidStatus: "invalid_status", ResponseEvents: "response_event_stream",
+	ResponseTrailers: "response_trailers", TooManyBytes: "too_many_bytes", TooManyAttempts: "too_many_attempts",
+	OtherCluster: "other_cluster", WentElsewhere: "other_cluster", NoWay: "no_way", Unseen: "unseen", Metadata: "metadata", Certificate: "certificate",
+	LocalAnswer: "local_answer",
+}
+
+// Label is the reason in a metric.
+func (r Reason) Label() string {
+	if int(r) < len(labels) {
+		return labels[r]
+	}
+	return "unknown"
 }
 
 // String is the reason for a log line, "" for None.

@@ -46,15 +46,21 @@ type Response struct {
 // Request or Response; their texts and the body are those of e.
 //
 // What Weir noted in the internal listener counts for more than what the call tells: that can't tell upstream's response
-// from one of another filter, nor a response that Weir ended from one that broke off.
+// from one of another filter, nor a response that Weir ended from one that broke off. What did not come to that Weir was
+// answered by a filter before it, or by Envoy, which has no such listener: never by upstream.
 func (r *Recorder) Response(e *CallResult) (a Response) {
 	a = r.response(e)
-	if n := e.Attempt; n != nil && n.Seen {
+	if n := e.Attempt; n != nil && !n.Seen {
+		a.Details = detailsLocal
+		if a.Reason == None {
+			a.Reason = Unseen
+		}
+	} else if n != nil {
 		if n.Details != "" && (len(e.Headers) > 0 || n.Details != detailsUpstream) {
 			a.Details = n.Details
 		}
 		if n.Reason != None {
-			a.Reason = n.Reason
+			a.Reason, a.Details = n.Reason, detailsLocal // Weir's own answer there says nothing about upstream
 			if n.Status != 0 {
 				a.Status, a.Details = n.Status, detailsUpstream
 			}

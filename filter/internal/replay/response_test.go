@@ -188,3 +188,27 @@ func FuzzResponse(f *testing.F) {
 		}
 	})
 }
+
+// TestResponseByWhatWeirNotes: what the plugin in the internal listener notes counts for more than what the call tells.
+func TestResponseByWhatWeirNotes(t *testing.T) {
+	answer := pairs.Pack([][2]string{{":status", "403"}, {"x-envoy-upstream-service-time", "1"}})
+	for _, tc := range []struct {
+		name    string
+		attempt Attempt
+		details string
+		status  int
+		reason  Reason
+	}{
+		{"upstream answered", Attempt{Seen: true, Status: 403, Details: "via_upstream"}, "via_upstream", 403, None},
+		{"a filter behind Weir answered", Attempt{Seen: true, Details: "rbac_access_denied"}, "rbac_access_denied", 403, None},
+		{"a filter before Weir answered", Attempt{}, "weir_local_reply", 403, Unseen},
+		{"Weir ended it before a response", Attempt{Seen: true, Reason: Metadata}, "weir_local_reply", 403, Metadata},
+		{"Weir ended a good response", Attempt{Seen: true, Status: 200, Details: "via_upstream", Reason: ResponseTooLong}, "via_upstream", 200, ResponseTooLong},
+		{"Weir ended a failing response", Attempt{Seen: true, Status: 500, Details: "via_upstream", Reason: ResponseTooLong}, "via_upstream", 500, ResponseTooLong},
+	} {
+		got := NewRecorder().Response(&CallResult{Headers: answer, Attempt: &tc.attempt})
+		if got.Details != tc.details || got.Status != tc.status || got.Reason != tc.reason {
+			t.Errorf("%s: got %s, %d, %v, want %s, %d, %v", tc.name, got.Details, got.Status, got.Reason, tc.details, tc.status, tc.reason)
+		}
+	}
+}

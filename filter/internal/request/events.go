@@ -6,6 +6,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/fallbackcache"
 	"github.com/weir-mesh/weir/filter/internal/localreply"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/sharedstate"
@@ -61,6 +62,7 @@ type Response struct {
 	Inner      bool          // another Weir has answered in place of its upstream
 	Events     bool          // it is an event stream; where WantsType
 	Replayable bool          // the request that Records asked for can be sent again
+	Unsent     replay.Reason // why not, where RetriesOn
 	RetryAfter time.Duration // that upstream asked for, 0: none; where WantsRetryAfter or Replayable
 	Attempts   int           // of the router, 0: unknown; where CountsAttempts
 }

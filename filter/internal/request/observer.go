@@ -3,6 +3,7 @@ package request
 import (
 	"time"
 
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
@@ -26,6 +27,8 @@ type Observer interface {
 	Retried(r Retry)
 	// Exhausted reports a request whose last attempt failed too.
 	Exhausted()
+	// Uncarried reports an attempt that the filter could not make, or whose response it could not send to the client.
+	Uncarried(why replay.Reason)
 	// FailedOver reports that a request goes to another cluster.
 	FailedOver(to string)
 }

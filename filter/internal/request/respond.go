@@ -2,6 +2,7 @@ package request
 
 import (
 	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
@@ -25,6 +26,9 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	if resp.Replayable && r.retryLater(resp.RetryAfter, now) {
 		r.settle(r.settlement(result, true), now)
 		return Step{Kind: HoldResponse}
+	}
+	if why := r.unsent(resp); why != replay.None {
+		c.observer.Uncarried(why)
 	}
 	r.state = Responding
 	switch {

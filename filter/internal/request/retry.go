@@ -60,6 +60,28 @@ func (r *Request) RetriesOn(status int, details string) bool {
 	return details != outcome.DetailsUpstream || r.home.retries.Conditions.Retryable(answered)
 }
 
+// unsent is why a request that failed can't be sent again, although the policy would; replay.None where it can be, or would
+// not be.
+func (r *Request) unsent(resp *Response) replay.Reason {
+	rules := r.rules()
+	if resp.Replayable || rules == nil || !rules.ByFilter || rules.Most == 0 || !r.in.Retry || r.retry.probe ||
+		!rules.Conditions.Retryable(r.ending.ForRetry()) {
+		return replay.None
+	}
+	switch {
+	case r.in.Connect:
+		return replay.Connect
+	case r.in.Upgrade:
+		return replay.Upgrade
+	case r.in.GRPC:
+		return replay.GRPC
+	case r.in.Long:
+		return replay.RequestTooLong
+	default:
+		return resp.Unsent
+	}
+}
+
 // MaxRecord is how many bytes of a request's body are recorded; a longer one is sent once.
 func (r *Request) MaxRecord() int64 { return r.rules().MaxBody }
 
@@ -191,8 +213,15 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	r.progress.answered, r.progress.took = now, took
 	home := r.home
 	settled := r.ending.Outcome(&r.cluster.failures)
+	why := result.Reason
+	if why == replay.None && r.ending.Event == outcome.Local {
+		why = replay.LocalAnswer
+	}
+	if why != replay.None {
+		home.observer.Uncarried(why)
+	}
 	// An answer of another filter of the internal listener, which the first attempt passed, is nobody's failure either.
-	if settled != breaker.Failure && (result.Uncarried || r.ending.Event == outcome.Local || r.ending.Event == outcome.None) {
+	if settled != breaker.Failure && (result.uncarried() || r.ending.Event == outcome.Local || r.ending.Event == outcome.None) {
 		r.settle(r.settlement(breaker.Neither, true), now)
 		r.cluster, r.ending = home, before
 		home.observer.Exhausted()
@@ -205,13 +234,13 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 		r.retry.held.last = result.hold(home.retries.MaxBody)
 		return Step{Kind: HoldResponse}
 	}
-	if r.retry.held.last = result; result.Unfit || result.Uncarried {
+	if r.retry.held.last = result; result.Reason != replay.None {
 		r.retry.held.last = nil
 	}
 	if r.ranOut() {
 		home.observer.Exhausted()
 	}
-	if result.Unfit || result.Uncarried || r.ending.Event != outcome.Answered || r.ending.WantsFallback(&home.failures) {
+	if result.Reason != replay.None || r.ending.Event != outcome.Answered || r.ending.WantsFallback(&home.failures) {
 		return r.lastResort(now)
 	}
 	r.mayKeep = !r.ending.Inner && r.in.Cache.Concerns(result.Status)
@@ -219,14 +248,14 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	return r.pass(result, r.withLimit(r.withExhausted(onResponse)))
 }
 
-// hold copies a failed attempt's response until the next one has come; nil if it is too long or Unfit: then an earlier
+// hold copies a failed attempt's response until the next one has come; nil if it is too long, or can't be sent to the client: then an earlier
 // response is used.
 func (a *AttemptResult) hold(most int64) *AttemptResult {
 	size := int64(len(a.Body))
 	for _, h := range a.Headers {
 		size += int64(len(h[0]) + len(h[1]))
 	}
-	if a.Unfit || a.Uncarried || size > most {
+	if a.Reason != replay.None || size > most {
 		return nil
 	}
 	held := &AttemptResult{Details: a.Details, Status: a.Status, Headers: make([]header.Pair, 0, len(a.Headers))}

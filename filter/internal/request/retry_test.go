@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/requesttest"
 	"github.com/weir-mesh/weir/policy/header"
@@ -179,7 +180,7 @@ func TestRetriesByFilter(t *testing.T) {
 				if n == 0 {
 					return fails(503)(0)
 				}
-				return request.AttemptResult{Details: "no_healthy_upstream", Status: 503, Unfit: true}
+				return request.AttemptResult{Details: "no_healthy_upstream", Status: 503, Reason: replay.InvalidStatus}
 			},
 			"aws@101ms aws@302ms | first response upstream upstream_failure RetryExhausted",
 		},
@@ -187,7 +188,9 @@ func TestRetriesByFilter(t *testing.T) {
 			"a response too long for a local reply", `{"retry":{` + driver + `}}`,
 			func(n int) request.AttemptResult {
 				a := failsBefore(1, 503)(n)
-				a.Unfit = n == 1
+				if n == 1 {
+					a.Reason = replay.InvalidStatus
+				}
 				return a
 			},
 			"aws@101ms | first response upstream upstream_failure",
@@ -206,7 +209,9 @@ func TestRetriesByFilter(t *testing.T) {
 			"a good response that can't be carried", `{"retry":{` + driver + `},"circuit_breaker":{"failure_threshold":2}}`,
 			func(n int) request.AttemptResult {
 				a := failsBefore(1, 503)(n)
-				a.Uncarried = n == 1
+				if n == 1 {
+					a.Reason = replay.ResponseTooLong
+				}
 				return a
 			},
 			"aws@101ms | first response upstream upstream_failure RetryExhausted",
@@ -215,7 +220,9 @@ func TestRetriesByFilter(t *testing.T) {
 			"a failing response that can't be carried", `{"retry":{` + driver + `,"max_attempts":3}}`,
 			func(n int) request.AttemptResult {
 				a := failsBefore(2, 503)(n)
-				a.Uncarried = n == 1
+				if n == 1 {
+					a.Reason = replay.ResponseTooLong
+				}
 				return a
 			},
 			"aws@101ms aws@302ms | 200 2 upstream",
@@ -226,7 +233,7 @@ func TestRetriesByFilter(t *testing.T) {
 				if n == 0 {
 					return fails(503)(0)
 				}
-				return request.AttemptResult{Uncarried: true}
+				return request.AttemptResult{Reason: replay.TooManyAttempts}
 			},
 			"aws@101ms | first response upstream upstream_failure RetryExhausted",
 		},
@@ -371,5 +378,48 @@ func TestResponseToARetryIsKept(t *testing.T) {
 	r.End(-1, p.Now)
 	if step := run(p, exchange{path: "/a", status: 503}); string(requesttest.Reply(step).Body) != "kept" {
 		t.Errorf("when upstream fails: got %s, want the body kept", summary(step))
+	}
+}
+
+// TestUncarriedIsReported: a retry that the policy would make, and Weir can't, is reported with its reason, once.
+func TestUncarriedIsReported(t *testing.T) {
+	const rules = `{"retry":{"driver":"filter","via":"v","budget":{"min_per_second":1000}}}`
+	for _, test := range []struct {
+		name     string
+		in       request.Incoming
+		response request.Response
+		want     string
+	}{
+		{"too long", request.Incoming{Retry: true}, request.Response{Status: 503, Unsent: replay.RequestTooLong}, "uncarried: request_too_long"},
+		{"by its content-length", request.Incoming{Retry: true, Long: true}, request.Response{Status: 503}, "uncarried: request_too_long"},
+		{"an upgrade", request.Incoming{Retry: true, Upgrade: true}, request.Response{Status: 503}, "uncarried: upgrade"},
+		{"CONNECT", request.Incoming{Retry: true, Upgrade: true, Connect: true}, request.Response{Status: 503}, "uncarried: connect"},
+		{"gRPC", request.Incoming{Retry: true, GRPC: true}, request.Response{Status: 503}, "uncarried: grpc"},
+		{"metadata", request.Incoming{Retry: true}, request.Response{Status: 503, Unsent: replay.Metadata}, "uncarried: metadata"},
+		{"another method", request.Incoming{}, request.Response{Status: 503, Unsent: replay.Dropped}, ""},
+		{"a good response", request.Incoming{Retry: true, Upgrade: true}, request.Response{Status: 200}, ""},
+		{"not retried", request.Incoming{Retry: true, Upgrade: true}, request.Response{Status: 404}, ""},
+		{"it can be sent again", request.Incoming{Retry: true}, request.Response{Status: 503, Replayable: true}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := requesttest.Start(t, rules)
+			var r request.Request
+			r.Begin(p.Cluster, &test.in, p.Now)
+			test.response.Details, test.response.GRPC = up, -1
+			r.Respond(&test.response, p.Now)
+			if got := strings.Join(p.Observer.Matching("uncarried"), " "); got != test.want {
+				t.Errorf("Respond(%+v) after Begin(%+v): got %q, want %q", test.response, test.in, got, test.want)
+			}
+		})
+	}
+	p := requesttest.Start(t, rules)
+	attempt(p, func(n int) request.AttemptResult {
+		if n == 0 {
+			return request.AttemptResult{Details: up, Status: 503}
+		}
+		return request.AttemptResult{Details: "rbac_access_denied_matched_policy[none]", Status: 403}
+	})
+	if got := strings.Join(p.Observer.Matching("uncarried"), " "); got != "uncarried: local_answer" {
+		t.Errorf("another filter answers the attempt: got %q, want uncarried: local_answer", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/localreply"
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/policy/header"
 )
 
@@ -45,11 +46,16 @@ type AttemptResult struct {
 	Headers    []header.Pair // of the response, those that a local reply can have
 	Body       []byte        // headers and body are valid until the callback returns
 	Inner      []header.Pair // the x-weir headers of another Weir that has answered in place of its upstream; none: it did not
-	Unfit      bool          // it can't be sent to the client: the attempt counts, and an earlier response is used
-	// Uncarried: Weir could not make the attempt, or not read its response to the end. That is nobody's failure, unless the
-	// response's status is one; an earlier response is used.
-	Uncarried bool
+	// Reason is why Weir could not make the attempt, or can't send its response to the client: an earlier response is used.
+	// That is nobody's failure, unless the response's status is one. With replay.InvalidStatus the attempt counts.
+	Reason replay.Reason
 }
+
+// unfit reports whether the response can't be sent to the client, though it was read to its end.
+func (a *AttemptResult) unfit() bool { return a.Reason == replay.InvalidStatus }
+
+// uncarried reports whether the attempt was not made, or its response not read to the end.
+func (a *AttemptResult) uncarried() bool { return a.Reason != replay.None && !a.unfit() }
 
 // Resumer owns the streams.
 type Resumer interface {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
@@ -58,6 +59,9 @@ func (o *Observer) Retried(r request.Retry) {
 // Exhausted implements request.Observer.
 func (o *Observer) Exhausted() { o.add("retries exhausted") }
 
+// Uncarried implements request.Observer.
+func (o *Observer) Uncarried(why replay.Reason) { o.add("uncarried: %s", why.Label()) }
+
 // FailedOver implements request.Observer.
 func (o *Observer) FailedOver(to string) { o.add("failed over to %s", to) }
 
@@ -107,6 +111,9 @@ func (Discard) Retried(request.Retry) {}
 
 // Exhausted implements request.Observer.
 func (Discard) Exhausted() {}
+
+// Uncarried implements request.Observer.
+func (Discard) Uncarried(replay.Reason) {}
 
 // FailedOver implements request.Observer.
 func (Discard) FailedOver(string) {}
