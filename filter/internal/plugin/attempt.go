@@ -55,6 +55,10 @@ func (s *attemptStream) OnHttpRequestHeaders(int, bool) (action host.Action) {
 		return s.refuse("a request that is no attempt of Weir in this worker; is vm_config the same as in the traffic's listener?")
 	}
 	a.Seen = true
+	if a.Asks {
+		s.ended = true
+		return s.reply(204, "weir_asked", "")
+	}
 	s.remove(header.Attempt)
 	s.remove(header.AttemptClient)
 	if internal && !a.Internal { // Envoy adds it to what a filter sends
@@ -86,6 +90,9 @@ func (s *attemptStream) OnHttpResponseHeaders(int, bool) (action host.Action) {
 	host.ReuseMemory()
 	defer s.rescue(&action)
 	a := s.attempt
+	if a != nil && a.Asks {
+		s.noteAdded()
+	}
 	if a == nil || s.ended {
 		return host.Continue
 	}
@@ -120,6 +127,24 @@ func (s *attemptStream) OnHttpResponseHeaders(int, bool) (action host.Action) {
 		return s.end(a.Reason)
 	}
 	return host.Continue
+}
+
+// noteAdded notes what the route has added to a reply that has nothing of its own.
+func (s *attemptStream) noteAdded() {
+	if !s.leadsTo(s.attempt.Cluster) { // another of weighted clusters, which may add something else
+		return
+	}
+	headers, err := host.All(host.ResponseHeaders)
+	if err != nil {
+		s.fault(err)
+		return
+	}
+	headers.All(func(name, value string) bool {
+		if name[0] != ':' && name != "content-length" && !header.IsOwn(name) {
+			s.attempt.Added = append(s.attempt.Added, [2]string{strings.Clone(name), strings.Clone(value)})
+		}
+		return true
+	})
 }
 
 // note notes what has ended the attempt, or answered it.
@@ -177,9 +202,12 @@ func (s *attemptStream) refuse(why string) host.Action {
 }
 
 func (s *attemptStream) reply(status int, details, text string) host.Action {
+	headers := []header.Pair{{header.Attempt, "none"}}
+	if text != "" {
+		headers = append(headers, header.Pair{"content-type", "text/plain"})
+	}
 	err := host.SendLocalReply(host.LocalReply{
-		Status: status, Details: details, Body: []byte(text), GRPC: localreply.NoGRPC,
-		Headers: []header.Pair{{"content-type", "text/plain"}, {header.Attempt, "none"}},
+		Status: status, Details: details, Body: []byte(text), GRPC: localreply.NoGRPC, Headers: headers,
 	})
 	if err != nil {
 		s.fault(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
@@ -137,9 +138,12 @@ func (p *Plugin) roll(s *stream, a *request.Send, now int64, rolls int) {
 		s.fault(err)
 	}
 	client := clientIP()
+	route, _ := host.Text(host.ClusterName) // "" where there is none
+	route = strings.Clone(route)
 	if err := host.Enter(p.id); err != nil {
 		s.fault(err)
 	}
+	p.ask(s, a, route, client, timeout, now)
 	headers, body := s.recording.Request()
 	attempt.Metadata = s.metadata
 	attempt.Internal = has(headers, "x-envoy-internal")
@@ -165,6 +169,38 @@ func (p *Plugin) roll(s *stream, a *request.Send, now int64, rolls int) {
 		p.observe.Faults.Report("retry.via: Envoy could not send an attempt to the cluster " + a.Via + ": " + err.Error())
 		p.uncarried(s, replay.NoWay, now)
 	}
+}
+
+// ask asks the internal listener, once for each request, what the request's route, which leads to this cluster, adds to
+// responses: Envoy adds it to the reply as well. It is sent before the attempt, so that the answer is there before the
+// attempt's.
+func (p *Plugin) ask(s *stream, a *request.Send, cluster, client string, timeout time.Duration, now int64) {
+	var set []header.Pair // that lead to the route
+	switch {
+	case s.head || s.asked != nil: // a reply to a HEAD takes the first response's place
+		return
+	case a.Cluster == cluster:
+		set = a.Set
+	case s.failedOverFrom != nil: // the request went to one region, the attempt goes to another
+		return
+	}
+	asked := p.vm.inFlight.Begin(cluster, timeout, p.worker.Random(), now)
+	if asked == nil {
+		return
+	}
+	asked.Asks = true
+	headers, _ := s.recording.Request()
+	headers = append(headers, header.Pair{header.Attempt, asked.ID}, header.Pair{header.AttemptClient, client})
+	headers = append(headers, set...)
+	_, err := host.Dispatch(a.Via, headers, nil, uint32(timeout.Milliseconds()), func(int) {
+		defer p.rescue()
+		p.vm.inFlight.End(asked)
+	})
+	if err != nil { // so will the attempt's
+		p.vm.inFlight.End(asked)
+		return
+	}
+	s.asked = asked
 }
 
 func has(headers [][2]string, name string) bool {

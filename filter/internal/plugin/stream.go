@@ -38,6 +38,7 @@ type stream struct {
 	until     int64            // how long its response may be held back; 0: it never was
 	watched   bool             // Plugin.watched has it
 	call      *replay.Attempt  // the filter's last attempt
+	asked     *replay.Attempt  // what the route adds to responses; nil: not asked
 	metadata  []byte           // that filters have noted about the request, canonical, where it is sent again
 
 	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster
@@ -274,6 +275,9 @@ func (s *stream) sendReply(m host.Map, r *localreply.Reply) host.Action {
 		return host.Continue
 	}
 	headers := r.Headers
+	if r.FromUpstream && s.asked != nil {
+		headers = replay.WithoutAdded(headers, s.asked.Added, s.call.Cluster == s.asked.Cluster)
+	}
 	if changes {
 		s.retypes, s.typed = m == host.RequestHeaders, strings.Clone(r.ContentType())
 		if s.typed == "" {

@@ -33,6 +33,10 @@ type Attempt struct {
 	Reason  Reason // why its response can't be passed on
 	Left    bool   // nobody waits for it any more
 
+	// Asks: it goes no further than to the internal listener, where it gets what the route adds to responses: Added.
+	Asks  bool
+	Added [][2]string
+
 	bytes   int
 	expires int64
 }
