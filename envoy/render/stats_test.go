@@ -23,6 +23,7 @@ func TestStatsTags(t *testing.T) {
 		"weir_no_healthy_host_cluster_=aws;":                          "weir_no_healthy_host{cluster=aws}",
 		"weir_failovers_total_cluster_=aws;_to_=aws_eu;":              "weir_failovers_total{cluster=aws,to=aws_eu}",
 		"weir_misrouted_total_cluster_=free;_to_=gold;":               "weir_misrouted_total{cluster=free,to=gold}",
+		"weir_cache_not_kept_total_cluster_=aws;_reason_=set_cookie;": "weir_cache_not_kept_total{cluster=aws,reason=set_cookie}",
 		"weir_redis_calls_total_result_=ok;":                          "weir_redis_calls_total{result=ok}",
 		"weir_leases_total_result_=late;":                             "weir_leases_total{result=late}",
 		"weir_redis_latency_ms":                                       "weir_redis_latency_ms{}",

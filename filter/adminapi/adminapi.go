@@ -39,6 +39,7 @@ type Cluster struct {
 	Requests  *Requests  `json:"requests"`
 	Answers   *Answers   `json:"answers"`
 	Fallback  *Fallback  `json:"fallback,omitempty"`
+	Cache     *Cache     `json:"cache,omitempty"` // where the fallback has one
 	Retry     *Retry     `json:"retry,omitempty"`
 	Bulkhead  *Bulkhead  `json:"bulkhead,omitempty"`
 	Upstream  *Upstream  `json:"upstream"`
@@ -97,6 +98,13 @@ type Fallback struct {
 	Default    float64 `json:"default"`
 	Degraded   float64 `json:"degraded"`
 	Error      float64 `json:"error"`
+}
+
+// Cache counts why answers were not kept, and why kept ones were not used. The names are those of the label `reason` of
+// weir_cache_not_kept_total and weir_cache_not_used_total; those that are 0 are left out.
+type Cache struct {
+	NotKept map[string]float64 `json:"not_kept"`
+	NotUsed map[string]float64 `json:"not_used"`
 }
 
 // Retry counts the retries.

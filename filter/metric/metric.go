@@ -25,6 +25,8 @@ var (
 	AttemptsUncarriedTotal  = Metric{"weir_attempts_uncarried_total", []string{"cluster", "reason"}}
 	FailoversTotal          = Metric{"weir_failovers_total", []string{"cluster", "to"}}
 	MisroutedTotal          = Metric{"weir_misrouted_total", []string{"cluster", "to"}}
+	CacheNotKeptTotal       = Metric{"weir_cache_not_kept_total", []string{"cluster", "reason"}}
+	CacheNotUsedTotal       = Metric{"weir_cache_not_used_total", []string{"cluster", "reason"}}
 	RedisCallsTotal         = Metric{"weir_redis_calls_total", []string{"result"}}
 	LeasesTotal             = Metric{"weir_leases_total", []string{"result"}}
 	StateConflictsTotal     = Metric{"weir_state_conflicts_total", nil}

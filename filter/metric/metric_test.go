@@ -22,6 +22,7 @@ func TestWith(t *testing.T) {
 func TestLabelsHasEachLabelOfTheTable(t *testing.T) {
 	for _, m := range []Metric{
 		RequestsTotal, ResponsesTotal, BreakerTransitionsTotal, RetriesTotal, RetriesExhaustedTotal, AttemptsUncarriedTotal, FailoversTotal, MisroutedTotal,
+		CacheNotKeptTotal, CacheNotUsedTotal,
 		RedisCallsTotal, LeasesTotal, StateConflictsTotal, FaultsTotal,
 		BuildInfo, Mode, BreakerState, InFlight, RateLimitCurrent, SuccessRatio, NoHealthyHost, RedisLatency,
 	} {

@@ -23,7 +23,7 @@ type Answer struct {
 
 type answerWalk struct {
 	Answer
-	refused bool
+	why     Obstacle
 	age     uint32 // the Age header
 	date    int64  // seconds since 1970
 	dated   bool
@@ -51,24 +51,27 @@ func (s *stated) add(value int64, ok bool) {
 	s.value = value
 }
 
-// Answer decides whether an answer may be stored, and returns what is kept of it. wall is the time in seconds since
+// Answer decides whether an answer may be stored, and returns what is kept of it, or why it may not be. wall is the time in seconds since
 // 1970 by this machine's clock, took the nanoseconds between the request and the answer's headers.
-func (r *CacheRules) Answer(h Headers, status int, wall, took int64) (a Answer, storable bool) {
+func (r *CacheRules) Answer(h Headers, status int, wall, took int64) (a Answer, why Obstacle) {
 	if status < 200 || status > 299 || status == 206 || status == 226 { // partial (RFC 9110, section 15.3.7), a delta (RFC 3229)
-		return Answer{}, false
+		return Answer{}, StatusNotKept
 	}
 	w := &r.answer
 	*w = answerWalk{Answer: Answer{Lifetime: NoSeconds, StaleIfError: NoSeconds, Coding: Identity, Length: -1}}
 	h.All(r.seeAnswer)
-	if w.refused || w.pragma && !w.control {
-		return Answer{}, false
+	if w.why == NoObstacle && w.pragma && !w.control {
+		w.why = NoCache
+	}
+	if w.why != NoObstacle {
+		return Answer{}, w.why
 	}
 	switch status {
 	case 200, 203, 204:
 	default: // stored only if the answer allows it explicitly (RFC 9111, section 3)
 		explicit := w.public || w.sMaxAge.times+w.maxAge.times+w.expires.times > 0
 		if !explicit || w.mustUnderstand {
-			return Answer{}, false
+			return Answer{}, StatusNotKept
 		}
 	}
 	w.Lifetime = w.lifetime(wall)
@@ -78,9 +81,9 @@ func (r *CacheRules) Answer(h Headers, status int, wall, took int64) (a Answer, 
 	w.Age = w.initialAge(wall, took)
 	w.Public = w.isPublic()
 	if r.Serve(int64(w.Age)*1e9, w.Lifetime, w.StaleIfError).Source == FromError {
-		return Answer{}, false // already too old
+		return Answer{}, Expired
 	}
-	return w.Answer, true
+	return w.Answer, NoObstacle
 }
 
 // isPublic reports whether cache-control allows a shared cache to keep an answer also for a request with credentials (RFC
@@ -124,12 +127,12 @@ func clampSeconds(n int64) uint32 { return uint32(min(max(n, 0), maxSeconds)) }
 
 func (r *CacheRules) stepAnswer(name, value string) bool {
 	w := &r.answer
-	w.refused = !r.allows(name, value)
-	return !w.refused
+	w.why = r.obstacleOf(name, value)
+	return w.why == NoObstacle
 }
 
-// allows reads one header and reports whether an answer with it may be stored.
-func (r *CacheRules) allows(name, value string) bool {
+// obstacleOf reads one header, and says why an answer with it may not be stored.
+func (r *CacheRules) obstacleOf(name, value string) Obstacle {
 	w := &r.answer
 	switch name {
 	case "cache-control":
@@ -151,45 +154,64 @@ func (r *CacheRules) allows(name, value string) bool {
 			w.age = max(w.age, age)
 		}
 	case "vary":
-		return all(value, r.varies)
+		return unless(all(value, r.varies), VaryBy)
 	case "content-encoding":
 		coding, known := CodingOf(value)
 		again := w.coded
 		w.Coding, w.coded = coding, true
-		return known && !again
+		return unless(known && !again, Coding)
 	case "content-length":
-		return w.readLength(value)
+		return unless(w.readLength(value), UnknownLength)
 	case "content-type":
-		return !isPartial(value)
+		return unless(!isPartial(value), ContentType)
 	case "transfer-encoding":
 		w.Delimited = true
-		return strings.EqualFold(trim(value), "chunked")
+		return unless(strings.EqualFold(trim(value), "chunked"), UnknownLength)
 	case "connection":
-		return all(value, isConnectionOption)
+		return unless(all(value, isConnectionOption), ResponseHeader)
 	case "access-control-allow-origin":
-		return trim(value) == "*" || r.keyed("origin")
-	case "set-cookie", "set-cookie2", "content-range", "www-authenticate", "proxy-authenticate", "authentication-info",
-		"proxy-authentication-info", "clear-site-data", "grpc-status":
-		return false
+		return unless(trim(value) == "*" || r.keyed("origin"), CORSOrigin)
+	case "set-cookie", "set-cookie2":
+		return SetCookie
+	case "content-range":
+		return ContentType
+	case "www-authenticate", "proxy-authenticate", "authentication-info", "proxy-authentication-info", "clear-site-data",
+		"grpc-status":
+		return ResponseHeader
 	case "etag", "last-modified", "accept-ranges", "server", "via", ":status":
 	default:
-		return !anyWord(name, isSecret) // x-csrf-token, x-session-id
+		return unless(!anyWord(name, isSecret), ResponseHeader) // x-csrf-token, x-session-id
 	}
-	return true
+	return NoObstacle
 }
 
-// readControl reads one cache-control header and reports whether it allows the answer to be stored.
-func (w *answerWalk) readControl(value string) bool {
+// unless is the obstacle where something is not allowed.
+func unless(allowed bool, o Obstacle) Obstacle {
+	if allowed {
+		return NoObstacle
+	}
+	return o
+}
+
+// readControl reads one cache-control header, and says why it does not allow the answer to be stored. Directives count also
+// in the form private="set-cookie", which names headers.
+func (w *answerWalk) readControl(value string) Obstacle {
 	for {
 		d, rest, ok := nextDirective(value)
 		if !ok {
-			return false
+			return BadCacheControl
 		}
 		switch {
 		case d.name == "":
-			return true
-		case d.is("no-store"), d.is("private"), d.is("no-cache"), d.is("must-revalidate"), d.is("proxy-revalidate"):
-			return false // also in the form private="set-cookie", which names headers
+			return NoObstacle
+		case d.is("no-store"):
+			return NoStore
+		case d.is("private"):
+			return Private
+		case d.is("no-cache"):
+			return NoCache
+		case d.is("must-revalidate"), d.is("proxy-revalidate"):
+			return MustRevalidate
 		case d.is("public"):
 			w.public = true
 		case d.is("must-understand"):

@@ -25,11 +25,11 @@ func FuzzCacheControl(f *testing.F) {
 			}
 			s = rest
 		}
-		a, stored := rules().Answer(answer("cache-control", value), 200, noon, 0)
-		if stored && (a.Age != 0 || a.Lifetime > maxSeconds && a.Lifetime != NoSeconds || a.StaleIfError > maxSeconds && a.StaleIfError != NoSeconds) {
+		a, why := rules().Answer(answer("cache-control", value), 200, noon, 0)
+		if why == NoObstacle && (a.Age != 0 || a.Lifetime > maxSeconds && a.Lifetime != NoSeconds || a.StaleIfError > maxSeconds && a.StaleIfError != NoSeconds) {
 			t.Fatalf("%q: got %+v, want it within its bounds", value, a)
 		}
-		if stored && !strings.Contains(value, `"`) {
+		if why == NoObstacle && !strings.Contains(value, `"`) {
 			for _, member := range strings.Split(strings.ToLower(value), ",") {
 				name, _, _ := strings.Cut(member, "=")
 				switch strings.TrimSpace(name) {
@@ -105,8 +105,8 @@ func FuzzAnswer(f *testing.F) {
 			h = append(h, [2]string{strings.ToLower(name), value})
 		}
 		r := rules()
-		a, stored := r.Answer(h, 200, noon, 1e9)
-		if !stored {
+		a, why := r.Answer(h, 200, noon, 1e9)
+		if why != NoObstacle {
 			if a != (Answer{}) {
 				t.Fatalf("%q: got %+v for an answer that is not stored, want none", text, a)
 			}

@@ -7,9 +7,10 @@ type Request struct {
 	Lookup      bool // it may be answered from the cache
 	Store       bool // its answer may be stored
 	Head        bool
-	PublicOnly  bool    // a header may say who asks: only answers that upstream calls public are served and stored
-	Codings     Codings // the accepted ones
-	IfNoneMatch string  // all of them, joined by commas; "" also if they are longer than maxIfNoneMatch
+	PublicOnly  bool     // a header may say who asks: only answers that upstream calls public are served and stored
+	Obstacle    Obstacle // where Lookup or Store is not set: why; NoObstacle for other methods, upgrades and gRPC
+	Codings     Codings  // the accepted ones
+	IfNoneMatch string   // all of them, joined by commas; "" also if they are longer than maxIfNoneMatch
 }
 
 // maxIfNoneMatch is how much of if-none-match is kept while a request runs.
@@ -27,14 +28,14 @@ type requestWalk struct {
 // no-cache, max-age and the like in a request are preferences (RFC 9111, section 5.2.1), and an answer from the cache
 // is better than none. Range may be ignored (RFC 9110, section 14.2).
 func (r *CacheRules) Request(h Headers, ended bool) Request {
-	if !ended {
-		return Request{} // the body is not part of the key
+	if !ended { // the body is not part of the key
+		return Request{Obstacle: RequestBody}
 	}
 	w := &r.request
 	*w = requestWalk{Request: Request{Lookup: true, Store: true}}
 	h.All(r.seeRequest)
 	if !w.known {
-		return Request{}
+		return Request{Obstacle: w.Obstacle}
 	}
 	w.Codings = w.accepts.codings()
 	return w.Request
@@ -50,24 +51,28 @@ func (r *CacheRules) stepRequest(name, value string) bool {
 	case "accept-encoding":
 		w.accepts.add(value)
 	case "cache-control":
-		w.Store = w.Store && mayStoreRequest(value)
+		if !mayStoreRequest(value) {
+			w.Store, w.Obstacle = false, RequestNoStore
+		}
 	case "if-none-match":
 		w.addIfNoneMatch(value)
 	case "if-match", "if-unmodified-since":
 		// Only upstream has the current state (RFC 9110, section 13.1.1).
-		w.Lookup = false
+		w.Lookup, w.Obstacle = false, Condition
 	case "upgrade", ":protocol":
-		return w.refuse()
+		return w.refuse(NoObstacle)
 	case "content-type":
 		if derivesFromGRPC(value) {
-			return w.refuse()
+			return w.refuse(NoObstacle)
 		}
 	default:
 		name = dashed(name)
 		switch {
 		case r.keyed(name), alwaysInKey(name):
-		case reroutes(name), isCredential(name):
-			return w.refuse()
+		case reroutes(name):
+			return w.refuse(Rerouting)
+		case isCredential(name):
+			return w.refuse(Credential)
 		case !r.shared && !harmless(name):
 			w.PublicOnly = true
 		}
@@ -76,8 +81,8 @@ func (r *CacheRules) stepRequest(name, value string) bool {
 }
 
 // refuse ends the walk.
-func (w *requestWalk) refuse() bool {
-	*w = requestWalk{}
+func (w *requestWalk) refuse(o Obstacle) bool {
+	*w = requestWalk{Request: Request{Obstacle: o}}
 	return false
 }
 

@@ -182,8 +182,8 @@ func TestRequestsAreIndependent(t *testing.T) {
 	if want := (Request{Lookup: true, Store: true, Codings: Identity}); q != want {
 		t.Errorf("got %+v, want %+v", q, want)
 	}
-	if q := r.Request(get("if-none-match", `"a"`, "cookie", "a=b"), true); q != (Request{}) {
-		t.Errorf("a refused request: got %+v, want the zero Request", q)
+	if q := r.Request(get("if-none-match", `"a"`, "cookie", "a=b"), true); q != (Request{Obstacle: Credential}) {
+		t.Errorf("a refused request: got %+v, want nothing but the obstacle", q)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 type CountsAtReset struct{ Counts []uint64 }
 
 // MaxCounts bounds CountsAtReset.
-const MaxCounts = 64
+const MaxCounts = 128
 
 func countsKey(cluster string) string { return documentsKey + "/counts/" + cluster }
 

@@ -26,6 +26,8 @@ var metrics = map[string][]string{
 	"weir_retries_exhausted_total":   {"cluster"},
 	"weir_failovers_total":           {"cluster", "to"},
 	"weir_misrouted_total":           {"cluster", "to"},
+	"weir_cache_not_kept_total":      {"cluster", "reason"},
+	"weir_cache_not_used_total":      {"cluster", "reason"},
 	"weir_in_flight":                 {"cluster"},
 	"weir_redis_calls_total":         {"result"},
 	"weir_redis_latency_ms_bucket":   {"le"},

@@ -1,7 +1,10 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +27,8 @@ func (p Printer) Cluster(from, name string, c *adminapi.Cluster, now time.Time) 
 		{"bulkhead", bulkheadLine(c.Bulkhead)},
 		{"requests", requestsLine(c.Requests)},
 		{"answers", answersLine(c.Answers)},
+		{"not kept", reasonsLine(c.Cache, func(c *adminapi.Cache) map[string]float64 { return c.NotKept })},
+		{"not used", reasonsLine(c.Cache, func(c *adminapi.Cache) map[string]float64 { return c.NotUsed })},
 		{"retry", retryLine(c.Retry)},
 		{"failover", failoverLine(c.Failover)},
 	} {
@@ -116,6 +121,23 @@ func answersLine(a *adminapi.Answers) string {
 		{a.Degraded, "degraded"},
 		{a.Error, "error"},
 	}.String()
+}
+
+// reasonsLine is why answers were not kept, or kept ones not used: the most frequent reason first.
+func reasonsLine(c *adminapi.Cache, of func(*adminapi.Cache) map[string]float64) string {
+	if c == nil {
+		return ""
+	}
+	by := of(c)
+	names := slices.SortedFunc(maps.Keys(by), func(a, b string) int { return cmp.Or(cmp.Compare(by[b], by[a]), cmp.Compare(a, b)) })
+	var parts named
+	for _, name := range names {
+		parts = append(parts, struct {
+			n    float64
+			name string
+		}{by[name], strings.ReplaceAll(name, "_", " ")})
+	}
+	return parts.String()
 }
 
 func retryLine(r *adminapi.Retry) string {

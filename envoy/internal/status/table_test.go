@@ -99,6 +99,8 @@ circuit breaker  open for 12s (5 failures in a row); failures in a row 0 of 5, s
 rate limit       token_bucket, scope mesh, 100.2 requests a minute for each key, window 1m; 7 refused
 requests         140 allowed, 7 rate limited, 24 circuit open, 0 bulkhead full
 answers          135 from upstream, 20 cache, 3 stale cache, 1 default, 0 degraded, 12 error
+not kept         12 set cookie, 3 private
+not used         12 nothing kept
 retry            9 made, 5 requests failed after their last retry; the budget admits 3 more now
 failover         4 requests went to aws_pricing_eu
 `,

@@ -16,6 +16,7 @@ import (
 	"github.com/weir-mesh/weir/filter/version"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
@@ -174,7 +175,7 @@ func TestStatusOfAFreshCluster(t *testing.T) {
 		`"rate_limit":{"algorithm":"sliding_window","scope":"proxy","requests_per_minute":96,"configured_requests_per_minute":96,"remaining":16,"success_rate":null,"limited_total":0,"keyed":false,"window":10},` +
 		`"requests":{"allowed":0,"rate_limited":0,"circuit_open":0,"bulkhead_full":0},` +
 		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},` +
-		`"fallback":{"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},` +
+		`"fallback":{"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"cache":{"not_kept":{},"not_used":{}},` +
 		`"retry":{"attempts_total":0,"exhausted_total":0,"budget_remaining":20},` +
 		`"bulkhead":{"in_flight":0,"rejected_total":0,"max_concurrent":7},` +
 		`"upstream":{"no_healthy_host":false},"failover":{"to":["b","c"],"to_total":0}},` +
@@ -208,6 +209,12 @@ func TestStatusAndReset(t *testing.T) {
 		f.metrics.set(n+12, metric.RetriesExhaustedTotal.With("aws"))
 		f.metrics.set(n+13, metric.FailoversTotal.With("aws", "b"))
 		f.metrics.set(0, metric.FailoversTotal.With("aws", "c"))
+		f.metrics.set(n+14, metric.CacheNotKeptTotal.With("aws", "set_cookie"))
+		f.metrics.set(n+15, metric.CacheNotUsedTotal.With("aws", "too_old"))
+	}
+	obstacles := registry.CacheObstacles{NotKept: 1<<fallback.SetCookie | 1<<fallback.Private, NotUsed: 1 << fallback.TooOld}
+	if err := registry.NoteCacheObstacles(f.store, "aws", obstacles); err != nil {
+		t.Fatal(err)
 	}
 	f.metrics.set(1, metric.NoHealthyHost.With("aws"))
 	c := breaker.Config{FailureThreshold: 3, Recovery: 30e9, MaxRecovery: 30e9}
@@ -243,6 +250,9 @@ func TestStatusAndReset(t *testing.T) {
 			Answers: &adminapi.Answers{Upstream: n + 5, Fallback: adminapi.Fallback{
 				Cache: n + 6, StaleCache: n + 7, Default: n + 8, Degraded: n + 9, Error: n + 10,
 			}},
+			Cache: &adminapi.Cache{
+				NotKept: map[string]float64{"set_cookie": n + 14}, NotUsed: map[string]float64{"too_old": n + 15},
+			},
 			Retry:    &adminapi.Retry{AttemptsTotal: n + 11, ExhaustedTotal: n + 12, BudgetRemaining: new(20.0)},
 			Bulkhead: &adminapi.Bulkhead{RejectedTotal: n + 4, MaxConcurrent: 7}, // worker 9 was silent for more than 5 s
 			Upstream: &adminapi.Upstream{NoHealthyHost: true},
@@ -258,6 +268,7 @@ func TestStatusAndReset(t *testing.T) {
 	}
 	got := status()
 	if *got.Requests != (adminapi.Requests{}) || *got.Answers != (adminapi.Answers{}) || got.Retry.AttemptsTotal != 0 ||
+		len(got.Cache.NotKept)+len(got.Cache.NotUsed) > 0 ||
 		got.Failover.ToTotal != 0 {
 		t.Fatalf("after the reset: got counts %+v, want 0", got)
 	}

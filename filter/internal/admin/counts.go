@@ -5,6 +5,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
@@ -32,20 +33,28 @@ const (
 	countRetries   = countSource + int(fallback.FromDegraded) + 1
 	countExhausted = countRetries + 1
 	countFailovers = countRetries + 2
-	countAll       = countRetries + 3
+	countNotKept   = countRetries + 3 // by fallback.Obstacle
+	countNotUsed   = countNotKept + int(fallback.Obstacles)
+	countAll       = countNotUsed + int(fallback.Obstacles)
 )
 
 // counters are a cluster's metrics. A count is the sum of several metrics: failovers, for example, of one for each
 // target.
 type counters struct {
 	mode   policy.Mode
-	counts [countAll][]Metric
+	counts [countNotKept][]Metric
 	noHost Metric
+
+	obstacles map[int]Metric // of the cache, by place: those that any worker has counted
+	find      func() error   // adds to obstacles; nil: no cache
 }
 
-func newCounters(m Metrics, e *registry.Entry) *counters {
+func newCounters(m Metrics, store sharedstate.Store, e *registry.Entry) *counters {
 	cluster, p := e.Cluster, &e.Policy
 	c := &counters{mode: p.Mode, noHost: m.Gauge(metric.NoHealthyHost.With(cluster))}
+	if f := p.Fallback; f != nil && f.EnableCache {
+		c.find = func() error { return c.findObstacles(m, store, cluster) }
+	}
 	prefix := ""
 	if p.Mode == policy.ModeShadow {
 		prefix = header.ShadowPrefix
@@ -70,9 +79,41 @@ func newCounters(m Metrics, e *registry.Entry) *counters {
 
 func (c *counters) add(place int, m Metric) { c.counts[place] = append(c.counts[place], m) }
 
+// findObstacles looks up the metrics of the obstacles that were counted since the last call.
+func (c *counters) findObstacles(m Metrics, store sharedstate.Store, cluster string) error {
+	counted, err := registry.ReadCacheObstacles(store, cluster)
+	if err != nil {
+		return err
+	}
+	add := func(set uint64, place int, which *metric.Metric) {
+		for o := range fallback.Obstacles {
+			if _, known := c.obstacles[place+int(o)]; known || set&(1<<o) == 0 {
+				continue
+			}
+			if c.obstacles == nil {
+				c.obstacles = map[int]Metric{}
+			}
+			c.obstacles[place+int(o)] = m.Counter(which.With(cluster, o.String()))
+		}
+	}
+	add(counted.NotKept, countNotKept, &metric.CacheNotKeptTotal)
+	add(counted.NotUsed, countNotUsed, &metric.CacheNotUsedTotal)
+	return nil
+}
+
 // read returns what was counted since Envoy started.
 func (c *counters) read() (n counts, err error) {
 	n = make(counts, countAll)
+	if c.find != nil {
+		if err = c.find(); err != nil {
+			return nil, err
+		}
+	}
+	for place, m := range c.obstacles {
+		if n[place], err = m.Value(); err != nil {
+			return nil, err
+		}
+	}
 	n[countMode] = uint64(c.mode) + 1
 	for i, metrics := range c.counts {
 		for _, m := range metrics {

@@ -91,7 +91,7 @@ func (h *Handler) cluster(packed registry.Packed) *cluster {
 		if !c.entry.Unpack(packed) {
 			return nil
 		}
-		c.counters, c.view = newCounters(h.metrics, &c.entry), registry.NewView(&c.entry.Policy)
+		c.counters, c.view = newCounters(h.metrics, h.store, &c.entry), registry.NewView(&c.entry.Policy)
 		h.clusters[c.entry.Cluster] = c
 	}
 	return c

@@ -79,6 +79,9 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 	}
 	if p.Fallback != nil {
 		c.Fallback = &c.Answers.Fallback
+		if p.Fallback.EnableCache {
+			c.Cache = &adminapi.Cache{NotKept: n.obstacles(countNotKept), NotUsed: n.obstacles(countNotUsed)}
+		}
 	}
 	if p.Retry != nil {
 		c.Retry = &adminapi.Retry{
@@ -117,6 +120,17 @@ func (n counts) answers() *adminapi.Answers {
 		Degraded:   source(fallback.FromDegraded),
 		Error:      source(fallback.FromError),
 	}}
+}
+
+// obstacles are the counts by name of the obstacles that were counted, from this place on.
+func (n counts) obstacles(place int) map[string]float64 {
+	named := map[string]float64{}
+	for o := range fallback.Obstacles {
+		if count := n[place+int(o)]; count > 0 {
+			named[o.String()] = float64(count)
+		}
+	}
+	return named
 }
 
 func breakerStatus(v *registry.View, record *sharedstate.Record, at Instant) *adminapi.Breaker {

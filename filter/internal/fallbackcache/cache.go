@@ -54,8 +54,9 @@ func New(store sharedstate.Store, cluster string, f *policy.Fallback, seed [2]ui
 // Surroundings are what a request's headers don't tell the cache. Each costs host calls, so they are asked only about a
 // response that is to be kept just now, or a kept one that is found.
 type Surroundings interface {
-	// AppendRoute appends what distinguishes the routes of a cluster.
-	AppendRoute(b []byte) []byte
+	// AppendRoute appends what distinguishes the routes of a cluster. Named: the route has a name, without which others may
+	// be taken for it.
+	AppendRoute(b []byte) (route []byte, named bool)
 	// Identified reports whether something that is not in the headers may say who asks, such as a client certificate or
 	// the metadata of an authentication filter.
 	Identified() bool
@@ -68,6 +69,7 @@ type Key struct {
 	path   uint64                  // PathHash of the request's path
 	around Surroundings
 	routed bool // the route is in the key
+	named  bool // and has a name
 
 	// Of a request with an unsafe method: what its response invalidates.
 	authority, target string
@@ -105,13 +107,24 @@ func (c *Cache) withRoute(k *Key) {
 		return
 	}
 	k.routed = true
-	c.buf = k.around.AppendRoute(c.buf[:0])
+	c.buf, k.named = k.around.AppendRoute(c.buf[:0])
 	k.key.Lo ^= siphash.Hash(c.seed[0], c.seed[1], c.buf)
 }
 
-// mayShare reports whether a response may be kept for others, or was kept by others, as far as it depends on who asks.
-func (c *Cache) mayShare(k *Key, public bool) bool {
-	return public || !k.PublicOnly && (c.rules.Shared() || !k.around.Identified())
+// toSharing is why a response may not be kept for others, or one kept by others not be used, as far as it depends on who asks
+// and by which route. The route has to be in the key.
+func (c *Cache) toSharing(k *Key, public bool) fallback.Obstacle {
+	switch {
+	case public:
+	case k.PublicOnly:
+		return fallback.UnlistedHeader
+	case c.rules.Shared():
+	case !k.named:
+		return fallback.UnnamedRoute
+	case k.around.Identified():
+		return fallback.UnseenIdentity
+	}
+	return fallback.NoObstacle
 }
 
 // Kept is a kept response that may replace upstream's.
@@ -126,11 +139,11 @@ type storedHeaders struct{ *cache.Entry }
 func (h storedHeaders) All(yield func(name, value string) bool) { h.Headers(yield) }
 
 // Find looks up the kept responses that a request may get, and returns the youngest. Source is fallback.FromError if
-// there is none.
-func (c *Cache) Find(k *Key, now int64) (best Kept, source fallback.Source, err error) {
-	source = fallback.FromError
+// there is none, and then there is an obstacle.
+func (c *Cache) Find(k *Key, now int64) (best Kept, source fallback.Source, why fallback.Obstacle, err error) {
+	source, why = fallback.FromError, fallback.NothingKept
 	if listed, err := c.stored.Listed(k.key); !listed || err != nil {
-		return Kept{}, source, err
+		return Kept{}, source, why, err
 	}
 	c.withRoute(k)
 	for _, variant := range k.Variants() {
@@ -139,16 +152,29 @@ func (c *Cache) Find(k *Key, now int64) (best Kept, source fallback.Source, err 
 			err = failed
 			continue
 		}
-		if headers := (storedHeaders{&entry}); !ok || !k.Accepts(headers) || !c.mayShare(k, fallback.IsPublic(headers)) {
+		if !ok {
+			continue
+		}
+		headers := storedHeaders{&entry}
+		if !k.Accepts(headers) {
+			why = fallback.Coding
+			continue
+		}
+		if obstacle := c.toSharing(k, fallback.IsPublic(headers)); obstacle != fallback.NoObstacle {
+			why = obstacle
 			continue
 		}
 		age := int64(entry.Age)*int64(time.Second) + now - entry.Stored
 		served := c.rules.Serve(age, entry.Lifetime, entry.StaleIfError)
-		if served.Source != fallback.FromError && (source == fallback.FromError || served.Age < best.Served.Age) {
+		if served.Source == fallback.FromError {
+			why = fallback.TooOld
+			continue
+		}
+		if source == fallback.FromError || served.Age < best.Served.Age {
 			best, source = Kept{entry, served}, served.Source
 		}
 	}
-	return best, source, err
+	return best, source, why, err
 }
 
 // Response is what Begin needs to know of a response whose headers have come.
@@ -166,60 +192,83 @@ func (k *Key) Concerns(status int) bool {
 	return k.Store && (status/100 == 2 || status == 304 || fallback.Outdates(status))
 }
 
-// Begin copies the response with these headers, where it may be kept; nil where it may not, or need not. One that may not
-// be kept removes an older one that is, where it takes its place; one to an unsafe method removes what it invalidates; a 304
+// Begin copies the response with these headers, where it may be kept; nil where it may not, for which there is an obstacle, or
+// need not. One that may not be kept removes an older one that is, where it takes its place; one to an unsafe method removes what it invalidates; a 304
 // or one to HEAD may update one. Wall is seconds since 1970.
-func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int64) (*Capture, error) {
+func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int64) (*Capture, fallback.Obstacle, error) {
 	if k.target != "" {
-		return nil, c.invalidate(k, headers, now)
+		return nil, fallback.NoObstacle, c.invalidate(k, headers, now)
 	}
 	if r.Status == 304 {
-		return nil, c.freshen(k, r, headers, now, wall)
+		return nil, fallback.NoObstacle, c.freshen(k, r, headers, now, wall)
 	}
-	answer, ok := c.rules.Answer(headers, r.Status, wall, r.Took)
+	answer, why := c.rules.Answer(headers, r.Status, wall, r.Took)
 	limit := c.maxBody
 	if k.Head {
 		limit, answer.Length = 0, -1
 	}
-	if !ok || (!r.Ended && !answer.Delimited) || answer.Length > int64(limit) {
-		if fallback.Outdates(r.Status) {
-			err := c.Outdate(k, now)
-			return nil, err
-		}
-		return nil, nil
+	switch {
+	case why != fallback.NoObstacle:
+	case !r.Ended && !answer.Delimited:
+		why = fallback.UnknownLength
+	case answer.Length > int64(limit):
+		why = fallback.TooLarge
 	}
-	if !c.due(k, now) || !c.mayShare(k, answer.Public) {
-		return nil, nil
+	if why != fallback.NoObstacle {
+		if fallback.Outdates(r.Status) {
+			return nil, why, c.Outdate(k, now)
+		}
+		return nil, why, nil
+	}
+	if !c.due(k, now) {
+		return nil, fallback.NoObstacle, nil
+	}
+	if k.PublicOnly && !answer.Public { // the route need not be read
+		return nil, fallback.UnlistedHeader, nil
 	}
 	c.withRoute(k)
+	if why = c.toSharing(k, answer.Public); why != fallback.NoObstacle {
+		return nil, why, nil
+	}
 	if k.Head {
 		if updated, err := c.updateByHead(k, r, &answer, contentLength(headers), headers, now, wall); updated || err != nil {
-			return nil, err
+			return nil, fallback.NoObstacle, err
 		}
 	}
 	key := k.of(k.Variant(&answer))
 	if due, err := c.stored.Due(key, now); err != nil || !due { // another worker has just kept it
 		*c.recently(k) = recent{k.kind(), now}
-		return nil, err
+		return nil, fallback.NoObstacle, err
 	}
 	meta := cache.Meta{
 		Key: key, Path: k.path, Stored: now, Status: uint16(r.Status),
 		Age: answer.Age, Lifetime: answer.Lifetime, StaleIfError: answer.StaleIfError,
 	}
+	var ok bool
 	if c.buf, ok = cache.AppendHead(c.buf[:0], &meta, fallback.Kept(headers).All); !ok {
-		return nil, nil
+		return nil, fallback.TooLarge, nil
 	}
-	return c.captures.start(c.buf, limit, answer.Length, now), nil
+	copied := c.captures.start(c.buf, limit, answer.Length, now)
+	if copied == nil {
+		return nil, fallback.NoRoom, nil
+	}
+	return copied, fallback.NoObstacle, nil
 }
 
 // Keep stores the copy of a response that has ended, and drops the copy. Sent is when its request was sent.
-func (c *Cache) Keep(k *Key, copied *Capture, sent, now int64) (conflicts int, err error) {
-	if copied.whole() {
-		_, conflicts, err = c.stored.Put(copied.buf, sent, now)
-		*c.recently(k) = recent{k.kind(), now}
+func (c *Cache) Keep(k *Key, copied *Capture, sent, now int64) (why fallback.Obstacle, conflicts int, err error) {
+	if !copied.whole() {
+		why = copied.Obstacle()
+		copied.Drop(why)
+		return why, 0, nil
 	}
-	copied.Drop()
-	return conflicts, err
+	stored, conflicts, err := c.stored.Put(copied.buf, sent, now)
+	*c.recently(k) = recent{k.kind(), now}
+	if !stored {
+		why = fallback.Superseded
+	}
+	copied.Drop(why)
+	return why, conflicts, err
 }
 
 // Outdate drops what is kept under a request's key, in all its variants, because a later response takes its place. A response
@@ -228,7 +277,7 @@ func (c *Cache) Outdate(k *Key, now int64) error {
 	if k.PublicOnly {
 		return nil
 	}
-	if listed, err := c.stored.Listed(k.key); !listed || err != nil || !c.mayShare(k, false) {
+	if listed, err := c.stored.Listed(k.key); !listed || err != nil || !c.rules.Shared() && k.around.Identified() {
 		return err
 	}
 	return c.remove(k, now)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/bufpool"
+	"github.com/weir-mesh/weir/policy/fallback"
 )
 
 // A response that may be kept is copied while it streams to the client. The bytes that a worker copies at one time have
@@ -34,7 +35,7 @@ type Capture struct {
 	limit    int    // the longest body that is kept
 	declared int64  // content-length, -1: none
 	began    int64
-	outgrown bool // the body is longer than limit
+	dropped  fallback.Obstacle // where buf is nil: why
 }
 
 // start begins a copy with an entry's head; nil if there is no room.
@@ -59,21 +60,25 @@ func (c *Capture) Add(piece []byte) bool {
 	}
 	n := len(c.buf) + len(piece)
 	if n-c.head > c.limit {
-		c.outgrown = true
-		c.Drop()
+		c.Drop(fallback.TooLarge)
 		return false
 	}
 	larger := c.from.pool.Grow(c.buf, n)
 	if larger == nil {
-		c.Drop()
+		c.Drop(fallback.NoRoom)
 		return false
 	}
 	c.buf = append(larger, piece...)
 	return true
 }
 
-// Outgrown reports whether the copy was dropped because the body is longer than what is kept.
-func (c *Capture) Outgrown() bool { return c.outgrown }
+// Obstacle is why a copy that was dropped, or has ended too early, is not kept.
+func (c *Capture) Obstacle() fallback.Obstacle {
+	if c.buf != nil {
+		return fallback.CutOff
+	}
+	return c.dropped
+}
 
 // whole reports whether all of the response that was announced is there.
 func (c *Capture) whole() bool {
@@ -81,7 +86,7 @@ func (c *Capture) whole() bool {
 }
 
 // Drop ends a copy and returns its buffer to the pool. A second Drop does nothing.
-func (c *Capture) Drop() {
+func (c *Capture) Drop(why fallback.Obstacle) {
 	if c.buf == nil {
 		return
 	}
@@ -95,14 +100,14 @@ func (c *Capture) Drop() {
 		}
 	}
 	c.from.pool.Put(c.buf)
-	c.buf = nil
+	c.buf, c.dropped = nil, why
 }
 
 // Expire drops the copies that began more than captureExpiry ago.
 func (cs *Captures) Expire(now int64) {
 	for i := len(cs.running) - 1; i >= 0; i-- {
 		if now-cs.running[i].began > int64(captureExpiry) {
-			cs.running[i].Drop()
+			cs.running[i].Drop(fallback.TooSlow)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/weir-mesh/weir/policy/fallback"
 )
 
 // TestCaptures checks that whatever comes when, a capture has the bytes that were added, the bounds hold, and what is
@@ -54,8 +56,8 @@ func TestCaptures(t *testing.T) {
 					t.Skip()
 				}
 				i := rapid.IntRange(0, len(all)-1).Draw(t, "which")
-				all[i].Drop()
-				all[i].Drop()
+				all[i].Drop(fallback.CutOff)
+				all[i].Drop(fallback.CutOff)
 				all = append(all[:i], all[i+1:]...)
 			},
 			"time": func(t *rapid.T) {

@@ -46,11 +46,11 @@ func (c *Cache) updateByHead(k *Key, r *Response, answer *fallback.Answer, lengt
 // kept any more, it is removed.
 func (c *Cache) update(k *Key, r *Response, entry *cache.Entry, newer header.Headers, now, wall int64) error {
 	headers := fallback.Updated(newer, storedHeaders{entry})
-	answer, ok := c.rules.Answer(headers, int(entry.Status), wall, r.Took)
-	if !ok {
+	answer, why := c.rules.Answer(headers, int(entry.Status), wall, r.Took)
+	if why != fallback.NoObstacle {
 		return c.Outdate(k, now)
 	}
-	if !c.mayShare(k, answer.Public) {
+	if c.toSharing(k, answer.Public) != fallback.NoObstacle {
 		return nil
 	}
 	meta := entry.Meta

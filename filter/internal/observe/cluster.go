@@ -38,8 +38,10 @@ type Cluster struct {
 	retries     host.Counter
 	exhausted   host.Counter
 	failovers   map[string]host.Counter // by cluster
-	logged      throttle                // of fallbacks
-	unlogged    int                     // fallbacks since this worker last logged one
+	notKept     *obstacles              // nil: none yet
+	notUsed     *obstacles
+	logged      throttle // of fallbacks
+	unlogged    int      // fallbacks since this worker last logged one
 }
 
 // NewCluster defines the metrics of a cluster with this policy.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/policy/fallback"
 )
 
 // pieceSize is how many bytes of a body are read at a time: they fit into the arena, so a copy leaves no garbage.
@@ -74,7 +75,7 @@ func (s *stream) OnHttpResponseBody(size int, ended bool) (action host.Action) {
 			return s.request.Capturing()
 		})
 		if err != nil {
-			s.request.Discard()
+			s.request.Discard(fallback.NoObstacle) // which is counted as a fault
 			s.fault(fmt.Errorf("a response's body: %w", err))
 		}
 	}
@@ -93,7 +94,7 @@ func (s *stream) passed() { s.request.Passed(host.Now()) }
 // OnHttpResponseTrailers implements host.HTTPContext.
 func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {
 	defer s.rescue(&action)
-	s.request.Discard()
+	s.request.Discard(fallback.Trailers)
 	if s.request.Unsettled() {
 		status := outcome.NoGRPC
 		if s.grpc {

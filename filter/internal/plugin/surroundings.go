@@ -12,6 +12,7 @@ import (
 type surroundings struct {
 	read       bool
 	route      string
+	named      bool
 	identified bool
 }
 
@@ -22,14 +23,14 @@ func (a *surroundings) ahead() {
 	if a.read {
 		return
 	}
-	a.route, a.identified = string(appendRoute(nil)), identified()
-	a.read = true
+	route, named := appendRoute(nil)
+	*a = surroundings{read: true, route: string(route), named: named, identified: identified()}
 }
 
 // AppendRoute implements fallbackcache.Surroundings.
-func (a *surroundings) AppendRoute(b []byte) []byte {
+func (a *surroundings) AppendRoute(b []byte) (route []byte, named bool) {
 	if a.read {
-		return append(b, a.route...)
+		return append(b, a.route...), a.named
 	}
 	return appendRoute(b)
 }
@@ -42,19 +43,17 @@ func (a *surroundings) Identified() bool {
 	return identified()
 }
 
-// appendRoute appends the listener's direction and the route's name; where it has none, that of the virtual host, which
-// tells at least two of those apart:
+// appendRoute appends the listener's direction and the names of the route and its virtual host. The routes of one virtual host
+// that have no name can't be told apart: Envoy has no other property that differs between them.
 //
-//	8 bytes direction │ 0 │ name of the route
-//	8 bytes direction │ 1 │ name of the virtual host
-func appendRoute(b []byte) []byte {
+//	direction │ 0 │ route │ 0 │ virtual host         8 bytes, or none, and names: two different routes have different bytes
+func appendRoute(b []byte) (route []byte, named bool) {
 	direction, _ := host.Property(host.ListenerDirection) // "" where there is none
-	b = append(b, direction...)
-	if name, _ := host.Property(host.RouteName); len(name) > 0 {
-		return append(append(b, 0), name...)
-	}
-	name, _ := host.Property(host.VirtualHostName)
-	return append(append(b, 1), name...)
+	b = append(append(b, direction...), 0)
+	name, _ := host.Property(host.RouteName)
+	b = append(append(b, name...), 0)
+	virtualHost, _ := host.Property(host.VirtualHostName)
+	return append(b, virtualHost...), len(name) > 0
 }
 
 // identified reports whether something that is not in the headers may say who asks. In doubt it does:

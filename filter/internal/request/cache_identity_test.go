@@ -10,7 +10,7 @@ import (
 func TestKeptByWhatHeadersDoNotSay(t *testing.T) {
 	const kept, not = "200 cache some", "upstream's own"
 	nobody, somebody := requesttest.Surroundings{}, requesttest.Surroundings{Who: true}
-	byB := requesttest.Surroundings{Route: "b"}
+	byB, unnamed := requesttest.Surroundings{Route: "b"}, requesttest.Surroundings{Unnamed: true}
 	const shared = `{"fallback":{"shared":true,"max_body_bytes":8,"enable_degraded_mode":false}}`
 	for _, tc := range []struct {
 		name             string
@@ -29,6 +29,9 @@ func TestKeptByWhatHeadersDoNotSay(t *testing.T) {
 		{"another route's", keeping, "", nobody, byB, not, false},
 		{"shared: another route's", shared, "", nobody, byB, not, false},
 		{"the same route's", keeping, "", byB, byB, kept, true},
+		{"of a route without a name, which may be another one", keeping, "", unnamed, unnamed, not, true},
+		{"of a route without a name, public", keeping, "public", unnamed, unnamed, kept, true},
+		{"shared: of a route without a name", shared, "", unnamed, unnamed, kept, true},
 	} {
 		p := requesttest.Start(t, tc.policy)
 		fill := exchange{path: "/a", around: tc.filledBy, status: 200, body: []string{"some"}}

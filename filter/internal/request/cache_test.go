@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/requesttest"
+	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
@@ -71,7 +72,7 @@ func runAround(p *requesttest.Proxy, e exchange, around *requesttest.Surrounding
 	case e.clientLeaves:
 		r.Gone(requesttest.ClientLeft, 0, p.Now)
 	case e.trailers:
-		r.Discard()
+		r.Discard(fallback.Trailers)
 		r.End(-1, p.Now)
 	default:
 		r.End(-1, p.Now)

@@ -4,6 +4,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/fallback"
 )
 
 // end settles an attempt whose response has ended.
@@ -26,7 +27,7 @@ func (r *Request) gone(e *event) {
 		return // only a stage in shadow still waits: decidedInShadow counts the request when Redis replies
 	}
 	r.countRouterRetries(e.attempts)
-	r.dropCapture()
+	r.dropCapture(fallback.CutOff)
 	kind := r.kindOf(e.details)
 	if r.ending.Event = outcome.Of(kind, r.phase(kind, e.now)); kind == outcome.ByUpstream { // the response never ended
 		r.ending.Event = outcome.None

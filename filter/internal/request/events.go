@@ -8,6 +8,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/stage"
+	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/sharedstate"
 )
@@ -125,7 +126,7 @@ func (r *Request) CountsAttempts() bool { return r.attempt.Held&stage.HeldRetrie
 // Abandon lets the rest of a request pass, after a fault of the filter or when it went to another cluster than the one
 // whose policy admitted it. Its outcome does not count; its place in the bulkhead is given back.
 func (r *Request) Abandon(now int64) {
-	r.dropCapture()
+	r.dropCapture(fallback.NoObstacle) // it is counted as misrouted, or as a fault
 	if r.Unsettled() {
 		r.cluster.chain.Settle(&r.attempt, stage.Settlement{Known: true, Over: true}, now)
 	}
@@ -136,7 +137,7 @@ func (r *Request) Abandon(now int64) {
 // heartbeat corrects the bulkhead.
 func (r *Request) Forget() {
 	r.attempt.StopWaiting()
-	r.dropCapture()
+	r.dropCapture(fallback.NoObstacle)
 	if r.attempt.Placed {
 		r.cluster.worker.Holds.Remove(r.cluster.name)
 	}

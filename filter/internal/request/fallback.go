@@ -25,10 +25,16 @@ func (r *Request) findFallback(reason fallback.Reason, now int64) (choice fallba
 		chain = c.fallbacksForError
 	}
 	kept := fallback.FromError
-	if chain.WantsCache(reason) && r.in.Cache.Lookup {
-		var err error
-		if choice.kept, kept, err = c.cache.Find(&r.in.Cache, now); err != nil {
-			c.observer.Fault(err)
+	if chain.WantsCache(reason) {
+		why := r.in.Cache.ToUsing()
+		if r.in.Cache.Lookup {
+			var err error
+			if choice.kept, kept, why, err = c.cache.Find(&r.in.Cache, now); err != nil {
+				c.observer.Fault(err)
+			}
+		}
+		if kept == fallback.FromError && why != fallback.NoObstacle {
+			c.observer.NotUsed(why)
 		}
 	}
 	choice.source, choice.consulted = fallback.Choose(chain, reason, kept)

@@ -21,6 +21,10 @@ type Observer interface {
 	Explain(text string)
 	// Responded reports where a response came from, and why if it is not upstream's own.
 	Responded(source fallback.Source, reason fallback.Reason)
+	// NotKept reports a response of upstream's that the cache did not keep.
+	NotKept(why fallback.Obstacle)
+	// NotUsed reports a request for which the cache was asked and had nothing.
+	NotUsed(why fallback.Obstacle)
 	// Transition reports that the breaker changed, and why.
 	Transition(from, to breaker.Status, cause string)
 	// Retried reports a retry.

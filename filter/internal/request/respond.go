@@ -49,7 +49,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 	if r.ending.WantsFallback(&c.failures) {
 		return r.failed(resp, now)
 	}
-	r.mayKeep = !c.shadow && !resp.Inner && r.in.Cache.Concerns(resp.Status)
+	r.consider(resp.Status, resp.Inner)
 	c.observer.Responded(fallback.FromUpstream, fallback.None)
 	set := onResponse
 	if r.shadow != fallback.None {

@@ -243,7 +243,7 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	if result.Reason != replay.None || r.ending.Event != outcome.Answered || r.ending.WantsFallback(&home.failures) {
 		return r.lastResort(now)
 	}
-	r.mayKeep = !r.ending.Inner && r.in.Cache.Concerns(result.Status)
+	r.consider(result.Status, r.ending.Inner)
 	home.observer.Responded(fallback.FromUpstream, fallback.None)
 	return r.pass(result, r.withLimit(r.withExhausted(onResponse)))
 }

@@ -42,6 +42,12 @@ func (o *Observer) Responded(source fallback.Source, _ fallback.Reason) {
 	o.add("response from %v", source)
 }
 
+// NotKept implements request.Observer.
+func (o *Observer) NotKept(why fallback.Obstacle) { o.add("not kept: %v", why) }
+
+// NotUsed implements request.Observer.
+func (o *Observer) NotUsed(why fallback.Obstacle) { o.add("no kept answer: %v", why) }
+
 // Transition implements request.Observer.
 func (o *Observer) Transition(from, to breaker.Status, cause string) {
 	o.add("%v -> %v: %s", from, to, cause)
@@ -102,6 +108,12 @@ func (Discard) Explain(string) {}
 
 // Responded implements request.Observer.
 func (Discard) Responded(fallback.Source, fallback.Reason) {}
+
+// NotKept implements request.Observer.
+func (Discard) NotKept(fallback.Obstacle) {}
+
+// NotUsed implements request.Observer.
+func (Discard) NotUsed(fallback.Obstacle) {}
 
 // Transition implements request.Observer.
 func (Discard) Transition(breaker.Status, breaker.Status, string) {}
