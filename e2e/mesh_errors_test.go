@@ -30,10 +30,10 @@ func TestMeshWithErrorsOfRedis(t *testing.T) {
 		{name: "NOPERM", log: "NOPERM", breaks: do("ACL", "SETUSER", "default", "-evalsha", "-eval"), repair: do("ACL", "SETUSER", "default", "+@all")},
 		{name: "BUSY", log: "BUSY", breaks: runForever, repair: do("SCRIPT", "KILL")},
 		{name: "NOSCRIPT", breaks: do("SCRIPT", "FLUSH")},
-		{name: "a string", log: "WRONGTYPE", breaks: do("EVAL", "redis.call('DEL', KEYS[1]) redis.call('SET', KEYS[1], 'x')", "1", "weir:{aws}:e")},
-		{name: "a list of proxies", log: "WRONGTYPE", breaks: do("EVAL", "redis.call('DEL', KEYS[1]) redis.call('RPUSH', KEYS[1], 'x')", "1", "weir:{aws}:p")},
-		{name: "counts that are no numbers", log: "ERR", breaks: do("HSET", "weir:{aws}:n", "t", "x")},
-		{name: "a key without expiry", breaks: do("PERSIST", "weir:{aws}:n")},
+		{name: "a string", log: "WRONGTYPE", breaks: do("EVAL", "redis.call('DEL', KEYS[1]) redis.call('SET', KEYS[1], 'x')", "1", "weir:{aws}:2:w600000000:e")},
+		{name: "a list of proxies", log: "WRONGTYPE", breaks: do("EVAL", "redis.call('DEL', KEYS[1]) redis.call('RPUSH', KEYS[1], 'x')", "1", "weir:{aws}:2:p")},
+		{name: "counts that are no numbers", log: "ERR", breaks: do("HSET", "weir:{aws}:2:w600000000:n", "t", "x")},
+		{name: "a key without expiry", breaks: do("PERSIST", "weir:{aws}:2:w600000000:n")},
 	}
 	for _, kind := range redis.Kinds(t) {
 		server, bridge := redis.Start(t, kind) // of its own, since a test breaks it

@@ -117,6 +117,9 @@ func TestClockSetBack(t *testing.T) {
 			back := m.passed
 			m.run(11 * time.Second)
 			longest := time.Duration(m.limit.longestWait()) * time.Microsecond
+			if m.limit.script == &tokenBucketScript { // it has one configuration, so no debt
+				longest = time.Duration(ceilDiv(1e12, m.limit.numbers[1])+1e6) * time.Microsecond
+			}
 			if m.waited > longest || longest > 2300*time.Millisecond {
 				t.Errorf("%v back: got a wait of %v for a token, want at most %v", by, m.waited, longest)
 			}

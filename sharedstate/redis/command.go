@@ -17,6 +17,14 @@ func (c *Command) Text(s string) {
 	c.ends = append(c.ends, len(c.buf))
 }
 
+// Join adds an argument that consists of some texts.
+func (c *Command) Join(texts ...string) {
+	for _, s := range texts {
+		c.buf = append(c.buf, s...)
+	}
+	c.ends = append(c.ends, len(c.buf))
+}
+
 // Int adds a number as an argument.
 func (c *Command) Int(n int64) {
 	c.buf = strconv.AppendInt(c.buf, n, 10)

@@ -4,7 +4,7 @@
 //
 //	worker of proxy 1 ── lease 25 ──┐                 ┌─────────────────────────────┐
 //	worker of proxy 2 ── lease 10 ──┼─ HTTP ─ bridge ─► script, one slot, one clock │
-//	worker of proxy 3 ── 3 used, ───┘                 │ weir:{aws_pricing}:e :n :s  │
+//	worker of proxy 3 ── 3 used, ───┘                 │ weir:{aws_pricing}:2:…      │
 //	                     7 given back                 └─────────────────────────────┘
 //
 // W is the window, L a lease's lifetime (ttl), g the time at which Redis granted it, by its own clock, the only one
@@ -82,6 +82,15 @@
 //
 // A sliding window whose limit the script moves, by the outcomes that calls report, with the formulas of
 // ratelimit.AdaptiveConfig.
+//
+// # Several configurations
+//
+// Proxies may hold different numbers for one count: during a rollout, or two listeners. Each window and each bucket has
+// a record of its own, and every call notes its grant and what it settles in all of them. So the proofs above hold for
+// each: what counts includes what others were granted, which is never refused for a limit that is not theirs. A bucket
+// may lack tokens for it: its level is then below 0, but not by more than what leases that are out may give back, since
+// the bucket V above is never below 0. A configuration that is new takes over from the others, as a reload does in
+// ratelimit.Adopt; one that made no call for a quarter of an hour is dropped; there are at most four.
 //
 // # Keys
 //

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -97,6 +98,17 @@ func command(l *Limit, p *Place, a *LeaseRequest) *Command {
 		c.Text(string(plain.Word(i)))
 	}
 	return &c
+}
+
+// keysOf are the keys of a limit's calls: live proxies, configurations, entries, counts, state …
+func keysOf(l *Limit, p *Place) (keys []string) {
+	var c Command
+	l.Command(&c, p, &LeaseRequest{}, false)
+	n, _ := strconv.Atoi(string(c.Word(2)))
+	for i := range n {
+		keys = append(keys, string(c.Word(3+i)))
+	}
+	return keys
 }
 
 // run runs such a command at a time in microseconds.

@@ -60,7 +60,7 @@ func TestForeignKeys(t *testing.T) {
 					reset = NewKeyedPlace("weir:", "a", "-", 2)
 				}
 				refused := 0
-				for _, key := range p.keys {
+				for _, key := range keysOf(l, p) {
 					for _, f := range foreign {
 						e.clear(t)
 						number = 0
@@ -76,14 +76,14 @@ func TestForeignKeys(t *testing.T) {
 							}
 						}
 						var c Command
-						reset.Reset(&c, true)
+						l.Reset(&c, reset, true)
 						if r := e.do(&c); r.Err != nil || len(r.Ints) != 1 {
 							t.Errorf("%s, %s, a %s at %s: reset: got %+v, want the number of keys", e.name, l.script.name, f.name, key, r)
 						}
 						if got, err := call(l, p); err != nil || got.Granted != 1 {
 							t.Errorf("%s, %s, a %s at %s, after a reset: got %+v, %v, want 1 granted", e.name, l.script.name, f.name, key, got, err)
 						}
-						for _, k := range p.keys {
+						for _, k := range keysOf(l, p) {
 							if kind, ttl := e.client.Type(ctx, k).Val(), e.client.TTL(ctx, k).Val(); kind != "none" && ttl < 0 {
 								t.Errorf("%s, %s, a %s at %s, after a reset: %s, a %s, has no expiry", e.name, l.script.name, f.name, key, k, kind)
 							}
@@ -109,7 +109,7 @@ func TestKeysWithoutExpiry(t *testing.T) {
 			}
 			take(1)
 			ctx := context.Background()
-			for _, key := range p.keys {
+			for _, key := range keysOf(l, p) {
 				e.client.Persist(ctx, key)
 			}
 			take(2)

@@ -43,7 +43,7 @@ func (s *Settlement) Used() (sum int64) {
 // Command makes c the command for a request: EVALSHA, or EVAL with the script's source (see IsNoScript).
 func (l *Limit) Command(c *Command, p *Place, a *LeaseRequest, source bool) {
 	c.script(l.script, source)
-	p.addKeys(c)
+	l.addKeys(c, p)
 	c.Text(a.Holder)
 	c.Int(a.Number)
 	c.Text(a.Proxy)
@@ -57,6 +57,9 @@ func (l *Limit) Command(c *Command, p *Place, a *LeaseRequest, source bool) {
 	for _, n := range l.numbers {
 		c.Int(n)
 	}
+	c.Text(l.name)
+	c.Text(l.record)
+	c.Int(l.limit)
 	c.Int(int64(len(a.Settled)))
 	for i := range a.Settled {
 		s := &a.Settled[i]

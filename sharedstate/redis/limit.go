@@ -3,6 +3,7 @@ package redis
 import (
 	"math"
 	"math/bits"
+	"strconv"
 	"time"
 
 	"github.com/weir-mesh/weir/policy/ratelimit"
@@ -14,6 +15,9 @@ type Limit struct {
 	script   *Script
 	ttl      int64    // µs
 	numbers  [9]int64 // ARGV 11 to 19
+	name     string   // of the configuration in Redis, see lua/configurations.lua
+	record   string   // its record's name
+	state    string   // what the state's key adds to the record's
 	limit    int64
 	window   time.Duration
 	adaptive bool
@@ -54,6 +58,8 @@ func NewAdaptive(limit int64, window, ttl time.Duration, c ratelimit.AdaptiveCon
 	l.numbers[5] = interval
 	l.numbers[6] = int64(min(max(c.MinSamples, 1), 1<<30))
 	l.numbers[7] = forgetting(l.limit, micros(l.window), interval, recovery)
+	l.name = "a" + decimal(l.limit) + ":" + decimal(micros(l.window))
+	l.state = ":a" + decimal(l.limit)
 	return l
 }
 
@@ -66,6 +72,8 @@ func newWindow(limit int64, window, ttl time.Duration) *Limit {
 		quantum = max(ceilDiv(w, exact), 1)
 	}
 	l.numbers[0], l.numbers[1], l.numbers[8] = limit, w, quantum
+	l.name = "w" + decimal(w)
+	l.record, l.state = l.name, ":s"
 	return l
 }
 
@@ -103,6 +111,8 @@ func NewTokenBucket(burst int64, refill float64, ttl time.Duration) *Limit {
 	}
 	l.window = time.Duration(min(float64(burst)/perSecond*1e9, float64(maxWindow)))
 	l.numbers[0], l.numbers[1] = capacity, rate
+	l.name = "b" + decimal(capacity) + ":" + decimal(rate) + ":" + decimal(l.ttl)
+	l.record, l.state = l.name, ":s"
 	return l
 }
 
@@ -126,11 +136,12 @@ func (l *Limit) Window() time.Duration { return l.window }
 func (l *Limit) Requests() int64 { return l.limit }
 
 // longestWait is the longest time until the next token, in microseconds, even where Redis's clock was set back. Window:
-// an entry was a lease, of a ttl of at most a tenth of the window, and its time was rounded up. Bucket: the refill of a
-// token, after a level's time that is ahead of the clock by up to 1 s.
+// an entry was a lease, of a ttl of at most a tenth of the window, and its time was rounded up. Bucket: its fill, where
+// another configuration granted more than there was, and a token, after a level's time that is ahead of the clock by up
+// to 1 s.
 func (l *Limit) longestWait() int64 {
 	if l.script == &tokenBucketScript {
-		return min(ceilDiv(1e12, l.numbers[1])+1e6, micros(maxWindow))
+		return min(micros(l.window)+ceilDiv(1e12, l.numbers[1])+1e6, micros(maxWindow))
 	}
 	window, quantum := l.numbers[1], l.numbers[8]
 	return min(window+window/10+2*quantum, micros(maxWindow))
@@ -141,6 +152,8 @@ func (l *Limit) Adaptive() bool { return l.adaptive }
 
 // Script is the limit's script.
 func (l *Limit) Script() *Script { return l.script }
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 func micros(d time.Duration) int64 { return int64(d / time.Microsecond) }
 

@@ -2,39 +2,46 @@ package redis
 
 import "strings"
 
+// keyVersion is in the names of all keys: proxies whose scripts keep other records count apart.
+const keyVersion = "2"
+
 // Place is where a limit is kept in Redis: the names of its keys. All keys of a cluster have one hash tag, so that
 // Redis Cluster keeps them in one slot:
 //
-//	weir:{aws_pricing}:p                        the live proxies
-//	weir:{aws_pricing}:e :n :s                  the record of the cluster's limit: entries, counts, state
-//	weir:{aws_pricing}:k                        of a limit by key: the keys that have a live record
-//	weir:{aws_pricing}:k/KEY:e  …:n  …:s        the record of one key
-//	weir:{aws_pricing}:o:e :o:n :o:s            the record that overflowing keys share
+//	weir:{aws_pricing}:2:p                      the live proxies
+//	weir:{aws_pricing}:2:v                      the configurations of the cluster's limit
+//	weir:{aws_pricing}:2:RECORD:e :n :s         a configuration's record: entries, counts, state
+//	weir:{aws_pricing}:2:kv                     the configurations of the cluster's limit by key
+//	weir:{aws_pricing}:2:k                      the keys that have live records
+//	weir:{aws_pricing}:2:k/KEY:RECORD:e …       a configuration's record of one key
+//	weir:{aws_pricing}:2:o:RECORD:e …           the record that overflowing keys share
+//
+// RECORD is the limit's numbers, as lua/configurations.lua says.
 type Place struct {
-	keys    []string
-	key     string
-	maxKeys int64
 	tag     string
+	base    string // what is before the record's name
+	views   string // the key of the configurations
+	key     string
+	maxKeys int64 // 0: not one key's
 }
 
 // NewPlace is the place of a cluster's limit that is not counted by key.
 func NewPlace(prefix, cluster string) *Place {
 	tag := hashTag(prefix, cluster)
-	return &Place{tag: tag, key: "-", keys: record([]string{tag + "p"}, tag)}
+	return &Place{tag: tag, base: tag, views: "v", key: "-"}
 }
 
 // NewKeyedPlace is the place of one key's limit. At most maxKeys (at least 1) keys have records of their own at a time.
 // key is any short text that is the same in every proxy, such as the hexadecimal digits of a hash.
 func NewKeyedPlace(prefix, cluster, key string, maxKeys int) *Place {
 	tag := hashTag(prefix, cluster)
-	p := &Place{tag: tag, key: key, maxKeys: int64(max(maxKeys, 1))}
-	p.keys = record([]string{tag + "p"}, tag+"k/"+key+":")
-	p.keys = record(append(p.keys, tag+"k"), tag+"o:")
-	return p
+	return &Place{tag: tag, base: tag + "k/" + key + ":", views: "kv", key: key, maxKeys: int64(max(maxKeys, 1))}
 }
 
-func record(keys []string, name string) []string {
-	return append(keys, name+"e", name+"n", name+"s")
+// NewOverflowPlace is the place of the limit that a cluster's overflowing keys share.
+func NewOverflowPlace(prefix, cluster string) *Place {
+	tag := hashTag(prefix, cluster)
+	return &Place{tag: tag, base: tag + "o:", views: "kv", key: "-"}
 }
 
 // hashTag is the start of the names of a cluster's keys. A hash tag is the text between the first brace and the next
@@ -44,27 +51,42 @@ func hashTag(prefix, cluster string) string {
 	if cluster == "" {
 		cluster = "%"
 	}
-	return plain.Replace(prefix) + "{" + plain.Replace(cluster) + "}:"
+	return plain.Replace(prefix) + "{" + plain.Replace(cluster) + "}:" + keyVersion + ":"
 }
 
-// Reset makes c the command that forgets a cluster's limit, and that of all its keys where the place is a keyed one.
-// Its result is the number of keys that Redis had for the limit. Leases that are out stay with their holders.
-func (p *Place) Reset(c *Command, source bool) {
-	c.script(&resetScript, source)
-	p.addKeys(c)
-	c.Text(p.tag + "k/")
-	c.Int(0) // Webdis needs the last word to be without a dot
-}
-
-func (p *Place) addKeys(c *Command) {
-	c.Int(int64(len(p.keys)))
-	for _, key := range p.keys {
-		c.Text(key)
+// addKeys adds the keys of a call for one limit.
+func (l *Limit) addKeys(c *Command, p *Place) {
+	if p.maxKeys > 0 {
+		c.Int(9)
+	} else {
+		c.Int(5)
+	}
+	c.Join(p.tag, "p")
+	c.Join(p.tag, p.views)
+	l.addRecord(c, p.base, "")
+	if p.maxKeys > 0 {
+		c.Join(p.tag, "k")
+		l.addRecord(c, p.tag, "o:")
 	}
 }
 
-// NewOverflowPlace is the place of the limit that a cluster's overflowing keys share.
-func NewOverflowPlace(prefix, cluster string) *Place {
-	tag := hashTag(prefix, cluster)
-	return &Place{tag: tag, key: "-", keys: record([]string{tag + "p"}, tag+"o:")}
+func (l *Limit) addRecord(c *Command, base, more string) {
+	c.Join(base, more, l.record, ":e")
+	c.Join(base, more, l.record, ":n")
+	c.Join(base, more, l.record, l.state)
+}
+
+// Reset makes c the command that forgets a cluster's limits, by key and not, of all configurations. Its result is the
+// number of keys that Redis had for them. Leases that are out stay with their holders.
+func (l *Limit) Reset(c *Command, p *Place, source bool) {
+	c.script(&resetScript, source)
+	c.Int(4)
+	c.Join(p.tag, "p")
+	c.Join(p.tag, "v")
+	c.Join(p.tag, "kv")
+	c.Join(p.tag, "k")
+	c.Text(p.tag)
+	c.Text(l.record)
+	c.Join(l.record, l.state)
+	c.Int(0) // Webdis needs the last word to be without a dot
 }

@@ -136,7 +136,7 @@ func TestLargeLimitsCountALittleLonger(t *testing.T) {
 				if sum := counts(now, 0); sum > limit {
 					rt.Fatalf("got %d in a window, want at most %d", sum, limit)
 				}
-				if entries := e.client.ZCard(context.Background(), p.keys[1]).Val(); entries > exact+2 {
+				if entries := e.client.ZCard(context.Background(), keysOf(l, p)[2]).Val(); entries > exact+2 {
 					rt.Fatalf("got %d entries, want at most %d", entries, exact+2)
 				}
 			}
@@ -173,7 +173,7 @@ func TestKeys(t *testing.T) {
 				for i := range 20 {
 					take(1, fmt.Sprint("g", i), 0)
 				}
-				if keys := e.client.ZCard(context.Background(), "weir:{a}:k").Val(); keys != 3 {
+				if keys := e.client.ZCard(context.Background(), "weir:{a}:2:k").Val(); keys != 3 {
 					t.Fatalf("got %d keys with a record, want 3", keys)
 				}
 				// When records are as good as fresh, others take their places.
@@ -218,12 +218,12 @@ func TestRecordsThatAreTorn(t *testing.T) {
 		lost  []int
 		after int64 // ms
 	}{
-		{"entries", window, []int{1}, 0},
-		{"counts", window, []int{2}, 0},
-		{"both", window, []int{1, 2}, 0},
+		{"entries", window, []int{2}, 0},
+		{"counts", window, []int{3}, 0},
+		{"both", window, []int{2, 3}, 0},
 		{"window, clock set back", window, nil, -3_600_000},
-		{"state", bucket, []int{3}, 0},
-		{"bucket's leases", bucket, []int{1, 2}, 0},
+		{"state", bucket, []int{4}, 0},
+		{"bucket's leases", bucket, []int{2, 3}, 0},
 		{"bucket, clock set back", bucket, nil, -3_600_000},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -239,7 +239,7 @@ func TestRecordsThatAreTorn(t *testing.T) {
 					t.Fatalf("got %+v, want at least 3 granted", r)
 				}
 				for _, key := range tc.lost {
-					e.client.Del(context.Background(), p.keys[key])
+					e.client.Del(context.Background(), keysOf(tc.limit, p)[key])
 				}
 				// The limit is not locked for long, nor open for ever.
 				granted := int64(0)

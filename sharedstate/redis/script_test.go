@@ -70,7 +70,7 @@ func TestScriptsAsTheyAre(t *testing.T) {
 				}
 				checkKeys(t, e)
 				var c Command
-				p.Reset(&c, true)
+				l.Reset(&c, p, true)
 				if got := e.do(&c); got.Err != nil || len(got.Ints) != 1 || got.Ints[0] < 2 {
 					t.Fatalf("%s: reset: got %+v, want 2 or more keys", l.script.name, got)
 				}

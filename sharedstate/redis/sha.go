@@ -2,8 +2,8 @@ package redis
 
 // The SHA-1 digests of the scripts' sources.
 const (
-	slidingWindowSHA = "de67961b85abacb6c2b16f164af694be5c905878"
-	adaptiveSHA      = "0fb32cb40abcf999ea5a49819ad4f8494b1183ea"
-	tokenBucketSHA   = "337423106955435ae45fd6ffd12783160f9d7030"
-	resetSHA         = "4acd0be8eaa9c98af5e8751230a1033cb88c5401"
+	slidingWindowSHA = "886e40b96b4a5df52bad3845775e971998b06bdd"
+	adaptiveSHA      = "9e58a9a7936496d2ff1f991b09aea389fad4cbb1"
+	tokenBucketSHA   = "c5619b98c7a012fcf6d16fb8ab115383367869c1"
+	resetSHA         = "656261f8bb7240dbe37c2eeceb28d92aaf683326"
 )

@@ -88,7 +88,7 @@ func TestWebdis(t *testing.T) {
 		if r, err := l.Read(one(&c), req); err != nil || r.Remaining < 4 {
 			t.Fatalf("%s: %+v, %v", l.script.name, r, err)
 		}
-		place.Reset(&c, true)
+		l.Reset(&c, place, true)
 		if got := one(&c); got.Err != nil || len(got.Ints) != 1 || got.Ints[0] < 2 {
 			t.Fatalf("%s: reset: %+v", l.script.name, got)
 		}

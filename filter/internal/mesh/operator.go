@@ -76,7 +76,7 @@ func (l *Limit) Reset(resets uint32, now int64) error {
 		place = redis.NewKeyedPlace(c.config.KeyPrefix, l.cluster, "-", l.rules.MaxKeys)
 	}
 	commands := make([]redis.Command, 1)
-	place.Reset(&commands[0], true)
+	l.limit.Reset(&commands[0], place, true)
 	request := c.dialect.Request(commands)
 	id, err := c.bridge.Send(&request)
 	if err != nil {

@@ -274,7 +274,7 @@ func TestMeshByWebdis(t *testing.T) {
 		t.Fatalf("got %d calls, want 2: Webdis takes one command at a time", len(m.Calls))
 	}
 	words := func(id uint32) []string { return strings.Split(string(m.Calls[id]), "/") }
-	const numberAt = 4 + 8 // EVALSHA, sha, 8, the keys; the holder; then the number
+	const numberAt = 4 + 9 // EVALSHA, sha, 9, the keys; the holder; then the number
 	m.Client.Ended(1, 200, []byte(`{"EVALSHA":[false,"NOSCRIPT No matching script."]}`), m.Now)
 	number := words(2)[numberAt]
 	m.Client.Ended(2, 200, []byte(`{"EVALSHA":[`+number+`,1800000000000000,1,0,4,5,1,0]}`), m.Now)

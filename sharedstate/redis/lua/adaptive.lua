@@ -2,6 +2,7 @@
 -- are those of policy/ratelimit/adaptive.go.
 -- ARGV  11 limit  13 threshold  14 backoff  15 recovery, in millionths  16 interval  17 samples  18 forget
 --       (12 and 19: window.lua)
+-- The state is in wWINDOW:aLIMIT, beside the record of the window.
 -- state: c current limit in thousandths, s start of the interval, o outcomes, k successes, h time of the last grant or
 -- outcome,
 --        r success rate of the last interval, in millionths + 1
@@ -9,16 +10,35 @@ local highest = tonumber(ARGV[11]) * 1000
 local lowest = math.max(math.ceil(tonumber(ARGV[11]) / 10), 1) * 1000
 local threshold, backoff, recovery = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
 local interval, samples, forget = tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
-local life = math.max(forget, tonumber(ARGV[12]) + ttl) -- of a record
+longest_life = math.max(longest_life, forget)
 local fields = {'c', 's', 'o', 'k', 'h', 'r'}
+
+-- state_of is the key of an adaptive configuration's state.
+local function state_of(start, c) return start .. c.record .. ':a' .. c.adaptive end
+
+-- adopt is the current limit of another adaptive configuration in proportion, and its outcomes: of the lowest one.
+local function adopt(start, l)
+  for _, c in ipairs(others) do
+    if c.adaptive then
+      local got = redis.call('HMGET', state_of(start, c), unpack(fields))
+      local current = math.floor((got[1] or 0) * (highest / 1000) / tonumber(c.adaptive))
+      if current > 0 and current < l.c and now - (got[5] or 0) < forget then
+        for i, field in ipairs(fields) do l[field] = tonumber(got[i] or 0) end
+        l.c = current
+      end
+    end
+  end
+end
 
 -- load_state is a record's state, a fresh one after a long time without grants and outcomes.
 local function load_state(r)
+  r.state = state_of(r.base, mine)
   local got = redis.call('HMGET', r.state, unpack(fields))
   local l = {}
   for i, field in ipairs(fields) do l[field] = tonumber(got[i] or 0) end
   if l.c == 0 or now - l.h >= forget then
     l.c, l.s, l.o, l.k, l.r = highest, 0, 0, 0, 0
+    adopt(r.base, l)
   end
   l.c = math.min(math.max(l.c, lowest), highest)
   l.limit = math.floor(l.c / 1000)
@@ -49,11 +69,27 @@ local function times(amount, factor, round)
   return math.floor(amount / 1000000) * factor + round((amount % 1000000) * factor / 1000000)
 end
 
+-- learn adds outcomes to the states of other adaptive configurations. Their own calls move their limits.
+local function learn(start, outcomes, successes)
+  for _, c in ipairs(others) do
+    if c.adaptive then
+      local state = state_of(start, c)
+      if redis.call('HEXISTS', state, 'c') == 1 then
+        redis.call('HINCRBY', state, 'o', outcomes)
+        redis.call('HINCRBY', state, 'k', successes)
+        redis.call('HSET', state, 'h', now)
+        if redis.call('HGET', state, 's') == '0' then redis.call('HSET', state, 's', now) end
+      end
+    end
+  end
+end
+
 -- count_outcomes adds this call's outcomes, and moves the limit where an interval is over.
 local function count_outcomes(r, l)
   local successes = tonumber(ARGV[7])
   local outcomes = successes + tonumber(ARGV[8])
   if outcomes == 0 then return end
+  learn(r.base, outcomes, successes)
   if l.s == 0 or l.s > now then l.s = now end -- later than now: the clock was set back
   l.o, l.k = l.o + outcomes, l.k + successes
   if l.o > 2147483648 then l.o, l.k = math.floor(l.o / 2), math.floor(l.k / 2) end
@@ -70,5 +106,5 @@ local function count_outcomes(r, l)
   store_state(r, l)
   l.limit = math.floor(l.c / 1000)
   l.ratio = l.r > 0 and l.r or math.floor(l.k * 1000000 / l.o) + 1
-  keep_alive(r, life)
+  keep_alive(r.base)
 end

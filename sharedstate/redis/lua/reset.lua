@@ -1,20 +1,33 @@
--- Forgets a cluster's limit: its record, and those of its keys, of whatever type they are. Keys that are not declared
--- are in the same slot, since they have the same hash tag. The live proxies stay, unless they are of another type.
--- KEYS  1 live proxies  2 3 4 the record  [5 live records  6 7 8 the record for overflowing keys]
--- ARGV  1 the start of the names of keys' records
+-- Forgets a cluster's limits: their records, and those of their keys, of whatever type they are, of all configurations.
+-- Keys that are not declared are in the same slot, since they have the same hash tag. The live proxies stay, unless they
+-- are of another type.
+-- KEYS  1 live proxies  2 configurations of the cluster's limit  3 those of its limit by key  4 live records
+-- ARGV  1 the start of all names  2 and 3 the names of a record and of a state that are among them
 -- Reply number of Redis keys that were deleted
-local function is_zset(key) return redis.call('TYPE', key).ok == 'zset' end
+local start, forgotten, seen = ARGV[1], 0, {}
+local names = {ARGV[2], ARGV[3]}
+local function is(key, kind) return redis.call('TYPE', key).ok == kind end
 
--- UNLINK, since a key of another type may be huge.
-local forgotten = redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
-if not is_zset(KEYS[1]) then forgotten = forgotten + redis.call('UNLINK', KEYS[1]) end
-if KEYS[5] then
-  if is_zset(KEYS[5]) then
-    for _, key in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
-      local name = ARGV[1] .. key
-      forgotten = forgotten + redis.call('UNLINK', name .. ':e', name .. ':n', name .. ':s')
+for i = 2, 3 do
+  if is(KEYS[i], 'hash') then
+    for _, name in ipairs(redis.call('HKEYS', KEYS[i])) do
+      local limit, window = string.match(name, '^a(%d+):(%d+)$')
+      names[#names + 1] = window and 'w' .. window or name
+      if window then names[#names + 1] = 'w' .. window .. ':a' .. limit end
     end
   end
-  forgotten = forgotten + redis.call('UNLINK', KEYS[5], KEYS[6], KEYS[7], KEYS[8])
 end
-return forgotten
+
+-- UNLINK, since a key of another type may be huge.
+local function forget(base)
+  for _, name in ipairs(names) do
+    forgotten = forgotten + redis.call('UNLINK', base .. name, base .. name .. ':e', base .. name .. ':n', base .. name .. ':s')
+  end
+end
+forget(start)
+forget(start .. 'o:')
+if is(KEYS[4], 'zset') then
+  for _, key in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do forget(start .. 'k/' .. key .. ':') end
+end
+if not is(KEYS[1], 'zset') then forgotten = forgotten + redis.call('UNLINK', KEYS[1]) end
+return forgotten + redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])

@@ -224,6 +224,13 @@ func (s *server) sorted(z *zset, args []string) (lua.LValue, error) {
 			return nil, fmt.Errorf("takes one score and member")
 		}
 		return number(z.add(args[3], score)), nil
+	case "ZCOUNT":
+		low, errLow := strconv.ParseFloat(args[2], 64)
+		high, errHigh := strconv.ParseFloat(args[3], 64)
+		if errLow != nil || errHigh != nil {
+			return nil, fmt.Errorf("takes two scores")
+		}
+		return lua.LNumber(len(z.between(low, high))), nil
 	case "ZCARD":
 		return lua.LNumber(len(z.order)), nil
 	case "ZSCORE":
@@ -296,6 +303,12 @@ func (s *server) hashed(h map[string]string, args []string) (lua.LValue, error) 
 	switch args[0] {
 	case "HGET":
 		return field(h, args[2]), nil
+	case "HGETALL":
+		words := make([]string, 0, 2*len(h))
+		for name, v := range h {
+			words = append(words, name, v)
+		}
+		return s.list(words...), nil
 	case "HMGET":
 		t := s.lua.CreateTable(len(args)-2, 0)
 		for _, name := range args[2:] {
