@@ -15,6 +15,7 @@ import (
 // timeLimits are those of the HTTP server. Only tests change them.
 type timeLimits struct {
 	head time.Duration // to receive a request's head, the first one from when the connection was made
+	ping time.Duration // without a whole frame of HTTP/2, until a PING is sent; its answer may take head
 	body time.Duration // to receive its head and body
 	send time.Duration // to send the answer
 	idle time.Duration // between two requests
@@ -22,7 +23,7 @@ type timeLimits struct {
 
 // Envoy closes a connection that was idle for an hour. The bridge must not close it first: it might do so just when
 // Envoy sends the next request over it. A caller without the token is not left idle: see closeAfter.
-var defaultTimeLimits = timeLimits{head: 5 * time.Second, body: 10 * time.Second, send: 30 * time.Second, idle: 2 * time.Hour}
+var defaultTimeLimits = timeLimits{head: 5 * time.Second, ping: 30 * time.Second, body: 10 * time.Second, send: 30 * time.Second, idle: 2 * time.Hour}
 
 const (
 	maxHead    = 16 << 10
@@ -36,7 +37,7 @@ type Bridge struct {
 	embedded *embedded // nil with a Redis outside this process
 
 	server   *http.Server
-	listener net.Listener
+	listener *connections
 	failed   chan error // why the server ended without Stop
 
 	slots        chan struct{} // holds one element for each request in flight
@@ -73,9 +74,11 @@ func Start(o Options) (*Bridge, error) {
 		failed:   make(chan error, 1),
 		slots:    make(chan struct{}, s.MaxRequests),
 	}
-	if b.listener, err = net.Listen("tcp", s.Listen); err != nil {
+	listener, err := net.Listen("tcp", s.Listen)
+	if err != nil {
 		return nil, err
 	}
+	b.listener = &connections{Listener: listener, open: make(chan struct{}, s.MaxConnections), first: s.limits.head}
 	if s.Embedded {
 		if b.embedded, err = startEmbedded(); err != nil {
 			return nil, errors.Join(fmt.Errorf("embedded Redis: %w", err), b.listener.Close())
@@ -96,7 +99,8 @@ func (b *Bridge) serve() {
 	b.server = &http.Server{
 		Handler:           b,
 		Protocols:         new(http.Protocols),
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnContext:       withConnection,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: b.settings.limits.ping, PingTimeout: b.settings.limits.head},
 		ReadHeaderTimeout: b.settings.limits.head,
 		ReadTimeout:       b.settings.limits.body,
 		WriteTimeout:      b.settings.limits.send,

@@ -16,6 +16,7 @@ import (
 
 // ServeHTTP answers one request. See the package's comment for the forms.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	requested(r.Context())
 	switch r.URL.Path {
 	case "/", "/pipeline":
 		if b.method(w, r, http.MethodPost) && b.authorized(w, r) {

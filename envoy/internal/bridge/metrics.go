@@ -24,6 +24,8 @@ func (b *Bridge) serveMetrics(w http.ResponseWriter) {
 	}
 	fmt.Fprintf(w, "# TYPE weir_bridge_commands_total counter\nweir_bridge_commands_total %d\n", b.counts.commands.Load())
 	fmt.Fprintf(w, "# TYPE weir_bridge_requests_in_flight gauge\nweir_bridge_requests_in_flight %d\n", len(b.slots))
+	fmt.Fprintf(w, "# TYPE weir_bridge_connections gauge\nweir_bridge_connections %d\n", len(b.listener.open))
+	fmt.Fprintf(w, "# TYPE weir_bridge_connections_refused_total counter\nweir_bridge_connections_refused_total %d\n", b.listener.refused.Load())
 	pool := b.client.PoolStats()
 	fmt.Fprintf(w, "# TYPE weir_bridge_redis_connections gauge\nweir_bridge_redis_connections %d\n", pool.TotalConns)
 	up := 1

@@ -21,13 +21,14 @@ type Options struct {
 	Insecure bool     // allow a Listen on other addresses without a token
 	Allow    []string // commands allowed besides DefaultCommands
 
-	Timeout     time.Duration // of a request in Redis, including the wait for a connection; default DefaultTimeout
-	Grace       time.Duration // for requests in flight when the bridge stops; default DefaultGrace
-	Drain       time.Duration // before that, /health answers 503 and everything is still served; default 0
-	MaxBody     int64         // bytes of a request's body; default DefaultMaxBody
-	MaxCommands int           // of a pipeline; default DefaultMaxCommands
-	MaxRequests int           // in flight at a time; default DefaultMaxRequests
-	Connections int           // to each Redis server, at most; default DefaultConnections
+	Timeout        time.Duration // of a request in Redis, including the wait for a connection; default DefaultTimeout
+	Grace          time.Duration // for requests in flight when the bridge stops; default DefaultGrace
+	Drain          time.Duration // before that, /health answers 503 and everything is still served; default 0
+	MaxBody        int64         // bytes of a request's body; default DefaultMaxBody
+	MaxCommands    int           // of a pipeline; default DefaultMaxCommands
+	MaxRequests    int           // in flight at a time; default DefaultMaxRequests
+	MaxConnections int           // of callers at a time; default DefaultMaxConnections
+	Connections    int           // to each Redis server, at most; default DefaultConnections
 
 	limits timeLimits // default defaultTimeLimits
 
@@ -44,6 +45,8 @@ const (
 	DefaultMaxCommands = 256
 	DefaultMaxRequests = 512
 	DefaultConnections = 16
+
+	DefaultMaxConnections = 4096 // some 20 KB each
 )
 
 // settings are checked Options with the defaults filled in.
@@ -67,6 +70,7 @@ func (o Options) resolve() (settings, error) {
 	o.MaxBody = cmp.Or(o.MaxBody, DefaultMaxBody)
 	o.MaxCommands = cmp.Or(o.MaxCommands, DefaultMaxCommands)
 	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
+	o.MaxConnections = cmp.Or(o.MaxConnections, DefaultMaxConnections)
 	o.Connections = cmp.Or(o.Connections, DefaultConnections)
 	o.limits = cmp.Or(o.limits, defaultTimeLimits)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
@@ -103,6 +107,7 @@ func (o Options) resolve() (settings, error) {
 		{"max-body", o.MaxBody},
 		{"max-commands", int64(o.MaxCommands)},
 		{"max-requests", int64(o.MaxRequests)},
+		{"max-connections", int64(o.MaxConnections)},
 		{"connections", int64(o.Connections)},
 	} {
 		if limit.value < 0 {

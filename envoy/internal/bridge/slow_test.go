@@ -24,10 +24,14 @@ func TestSlowConnections(t *testing.T) {
 		trickle string // then a byte of it every 10 ms
 		want    string // how the first line of each answer begins
 	}{
-		{"nothing", timeLimits{short, long, long, long}, "", "", ""},
-		{"a head, byte by byte", timeLimits{short, long, long, long}, "POST / HTTP/1.1\r\n", strings.Repeat("x-a: b\r\n", 100), ""},
-		{"a body, byte by byte", timeLimits{long, short, long, long}, "POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 900\r\n\r\n", strings.Repeat(" ", 900), "HTTP/1.1 400"},
-		{"idle after an answer", timeLimits{long, long, long, short}, whole, "", "HTTP/1.1 200"},
+		{"nothing", timeLimits{short, long, long, long, long}, "", "", ""},
+		{"a head, byte by byte", timeLimits{short, long, long, long, long}, "POST / HTTP/1.1\r\n", strings.Repeat("x-a: b\r\n", 100), ""},
+		{"a body, byte by byte", timeLimits{long, long, short, long, long}, "POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 900\r\n\r\n", strings.Repeat(" ", 900), "HTTP/1.1 400"},
+		{"idle after an answer", timeLimits{long, long, long, long, short}, whole, "", "HTTP/1.1 200"},
+		// HTTP/2: SETTINGS is answered, then come WINDOW_UPDATE frames, one byte of them at a time.
+		{"no stream", timeLimits{short, long, long, long, long}, http2Preface, strings.Repeat("\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x00\x01", 100), "\x00\x00"},
+		{"the preface, byte by byte", timeLimits{short, long, long, long, long}, "", http2Preface, ""},
+		{"a frame, byte by byte, after a request", timeLimits{time.Second, short, long, long, long}, http2Preface + http2Request, "\x00\x10\x00\x01\x04\x00\x00\x00\x03" + strings.Repeat("x", 4096), "\x00\x00"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := start(t, Options{Embedded: true, limits: tc.limits})
@@ -61,6 +65,11 @@ func TestSlowConnections(t *testing.T) {
 	}
 }
 
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" // and empty SETTINGS
+
+// http2Request is HEADERS for GET /health.
+const http2Request = "\x00\x00\x0e\x01\x05\x00\x00\x00\x01" + "\x82\x86\x44\x07/health\x41\x01b"
+
 // TestUnauthorizedConnectionsAreClosed: who has not shown the token holds no connection, who has keeps it.
 func TestUnauthorizedConnectionsAreClosed(t *testing.T) {
 	b := start(t, Options{Embedded: true, Token: "secret"})
@@ -90,5 +99,55 @@ func TestUnauthorizedConnectionsAreClosed(t *testing.T) {
 			t.Errorf("%s: got status %d, closed %v, want %d, %v", tc.name, r.StatusCode, r.Close, tc.status, tc.closed)
 		}
 		_ = conn.Close()
+	}
+}
+
+// TestMaxConnections: callers beyond the bound are closed at once, and one that leaves makes room. The others are served.
+func TestMaxConnections(t *testing.T) {
+	b := start(t, Options{Embedded: true, MaxConnections: 2})
+	dial := func() net.Conn {
+		t.Helper()
+		conn, err := net.Dial("tcp", b.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		return conn
+	}
+	ask := func(conn net.Conn) string {
+		_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 8\r\n\r\n[\"PING\"]")
+		if err != nil {
+			return "closed"
+		}
+		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return "closed"
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		return r.Status
+	}
+	first, second := dial(), dial()
+	for name, conn := range map[string]net.Conn{"first": first, "second": second} {
+		if got := ask(conn); got != "200 OK" {
+			t.Errorf("%s: got %s, want 200", name, got)
+		}
+	}
+	if got := ask(dial()); got != "closed" {
+		t.Errorf("third: got %s, want it closed", got)
+	}
+	if got := ask(first); got != "200 OK" {
+		t.Errorf("first again: got %s, want 200", got)
+	}
+	_ = second.Close()
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		if got := ask(dial()); got == "200 OK" {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("after one has left: got %s, want 200", got)
+		}
+	}
+	if b.listener.refused.Load() == 0 {
+		t.Error("got no refused connections counted, want one or more")
 	}
 }

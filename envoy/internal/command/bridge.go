@@ -83,6 +83,7 @@ accepts no more requests and waits up to --grace for those in flight.`,
 	flags.DurationVar(&o.Drain, "drain", bridge.DefaultDrain, "how long /health answers 503 before it stops")
 	flags.Int64Var(&o.MaxBody, "max-body", bridge.DefaultMaxBody, "largest body of a request, in bytes")
 	flags.IntVar(&o.MaxCommands, "max-commands", bridge.DefaultMaxCommands, "most commands of a pipeline")
+	flags.IntVar(&o.MaxConnections, "max-connections", bridge.DefaultMaxConnections, "most connections of callers at a time; others are closed at once")
 	flags.IntVar(&o.MaxRequests, "max-requests", bridge.DefaultMaxRequests, "most requests in flight at a time; others get 503")
 	flags.IntVar(&o.Connections, "connections", bridge.DefaultConnections, "most connections to each Redis server")
 	return cmd
