@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/policy/ratelimit"
+	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
 )
 
 var scripts = []*Script{&slidingWindowScript, &adaptiveScript, &tokenBucketScript, &resetScript}
@@ -100,6 +101,34 @@ func checkKeys(t *testing.T, e *engine) {
 		}
 		if ttl := e.client.PTTL(ctx, key).Val(); ttl <= 0 {
 			t.Errorf("%q: got an expiry of %v, want one above 0", key, ttl)
+		}
+	}
+}
+
+// TestScriptsWithoutMemory: a Redis that has reached maxmemory refuses every call of a limit, whatever it would write.
+func TestScriptsWithoutMemory(t *testing.T) {
+	if !redistest.Installed("redis-server") {
+		t.Skip("redis-server is not installed: miniredis has no maxmemory")
+	}
+	ctx := context.Background()
+	e := &engine{"redis-server", dial(t, redistest.NewServer(t).Address)}
+	for _, l := range []*Limit{
+		NewSlidingWindow(3, time.Minute, 500*time.Millisecond),
+		NewTokenBucket(3, 0.01, 500*time.Millisecond),
+		NewAdaptive(3, time.Minute, 500*time.Millisecond, ratelimit.AdaptiveConfig{Threshold: 0.5, Backoff: 0.5, Recovery: 2, Interval: time.Minute, MinSamples: 1}),
+	} {
+		e.clear(t)
+		for number, memory := range []string{"0", "1", "1", "0"} {
+			if err := e.client.ConfigSet(ctx, "maxmemory", memory).Err(); err != nil {
+				t.Fatal(err)
+			}
+			var c Command
+			a := LeaseRequest{Holder: "h", Number: int64(number) + 1, Proxy: "p", Need: 1, Want: 1}
+			l.Command(&c, NewKeyedPlace("weir:", "a", "k", 2), &a, true)
+			_, err := l.Read(e.do(&c), &a)
+			if refused := err != nil && strings.Contains(err.Error(), "OOM"); refused != (memory == "1") || !refused && err != nil {
+				t.Errorf("%s, call %d with maxmemory %s: got %v", l.script.name, number+1, memory, err)
+			}
 		}
 	}
 }

@@ -26,6 +26,10 @@ local max_keys, key = tonumber(ARGV[9]), ARGV[10]
 local lease = holder .. ':' .. ARGV[2]
 local now = clock()
 
+-- The first command that writes is one that needs memory: a Redis without any refuses it, and with it the script. After
+-- another one, PEXPIRE or ZREM, it would let all pass.
+local new = redis.call('ZADD', KEYS[1], now, proxy)
+
 -- batches calls run with at most 1000 elements of a list at a time, since Lua's stack bounds unpack.
 local function batches(list, run)
   for from = 1, #list, 1000 do
@@ -38,7 +42,6 @@ end
 local function live(period)
   local longest = 600000000
   period = math.min(math.max(period, 10000000), longest)
-  local new = redis.call('ZADD', KEYS[1], now, proxy)
   if new == 1 or number % 16 == 0 then
     redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - longest)
     for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now + 1, '+inf')) do
