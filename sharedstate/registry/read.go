@@ -9,16 +9,6 @@ type Listing struct {
 	LeftOut bool    // some clusters did not fit
 }
 
-// Find is a cluster's entry, nil where no document has it.
-func (l *Listing) Find(cluster string) *Entry {
-	for i := range l.Entries {
-		if l.Entries[i].Cluster == cluster {
-			return &l.Entries[i]
-		}
-	}
-	return nil
-}
-
 // Read lists the clusters at time now. Where several documents have a cluster, it takes the entry of the document that
 // came last.
 func Read(store sharedstate.Store, now int64) (*Listing, error) {
