@@ -28,6 +28,8 @@ type stream struct {
 	head    bool // the method is HEAD
 	ended   bool // the response that is replaced has no body
 
+	asksForAttempts bool // it has one of retries.RequestHeaders
+
 	around surroundings
 
 	retypes bool   // a local reply is on its way, to which Envoy gives another content-type
@@ -114,6 +116,8 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 			method = value
 			in.Connect = value == "CONNECT"
 			in.Upgrade = in.Upgrade || in.Connect
+		case retries.IsRequestHeader(name):
+			s.asksForAttempts = true
 		case header.IsOwn(name), s.plugin.steers(name):
 			s.rerouted = true
 			if err := host.RemoveHeader(host.RequestHeaders, name); err != nil {
@@ -128,6 +132,9 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 
 // begin lets a cluster's policy decide about the request.
 func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, headers host.Headers, ended bool) request.Step {
+	if s.asksForAttempts && c.OwnsAttempts() {
+		s.removeAttempts()
+	}
 	if c.Key() != nil {
 		in.Key = s.fingerprint(c, headers)
 	}
@@ -137,6 +144,16 @@ func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, 
 	in.Retry, in.Body = c.Retries(method), !ended
 	in.ErrorOnly = in.Upgrade || c.ErrorOnly(method)
 	return s.request.Begin(c, in, host.Now())
+}
+
+// removeAttempts removes the headers by which a client asks the router for more attempts.
+func (s *stream) removeAttempts() {
+	s.rerouted = true
+	for _, name := range retries.RequestHeaders {
+		if err := host.RemoveHeader(host.RequestHeaders, name); err != nil {
+			s.fault(err)
+		}
+	}
 }
 
 // OnHttpResponseHeaders implements host.HTTPContext.

@@ -71,6 +71,10 @@ func (c *Cluster) Retries(method string) bool {
 	return c.retries != nil && c.retries.Conditions.Method(method)
 }
 
+// OwnsAttempts reports whether only the route may make the router retry a request: a limit counts it once, whatever its
+// client asks of the router. With a section retry, the filter tells the router how often.
+func (c *Cluster) OwnsAttempts() bool { return c.limiter != nil && c.retries == nil && !c.shadow }
+
 // ErrorOnly reports whether requests of this method are answered with an error where upstream can't: neither from the cache
 // nor with default data.
 func (c *Cluster) ErrorOnly(method string) bool {

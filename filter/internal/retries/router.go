@@ -9,6 +9,15 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
+// RequestHeaders are those by which a client that Envoy trusts (an internal address) has the router make more attempts
+// than the route says. The others of the router change which failures of the route's own retries count, or are times.
+var RequestHeaders = [...]string{"x-envoy-max-retries", "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-hedge-on-per-try-timeout"}
+
+// IsRequestHeader reports whether a name is one of RequestHeaders.
+func IsRequestHeader(name string) bool {
+	return strings.HasPrefix(name, "x-envoy-") && slices.Contains(RequestHeaders[:], name)
+}
+
 // routerConditions writes retry_on as the router reads it (Envoy's docs, "Router": x-envoy-retry-on,
 // x-envoy-retry-grpc-on, x-envoy-retriable-status-codes). Its `5xx` is every 5xx, a reset, a connection failure and a
 // timeout of one attempt; its `reset` is a timeout too, so either of those two means both.
