@@ -21,8 +21,8 @@ import (
 // emulator differs from Envoy in shared data, time and local replies, see docs/rationale.md, "Shared data": the e2e
 // tests check those.
 
-// compiled is the filter once for all tests, as `make wasm` does.
-var compiled = sync.OnceValues(func() ([]byte, error) {
+// built is the filter by official Go, once for all tests, without postlink: the emulator has no proxy_get_log_level.
+var built = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "weir-filter-test")
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ var compiled = sync.OnceValues(func() ([]byte, error) {
 // emulate starts the module with a configuration. Emulators are process-wide: such tests do not run in parallel.
 func emulate(t *testing.T, configuration string) (proxytest.HostEmulator, host.StartStatus) {
 	t.Helper()
-	wasm, err := compiled()
+	wasm, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
