@@ -11,7 +11,6 @@ import (
 )
 
 const (
-	workers    = 2             // of a proxy
 	timeout    = 50 * milli    // of a call, as redis.timeout
 	tickEvery  = 20 * milli    // flow.TickEvery
 	wake       = milli / 50    // from a stream's callback to the plugin's, which makes the call
@@ -67,7 +66,7 @@ type worker struct {
 func (m *mesh) join(p *place) {
 	proxy := fmt.Sprintf("p%d-%d", p.id, m.workers)
 	p.workers = p.workers[:0]
-	for range workers {
+	for range *size {
 		m.workers++
 		w := &worker{mesh: m, place: p, name: fmt.Sprintf("%s-%d", proxy, m.workers), ahead: m.dice.Int64N(int64(held))}
 		names := lease.NewWorker(w.name, proxy, time.Duration(timeout), m.dice.Uint64())

@@ -13,6 +13,8 @@ var (
 	full = flag.Bool("simulation.full", false, "TestTable: all sizes, and print the table (some minutes)")
 	busy = flag.Duration("simulation.busy", 50*time.Microsecond, "how long Redis is with one call")
 	only = flag.String("simulation.only", "", "TestTable: only the limit and the conditions with this in \"limit, conditions, N proxies\"")
+	load = flag.Float64("simulation.load", 2, "what is offered, times the limit")
+	size = flag.Int("simulation.workers", 2, "workers of a proxy; 1 is what one lease pool a proxy would be")
 	seed = flag.Uint64("simulation.seed", 1, "of all that is drawn")
 )
 
@@ -49,7 +51,7 @@ func TestTable(t *testing.T) {
 				if n == 1000 && c.name != "steady" && c.name != "all of it" {
 					continue
 				}
-				s := &scenario{rule: r, condition: c, proxies: n, load: 2, seed: *seed, brief: !*full}
+				s := &scenario{rule: r, condition: c, proxies: n, load: *load, seed: *seed, brief: !*full}
 				if !strings.Contains(s.String(), *only) {
 					continue
 				}
