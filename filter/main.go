@@ -1,5 +1,4 @@
-// Command filter is Weir's Wasm module: `make wasm` builds it, with GOOS=wasip1 GOARCH=wasm go build
-// -buildmode=c-shared.
+// Command filter is Weir's Wasm module: `make wasm` builds it by TinyGo, `make wasm-go` by official Go.
 //
 //	internal/plugin    callbacks of the host                 internal/host      calls to the host, by an SDK
 //	internal/request   one request, as a state machine       internal/stage     what can refuse a request: breaker, …

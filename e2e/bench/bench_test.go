@@ -12,6 +12,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/repo"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
@@ -183,7 +184,7 @@ func start(t testing.TB, r row, upstream render.Upstream) *engine.Envoy {
 	if policy == "" {
 		policy = `{"clusters": {}}`
 	}
-	bootstrap, err := render.Bootstrap(render.Options{Policy: []byte(policy), Upstreams: []render.Upstream{upstream}})
+	bootstrap, err := render.Bootstrap(render.Options{Policy: []byte(policy), Upstreams: []render.Upstream{upstream}, Wasm: repo.ModuleFile("weir")})
 	if err != nil {
 		t.Fatal(err)
 	}

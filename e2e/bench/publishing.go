@@ -13,6 +13,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/weir-mesh/weir/e2e/engine"
+	"github.com/weir-mesh/weir/e2e/repo"
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
@@ -89,7 +90,7 @@ func startPublishing(t testing.TB, upstream render.Upstream, n int) *engine.Envo
 		if err := manager.GetHttpFilters()[1].GetTypedConfig().UnmarshalTo(&filter); err != nil {
 			t.Fatal(err)
 		}
-		filter.GetConfig().GetVmConfig().GetCode().GetLocal().Specifier = &corev3.DataSource_Filename{Filename: "build/weir-timed.wasm"}
+		filter.GetConfig().GetVmConfig().GetCode().GetLocal().Specifier = &corev3.DataSource_Filename{Filename: repo.ModuleFile("timed")}
 		manager.HttpFilters[1] = HTTPFilter(t, "weir", &filter)
 	})
 	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, LogLevel: "warning"})

@@ -13,6 +13,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/bench"
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/e2e/redis"
+	"github.com/weir-mesh/weir/e2e/repo"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
 	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
@@ -36,7 +37,7 @@ func start(t testing.TB, number int, r row, upstream render.Upstream, server *re
 	t.Helper()
 	u := &under{row: r, server: server, turns: map[int][]turn{}}
 	prefix := fmt.Sprintf("row%d:", number)
-	options := render.Options{Policy: []byte(`{"clusters": {}}`), Upstreams: []render.Upstream{upstream}}
+	options := render.Options{Policy: []byte(`{"clusters": {}}`), Upstreams: []render.Upstream{upstream}, Wasm: repo.ModuleFile("weir")}
 	// Options.Redis is a cluster to which no route leads, so it does for the peer's service as well.
 	switch r.filter {
 	case peer:

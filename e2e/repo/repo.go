@@ -27,6 +27,32 @@ func Root() (string, error) {
 	}
 }
 
+// Edition is the toolchain that built the filter under test, by E2E_EDITION: "tinygo", whose module ships, or "go".
+func Edition() string {
+	switch edition := os.Getenv("E2E_EDITION"); edition {
+	case "", "tinygo":
+		return "tinygo"
+	case "go":
+		return "go"
+	default:
+		panic(fmt.Sprintf("E2E_EDITION: want tinygo or go, got %q", edition))
+	}
+}
+
+// ModuleFile is where make puts a Wasm module of the edition under test, from the repository's top folder.
+func ModuleFile(name string) string {
+	if Edition() == "go" {
+		name += "-go"
+	}
+	return "build/" + name + ".wasm"
+}
+
+// Module is the path of a Wasm module that make has built.
+func Module(name string) (string, error) {
+	file := filepath.Base(ModuleFile(name))
+	return Built(file, "build/"+file)
+}
+
 // Built is the path of a file in build/. The error names the make target that builds the file.
 func Built(name, target string) (string, error) {
 	root, err := Root()

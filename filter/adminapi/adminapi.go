@@ -1,7 +1,7 @@
 // Package adminapi is the JSON of Weir's admin API: GET /status is a Status, GET /status/CLUSTER a Cluster. The filter
 // writes it and the weir command reads it. Other programs may import it: it depends on nothing but encoding/json.
 //
-//	{"time": "2026-11-24T10:00:00.000Z", "version": "0.2.0",
+//	{"time": "2026-11-24T10:00:00.000Z", "version": "0.2.0+tinygo",
 //	 "clusters": {"aws_pricing": {"mode": "enforce", …}}, "redis": {…}}
 //
 // # Versions
@@ -14,7 +14,7 @@ package adminapi
 // Status is GET /status.
 type Status struct {
 	Time     Time               `json:"time"`
-	Version  string             `json:"version"` // Weir's; empty: older than 0.2.0
+	Version  string             `json:"version"` // the module's, such as "0.2.0+tinygo"; empty: older than 0.2.0
 	Clusters map[string]Cluster `json:"clusters"`
 	LeftOut  bool               `json:"left_out,omitempty"` // there are more clusters than Weir publishes
 	Redis    *Redis             `json:"redis"`

@@ -1,5 +1,5 @@
 // Command emptyfilter is a Wasm filter that does nothing, with the callbacks that Weir has: what the SDK and the VM
-// cost by themselves. Build it as Weir is built: GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared.
+// cost by themselves. It is built as Weir's edition by official Go is.
 package main
 
 import (

@@ -169,7 +169,7 @@ const everything = `{"clusters": {
 func TestStatusOfAFreshCluster(t *testing.T) {
 	f := newFixture(t, everything)
 	r := f.request("GET", "/status")
-	want := `{"time":"2023-11-14T22:13:20.000Z","version":"` + version.Version + `","clusters":{` +
+	want := `{"time":"2023-11-14T22:13:20.000Z","version":"` + version.Module + `","clusters":{` +
 		`"aws":{"mode":"enforce","circuit_breaker":{"state":"closed","forced":"auto","since":null,"cause":null,"failure_count":0,"success_count":0,"opened_at":null,` +
 		`"retry_after":0,"opens_total":0,"failure_threshold":3,"success_threshold":3,"recovery_timeout":30,"failure_rate_threshold":0.25,"slow_calls_threshold":null},` +
 		`"rate_limit":{"algorithm":"sliding_window","scope":"proxy","requests_per_minute":96,"configured_requests_per_minute":96,"remaining":16,"success_rate":null,"limited_total":0,"keyed":false,"window":10},` +

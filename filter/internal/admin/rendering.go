@@ -177,7 +177,7 @@ func (h *Handler) finish(r *rendering) (Response, *httpError) {
 	h.forget(r.scan)
 	s := adminapi.Status{
 		Time:     adminapi.Time(r.began.Wall / int64(time.Millisecond)),
-		Version:  version.Version,
+		Version:  version.Module,
 		Clusters: map[string]adminapi.Cluster{},
 		LeftOut:  r.scan.LeftOut,
 	}

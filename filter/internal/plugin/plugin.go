@@ -93,7 +93,7 @@ func (p *Plugin) start(raw []byte) (err error) {
 	p.observe = observe.Plugin{
 		Store: shareddata.Store{}, Metrics: metrics, Faults: observe.NewFaults(metrics), Debug: host.Debugging(), Count: p.Count,
 	}
-	info := metrics.Gauge(metric.BuildInfo.With(version.Version))
+	info := metrics.Gauge(metric.BuildInfo.With(version.Module))
 	info.Set(1)
 	if p.document.Admin {
 		p.admin = newAdminPlugin(p)
@@ -129,7 +129,7 @@ func (p *Plugin) logStart() {
 	const interval = time.Second
 	what := "policy/" + strconv.FormatUint(p.publisher.ID(), 36)
 	if sharedstate.AllowLog(shareddata.Store{}, what, interval, host.Now()) {
-		host.Info("weir: version " + version.Version + ": a policy of " + strconv.Itoa(len(p.document.Clusters)) +
+		host.Info("weir: version " + version.Module + ": a policy of " + strconv.Itoa(len(p.document.Clusters)) +
 			" clusters and patterns is in force")
 	}
 }

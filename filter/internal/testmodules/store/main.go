@@ -1,6 +1,6 @@
 // Command store is a Wasm filter for one test: it runs the conformance suite of sharedstate.Store on Envoy's shared
-// data, through the same host package as Weir, and answers each request itself. It is built as Weir is:
-// GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared.
+// data, through the same host package as Weir, and answers each request itself. It is built as Weir is,
+// by either toolchain.
 //
 //	GET /case    runs the case that weir-test-name names
 //	GET /step    runs one step of the race that it names; the body is its score, {"Won": 1, "Lost": 2}

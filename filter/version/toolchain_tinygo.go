@@ -1,0 +1,5 @@
+//go:build tinygo
+
+package version
+
+const toolchain = "tinygo"
