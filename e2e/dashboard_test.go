@@ -37,6 +37,7 @@ clusters:
   learning: {rate_limit: {algorithm: adaptive, requests: 6000, backoff_factor: 0.5, adaptive_interval: 100ms, adaptive_min_samples: 2}}
   full:     {bulkhead: {max_concurrent: 1}}
   retried:  {retry: {max_attempts: 2, base_delay: 5ms, budget: {percent: 100, min_per_second: 1000}}}
+  private:  {fallback: {}}
   home:     {circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}, failover: {to: [away]}}
   shared:   {rate_limit: {scope: mesh, requests: 100000}}
   tried:    {mode: shadow, circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}}
@@ -192,7 +193,7 @@ func TestDashboard(t *testing.T) {
 func startHistory(t *testing.T, bridge *redis.Bridge) (*history, map[string]*upstream.Upstream) {
 	t.Helper()
 	up := map[string]*upstream.Upstream{}
-	for _, cluster := range []string{"fine", "broken", "flapping", "gone", "limited", "near", "learning", "full", "retried", "home", "away", "shared", "tried"} {
+	for _, cluster := range []string{"fine", "broken", "flapping", "gone", "limited", "near", "learning", "full", "retried", "private", "home", "away", "shared", "tried"} {
 		up[cluster] = upstream.New(t)
 	}
 	o := options(t, watchedClusters+fmt.Sprintf("redis: {dialect: %s, token: %q, timeout: 1s}\n", bridge.Dialect(), meshToken), up)
@@ -260,6 +261,12 @@ func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.
 		h.ask("learning", 503, 4)
 		h.ask("full", 503, 4)
 		h.ask("retried", 503, 1)
+		up["private"].Set(upstream.Body("mine").Header("cache-control", "private"))
+		h.ask("private", 200, 1) // not kept
+		up["private"].Set(upstream.Status(503))
+		if a := h.get("private", "/never"); a.status != 503 { // nothing is kept of it
+			h.t.Fatalf("private: %+v, want 503", a)
+		}
 		h.ask("home", 200, 1)
 		before := errorsOf()
 		eventually(h.t, func() error {
