@@ -57,12 +57,28 @@ func (c *Cell) Swap(cas uint32) error {
 // record meanwhile, it starts over, at most MaxSwaps times; it returns the number of these conflicts. So change may run
 // several times, each time on a newly loaded record, and the results of its last run count.
 func (c *Cell) Update(change func() (store bool)) (conflicts int, err error) {
+	return c.Apply(changeFunc(change))
+}
+
+// Change changes a record that was loaded, and returns whether it is to be stored.
+type Change interface {
+	Apply() (store bool)
+}
+
+type changeFunc func() (store bool)
+
+// Apply implements Change.
+func (f changeFunc) Apply() bool { return f() }
+
+// Apply is Update for what each request does: TinyGo allocates what a function literal captures, and a Change can be a
+// pointer to what is there already.
+func (c *Cell) Apply(change Change) (conflicts int, err error) {
 	for ; conflicts < MaxSwaps; conflicts++ {
 		cas, err := c.Load()
 		if err != nil {
 			return conflicts, err
 		}
-		if !change() {
+		if !change.Apply() {
 			return conflicts, nil
 		}
 		err = c.Swap(cas)

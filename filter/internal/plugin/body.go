@@ -12,17 +12,21 @@ import (
 const pieceSize = 32 << 10
 
 // OnHttpRequestBody implements host.HTTPContext.
-func (s *stream) OnHttpRequestBody(size int, ended bool) (action host.Action) {
+func (s *stream) OnHttpRequestBody(size int, ended bool) host.Action {
 	if ended {
 		s.whole()
 	}
-	if !s.recording.Wants() {
-		return host.Continue
+	if s.recording.Wants() {
+		s.record(size, ended)
 	}
-	defer s.rescue(&action)
+	return host.Continue
+}
+
+// record copies the bytes of the request's body that pass now.
+func (s *stream) record(size int, ended bool) {
 	if size == 0 {
 		s.recording.Body(nil, ended)
-		return host.Continue
+		return
 	}
 	err := pieces(host.RequestBody, size, func(piece []byte, last bool) (more bool) {
 		s.recording.Body(piece, ended && last)
@@ -32,7 +36,6 @@ func (s *stream) OnHttpRequestBody(size int, ended bool) (action host.Action) {
 		s.recording.Drop()
 		s.fault(fmt.Errorf("a request's body: %w", err))
 	}
-	return host.Continue
 }
 
 // OnHttpRequestTrailers implements host.HTTPContext.
@@ -67,17 +70,9 @@ func (s *stream) keep(ended bool, now int64) {
 }
 
 // OnHttpResponseBody implements host.HTTPContext.
-func (s *stream) OnHttpResponseBody(size int, ended bool) (action host.Action) {
-	defer s.rescue(&action)
+func (s *stream) OnHttpResponseBody(size int, ended bool) host.Action {
 	if s.request.Capturing() {
-		err := pieces(host.ResponseBody, size, func(piece []byte, _ bool) (more bool) {
-			s.request.Body(piece)
-			return s.request.Capturing()
-		})
-		if err != nil {
-			s.request.Discard(fallback.NoObstacle) // which is counted as a fault
-			s.fault(fmt.Errorf("a response's body: %w", err))
-		}
+		s.capture(size)
 	}
 	switch {
 	case ended && s.request.Unsettled():
@@ -88,12 +83,23 @@ func (s *stream) OnHttpResponseBody(size int, ended bool) (action host.Action) {
 	return host.Continue
 }
 
+// capture copies the bytes of the response's body that pass now.
+func (s *stream) capture(size int) {
+	err := pieces(host.ResponseBody, size, func(piece []byte, _ bool) (more bool) {
+		s.request.Body(piece)
+		return s.request.Capturing()
+	})
+	if err != nil {
+		s.request.Discard(fallback.NoObstacle) // which is counted as a fault
+		s.fault(fmt.Errorf("a response's body: %w", err))
+	}
+}
+
 // passed notes when a piece of the response's body passes.
 func (s *stream) passed() { s.request.Passed(host.Now()) }
 
 // OnHttpResponseTrailers implements host.HTTPContext.
-func (s *stream) OnHttpResponseTrailers(int) (action host.Action) {
-	defer s.rescue(&action)
+func (s *stream) OnHttpResponseTrailers(int) host.Action {
 	s.request.Discard(fallback.Trailers)
 	if s.request.Unsettled() {
 		status := outcome.NoGRPC

@@ -28,7 +28,7 @@ func (p *Plugin) steers(name string) bool {
 // failoverCluster finds a cluster that another one fails over to. A cluster without a policy gets an empty one, so that
 // its responses are marked and counted.
 func (p *Plugin) failoverCluster(name string) *request.Cluster {
-	if c := p.cluster([]byte(name)); c != nil {
+	if c := p.cluster(name); c != nil {
 		return c
 	}
 	c := p.withoutPolicy[name]

@@ -36,6 +36,7 @@ type Plugin struct {
 
 	// clusters by name; nil for a cluster without a policy. All of them exist: the names come from Envoy.
 	clusters        map[string]*request.Cluster
+	last            [16]lookup                  // found last, by the length of the name
 	withoutPolicy   map[string]*request.Cluster // that others fail over to: as many as the document names
 	learners        map[string]*request.Cluster // of requests about which another cluster's policy decided, by name
 	route           request.RouteCheck          // of requests without a policy
@@ -156,7 +157,7 @@ func (p *Plugin) publish(raw []byte) error {
 		p.observe.Metrics.ShowMode(c.Pattern, c.Policy.Mode)
 		// A worker that has the cluster sends an operator's reset of a mesh limit to Redis.
 		if l := c.Policy.RateLimit; l != nil && l.Scope == policy.ScopeMesh {
-			p.cluster([]byte(c.Pattern))
+			p.cluster(c.Pattern)
 		}
 	}
 	p.inherited = slices.Collect(maps.Keys(p.vm.used))
@@ -177,7 +178,7 @@ func (p *Plugin) inherit() {
 	const atOnce = 32
 	n := min(atOnce, len(p.inherited))
 	for _, cluster := range p.inherited[:n] {
-		p.cluster([]byte(cluster))
+		p.cluster(cluster)
 	}
 	p.inherited = p.inherited[n:]
 }
@@ -252,20 +253,36 @@ func (p *Plugin) NewHttpContext(id uint32) host.HTTPContext {
 	if p.document.Attempts {
 		return &attemptStream{plugin: p}
 	}
-	return &stream{plugin: p, id: id}
+	return guard(p.vm.streams.get(p, id))
 }
 
-// cluster finds a cluster, nil where it has no policy.
-func (p *Plugin) cluster(name []byte) *request.Cluster {
-	if c, known := p.clusters[string(name)]; known {
-		return c
+// cluster finds a cluster, nil where it has no policy. A name from the host is copied where it is kept.
+func (p *Plugin) cluster(name string) *request.Cluster {
+	last := &p.last[uint(len(name))%uint(len(p.last))]
+	if last.used && last.name == name {
+		return last.cluster
 	}
-	return p.newCluster(string(name))
+	c, known := p.clusters[name]
+	if !known {
+		name = strings.Clone(name)
+		c = p.newCluster(name)
+	}
+	*last = lookup{used: true, name: strings.Clone(name), cluster: c}
+	return c
+}
+
+// lookup is the result of a search for a cluster. TinyGo allocates to look a string up in a map, and a worker's requests go
+// to few clusters.
+type lookup struct {
+	used    bool
+	name    string
+	cluster *request.Cluster
 }
 
 func (p *Plugin) newCluster(name string) (c *request.Cluster) {
 	if len(p.clusters) >= maxClusters {
 		clear(p.clusters)
+		p.last = [len(p.last)]lookup{}
 		p.publisher.Forget()
 		if p.mesh != nil {
 			p.mesh.Forget()

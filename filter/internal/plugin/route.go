@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/observe"
@@ -16,7 +17,7 @@ func (s *stream) pass(cluster string, in *request.Incoming, ended bool) {
 	if !s.plugin.route.Due() {
 		return
 	}
-	s.checksRoute, s.passedAs = true, cluster
+	s.checksRoute, s.passedAs = true, strings.Clone(cluster)
 	s.request.Pass(in, ended, host.Now())
 }
 
@@ -28,18 +29,18 @@ func (s *stream) checkRoute(now int64) {
 	if c := s.request.Decider(); c != nil {
 		decided = c.Name()
 	}
-	name, err := host.Property(host.ClusterName)
-	if err != nil || string(name) == decided { // a response of Envoy's own has no cluster
+	name, err := host.Text(host.ClusterName)
+	if err != nil || name == decided { // a response of Envoy's own has no cluster
 		return
 	}
-	went := string(name)
+	went := strings.Clone(name)
 	switch from := s.failedOverFrom; {
 	case from != nil:
 		from.StopFailover(now)
 		s.fault(errors.New("failover: " + from.Name() + ": no route leads to " + decided +
 			" by the header of failover.header; `weir render` shows the one that is needed"))
 	case s.request.Decider() == nil:
-		if s.plugin.cluster(name) == nil {
+		if s.plugin.cluster(went) == nil {
 			return // neither has a policy
 		}
 		s.plugin.route.Watch()
@@ -68,7 +69,7 @@ func (p *Plugin) learner(name string) *request.Cluster {
 		clear(p.learners)
 	}
 	var c *request.Cluster
-	if rules := p.document.For(name); rules != nil && p.cluster([]byte(name)) != nil {
+	if rules := p.document.For(name); rules != nil && p.cluster(name) != nil {
 		c = request.NewLearner(name, rules, p.worker, p, p.observe.NewCluster(name, &policy.Policy{Mode: rules.Mode}))
 	}
 	p.learners[name] = c

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"encoding/binary"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +54,6 @@ type stream struct {
 // OnHttpRequestHeaders implements host.HTTPContext.
 func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
 	host.ReuseMemory()
-	defer s.rescue(&action)
 	headers, err := host.All(host.RequestHeaders)
 	if err != nil {
 		s.fault(err)
@@ -64,14 +62,14 @@ func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
 	var in request.Incoming
 	method := s.read(headers, &in)
 	// A route without a cluster (a direct response, a redirect), or with an unknown one, has no such property.
-	name, err := host.Property(host.ClusterName)
+	name, err := host.Text(host.ClusterName)
 	if err != nil {
 		s.pass("", &in, ended)
 		return host.Continue
 	}
 	c := s.plugin.cluster(name)
 	if c == nil {
-		s.pass(string(name), &in, ended)
+		s.pass(name, &in, ended)
 		return host.Continue
 	}
 	step := s.begin(c, &in, method, headers, ended)
@@ -91,7 +89,9 @@ func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
 // read reads what a decision needs from the headers, and removes those that only Weir may set.
 func (s *stream) read(headers host.Headers, in *request.Incoming) (method string) {
 	in.Stream = s.id
-	headers.All(func(name, value string) bool {
+	c := headers.Cursor()
+	for c.Next() {
+		name, value := c.Name, c.Value
 		switch {
 		case name == "content-type":
 			in.GRPC = header.IsGRPC(value)
@@ -124,8 +124,7 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 				s.fault(err)
 			}
 		}
-		return true
-	})
+	}
 	s.grpc, s.head = in.GRPC, method == "HEAD"
 	return method
 }
@@ -159,7 +158,6 @@ func (s *stream) removeAttempts() {
 // OnHttpResponseHeaders implements host.HTTPContext.
 func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	host.ReuseMemory()
-	defer s.rescue(&action)
 	if s.retypes {
 		s.retype()
 	}
@@ -226,13 +224,16 @@ func (s *stream) waits() {
 
 // OnHttpStreamDone implements host.HTTPContext.
 func (s *stream) OnHttpStreamDone() {
-	var action host.Action
-	defer s.rescue(&action)
 	s.plugin.forget(s)
 	s.recording.Drop()
-	if !s.request.Unsettled() {
-		return
+	if s.request.Unsettled() {
+		s.gone()
 	}
+	s.plugin.vm.streams.put(s)
+}
+
+// gone settles what is not settled yet.
+func (s *stream) gone() {
 	details, err := host.Text(host.ResponseCodeDetails)
 	if err != nil && err != host.ErrNotFound {
 		s.fault(err)
@@ -343,17 +344,6 @@ func (s *stream) setHeaders(m host.Map, set []header.Pair) {
 
 // fault counts a failure of the filter itself; the request passes as if there were no policy.
 func (s *stream) fault(err error) { s.plugin.observe.Faults.Report(err.Error()) }
-
-// rescue turns a panic into a counted fault, and the request passes. (TinyGo has no recover: there Envoy makes a new
-// VM, by failure_policy: FAIL_RELOAD.)
-func (s *stream) rescue(action *host.Action) {
-	if r := recover(); r != nil {
-		s.request.Forget()
-		s.recording.Drop()
-		s.plugin.observe.Faults.Report(fmt.Sprint(r))
-		*action = host.Continue
-	}
-}
 
 // routerAttempts is how often the router has sent the request, 0 if that is not needed.
 func (s *stream) routerAttempts() int {

@@ -4,6 +4,8 @@
 //	vm.go       one worker's VM: what its plugins have in common
 //	plugin.go   one configuration in one worker: starts, ticks, and finds a cluster's policy
 //	stream.go   one HTTP stream: a request and its response
+//	streams.go  streams that have ended, to be used again
+//	guarded.go  panics in a stream's callbacks become faults, where there is a recover
 //	body.go     bodies that are recorded or kept as they pass
 //	redis.go    calls to Redis, and the streams that wait for them
 //	retries.go  attempts that the filter makes itself, and the streams that wait for them
@@ -32,6 +34,7 @@ type VM struct {
 	metrics  observe.Metrics
 	counts   observe.Batch
 	used     map[string]struct{} // clusters that any plugin used
+	streams  streams
 }
 
 // NewVM is a VM to be registered with the host.

@@ -27,10 +27,11 @@ func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxB
 	r.from, r.ended, r.maxBody = from, ended, int(max(maxBody, 0))
 	declared := -1
 	r.reason = None
-	headers.All(func(name, value string) bool {
-		switch name {
+	c := headers.Cursor()
+	for r.reason == None && c.Next() {
+		switch c.Name {
 		case ":method":
-			if value == "CONNECT" {
+			if c.Value == "CONNECT" {
 				r.reason = Connect
 			}
 		case ":protocol":
@@ -38,20 +39,19 @@ func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxB
 		case "upgrade":
 			r.reason = Upgrade
 		case "content-type":
-			if header.IsGRPC(value) {
+			if header.IsGRPC(c.Value) {
 				r.reason = GRPC
 			}
 		case "accept":
-			if header.IsEvents(value) {
+			if header.IsEvents(c.Value) {
 				r.reason = Events
 			}
 		case "content-length":
-			if n, err := strconv.Atoi(value); err == nil {
+			if n, err := strconv.Atoi(c.Value); err == nil {
 				declared = n
 			}
 		}
-		return r.reason == None
-	})
+	}
 	if r.reason == None && !ended && declared > r.maxBody {
 		r.reason = RequestTooLong
 	}

@@ -109,6 +109,9 @@ func (r *Request) Unsettled() bool {
 	return r.cluster != nil && (r.capture != nil || r.cluster.chain.Unsettled(&r.attempt))
 }
 
+// Waits reports whether a stage may still decide about the request, also after its stream has ended: in shadow.
+func (r *Request) Waits() bool { return r.attempt.Pending() }
+
 // Held reports whether the response is held back while the filter makes further attempts.
 func (r *Request) Held() bool { return r.state == Backoff || r.state == Queued || r.state == Retrying }
 

@@ -14,6 +14,10 @@ type Shared struct {
 	members  []Member
 	learns   bool
 	reporter Reporter
+
+	// The changes of the record, kept here: a new one for each request would be garbage.
+	admission  admission
+	settlement settlement
 }
 
 // NewShared is the stage of these members, whose record cell loads. Learns says that a member needs the outcome of
@@ -22,34 +26,50 @@ func NewShared(cell *sharedstate.Cell, record *sharedstate.Record, learns bool, 
 	return &Shared{cell: cell, record: record, members: members, learns: learns, reporter: r}
 }
 
-// Admit implements Stage. A record that can't be changed refuses nothing.
-func (s *Shared) Admit(a *Attempt, now int64) (v Verdict) {
-	held, refused := a.Held, -1
-	a.Record = s.record
-	conflicts, err := s.cell.Update(func() (store bool) {
-		a.Held, refused = held, -1
-		for i, m := range s.members {
-			if v = m.Admit(a, now); v.Reason != fallback.None {
-				refused = i
-				return false
-			}
-			store = store || v.Changed
+// admission is the change that admits an attempt. It implements sharedstate.Change.
+type admission struct {
+	members []Member
+	attempt *Attempt
+	now     int64
+	held    Held // by the attempt before
+	verdict Verdict
+	refused int // the member that refuses, -1: none
+}
+
+// Apply implements sharedstate.Change.
+func (c *admission) Apply() (store bool) {
+	c.attempt.Held, c.refused = c.held, -1
+	for i, m := range c.members {
+		if c.verdict = m.Admit(c.attempt, c.now); c.verdict.Reason != fallback.None {
+			c.refused = i
+			return false
 		}
-		return store
-	})
+		store = store || c.verdict.Changed
+	}
+	return store
+}
+
+// Admit implements Stage. A record that can't be changed refuses nothing.
+func (s *Shared) Admit(a *Attempt, now int64) Verdict {
+	c := &s.admission
+	*c = admission{members: s.members, attempt: a, now: now, held: a.Held}
+	a.Record = s.record
+	conflicts, err := s.cell.Apply(c)
+	c.attempt = nil
 	s.report(conflicts, err)
 	switch {
 	case err != nil:
-		a.Held, a.Retries, a.Moved = held, Retries{}, Transition{} // none of it is stored
+		a.Held, a.Retries, a.Moved = c.held, Retries{}, Transition{} // none of it is stored
 		for i := range a.Limits {
 			a.Limits[i].Verdict = ratelimit.Verdict{}
 		}
 		a.faulted |= 1 << a.admitted
 		return Verdict{}
-	case refused >= 0:
-		a.Held = held
+	case c.refused >= 0:
+		a.Held = c.held
+		v := c.verdict
 		if v.Changed {
-			s.repair(a, s.members[refused], now)
+			s.repair(a, s.members[c.refused], now)
 		}
 		return v
 	}
@@ -69,20 +89,33 @@ func (s *Shared) repair(a *Attempt, m Member, now int64) {
 	s.report(conflicts, err)
 }
 
+// settlement is the change that settles an attempt. It implements sharedstate.Change.
+type settlement struct {
+	members []Member
+	attempt *Attempt
+	with    Settlement
+	now     int64
+}
+
+// Apply implements sharedstate.Change.
+func (c *settlement) Apply() (store bool) {
+	for _, m := range c.members {
+		if m.Settle(c.attempt, c.with, c.now) {
+			store = true
+		}
+	}
+	return store
+}
+
 // Settle implements Stage.
 func (s *Shared) Settle(a *Attempt, e Settlement, now int64) bool {
 	if !a.needsSettling(e, s.learns) {
 		return false
 	}
 	a.Record = s.record
-	conflicts, err := s.cell.Update(func() (store bool) {
-		for _, m := range s.members {
-			if m.Settle(a, e, now) {
-				store = true
-			}
-		}
-		return store
-	})
+	s.settlement = settlement{members: s.members, attempt: a, with: e, now: now}
+	conflicts, err := s.cell.Apply(&s.settlement)
+	s.settlement = settlement{}
 	s.report(conflicts, err)
 	for _, m := range s.members {
 		m.Done(a, e, err == nil)

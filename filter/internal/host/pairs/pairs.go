@@ -16,26 +16,47 @@ type Packed []byte
 
 // All yields the pairs in order. It ends early if the bytes are not a map in that form.
 func (p Packed) All(yield func(name, value string) bool) {
+	c := p.Cursor()
+	for c.Next() {
+		if !yield(c.Name, c.Value) {
+			return
+		}
+	}
+}
+
+// Cursor goes through a map's pairs in order. On the path of each request it is used instead of All: TinyGo allocates
+// what a function literal captures, and what a `for` statement declares and passes on, once an iteration.
+type Cursor struct {
+	Name, Value string // of the pair to which Next has gone
+
+	lengths, data []byte // of the pairs that follow
+}
+
+// Cursor is one before the first pair. It ends early if the bytes are not a map in that form.
+func (p Packed) Cursor() (c Cursor) {
 	if len(p) < 4 {
-		return
+		return c
 	}
-	le := binary.LittleEndian
-	n := uint64(le.Uint32(p))
-	data := 4 + 8*n
-	if data > uint64(len(p)) {
-		return
+	if data := 4 + 8*uint64(binary.LittleEndian.Uint32(p)); data <= uint64(len(p)) {
+		c.lengths, c.data = p[4:data], p[data:]
 	}
-	for i := range n {
-		nameLen, valueLen := uint64(le.Uint32(p[4+8*i:])), uint64(le.Uint32(p[8+8*i:]))
-		end := data + nameLen + 1 + valueLen
-		if end > uint64(len(p)) {
-			return
-		}
-		if !yield(text(p[data:data+nameLen]), text(p[data+nameLen+1:end])) {
-			return
-		}
-		data = end + 1
+	return c
+}
+
+// Next goes to the next pair, and reports whether there is one.
+func (c *Cursor) Next() bool {
+	if len(c.lengths) < 8 {
+		return false
 	}
+	name, value := uint64(binary.LittleEndian.Uint32(c.lengths)), uint64(binary.LittleEndian.Uint32(c.lengths[4:]))
+	end := name + 1 + value
+	if end > uint64(len(c.data)) {
+		c.lengths = nil
+		return false
+	}
+	c.Name, c.Value = text(c.data[:name]), text(c.data[name+1:end])
+	c.lengths, c.data = c.lengths[8:], c.data[min(end+1, uint64(len(c.data))):]
+	return true
 }
 
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
