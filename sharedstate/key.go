@@ -11,7 +11,10 @@ import "strconv"
 const Prefix = "weir/2/"
 
 // ClusterKey is the key of a cluster's record.
-func ClusterKey(cluster string) string { return Prefix + "cluster/" + cluster }
+func ClusterKey(cluster string) string { return ClusterPrefix + cluster }
+
+// ClusterPrefix starts the keys of clusters' records.
+const ClusterPrefix = Prefix + "cluster/"
 
 // LiveKey is the key of the number of live proxies that share a cluster's limit, u64.
 func LiveKey(cluster string) string { return Prefix + "live/" + cluster }

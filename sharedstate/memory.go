@@ -15,6 +15,7 @@ type Memory struct {
 type entry struct {
 	value []byte
 	cas   uint32
+	sets  uint64
 }
 
 // NewMemory returns an empty store.
@@ -43,8 +44,23 @@ func (m *Memory) Set(key string, value []byte, cas uint32) error {
 	if m.next == 0 || m.next == CreateCAS {
 		m.next = 1
 	}
-	m.entries[key] = entry{value: bytes.Clone(value), cas: m.next}
+	m.entries[key] = entry{value: bytes.Clone(value), cas: m.next, sets: m.entries[key].sets + 1}
 	return nil
+}
+
+// Version implements Versioned.
+func (m *Memory) Version(key string) Version { return memoryVersion{m, key} }
+
+type memoryVersion struct {
+	memory *Memory
+	key    string
+}
+
+// Read implements Version.
+func (v memoryVersion) Read() (uint64, bool) {
+	v.memory.mu.Lock()
+	defer v.memory.mu.Unlock()
+	return v.memory.entries[v.key].sets, true
 }
 
 // Len is the number of keys.

@@ -98,6 +98,13 @@ func appendEntry(b []byte, kind uint32, size int) []byte {
 	return binary.LittleEndian.AppendUint32(b, kind|uint32(size)<<16)
 }
 
+// Rebase implements Kept: the budget and the limit, the last sections, become parts of b.
+func (r *Record) Rebase(b []byte) {
+	limit := len(b) - len(r.Limit)
+	budget := limit - len(r.Budget)
+	r.Budget, r.Limit = b[budget:limit:limit], b[limit:]
+}
+
 // Unpack reads a packed record; its budget and its limit are parts of b. Bytes of another version, a torn record or the
 // value of another program are no error: they are read as a fresh record, and ok is false.
 func (r *Record) Unpack(b []byte) (ok bool) {

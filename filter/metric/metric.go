@@ -42,6 +42,7 @@ var (
 	RateLimitCurrent = Metric{"weir_rate_limit_current", []string{"cluster"}}
 	SuccessRatio     = Metric{"weir_success_ratio", []string{"cluster"}}
 	NoHealthyHost    = Metric{"weir_no_healthy_host", []string{"cluster"}}
+	RecordVersion    = Metric{"weir_record_version", []string{"cluster"}}
 )
 
 // The histograms.

@@ -55,6 +55,16 @@ func (g Gauge) Set(value uint64) {
 	}
 }
 
+// Raise adds one.
+func (g Gauge) Raise() {
+	if g.id != 0 {
+		incrementMetric(g.id, 1)
+	}
+}
+
+// Defined reports whether the gauge is one of Envoy's.
+func (g Gauge) Defined() bool { return g.id != 0 }
+
 // Value reads what all workers together have counted, since Envoy started.
 func (c Counter) Value() (uint64, error) { return value(c.id) }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/localreply"
 	"github.com/weir-mesh/weir/filter/internal/observe"
-	"github.com/weir-mesh/weir/filter/internal/shareddata"
 )
 
 // adminPlugin serves the admin API, and nothing else: a plugin whose document is `{"admin": {}}`.
@@ -27,7 +26,7 @@ func newAdminPlugin(p *Plugin) *adminPlugin {
 	}
 	a.renew = func() *admin.Handler {
 		metrics := observe.AdminMetrics{Metrics: p.observe.Metrics}
-		return admin.NewHandler(shareddata.Store{}, p.worker.Seed, p.document.AdminHosts, metrics, a.audit)
+		return admin.NewHandler(p.worker.Store, p.worker.Seed, p.document.AdminHosts, metrics, a.audit)
 	}
 	a.handler = a.renew()
 	return a

@@ -23,6 +23,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/shareddata"
 	"github.com/weir-mesh/weir/filter/internal/worker"
+	"github.com/weir-mesh/weir/filter/metric"
 )
 
 // VM is one worker's VM. Each reload starts a new plugin in it. It implements host.VMContext.
@@ -52,8 +53,13 @@ func (v *VM) start() (*worker.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.worker, err = worker.New(shareddata.Store{}, random)
+	v.worker, err = worker.New(shareddata.NewStore(v.version), random)
 	return v.worker, err
+}
+
+// version is the gauge whose number says how often a cluster's record was changed, see sharedstate.Version.
+func (v *VM) version(cluster string) host.Gauge {
+	return v.metrics.Gauge(metric.RecordVersion.With(cluster))
 }
 
 // remember notes that a cluster is used, for later plugins of this VM. The set is bounded as a plugin's clusters are.

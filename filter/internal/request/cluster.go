@@ -41,7 +41,7 @@ type Cluster struct {
 // NewCluster makes a cluster ready for a worker. Client is the plugin's client of Redis, nil without Redis.
 func NewCluster(name string, p *policy.Policy, w *worker.Worker, client *mesh.Client, resumer Resumer, o Observer) *Cluster {
 	c := &Cluster{compiled: compilePolicy(name, p), name: name, worker: w, observer: o, resumer: resumer}
-	c.cell = sharedstate.NewCell(w.Store, sharedstate.ClusterKey(name), &c.record)
+	c.cell = sharedstate.NewKeptCell(w.Store, sharedstate.ClusterKey(name), &c.record)
 	if l := p.RateLimit; l != nil && len(l.Key) > 0 {
 		seed := w.Seed
 		if l.Scope == policy.ScopeMesh {

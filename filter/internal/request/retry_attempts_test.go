@@ -128,7 +128,7 @@ func TestRetryIsNoProbe(t *testing.T) {
 	other := requesttest.StartOn(t, fmt.Sprintf(`{`+breaker+`}`, 1), memory)
 	r, due := holdFirst(p)
 	p.Now = due
-	store.n, store.before = 2, func() { // the first Get is the look at the breaker
+	store.n, store.before = 1, func() { // the look at the breaker gets nothing: the record was kept
 		other.Now = p.Now - 1000*ms
 		other.RoundTrip(up, 503)
 	}

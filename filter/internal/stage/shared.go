@@ -37,16 +37,30 @@ type admission struct {
 }
 
 // Apply implements sharedstate.Change.
-func (c *admission) Apply() (store bool) {
+func (c *admission) Apply() sharedstate.Effect {
 	c.attempt.Held, c.refused = c.held, -1
+	before, effect := c.attempt.Record.Limit, sharedstate.Unchanged
 	for i, m := range c.members {
 		if c.verdict = m.Admit(c.attempt, c.now); c.verdict.Reason != fallback.None {
 			c.refused = i
-			return false
+			if effect == sharedstate.Unchanged && c.verdict.Reason == fallback.CircuitOpen { // an open breaker changes nothing
+				return sharedstate.Unchanged
+			}
+			return sharedstate.Dropped
 		}
-		store = store || c.verdict.Changed
+		if c.verdict.Changed {
+			effect = sharedstate.Changed
+		}
 	}
-	return store
+	return moved(effect, before, c.attempt.Record)
+}
+
+// moved is the effect of a change that may have left the limit's states in other bytes, which last until the next change.
+func moved(effect sharedstate.Effect, before []byte, r *sharedstate.Record) sharedstate.Effect {
+	if effect == sharedstate.Unchanged && (len(before) != len(r.Limit) || len(before) > 0 && &before[0] != &r.Limit[0]) {
+		return sharedstate.Dropped
+	}
+	return effect
 }
 
 // Admit implements Stage. A record that can't be changed refuses nothing.
@@ -98,13 +112,14 @@ type settlement struct {
 }
 
 // Apply implements sharedstate.Change.
-func (c *settlement) Apply() (store bool) {
+func (c *settlement) Apply() sharedstate.Effect {
+	before, effect := c.attempt.Record.Limit, sharedstate.Unchanged
 	for _, m := range c.members {
 		if m.Settle(c.attempt, c.with, c.now) {
-			store = true
+			effect = sharedstate.Changed
 		}
 	}
-	return store
+	return moved(effect, before, c.attempt.Record)
 }
 
 // Settle implements Stage.
