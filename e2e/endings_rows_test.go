@@ -185,6 +185,20 @@ func endings(*testing.T) []ending {
 			name: "ws-unanswered", route: websockets, raw: func(c *net.TCPConn, _ *http.Request) { untilClosed(c) },
 			client: func(w *weir, cluster string) { upgrades(w, cluster).answer() }, counts: isNeither,
 		},
+
+		// Attempts of the filter, after a first one that was answered with 503.
+		{name: "attempt-ok", policy: byFilter + "}", up: secondly(ok), client: puts, counts: isSuccess},
+		{name: "attempt-500", policy: byFilter + "}", up: secondly(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) }), client: puts, counts: attemptFailed},
+		{name: "attempt-404", policy: byFilter + "}", up: secondly(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) }), client: puts, counts: isSuccess},
+		{name: "attempt-reset", policy: byFilter + "}", up: secondly(breaksOff()), client: puts, counts: attemptFailed},
+		{name: "attempt-body-reset", policy: byFilter + "}", up: secondly(breaksOff("a piece")), client: puts, counts: attemptFailed},
+		{name: "attempt-timeout", policy: byFilter + ", per_try_timeout: 300ms}", up: secondly(hang), client: puts, counts: attemptFailed},
+		{name: "attempt-body-stalls", policy: byFilter + ", per_try_timeout: 300ms}", up: secondly(stall("a piece")), client: puts, counts: attemptFailed},
+		{name: "attempt-body-flows", policy: byFilter + ", per_try_timeout: 300ms}", up: secondly(drip("text/plain")), client: puts, counts: attemptFailed},
+		{name: "attempt-idle", policy: byFilter + ", per_try_timeout: 5s}", route: idleTimeout, up: secondly(hang), client: puts, counts: attemptFailed},
+		{name: "attempt-left", policy: byFilter + ", per_try_timeout: 5s}", up: secondly(hang), client: putsAndLeaves, counts: attemptNeither},
+		{name: "attempt-too-long", policy: byFilter + "}", up: secondly(large), client: puts, counts: attemptNeither},
+		{name: "attempt-events", policy: byFilter + "}", up: secondly(drip("text/event-stream")), client: puts, counts: attemptNeither},
 	}
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +37,10 @@ const (
 	isNeither counts = 2
 	isSuccess counts = 0
 	isBoth    counts = 1 // a stream that was accepted, and failed later
+
+	// The same of a further attempt by the filter, whose first attempt was a failure, too.
+	attemptFailed  counts = 4
+	attemptNeither counts = 3
 )
 
 // ending is one row of docs/endings.md: a request of a scripted client to a scripted upstream, on a route with its
@@ -220,7 +226,40 @@ func changeHCM(t *testing.T, b *bootstrapv3.Bootstrap, change func(*hcmv3.HttpCo
 	filter.GetTypedConfig().TypeUrl, filter.GetTypedConfig().Value = config.GetTypeUrl(), config.GetValue()
 }
 
+// byFilter are retries by the filter, of PUT alone: a row's failures before are GETs.
+const byFilter = ", retry: {driver: filter, max_attempts: 2, base_delay: 5ms, methods: [PUT], budget: {percent: 100, min_per_second: 100}"
+
 // What upstreams do.
+
+// secondly fails the first request for /, and answers those after it by a handler.
+func secondly(answer http.HandlerFunc) http.HandlerFunc {
+	var seen atomic.Int32
+	return func(rw http.ResponseWriter, r *http.Request) {
+		if seen.Add(1) == 1 {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		answer(rw, r)
+	}
+}
+
+// breaksOff sends these pieces and resets the connection.
+func breaksOff(pieces ...string) http.HandlerFunc {
+	return func(rw http.ResponseWriter, _ *http.Request) {
+		if len(pieces) > 0 {
+			begin(rw, "text/plain")
+		}
+		for _, piece := range pieces {
+			write(rw, piece)
+		}
+		if c, _, err := http.NewResponseController(rw).Hijack(); err == nil {
+			if tcp, ok := c.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
+			_ = c.Close()
+		}
+	}
+}
 
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
@@ -296,6 +335,21 @@ func grpcEnd(status string) func(http.ResponseWriter, *http.Request) {
 }
 
 // What clients do.
+
+// puts sends a PUT without a body.
+func puts(w *weir, cluster string) { w.send(http.MethodPut, cluster, "/") }
+
+// putsAndLeaves leaves while upstream has the further attempt.
+func putsAndLeaves(w *weir, cluster string) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	defer cancel()
+	r := w.request(ctx, http.MethodPut, cluster, "/")
+	go func() {
+		w.console().waitStatus(cluster, map[string]any{"retry.attempts_total": 1})
+		cancel()
+	}()
+	w.do(r)
+}
 
 func get(w *weir, cluster string) { w.get(cluster, "/") }
 
