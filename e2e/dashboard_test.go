@@ -38,6 +38,7 @@ clusters:
   full:     {bulkhead: {max_concurrent: 1}}
   retried:  {retry: {max_attempts: 2, base_delay: 5ms, budget: {percent: 100, min_per_second: 1000}}}
   private:  {fallback: {}}
+  carried:  {retry: {driver: filter, via: carried, max_attempts: 2, base_delay: 5ms, budget: {percent: 100, min_per_second: 1000}}}
   home:     {circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}, failover: {to: [away]}}
   shared:   {rate_limit: {scope: mesh, requests: 100000}}
   tried:    {mode: shadow, circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}}
@@ -193,7 +194,7 @@ func TestDashboard(t *testing.T) {
 func startHistory(t *testing.T, bridge *redis.Bridge) (*history, map[string]*upstream.Upstream) {
 	t.Helper()
 	up := map[string]*upstream.Upstream{}
-	for _, cluster := range []string{"fine", "broken", "flapping", "gone", "limited", "near", "learning", "full", "retried", "private", "home", "away", "shared", "tried"} {
+	for _, cluster := range []string{"fine", "broken", "flapping", "gone", "limited", "near", "learning", "full", "retried", "carried", "private", "home", "away", "shared", "tried"} {
 		up[cluster] = upstream.New(t)
 	}
 	o := options(t, watchedClusters+fmt.Sprintf("redis: {dialect: %s, token: %q, timeout: 1s}\n", bridge.Dialect(), meshToken), up)
@@ -230,7 +231,7 @@ func (h *history) ask(cluster string, status, n int) {
 // that an earlier filter sent elsewhere (see TestMisroutedIsNoticed).
 func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.Bridge) {
 	h.t.Helper()
-	for _, cluster := range []string{"broken", "flapping", "learning", "retried", "home", "tried"} {
+	for _, cluster := range []string{"broken", "flapping", "learning", "retried", "carried", "home", "tried"} {
 		up[cluster].Set(upstream.Status(503))
 	}
 	up["full"].Set(upstream.Delay(250 * time.Millisecond))
@@ -261,6 +262,7 @@ func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.
 		h.ask("learning", 503, 4)
 		h.ask("full", 503, 4)
 		h.ask("retried", 503, 1)
+		h.ask("carried", 503, 1)
 		up["private"].Set(upstream.Body("mine").Header("cache-control", "private"))
 		h.ask("private", 200, 1) // not kept
 		up["private"].Set(upstream.Status(503))

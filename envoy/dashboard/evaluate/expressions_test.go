@@ -24,6 +24,7 @@ var metrics = map[string][]string{
 	"weir_no_healthy_host":           {"cluster"},
 	"weir_retries_total":             {"cluster"},
 	"weir_retries_exhausted_total":   {"cluster"},
+	"weir_attempts_uncarried_total":  {"cluster", "reason"},
 	"weir_failovers_total":           {"cluster", "to"},
 	"weir_misrouted_total":           {"cluster", "to"},
 	"weir_cache_not_kept_total":      {"cluster", "reason"},
