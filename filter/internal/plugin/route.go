@@ -51,14 +51,8 @@ func (s *stream) checkRoute(now int64) {
 	s.request.Misrouted(s.plugin.learner(went), s.keyNow, now)
 }
 
-// keyNow hashes the request, as it is now, for another cluster's limit by key.
-func (s *stream) keyNow(c *request.Cluster) sharedstate.Fingerprint {
-	headers, err := host.All(host.RequestHeaders)
-	if err != nil {
-		s.fault(err)
-	}
-	return s.fingerprint(c, headers)
-}
+// keyNow hashes the request for another cluster's limit by key, which is by the client's address.
+func (s *stream) keyNow(c *request.Cluster) sharedstate.Fingerprint { return s.fingerprint(c, nil) }
 
 // learner is a cluster for requests about which the policy of another one decided, nil where it learns nothing.
 func (p *Plugin) learner(name string) *request.Cluster {

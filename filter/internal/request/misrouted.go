@@ -1,6 +1,8 @@
 package request
 
 import (
+	"slices"
+
 	"github.com/weir-mesh/weir/filter/internal/key"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/stage"
@@ -73,12 +75,12 @@ func (r *Request) Pass(in *Incoming, whole bool, now int64) {
 }
 
 // NewLearner is a cluster for requests about which the policy of another one decided: the stages of its policy that learn
-// from outcomes, a breaker and an adaptive limit; nil where it has none. What it shares with the cluster itself is the state.
+// from outcomes, a breaker and an adaptive limit (by key only where that needs no headers); nil where it has none. What it shares with the cluster itself is the state.
 // Everything else of the policy is left out, so that no fallback of a policy that did not decide replaces a response, and
 // the limit admits nothing.
 func NewLearner(name string, p *policy.Policy, w *worker.Worker, resumer Resumer, o Observer) *Cluster {
 	l := p.RateLimit
-	adaptive := l != nil && l.Algorithm == policy.Adaptive && l.Scope == policy.ScopeProxy
+	adaptive := l != nil && l.Algorithm == policy.Adaptive && l.Scope == policy.ScopeProxy && !needsHeaders(l.Key)
 	if p.CircuitBreaker == nil && !adaptive {
 		return nil
 	}
@@ -101,6 +103,12 @@ func NewLearner(name string, p *policy.Policy, w *worker.Worker, resumer Resumer
 	}
 	c.chain = stage.NewChain(true, append([]stage.Stage{c.shared(true, members...)}, byKey...)...)
 	return c
+}
+
+// needsHeaders reports whether a key is made of the request's headers. Envoy shows a Wasm filter no request headers once they
+// have passed, neither as a map nor as attributes, and only at the response is it known where the request went.
+func needsHeaders(parts []policy.KeyPart) bool {
+	return slices.ContainsFunc(parts, func(part policy.KeyPart) bool { return part.Kind != policy.KeyClientIP })
 }
 
 // Misrouted says that the request went to another cluster than the one that decided. What that one admitted is settled

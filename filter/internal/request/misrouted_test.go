@@ -152,7 +152,10 @@ func TestMisroutedReachesAdaptiveLimits(t *testing.T) {
 			}
 		})
 	}
-	for _, rules := range []string{`{}`, `{"bulkhead":{}}`, `{"rate_limit":{"requests":5}}`, `{"retry":{}}`} {
+	for _, rules := range []string{
+		`{}`, `{"bulkhead":{}}`, `{"rate_limit":{"requests":5}}`,
+		`{"rate_limit":{"algorithm":"adaptive","key":["client_ip",{"header":"x-api-key"}]}}`, `{"retry":{}}`,
+	} {
 		d := requesttest.Decode(t, `{"clusters":{"eu":`+rules+`}}`)
 		if got := request.NewLearner("eu", d.For("eu"), nil, nil, nil); got != nil {
 			t.Errorf("NewLearner(%s): got one, want none, since nothing learns from outcomes", rules)
