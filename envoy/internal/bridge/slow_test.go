@@ -55,7 +55,9 @@ func TestSlowConnections(t *testing.T) {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("got the connection open after %v, want it closed after %v", patience, short)
 			}
-			if !strings.HasPrefix(string(got), tc.want) || (tc.want == "") != (len(got) == 0) {
+			// net/http answers 400 to a first line that its time limit cuts in two, depending on which of the two it notices first.
+			closed := tc.want == "" && (len(got) == 0 || strings.HasPrefix(string(got), "HTTP/1.1 400"))
+			if !closed && (tc.want == "" || !strings.HasPrefix(string(got), tc.want)) {
 				t.Errorf("got %q, want an answer that begins with %q", got, tc.want)
 			}
 			if took := time.Since(began); took < short {
