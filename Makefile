@@ -92,7 +92,8 @@ tinygo: $(TINYGO) ## TinyGo itself, into .cache
 $(TINYGO):
 	$(call say_missing,tinygo)
 	@mkdir -p $(TINYGO_DIR)/bin
-	@# TINYGOROOT, less what is a submodule of TinyGo's repository, with an empty net/http in its place.
+	@# download: a module that is not there has no Dir. TINYGOROOT, less what is a submodule of TinyGo's repository, with an empty net/http in its place.
+	go -C filter/tinygo mod download github.com/tinygo-org/tinygo
 	source=$$(go -C filter/tinygo list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo) && \
 		rm -rf $(TINYGO_DIR)/root && mkdir -p $(TINYGO_DIR)/root && cp -r $$source/src $$source/targets $(TINYGO_DIR)/root/
 	chmod -R u+w $(TINYGO_DIR)/root
