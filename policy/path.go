@@ -106,3 +106,9 @@ func leadingDigits(s string) int {
 	}
 	return n
 }
+
+// MemberPath is the path of an object's member, as mistakes have it.
+func MemberPath(path, name string) string { return memberPath(path, name) }
+
+// IndexPath is the path of a list's item, as mistakes have it.
+func IndexPath(path string, i int) string { return indexPath(path, i) }

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,7 +103,7 @@ func TestHelpHasExamples(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	t.Setenv("AWS_RATE_LIMIT", "20")
-	const mistakes = `bad.yaml: clusters.aws_pricing.circuit_breakers: unknown key`
+	const mistakes = `bad.yaml:4:5: clusters.aws_pricing.circuit_breakers: unknown key`
 	for name, test := range map[string]struct {
 		stdin  string
 		args   []string
@@ -112,10 +113,10 @@ func TestValidate(t *testing.T) {
 	}{
 		"without mistakes":    {"", []string{"good.yaml"}, StatusOK, "good.yaml: ok, 2 clusters\n", nil},
 		"a JSON document":     {`{"clusters": {"a": {}}, "default": {}}`, []string{"-"}, StatusOK, "standard input: ok, 1 cluster and a default\n", nil},
-		"a variable by --env": {"", []string{"--env", "AWS_RATE_LIMIT=0", "good.yaml"}, StatusFailed, "", []string{"good.yaml: clusters.aws_pricing.rate_limit.requests_per_minute: "}},
-		"a key twice":         {"clusters: {a: {}, a: {}}", []string{"-"}, StatusFailed, "", []string{`standard input: line 1: mapping key "a" already defined`}},
+		"a variable by --env": {"", []string{"--env", "AWS_RATE_LIMIT=0", "good.yaml"}, StatusFailed, "", []string{"good.yaml:3:64: clusters.aws_pricing.rate_limit.requests_per_minute: "}},
+		"a key twice":         {"clusters: {a: {}, a: {}}", []string{"-"}, StatusOK, "standard input: ok, 1 cluster\n", []string{"standard input:1:12: warning: clusters.a: is written again in the same line, and Envoy takes only the last one"}},
 		"a file that is gone": {"", []string{"gone.yaml"}, StatusFailed, "", []string{"gone.yaml: no such file or directory\n"}},
-		"several files":       {"", []string{"bad.yaml", "good.yaml", "gone.yaml"}, StatusFailed, "good.yaml: ok, 2 clusters\n", []string{mistakes, "bad.yaml: clusters.aws_pricing.rate_limit.burst_capacity: ", "gone.yaml: "}},
+		"several files":       {"", []string{"bad.yaml", "good.yaml", "gone.yaml"}, StatusFailed, "good.yaml: ok, 2 clusters\n", []string{mistakes, "bad.yaml:3:59: clusters.aws_pricing.rate_limit.burst_capacity: ", "gone.yaml: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := run(t, test.stdin, append([]string{"validate"}, test.args...)...)
@@ -138,18 +139,21 @@ func TestValidateJSON(t *testing.T) {
 		t.Errorf("without mistakes: got %+v, want %+v", got, want)
 	}
 	got = run(t, "", "validate", "--json", "bad.yaml", "gone.yaml")
-	var mistakes []map[string]string
+	var mistakes []struct {
+		File, Path, Text, Severity string
+		Line, Column               int
+	}
 	if err := json.Unmarshal([]byte(got.out), &mistakes); err != nil {
 		t.Fatal(err)
 	}
 	var places []string
 	for _, m := range mistakes {
-		if m["text"] == "" {
-			t.Errorf("got mistake %v, want one with a text", m)
+		if m.Text == "" || m.Severity != "mistake" {
+			t.Errorf("got mistake %v, want one with a text and severity mistake", m)
 		}
-		places = append(places, m["file"]+" "+m["path"])
+		places = append(places, fmt.Sprintf("%s:%d:%d %s", m.File, m.Line, m.Column, m.Path))
 	}
-	want := []string{"bad.yaml clusters.aws_pricing.circuit_breakers", "bad.yaml clusters.aws_pricing.rate_limit.burst_capacity", "gone.yaml "}
+	want := []string{"bad.yaml:4:5 clusters.aws_pricing.circuit_breakers", "bad.yaml:3:59 clusters.aws_pricing.rate_limit.burst_capacity", "gone.yaml:0:0 "}
 	if diff := cmp.Diff(want, places); diff != "" || got.status != StatusFailed || got.err != "" {
 		t.Errorf("got %+v: %s", got, diff)
 	}
@@ -191,7 +195,7 @@ func TestRenderEnvoy(t *testing.T) {
 		"an upstream too few": {both[:len(both)-2], StatusFailed, nil, []string{"add --upstream quotes=HOST:PORT"}},
 		"a variable that the filter will not have": {
 			append(both[:4:4], both[6:]...), StatusFailed, nil,
-			[]string{"good.yaml: clusters.aws_pricing.rate_limit.requests_per_minute: ", "AWS_RATE_LIMIT"},
+			[]string{"good.yaml:3:64: clusters.aws_pricing.rate_limit.requests_per_minute: ", "AWS_RATE_LIMIT"},
 		},
 		"mistakes":            {[]string{"render", "envoy", "-f", "bad.yaml", "--upstream", "aws_pricing=h:1"}, StatusFailed, nil, []string{"burst_capacity: ", "circuit_breakers: "}},
 		"nowhere to write to": {append(both[:len(both):len(both)], "-o", "gone/envoy.yaml"), StatusFailed, nil, []string{"no such file or directory"}},

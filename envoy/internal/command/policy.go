@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/weir-mesh/weir/envoy/internal/check"
 	"github.com/weir-mesh/weir/envoy/policyfile"
 	"github.com/weir-mesh/weir/policy"
 )
@@ -16,22 +17,29 @@ const standardInput = "-"
 // lookup returns the value for `${NAME}`, like os.LookupEnv.
 type lookup func(name string) (string, bool)
 
-// fileMistake is one mistake of one file.
-type fileMistake struct {
+// fileFinding is one mistake or warning about one file.
+type fileFinding struct {
 	File string `json:"file"`
-	Path string `json:"path"` // "" for the file as a whole
-	Text string `json:"text"`
+	check.Finding
 }
 
-func (m fileMistake) String() string {
-	if m.Path == "" {
-		return m.File + ": " + m.Text
+// String is a line as compilers write it, which editors read: policy.yaml:3:5: warning: clusters.aws.retry: …
+func (m fileFinding) String() string {
+	text := m.File + ": "
+	if m.Line > 0 {
+		text = fmt.Sprintf("%s:%d:%d: ", m.File, m.Line, m.Column)
 	}
-	return m.File + ": " + m.Path + ": " + m.Text
+	if m.Severity == check.Warning {
+		text += "warning: "
+	}
+	if m.Path != "" {
+		text += m.Path + ": "
+	}
+	return text + m.Text
 }
 
 // fileMistakes is the error for all mistakes in all files.
-type fileMistakes []fileMistake
+type fileMistakes []fileFinding
 
 func (f fileMistakes) Error() string {
 	return fmt.Sprintf("%d mistakes", len(f))
@@ -45,32 +53,38 @@ func (f fileMistakes) lines() []string {
 	return lines
 }
 
-// readPolicy reads and checks a policy file, after a change of what was written. It returns the document and its JSON;
-// the error is fileMistakes.
-func readPolicy(file string, in io.Reader, getenv lookup, change func(json []byte) []byte) (*policy.Document, []byte, error) {
-	whole := func(err error) error { return fileMistakes{{File: displayName(file), Text: err.Error()}} }
-	raw, err := readFile(file, in)
+// readPolicy reads and checks a policy file, after a change of what was written. It returns the document and its JSON,
+// and writes warnings; the error is fileMistakes.
+func readPolicy(file string, streams Streams, getenv lookup, change func(json []byte) []byte) (*policy.Document, []byte, error) {
+	whole := func(err error) error { return wholeFile(file, err) }
+	raw, err := readFile(file, streams.In)
 	if err != nil {
 		return nil, nil, whole(err)
 	}
 	asJSON, err := policyfile.JSON(raw)
 	if err != nil {
-		return nil, nil, whole(err)
+		return nil, nil, findings(file, check.File(file, raw, check.Lookup(getenv)).Findings)
 	}
-	asJSON = change(asJSON)
-	document, err := policy.Decode(asJSON, getenv)
-	if err == nil {
-		return document, asJSON, nil
+	document, mistakes, warnings := check.Changed(raw, change(asJSON), check.Lookup(getenv))
+	for _, w := range findings(file, warnings) {
+		fmt.Fprintf(streams.Err, "weir: %s\n", w)
 	}
-	var mistakes *policy.Mistakes
-	if !errors.As(err, &mistakes) {
-		return nil, nil, whole(err)
+	if len(mistakes) > 0 {
+		return nil, nil, findings(file, mistakes)
 	}
-	var all fileMistakes
-	for _, m := range mistakes.List {
-		all = append(all, fileMistake{File: displayName(file), Path: m.Path, Text: m.Text})
+	return document, change(asJSON), nil
+}
+
+func findings(file string, all []check.Finding) fileMistakes {
+	named := make(fileMistakes, len(all))
+	for i, f := range all {
+		named[i] = fileFinding{displayName(file), f}
 	}
-	return nil, nil, all
+	return named
+}
+
+func wholeFile(file string, err error) fileMistakes {
+	return findings(file, []check.Finding{{Severity: check.Mistake, Text: err.Error()}})
 }
 
 func readFile(file string, in io.Reader) ([]byte, error) {

@@ -65,7 +65,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 			return o.Check()
 		},
 		RunE: work(func(cmd *cobra.Command, _ []string) error {
-			document, asJSON, err := readPolicy(file, cmd.InOrStdin(), o.Getenv, render.WithVia)
+			document, asJSON, err := readPolicy(file, Streams{In: cmd.InOrStdin(), Err: cmd.ErrOrStderr()}, o.Getenv, render.WithVia)
 			if err != nil {
 				return err
 			}

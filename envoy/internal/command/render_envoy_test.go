@@ -21,14 +21,15 @@ func TestRenderEnvoyReloads(t *testing.T) {
 		failover = `{"clusters": {"aws": {"rate_limit": {"requests": 6}, "failover": {"to": ["aws_eu"]}}}, "default": {}}`
 		breaker  = `{"clusters": {"aws": {"rate_limit": {"requests": 6}, "circuit_breaker": {}, "failover": {"to": ["aws_eu"]}}}, "default": {}}`
 	)
-	for _, step := range []struct{ name, policy, out string }{
-		{"all", limit, "wrote " + lds + "\nwrote " + ecds + "\nwrote " + bootstrap + "\n"},
-		{"the same", limit, "unchanged " + lds + "\nunchanged " + ecds + "\nunchanged " + bootstrap + "\n"},
-		{"a limit", another, "unchanged " + lds + "\nwrote " + ecds + "\nunchanged " + bootstrap + "\n"},
-		{"a route", failover, "wrote " + lds + "\nwrote " + ecds + "\nunchanged " + bootstrap + "\n"},
-		{"a cluster", breaker, "unchanged " + lds + "\nwrote " + ecds + "\nwrote " + bootstrap + "; restart Envoy to apply it\n"},
+	const neverActs = "weir: standard input:1:54: warning: clusters.aws.failover: never acts, because only an open breaker sends requests elsewhere; add circuit_breaker: {}\n"
+	for _, step := range []struct{ name, policy, out, err string }{
+		{"all", limit, "wrote " + lds + "\nwrote " + ecds + "\nwrote " + bootstrap + "\n", ""},
+		{"the same", limit, "unchanged " + lds + "\nunchanged " + ecds + "\nunchanged " + bootstrap + "\n", ""},
+		{"a limit", another, "unchanged " + lds + "\nwrote " + ecds + "\nunchanged " + bootstrap + "\n", ""},
+		{"a route", failover, "wrote " + lds + "\nwrote " + ecds + "\nunchanged " + bootstrap + "\n", neverActs},
+		{"a cluster", breaker, "unchanged " + lds + "\nwrote " + ecds + "\nwrote " + bootstrap + "; restart Envoy to apply it\n", ""},
 	} {
-		if got, want := run(t, step.policy, args...), (result{StatusOK, step.out, ""}); got != want {
+		if got, want := run(t, step.policy, args...), (result{StatusOK, step.out, step.err}); got != want {
 			t.Fatalf("%s: got %+v, want %+v", step.name, got, want)
 		}
 	}

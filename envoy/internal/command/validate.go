@@ -2,12 +2,11 @@ package command
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/weir-mesh/weir/envoy/internal/check"
 	"github.com/weir-mesh/weir/policy"
 )
 
@@ -16,12 +15,20 @@ func newValidate() *cobra.Command {
 	environment := map[string]string{}
 	cmd := &cobra.Command{
 		Use:   "validate POLICY...",
-		Short: "Check policy documents and report all mistakes",
-		Long: `Check policy documents in YAML or JSON, as the filter does when it starts. Every mistake is reported on a line of its own,
-with its path. A setting that this version of Weir does not enforce is a mistake too. A POLICY of - is standard input.
-${NAME} in a document is replaced from --env and from this command's environment.`,
+		Short: "Check policies, in any form that Envoy gets them, and report all mistakes",
+		Long: `Check policies as the filter does when it starts: a document of its own in YAML or JSON, Envoy's configuration with the
+filter in it (envoy.yaml, a watched *.ecds.yaml or listener), a WasmPlugin of Istio, an EnvoyExtensionPolicy of Envoy Gateway.
+YAML is read as Envoy reads it, and in a manifest as Kubernetes does.
+
+Every mistake is on a line of its own, FILE:LINE:COLUMN: PATH: TEXT. A setting that this version of Weir does not enforce is a
+mistake too. What is accepted and surely not meant is a warning. A POLICY of - is standard input. ${NAME} in a document is
+replaced from --env and from this command's environment; in Envoy's configuration and manifests only what the plugin's own
+environment lists is set, as in the filter.
+
+Exit status: 0 without mistakes, also with warnings; 1 with mistakes; 2 when the command line was wrong.`,
 		Example: `  weir validate policy.yaml
   weir validate --env AWS_RATE_LIMIT=50 policies/*.yaml
+  weir validate envoy.yaml envoy.ecds.yaml wasmplugin.yaml
   weir validate --json - < policy.json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: work(func(cmd *cobra.Command, files []string) error {
@@ -31,51 +38,72 @@ ${NAME} in a document is replaced from --env and from this command's environment
 				}
 				return os.LookupEnv(name)
 			}
-			return validate(cmd.InOrStdin(), cmd.OutOrStdout(), files, getenv, asJSON)
+			return validate(Streams{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()}, files, getenv, asJSON)
 		}),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, `print the mistakes as JSON: [{"file", "path", "text"}]`)
+	cmd.Flags().BoolVar(&asJSON, "json", false, `print the findings as JSON: [{"file", "line", "column", "severity", "path", "text"}]; severity is mistake or warning`)
 	cmd.Flags().Var(environmentFlag(environment), "env", "a variable for ${NAME}, as NAME=VALUE; may be repeated")
 	return cmd
 }
 
-func validate(in io.Reader, out io.Writer, files []string, getenv lookup, asJSON bool) error {
-	all := fileMistakes{}
+func validate(streams Streams, files []string, getenv lookup, asJSON bool) error {
+	all, failed := fileMistakes{}, false
 	for _, file := range files {
-		document, _, err := readPolicy(file, in, getenv, asWritten)
-		var mistakes fileMistakes
-		if errors.As(err, &mistakes) {
-			all = append(all, mistakes...)
-		} else if !asJSON {
-			fmt.Fprintf(out, "%s: ok, %s\n", displayName(file), summary(document))
+		raw, err := readFile(file, streams.In)
+		if err != nil {
+			all, failed = append(all, wholeFile(file, err)...), true
+			continue
+		}
+		result := check.File(file, raw, check.Lookup(getenv))
+		all = append(all, findings(file, result.Findings)...)
+		switch {
+		case result.Failed():
+			failed = true
+		case !asJSON:
+			fmt.Fprintf(streams.Out, "%s: ok, %s\n", displayName(file), summary(result.Policies))
 		}
 	}
 	if asJSON {
-		encoder := json.NewEncoder(out)
+		encoder := json.NewEncoder(streams.Out)
 		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
 		if err := encoder.Encode(all); err != nil {
 			return err
 		}
-		if len(all) > 0 {
+		if failed {
 			return errReported
 		}
+		return nil
 	}
-	if len(all) > 0 {
+	if failed {
 		return all
+	}
+	for _, line := range all.lines() {
+		fmt.Fprintln(streams.Err, line)
 	}
 	return nil
 }
 
-func asWritten(json []byte) []byte { return json }
-
-func summary(d *policy.Document) string {
-	text := fmt.Sprintf("%d clusters", len(d.Clusters))
-	if len(d.Clusters) == 1 {
+// summary says what was checked: 2 clusters and a default; 3 policies, 1 cluster; the admin API.
+func summary(documents []*policy.Document) string {
+	clusters, others := 0, map[string]bool{}
+	for _, d := range documents {
+		clusters += len(d.Clusters)
+		others["a default"] = others["a default"] || d.Default != nil
+		others["the admin API"] = others["the admin API"] || d.Admin
+		others["attempts"] = others["attempts"] || d.Attempts
+	}
+	text := fmt.Sprintf("%d clusters", clusters)
+	if clusters == 1 {
 		text = "1 cluster"
 	}
-	if d.Default != nil {
-		text += " and a default"
+	if len(documents) > 1 {
+		text = fmt.Sprintf("%d policies, %s", len(documents), text)
+	}
+	for _, other := range []string{"a default", "the admin API", "attempts"} {
+		if others[other] {
+			text += " and " + other
+		}
 	}
 	return text
 }
