@@ -16,7 +16,7 @@ import (
 func (a answer) ownHeaders() string {
 	var own []string
 	for name, values := range a.header {
-		if name = strings.ToLower(name); strings.HasPrefix(name, "x-weir-") {
+		if name = strings.ToLower(name); strings.HasPrefix(strings.ReplaceAll(name, "_", "-"), "x-weir-") {
 			own = append(own, name+": "+strings.Join(values, "+"))
 		}
 	}
@@ -89,6 +89,10 @@ func TestUpstreamsOwnWeirHeaders(t *testing.T) {
 		{"fallback used", "x-weir-fallback-used: true", "x-weir-source: upstream"},
 		{"a source that is none", "x-weir-source: magic, x-weir-reason: circuit_open, x-weir-degraded-mode: true, x-weir-error: x", "x-weir-source: upstream"},
 		{"an inner Weir's good answer in shadow", "x-weir-source: upstream, x-weir-reason: shadow_rate_limited", "x-weir-source: upstream"},
+		{"no source", "x-weir-reason: circuit_open, x-weir-degraded-mode: true, x-weir-error: x", "x-weir-source: upstream"},
+		{"two sources, a fallback first", "x-weir-source: default, x-weir-source: upstream", "x-weir-source: upstream"},
+		{"two sources, a fallback last", "x-weir-source: upstream, x-weir-source: cache, x-weir-reason: circuit_open", "x-weir-source: upstream"},
+		{"a name that a CGI reads alike", "x_weir_source: default, x-weir-unknown: 1", "x-weir-source: upstream"},
 		{"a Weir's set", "x-weir-fallback-used: true, x-weir-reason: circuit_open, x-weir-source: stale_cache", "x-weir-fallback-used: true, x-weir-reason: circuit_open, x-weir-source: stale_cache"},
 	} {
 		b := upstream.OK()

@@ -20,12 +20,12 @@ func Keep(name string) bool {
 		"uber-trace-id", "x-amz-id-2", "x-amz-cf-id", "cf-ray", "x-correlation-id", "x-amzn-requestid":
 		return false
 	}
-	for _, prefix := range [...]string{":", header.Prefix, "x-envoy-", "ratelimit-", "x-ratelimit-", "x-rate-limit-", "x-b3-"} {
+	for _, prefix := range [...]string{":", "x-envoy-", "ratelimit-", "x-ratelimit-", "x-rate-limit-", "x-b3-"} {
 		if strings.HasPrefix(name, prefix) {
 			return false
 		}
 	}
-	return !strings.HasSuffix(name, "request-id") // x-request-id, x-amz-request-id, x-ms-request-id
+	return !header.IsOwn(name) && !strings.HasSuffix(name, "request-id") // x-request-id, x-amz-request-id, x-ms-request-id
 }
 
 // Kept are the headers of an answer that are stored.

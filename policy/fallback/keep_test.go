@@ -16,7 +16,7 @@ func TestKeep(t *testing.T) {
 	}
 	for _, name := range []string{
 		":status", "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "content-length",
-		"age", "warning", "set-cookie", "www-authenticate", "x-weir-source", "x-envoy-upstream-service-time",
+		"age", "warning", "set-cookie", "www-authenticate", "x-weir-source", "x_weir_source", "x-envoy-upstream-service-time",
 		"x-request-id", "request-id", "x-amz-request-id", "traceparent", "tracestate", "x-b3-traceid", "server-timing",
 		"ratelimit", "ratelimit-policy", "x-ratelimit-remaining", "x-rate-limit-reset", "retry-after", "alt-svc",
 	} {

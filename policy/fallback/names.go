@@ -45,6 +45,7 @@ func harmless(name string) bool {
 		"content-length", "content-type", "max-forwards", "date", "via",
 		"user-agent", "referer", "origin", "dnt", "priority", "upgrade-insecure-requests", "sec-gpc",
 		"x-forwarded-for", "x-original-forwarded-for", "x-real-ip", "x-request-start",
+		"connect-protocol-version", "connect-timeout-ms",
 		"x-request-id", "request-id", "x-correlation-id", "traceparent", "tracestate", "b3", "x-amzn-trace-id",
 		"x-cloud-trace-context", "x-client-trace-id", "x-ot-span-context", "uber-trace-id", "sentry-trace", "grpc-trace-bin":
 		return true

@@ -18,7 +18,7 @@ const (
 	PlainHTTP    Protocol = iota
 	GRPCWeb               // application/grpc-web: the trailers are in the body
 	GRPCWebText           // application/grpc-web-text: the same in base64
-	ConnectUnary          // connect-protocol-version
+	ConnectUnary          // connect-protocol-version, or IsConnectGet
 	ConnectProto          // application/connect+proto, a stream: the error is in the last message
 	ConnectJSON           // application/connect+json, the same
 )
@@ -37,6 +37,27 @@ func ProtocolOf(contentType string) Protocol {
 		return ConnectProto
 	}
 	return PlainHTTP
+}
+
+// IsConnectGet reports whether a target is that of a unary Connect call by GET, which has neither that header nor a
+// content-type:
+//
+//	/package.Service/Method?connect=v1&encoding=json&message=…
+func IsConnectGet(target string) bool {
+	_, query, found := strings.Cut(target, "?")
+	return found && hasPair(query, "connect=v1", true) && hasPair(query, "encoding=", false) && hasPair(query, "message=", false)
+}
+
+// hasPair reports whether a query has this pair, or one that begins with it.
+func hasPair(query, pair string, whole bool) bool {
+	for query != "" {
+		var next string
+		next, query, _ = strings.Cut(query, "&")
+		if next == pair || !whole && strings.HasPrefix(next, pair) {
+			return true
+		}
+	}
+	return false
 }
 
 // The flags of a message's prefix: one byte of flags, four of length, big endian.

@@ -27,6 +27,25 @@ func TestProtocolOf(t *testing.T) {
 	}
 }
 
+func TestIsConnectGet(t *testing.T) {
+	for target, want := range map[string]bool{
+		"/a.B/C?connect=v1&encoding=json&message=%7B%7D":     true,
+		"/a.B/C?message=&encoding=proto&base64=1&connect=v1": true,
+		"/a.B/C?connect=v2&encoding=json&message=%7B%7D":     false,
+		"/a.B/C?xconnect=v1&encoding=json&message=%7B%7D":    false,
+		"/a.B/C?connect=v1&encoding=json":                    false,
+		"/a.B/C?connect=v1":                                  false,
+		"/a.B/C":                                             false,
+		"/connect=v1&encoding=json&message=1":                false,
+		"/a.B/C?connect=v10&encoding=json&message=%7B%7D":    false,
+		"/a.B/C?q=connect=v1&encoding=json&message=1":        false,
+	} {
+		if got := localreply.IsConnectGet(target); got != want {
+			t.Errorf("IsConnectGet(%q) = %v, want %v", target, got, want)
+		}
+	}
+}
+
 func TestRefusalsInTheProtocolOfTheClient(t *testing.T) {
 	replies := localreply.New("up", &policy.Policy{}, nil)
 	for _, tc := range []struct {

@@ -54,14 +54,9 @@ func (s *stream) whole() {
 
 // keep begins to copy the response whose headers pass now, if it may be kept: not that of another cluster. The route of
 // one that is copied is always checked, which is once a second for each key.
-func (s *stream) keep(ended bool, now int64) {
+func (s *stream) keep(headers host.Headers, ended bool, now int64) {
 	if ended && !s.routeChecked { // it is stored at once
 		s.checkRoute(now)
-	}
-	headers, err := host.All(host.ResponseHeaders)
-	if err != nil {
-		s.fault(err)
-		return
 	}
 	s.request.Keep(headers, ended, now, host.Wall())
 	if s.request.Capturing() && !s.routeChecked {

@@ -110,6 +110,9 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 			in.Upgrade = true
 		case name == ":path":
 			in.Malformed = in.Malformed || !header.IsPlainPath(value)
+			if in.Protocol == localreply.PlainHTTP && localreply.IsConnectGet(value) {
+				in.Protocol = localreply.ConnectUnary
+			}
 		case name == ":authority":
 			in.Malformed = in.Malformed || !header.IsPlainAuthority(value)
 		case name == ":method":
@@ -173,8 +176,14 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		s.fault(err)
 		return host.Continue
 	}
+	headers, err := host.All(host.ResponseHeaders)
+	if err != nil {
+		s.fault(err)
+		return host.Continue
+	}
+	status, own := readResponse(headers)
 	response := request.Response{
-		Status: status(), Details: details, GRPC: outcome.NoGRPC, Ended: ended,
+		Status: status, Details: details, GRPC: outcome.NoGRPC, Ended: ended,
 		Attempts: s.routerAttempts(),
 	}
 	if s.request.RetriesOn(response.Status, details) {
@@ -195,8 +204,8 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 			return host.Continue
 		}
 	}
-	if outcome.KindOf(details) == outcome.ByUpstream {
-		response.Inner = s.inner()
+	if own && outcome.KindOf(details) == outcome.ByUpstream {
+		response.Inner = s.inner(headers)
 	}
 	if s.request.WantsType(ended, now) {
 		response.Events = isEvents()
@@ -210,7 +219,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	}
 	s.recording.Drop()
 	if s.request.MayKeep() {
-		s.keep(ended, now)
+		s.keep(headers, ended, now)
 	}
 	return s.carryOut(host.ResponseHeaders, step)
 }
@@ -353,8 +362,18 @@ func (s *stream) routerAttempts() int {
 	return number(host.RequestAttempts)
 }
 
-// status is the response's status, 0 if Envoy has none. This attribute is a number, :status would have to be parsed.
-func status() int { return number(host.ResponseCode) }
+// readResponse reads the response's status from its headers, 0 if there is none, and whether any of them is one of Weir's. All
+// headers cost what the attribute response.code costs, and the removal of a header that is not there a quarter of it.
+func readResponse(headers host.Headers) (status int, own bool) {
+	headers.All(func(name, value string) bool {
+		if name == ":status" {
+			status, _ = strconv.Atoi(value)
+		}
+		own = own || header.IsOwn(name)
+		return true
+	})
+	return status, own
+}
 
 // number reads an attribute that is a u64, 0 if it is missing.
 func number(p host.Path) int {

@@ -14,7 +14,7 @@ type fallbackChoice struct {
 }
 
 // findFallback chooses a fallback. A client of gRPC, gRPC-Web or Connect
-// can read neither default data nor problem details: it gets an error of its protocol.
+// can read neither default data nor problem details: it gets an error of its protocol, or the kept answer to a Connect GET.
 func (r *Request) findFallback(reason fallback.Reason, now int64) (choice fallbackChoice) {
 	c := r.cluster
 	chain := c.fallbacks
@@ -38,7 +38,16 @@ func (r *Request) findFallback(reason fallback.Reason, now int64) (choice fallba
 		}
 	}
 	choice.source, choice.consulted = fallback.Choose(chain, reason, kept)
-	if r.in.GRPC || r.in.Protocol != localreply.PlainHTTP {
+	switch r.in.Protocol {
+	case localreply.PlainHTTP:
+		if r.in.GRPC {
+			choice.source = fallback.FromError
+		}
+	case localreply.ConnectUnary: // the kept answer to a GET is one of that protocol
+		if kept == fallback.FromError {
+			choice.source = fallback.FromError
+		}
+	default:
 		choice.source = fallback.FromError
 	}
 	return choice
