@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/weir-mesh/weir/e2e/upstream"
@@ -56,6 +57,11 @@ func ageCases() []ageCase {
 		{[]string{"expires", ago(time.Minute)}, "stale_cache", 0},
 		{[]string{"expires", "0"}, "stale_cache", 0},
 		{[]string{"expires", ago(-time.Minute)}, "cache", 0},
+		{[]string{"expires", strings.ToUpper(ago(-time.Minute))}, "cache", 0},
+		{[]string{"expires", time.Now().Add(time.Minute).UTC().Format("Monday, 02-Jan-06 15:04:05 GMT")}, "cache", 0},
+		{[]string{"expires", time.Now().Add(time.Minute).UTC().Format(time.ANSIC)}, "cache", 0},
+		{[]string{"expires", "Thu, 18  Aug  2050 02:01:18 GMT"}, "stale_cache", 0}, // no date (RFC 9110, 5.6.7), so past
+		{[]string{"expires", "Thu, 18 Aug 2050 2:01:18 GMT"}, "stale_cache", 0},
 		{[]string{"expires", ago(time.Minute), "cache-control", "max-age=60"}, "cache", 0}, // max-age wins
 	}
 }

@@ -24,6 +24,7 @@ type Answer struct {
 type answerWalk struct {
 	Answer
 	why     Obstacle
+	wall    int64  // this machine's clock, seconds since 1970
 	age     uint32 // the Age header
 	date    int64  // seconds since 1970
 	dated   bool
@@ -58,7 +59,7 @@ func (r *CacheRules) Answer(h Headers, status int, wall, took int64) (a Answer, 
 		return Answer{}, StatusNotKept
 	}
 	w := &r.answer
-	*w = answerWalk{Answer: Answer{Lifetime: NoSeconds, StaleIfError: NoSeconds, Coding: Identity, Length: -1}}
+	*w = answerWalk{Answer: Answer{Lifetime: NoSeconds, StaleIfError: NoSeconds, Coding: Identity, Length: -1}, wall: wall}
 	h.All(r.seeAnswer)
 	if w.why == NoObstacle && w.pragma && !w.control {
 		w.why = NoCache
@@ -143,9 +144,9 @@ func (r *CacheRules) obstacleOf(name, value string) Obstacle {
 	case "pragma": // ignored if there is a cache-control (RFC 9111, section 5.4)
 		w.pragma = w.pragma || strings.Contains(strings.ToLower(value), "no-cache")
 	case "expires":
-		w.expires.add(httpdate.Parse(trim(value)))
+		w.expires.add(httpdate.Parse(trim(value), w.wall))
 	case "date":
-		if at, ok := httpdate.Parse(trim(value)); ok && !w.dated {
+		if at, ok := httpdate.Parse(trim(value), w.wall); ok && !w.dated {
 			w.date, w.dated = at, true
 		}
 	case "age":

@@ -207,6 +207,8 @@ func TestAgesAndLifetimes(t *testing.T) {
 		{"expires twice", answer("expires", afterNoon, "expires", afterNoon), 0, 0, 0, none},
 		{"expires in another zone", answer("expires", "Sun, 06 Nov 1994 12:01:00 CET"), 0, 0, 0, none},
 		{"expires by RFC 850", answer("expires", "Sunday, 06-Nov-94 12:01:00 GMT"), 0, 0, 60, none},
+		{"expires with an hour of one digit", answer("expires", "Sun, 06 Nov 1994 2:01:00 GMT"), 0, 0, 0, none},
+		{"expires with two spaces", answer("expires", "Sun, 06 Nov  2044 12:01:00 GMT"), 0, 0, 0, none},
 		{"expires by asctime", answer("expires", "Sun Nov  6 12:01:00 1994"), 0, 0, 60, none},
 		{"expires in the year 9999", answer("expires", "Fri, 31 Dec 9999 23:59:59 GMT"), 0, 0, maxSeconds, none},
 

@@ -1,21 +1,128 @@
-// Package httpdate parses the dates of HTTP headers, without the code size of net/http.
+// Package httpdate parses the dates of HTTP headers, without the code size of net/http and of time.Parse.
 package httpdate
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
-// The forms of an HTTP-date (RFC 9110, section 5.6.7). Senders use IMF-fixdate; the others are obsolete, but
-// recipients must accept them.
-var forms = [...]string{"Mon, 02 Jan 2006 15:04:05 GMT", "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC}
+// The forms of an HTTP-date (RFC 9110, section 5.6.7) after the day's name. Senders use IMF-fixdate; the others are obsolete, but
+// recipients must accept them. b is a letter of the month's name, e a digit or a space, d, y, h, m and s are digits.
+const (
+	imf     = ", dd bbb yyyy hh:mm:ss GMT" // Sun, 06 Nov 1994 08:49:37 GMT
+	rfc850  = ", dd-bbb-yy hh:mm:ss GMT"   // Sunday, 06-Nov-94 08:49:37 GMT
+	asctime = " bbb ed hh:mm:ss yyyy"      // Sun Nov  6 08:49:37 1994
+)
 
-// Parse reads an HTTP-date, without white space around it, as seconds since 1970.
-func Parse(s string) (at int64, ok bool) {
-	if len(s) < 24 || len(s) > 33 { // of the shortest and the longest form
-		return 0, false
-	}
-	for _, form := range forms {
-		if t, err := time.Parse(form, s); err == nil {
-			return t.Unix(), true
+var (
+	days   = [...]string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
+	months = [...]string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
+)
+
+// Parse reads an HTTP-date, without white space around it, as seconds since 1970; so is now. It accepts what the RFC's grammar
+// does, in any case (RFC 9111, section 4.2). So not several spaces, an hour of one digit, or another zone than GMT: an Expires
+// that is wrong is past. The day's name need not be that of the date.
+func Parse(s string, now int64) (at int64, ok bool) {
+	end := max(strings.IndexAny(s, ", "), 0)
+	name, rest := s[:end], s[end:]
+	for _, day := range days {
+		switch {
+		case isWord(name, day):
+			return parse(rfc850, rest, now)
+		case !isWord(name, day[:3]):
+		case rest[0] == ',':
+			return parse(imf, rest, now)
+		default:
+			return parse(asctime, rest, now)
 		}
 	}
 	return 0, false
+}
+
+// isWord reports whether a text is a word of small letters, in any case.
+func isWord(s, word string) bool {
+	if len(s) != len(word) {
+		return false
+	}
+	for i := range len(s) {
+		if s[i]|0x20 != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func parse(form, s string, now int64) (at int64, ok bool) {
+	if len(s) != len(form) {
+		return 0, false
+	}
+	var day, year, hour, minute, second int
+	for i := range len(s) {
+		var n *int
+		switch want := form[i]; want {
+		case 'b':
+			continue
+		case 'e':
+			if s[i] == ' ' {
+				continue
+			}
+			n = &day
+		case 'd':
+			n = &day
+		case 'y':
+			n = &year
+		case 'h':
+			n = &hour
+		case 'm':
+			n = &minute
+		case 's':
+			n = &second
+		case 'G', 'M', 'T':
+			if s[i]|0x20 != want|0x20 {
+				return 0, false
+			}
+			continue
+		default:
+			if s[i] != want {
+				return 0, false
+			}
+			continue
+		}
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		*n = *n*10 + int(s[i]-'0')
+	}
+	if second == 60 && minute == 59 && hour == 23 { // a leap second, which Unix time does not have
+		second = 59
+	}
+	month := monthAt(s[strings.IndexByte(form, 'b'):])
+	if month == 0 || hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	if form == rfc850 {
+		year = century(year, month, day, now)
+	}
+	t := time.Date(year, month, day, hour, minute, second, 0, time.UTC)
+	return t.Unix(), t.Day() == day // 31 Feb is 3 Mar
+}
+
+// monthAt is the month whose name a text begins with, 0 if there is none.
+func monthAt(s string) time.Month {
+	for i, name := range months {
+		if isWord(s[:3], name) {
+			return time.Month(i + 1)
+		}
+	}
+	return 0
+}
+
+// century returns the latest year that ends with these two digits and in which the day is not more than 50 years from now.
+func century(digits int, month time.Month, day int, now int64) (year int) {
+	latest := time.Unix(now, 0).UTC().AddDate(50, 0, 0)
+	year = latest.Year()/100*100 + digits
+	if time.Date(year, month, day, 0, 0, 0, 0, time.UTC).After(latest) {
+		year -= 100
+	}
+	return year
 }

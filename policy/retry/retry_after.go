@@ -17,7 +17,7 @@ func ParseRetryAfter(value string, wall int64) (wait time.Duration, ok bool) {
 	seconds, ok := deltaSeconds(value)
 	if !ok {
 		var at int64
-		at, ok = httpdate.Parse(value)
+		at, ok = httpdate.Parse(value, wall)
 		seconds = at - wall
 	}
 	if !ok {
