@@ -59,6 +59,8 @@ var firing = map[string]string{
 	"WeirRetriesExhausted": "retried",
 	"WeirFailover":         "home",
 	"WeirRedisErrors":      "",
+	"WeirMeshLimitOnError": "",
+	"WeirPolicyRefused":    "",
 	"WeirRedisSlow":        "",
 	"WeirFaults":           "",
 	"WeirMisrouted":        "home",
@@ -226,9 +228,9 @@ func (h *history) ask(cluster string, status, n int) {
 	}
 }
 
-// breakClusters breaks every cluster but fine in its own way, and Redis, and scrapes at the same time. Three things are
-// false in what is scraped, since a test cannot cause them here: faults of the filter, slow calls to Redis, and requests
-// that an earlier filter sent elsewhere (see TestMisroutedIsNoticed).
+// breakClusters breaks every cluster but fine in its own way, and Redis, and scrapes at the same time. Four things are
+// false in what is scraped, since a test cannot cause them here: faults of the filter, slow calls to Redis, requests that
+// an earlier filter sent elsewhere (see TestMisroutedIsNoticed), and a refused policy (see TestRefusedPolicyAlert).
 func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.Bridge) {
 	h.t.Helper()
 	for _, cluster := range []string{"broken", "flapping", "learning", "retried", "carried", "home", "tried"} {
@@ -244,6 +246,8 @@ func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.
 		if len(h.times) > healthyTimes && changed == text {
 			h.t.Fatal("got no weir_faults_total of 0 in the metrics")
 		}
+		changed = strings.Replace(changed, "weir_policy_refused_time_ms{} 0\n", "weir_policy_refused_time_ms{} 1700000000000\n", 1)
+		changed += "envoy_extension_config_discovery_http_filter_weir_update_rejected{} 1\n"
 		changed += fmt.Sprintf("weir_misrouted_total{cluster=\"home\",to=\"away\"} %d\n", len(h.times)-healthyTimes)
 		return slowed(changed, slow, float64(len(h.times)), latency)
 	}

@@ -36,10 +36,13 @@ var (
 // The gauges. Envoy's gauges are whole numbers: weir_success_ratio counts ten-thousandths.
 var (
 	BuildInfo        = Metric{"weir_build_info", []string{"version"}}
+	PolicyRefusedAt  = Metric{"weir_policy_refused_time_ms", nil}
 	Mode             = Metric{"weir_mode", []string{"cluster"}}
 	BreakerState     = Metric{"weir_breaker_state", []string{"cluster"}}
 	InFlight         = Metric{"weir_in_flight", []string{"cluster"}}
 	RateLimitCurrent = Metric{"weir_rate_limit_current", []string{"cluster"}}
+	RateLimitKeyed   = Metric{"weir_rate_limit_keyed", []string{"cluster"}}
+	RateLimitMesh    = Metric{"weir_rate_limit_mesh", []string{"cluster"}}
 	SuccessRatio     = Metric{"weir_success_ratio", []string{"cluster"}}
 	NoHealthyHost    = Metric{"weir_no_healthy_host", []string{"cluster"}}
 	RecordVersion    = Metric{"weir_record_version", []string{"cluster"}}

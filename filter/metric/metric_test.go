@@ -24,7 +24,7 @@ func TestLabelsHasEachLabelOfTheTable(t *testing.T) {
 		RequestsTotal, ResponsesTotal, BreakerTransitionsTotal, RetriesTotal, RetriesExhaustedTotal, AttemptsUncarriedTotal, FailoversTotal, MisroutedTotal,
 		CacheNotKeptTotal, CacheNotUsedTotal,
 		RedisCallsTotal, LeasesTotal, StateConflictsTotal, FaultsTotal,
-		BuildInfo, Mode, BreakerState, InFlight, RateLimitCurrent, SuccessRatio, NoHealthyHost, RedisLatency,
+		BuildInfo, PolicyRefusedAt, Mode, BreakerState, InFlight, RateLimitCurrent, RateLimitKeyed, RateLimitMesh, SuccessRatio, NoHealthyHost, RedisLatency,
 	} {
 		for _, label := range m.labels {
 			if !slices.Contains(Labels[:], label) {

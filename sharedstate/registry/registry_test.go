@@ -101,6 +101,36 @@ func TestClustersComeAndGo(t *testing.T) {
 	}
 }
 
+// TestFirst: a document's first worker brings news, its other workers and a worker that starts again do not.
+func TestFirst(t *testing.T) {
+	s := sharedstate.NewMemory()
+	publishers := map[string]*Publisher{}
+	for _, step := range []struct {
+		at   int64 // in seconds
+		who  string
+		id   uint64
+		want bool
+	}{
+		{100, "one", 11, true},
+		{100, "two", 11, false},
+		{101, "one", 11, false},
+		{101, "two again", 11, false}, // after a crash
+		{102, "next", 12, true},
+		{104, "one", 11, false},
+		{120, "back", 11, true}, // all of its workers were silent
+	} {
+		p := publishers[step.who]
+		if p == nil {
+			p = NewPublisher(s, step.id, false)
+			publishers[step.who] = p
+		}
+		heartbeat(t, p, step.at*second)
+		if got := p.First(); got != step.want {
+			t.Errorf("at %d, %s with %d: First() = %v, want %v", step.at, step.who, step.id, got, step.want)
+		}
+	}
+}
+
 func TestListingRedis(t *testing.T) {
 	s := sharedstate.NewMemory()
 	heartbeat(t, NewPublisher(s, 1, true), second)

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -51,9 +52,6 @@ func (s *Samples) Scrape(at time.Time, instance, text string) error {
 	if err != nil {
 		return err
 	}
-	if s.series == nil {
-		s.series = map[string]*series{}
-	}
 	for _, family := range families {
 		vector, err := expfmt.ExtractSamples(&expfmt.DecodeOptions{Timestamp: model.TimeFromUnixNano(at.UnixNano())}, family)
 		if err != nil {
@@ -66,16 +64,23 @@ func (s *Samples) Scrape(at time.Time, instance, text string) error {
 			}
 			b.Add("instance", instance)
 			b.Sort()
-			all := b.Labels()
-			kept := s.series[all.String()]
-			if kept == nil {
-				kept = &series{labels: all}
-				s.series[all.String()] = kept
-			}
-			kept.samples = append(kept.samples, sample{int64(one.Timestamp), float64(one.Value)})
+			s.Add(b.Labels(), one.Timestamp.Time(), float64(one.Value))
 		}
 	}
 	return nil
+}
+
+// Add takes one sample of a series. Times go up from one sample to the next.
+func (s *Samples) Add(metric labels.Labels, at time.Time, value float64) {
+	if s.series == nil {
+		s.series = map[string]*series{}
+	}
+	kept := s.series[metric.String()]
+	if kept == nil {
+		kept = &series{labels: metric}
+		s.series[metric.String()] = kept
+	}
+	kept.samples = append(kept.samples, sample{at.UnixMilli(), value})
 }
 
 // Query evaluates an expression whose result is a vector, at a time. Warnings, such as those for a rate of what is no
@@ -93,7 +98,9 @@ func (s *Samples) Query(expr string, at time.Time) (promql.Vector, error) {
 		return nil, result.Err
 	}
 	for _, warning := range result.Warnings.AsErrors() {
-		return nil, fmt.Errorf("%s: %w", expr, warning)
+		if !errors.Is(warning, annotations.PossibleNonCounterInfo) { // Envoy's counters are not named _total
+			return nil, fmt.Errorf("%s: %w", expr, warning)
+		}
 	}
 	vector, err := result.Vector()
 	if err != nil {

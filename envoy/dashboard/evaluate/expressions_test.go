@@ -1,6 +1,7 @@
 package evaluate_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +13,7 @@ import (
 	"github.com/weir-mesh/weir/envoy/dashboard"
 )
 
-// metrics are all there are, with the labels of each that are not Prometheus's own.
+// metrics are all there are of Weir's, and those of Envoy's that the files use, with the labels of each that are not Prometheus's own.
 var metrics = map[string][]string{
 	"weir_requests_total":            {"cluster", "decision"},
 	"weir_responses_total":           {"cluster", "source"},
@@ -20,21 +21,26 @@ var metrics = map[string][]string{
 	"weir_breaker_state":             {"cluster"},
 	"weir_breaker_transitions_total": {"cluster", "to"},
 	"weir_rate_limit_current":        {"cluster"},
-	"weir_success_ratio":             {"cluster"},
-	"weir_no_healthy_host":           {"cluster"},
-	"weir_retries_total":             {"cluster"},
-	"weir_retries_exhausted_total":   {"cluster"},
-	"weir_attempts_uncarried_total":  {"cluster", "reason"},
-	"weir_failovers_total":           {"cluster", "to"},
-	"weir_misrouted_total":           {"cluster", "to"},
-	"weir_cache_not_kept_total":      {"cluster", "reason"},
-	"weir_cache_not_used_total":      {"cluster", "reason"},
-	"weir_in_flight":                 {"cluster"},
-	"weir_redis_calls_total":         {"result"},
-	"weir_redis_latency_ms_bucket":   {"le"},
-	"weir_leases_total":              {"result"},
-	"weir_state_conflicts_total":     nil,
-	"weir_faults_total":              nil,
+	"weir_rate_limit_keyed":          {"cluster"},
+	"weir_rate_limit_mesh":           {"cluster"},
+	"weir_policy_refused_time_ms":    nil,
+	"envoy_extension_config_discovery_http_filter_weir_update_rejected": nil,
+	"envoy_extension_config_discovery_http_filter_weir_update_time":     nil,
+	"weir_success_ratio":            {"cluster"},
+	"weir_no_healthy_host":          {"cluster"},
+	"weir_retries_total":            {"cluster"},
+	"weir_retries_exhausted_total":  {"cluster"},
+	"weir_attempts_uncarried_total": {"cluster", "reason"},
+	"weir_failovers_total":          {"cluster", "to"},
+	"weir_misrouted_total":          {"cluster", "to"},
+	"weir_cache_not_kept_total":     {"cluster", "reason"},
+	"weir_cache_not_used_total":     {"cluster", "reason"},
+	"weir_in_flight":                {"cluster"},
+	"weir_redis_calls_total":        {"result"},
+	"weir_redis_latency_ms_bucket":  {"le"},
+	"weir_leases_total":             {"result"},
+	"weir_state_conflicts_total":    nil,
+	"weir_faults_total":             nil,
 }
 
 // selected are the metrics of an expression. Each must be known, selected by labels that it has, and, where it is a
@@ -53,14 +59,14 @@ func selected(t *testing.T, where, expr string) (names []string) {
 		}
 		known, found := metrics[v.Name]
 		if !found {
-			t.Errorf("%s: got %s, want a metric of Weir", where, v.Name)
+			t.Errorf("%s: got %s, want a metric of Weir, or one of Envoy that is listed", where, v.Name)
 		}
 		for _, m := range v.LabelMatchers {
 			if m.Name != "__name__" && m.Name != "instance" && !slices.Contains(known, m.Name) {
 				t.Errorf("%s: got for %s the label %s, want one that it has", where, v.Name, m.Name)
 			}
 		}
-		counts := strings.HasSuffix(v.Name, "_total") || strings.HasSuffix(v.Name, "_bucket")
+		counts := slices.ContainsFunc([]string{"_total", "_bucket", "_update_rejected"}, func(end string) bool { return strings.HasSuffix(v.Name, end) })
 		var call string
 		for _, above := range path {
 			if c, ok := above.(*parser.Call); ok {
@@ -97,7 +103,14 @@ func TestQueries(t *testing.T) {
 	}
 }
 
+// runbooks is where each alert's runbook_url leads, with the alert's name in small letters.
+const runbooks = "https://github.com/weir-mesh/weir/blob/main/docs/operating.md#"
+
 func TestAlerts(t *testing.T) {
+	operating, err := os.ReadFile("../../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	// What `promtool check rules` does.
 	groups, errs := rulefmt.Parse(dashboard.Alerts, false, model.UTF8Validation)
 	for _, err := range errs {
@@ -119,6 +132,12 @@ func TestAlerts(t *testing.T) {
 			}
 			if s := r.Labels["severity"]; s != "page" && s != "ticket" && s != "info" {
 				t.Errorf("%s: got severity %q, want page, ticket or info", r.Alert, s)
+			}
+			if section := "\n## " + r.Alert + "\n"; !strings.Contains(string(operating), section) {
+				t.Errorf("%s: docs/operating.md has no section of that name", r.Alert)
+			}
+			if want := runbooks + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
+				t.Errorf("%s: got runbook_url %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
 			}
 			for _, text := range []string{"summary", "description", "runbook"} {
 				if len(r.Annotations[text]) < 20 {

@@ -37,6 +37,22 @@ func (m *Metrics) ShowMode(cluster string, mode policy.Mode) {
 	gauge.Set([...]uint64{policy.ModeEnforce: modeEnforce, policy.ModeShadow: modeShadow, policy.ModeOff: modeOff}[mode])
 }
 
+// ShowFlag shows 1 for true and 0 for false.
+func (m *Metrics) ShowFlag(name string, is bool) {
+	gauge, value := m.Gauge(name), uint64(0)
+	if is {
+		value = 1
+	}
+	gauge.Set(value)
+}
+
+// ShowRefused shows when the last policy was refused, in milliseconds since 1970 as Envoy's own update_time; 0: another
+// policy started since.
+func (m *Metrics) ShowRefused(at int64) {
+	gauge := m.Gauge(metric.PolicyRefusedAt.With())
+	gauge.Set(uint64(at))
+}
+
 // NewGauges defines the gauges of the sections that a cluster's policy has.
 func (m *Metrics) NewGauges(cluster string, rules *policy.Policy) publish.Gauges {
 	g := &Gauges{
@@ -51,8 +67,17 @@ func (m *Metrics) NewGauges(cluster string, rules *policy.Policy) publish.Gauges
 		g.inFlight = m.Gauge(metric.InFlight.With(cluster))
 	}
 	l := rules.RateLimit
+	limit, limited := m.ShownGauge(metric.RateLimitCurrent.With(cluster))
 	if l != nil {
-		g.limit = m.Gauge(metric.RateLimitCurrent.With(cluster))
+		limit, limited = m.Gauge(metric.RateLimitCurrent.With(cluster)), true
+		g.limit = limit
+	}
+	if limited {
+		m.ShowFlag(metric.RateLimitKeyed.With(cluster), l != nil && l.Key != nil)
+		m.ShowFlag(metric.RateLimitMesh.With(cluster), l != nil && l.Scope == policy.ScopeMesh)
+	}
+	if limited && l == nil {
+		limit.Set(0) // an earlier policy had a limit, to which an alert would compare the requests
 	}
 	if l != nil && l.Algorithm == policy.Adaptive {
 		g.defineSuccess = func() host.Gauge { return m.Gauge(metric.SuccessRatio.With(cluster)) }

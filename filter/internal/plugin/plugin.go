@@ -77,6 +77,7 @@ func (p *Plugin) OnPluginStart(int) host.StartStatus {
 	p.document, err = policy.Decode(raw, os.LookupEnv)
 	if err != nil {
 		logMistakes(err)
+		p.vm.metrics.ShowRefused(host.WallNano() / 1e6)
 		return host.StartFailed
 	}
 	if err = p.start(raw); err != nil {
@@ -161,7 +162,11 @@ func (p *Plugin) publish(raw []byte) error {
 		}
 	}
 	p.inherited = slices.Collect(maps.Keys(p.vm.used))
-	return p.publishOnce(host.Now())
+	err := p.publishOnce(host.Now())
+	if p.publisher.First() { // a new policy, not one that was in force before and starts in one more worker
+		p.observe.Metrics.ShowRefused(0)
+	}
+	return err
 }
 
 func (p *Plugin) publishOnce(now int64) error {
