@@ -85,7 +85,10 @@ func TestPageWords(t *testing.T) {
 		now := time.Date(2026, 1, 2, 4, 5, 6, 0, time.UTC).Add(time.Duration(n) * time.Second)
 		if err := json.NewEncoder(w).Encode(object{
 			"time": now.Format(time.RFC3339Nano), "clusters": clusters,
-			"redis": object{"state": "trouble", "calls_total": 1204, "errors_total": 3},
+			"redis": object{
+				"state": "trouble", "calls_total": 1204, "errors_total": 3,
+				"last_error": object{"name": "OOM", "message": "OOM <img src=x>", "advice": "raise maxmemory", "cluster": "aws"},
+			},
 		}); err != nil {
 			t.Logf("the page is gone: %v", err)
 		}
@@ -94,7 +97,7 @@ func TestPageWords(t *testing.T) {
 	p.Timezone("UTC")
 	p.Open(server.URL + "/")
 	p.Wait("all clusters", fmt.Sprintf(`document.querySelectorAll(".cluster").length === %d`, more+len(words)))
-	p.Wait("Redis's trouble", `document.querySelector("#redis.trouble")?.innerText.includes("in trouble, 3 errors in 1,204 calls")`)
+	p.Wait("Redis's trouble", `document.querySelector("#redis.trouble")?.innerText.includes("in trouble, 3 errors in 1,204 calls. OOM for the limit of aws: OOM <img src=x>; raise maxmemory.")`)
 	p.Wait("two more answers", inRow("11-limit", ".badge")+`.textContent === "Limited"`)
 	for _, c := range words {
 		got := browser.Eval[[]string](p, fmt.Sprintf(`(r => [r.querySelector(".badge").textContent, r.querySelector(".why").textContent])(%s)`, row(c.name)))

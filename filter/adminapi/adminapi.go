@@ -137,4 +137,15 @@ type Redis struct {
 	State       string  `json:"state"` // ok, trouble, off: no policy has a Redis
 	CallsTotal  float64 `json:"calls_total"`
 	ErrorsTotal float64 `json:"errors_total"`
+
+	LastError *RedisError `json:"last_error,omitempty"` // nil: none yet
+}
+
+// RedisError is why a call to Redis failed.
+type RedisError struct {
+	Name    string `json:"name"`              // Redis's own word such as MISCONF, else a value of weir_redis_calls_total's label result
+	Message string `json:"message"`           // what Redis, the bridge or Envoy said
+	Advice  string `json:"advice"`            // what to do
+	Cluster string `json:"cluster,omitempty"` // whose limit it concerns; "": all
+	At      *Time  `json:"at"`
 }

@@ -48,30 +48,21 @@ func IsNoScript(err error) bool {
 	return errors.As(err, &e) && e.Kind == NoScript
 }
 
-// global are the errors with which Redis refuses to run a script, or to let it write, whatever its keys hold.
-var global = [...]string{"READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM", "ACL"}
-
-// IsOfRecord says whether the reply to one command shows that what the limit's keys hold is not Weir's: another type of
-// key, or values that the script can't calculate with. The others that this Redis keeps are not concerned.
-func IsOfRecord(err error) bool {
-	var e *Error
-	if !errors.As(err, &e) {
-		return false
+// unavailable is the error for a response without a reply of Redis. The first bytes of its body are the reason, where it
+// has any: that of {"error":"…"}, which bridges send, or of a local reply of Envoy.
+func unavailable(status int, body []byte) *Error {
+	j := reader{b: body}
+	why := ""
+	var said *Error
+	if r := j.outcome(); !j.bad && errors.As(r.Err, &said) {
+		why = said.Detail
+	} else {
+		why = strings.ToValidUTF8(strings.TrimSpace(string(body[:min(len(body), maxDetail)])), "\uFFFD")
 	}
-	switch {
-	case e.Kind == Malformed:
-		return true
-	case e.Kind != Refused:
-		return false
-	case strings.Contains(e.Detail, "WRONGTYPE"):
-		return true
+	if why != "" {
+		why = ": " + why
 	}
-	for _, word := range global {
-		if strings.Contains(e.Detail, word) {
-			return false
-		}
-	}
-	return strings.HasPrefix(e.Detail, "ERR") && strings.Contains(e.Detail, "script") // an error of Lua
+	return &Error{Unavailable, "status " + itoa(status) + why}
 }
 
 func malformed(detail string) *Error { return &Error{Malformed, detail} }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func TestForeignKeys(t *testing.T) {
 						for range 3 { // a script that failed has written a part
 							if _, err := call(l, p); err != nil {
 								refused++
-								if !IsOfRecord(err) {
+								if !isOfRecord(err) {
 									t.Errorf("%s, %s, a %s at %s: got %v, want an error of this record", e.name, l.script.name, f.name, key, err)
 								}
 							}
@@ -118,30 +119,7 @@ func TestKeysWithoutExpiry(t *testing.T) {
 	})
 }
 
-func TestIsOfRecord(t *testing.T) {
-	for text, want := range map[string]bool{
-		"WRONGTYPE Operation against a key holding the wrong kind of value script: 4cf6, on @user_script:46.":                   true,
-		"ERR Error running script (call to f_4cf6): @user_script:46: WRONGTYPE Operation against a key holding the wrong kind":  true,
-		"ERR user_script:61: attempt to perform arithmetic on a nil value script: 4cf6, on @user_script:61.":                    true,
-		"READONLY You can't write against a read only replica. script: 4cf6, on @user_script:46.":                               false,
-		"ERR Error running script (call to f_4cf6): @user_script: 46: -READONLY You can't write against a read only replica.":   false,
-		"OOM command not allowed when used memory > 'maxmemory'. script: 4cf6, on @user_script:46.":                             false,
-		"ERR Error running script (call to f_4cf6): @user_script: 46: -OOM command not allowed when used memory > 'maxmemory'.": false,
-		"LOADING Redis is loading the dataset in memory":                                                                        false,
-		"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.":                                false,
-		"MOVED 3999 127.0.0.1:6381":                                     false,
-		"CROSSSLOT Keys in request don't hash to the same slot":         false,
-		"NOAUTH Authentication required.":                               false,
-		"NOPERM User x has no permissions to run the 'evalsha' command": false,
-		"ERR unknown command 'EVALSHA'":                                 false,
-	} {
-		if got := IsOfRecord(redisError(text)); got != want {
-			t.Errorf("IsOfRecord(%q) = %v, want %v", text, got, want)
-		}
-	}
-	if IsOfRecord(errTest) {
-		t.Error("IsOfRecord of another error = true, want false")
-	}
+func isOfRecord(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Scope() == OfRecord
 }
-
-var errTest = fmt.Errorf("another")

@@ -174,7 +174,7 @@ func (j *reader) result(marks bool) (r Result) {
 }
 
 // redisError is an error of Redis. Its first word is the kind of error.
-func redisError(text string) error {
+func redisError(text string) *Error {
 	kind := Refused
 	if strings.HasPrefix(text, "NOSCRIPT") {
 		kind = NoScript

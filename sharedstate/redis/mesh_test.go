@@ -186,7 +186,7 @@ func (m *mesh) call(w *worker) {
 	}
 	m.after(timeout, func() {
 		if !w.crashed && !answered {
-			m.answer(w, w.Fail(sent.Number, m.now+w.clock))
+			m.answer(w, w.Fail(sent.Number, redis.OfRedis, m.now+w.clock))
 		}
 	})
 }

@@ -81,7 +81,7 @@ func (*Upstash) Results(results []Result, status int, body []byte, commands []Co
 		return results, err
 	}
 	if status != 200 && status != 400 {
-		return results, &Error{Unavailable, "status " + itoa(status)}
+		return results, unavailable(status, body)
 	}
 	j := reader{b: body}
 	before := len(results)

@@ -51,7 +51,7 @@ func (*Webdis) Results(results []Result, status int, body []byte, commands []Com
 		return results, err
 	}
 	if status != 200 {
-		return results, &Error{Unavailable, "status " + itoa(status)}
+		return results, unavailable(status, body)
 	}
 	j := reader{b: body}
 	j.want('{')

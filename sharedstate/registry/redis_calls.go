@@ -8,33 +8,58 @@ import (
 )
 
 // RedisCalls is when a call to Redis last succeeded and when one last failed, over all workers: nanoseconds of a
-// monotonic clock, 0 for never. It takes 24 bytes.
-type RedisCalls struct{ LastOK, LastFailed int64 }
+// monotonic clock, 0 for never; and why it failed.
+type RedisCalls struct {
+	LastOK, LastFailed int64
+	Failure            RedisFailure
+}
+
+// RedisFailure is why a call to Redis failed.
+type RedisFailure struct {
+	Kind    uint8  // a redis.Kind
+	Cluster string // the cluster whose limit it concerns; "": all
+	Detail  string // of the redis.Error
+}
 
 const (
-	redisCallsKey     = documentsKey + "/redis"
-	redisCallsVersion = 1
-	redisCallsSize    = 24
+	redisCallsKey     = documentsKey + "/redis-calls"
+	redisCallsVersion = 2
+	redisCallsHeader  = 22
 )
 
-// The packed form, little endian: u8 version, u8 0, u16 0, u32 0, i64 last success, i64 last failure.
+// The packed form, little endian:
+//
+//	 0  u8   version
+//	 1  u8   kind of the failure
+//	 2  i64  last success
+//	10  i64  last failure
+//	18  u16  length of the cluster's name
+//	20  u16  0
+//	22  the cluster's name, at most 1,024 bytes, then the detail, at most 512
 
 // AppendTo implements sharedstate.Packed.
 func (c *RedisCalls) AppendTo(b []byte) []byte {
 	le := binary.LittleEndian
-	b = le.AppendUint64(b, redisCallsVersion)
+	f := &c.Failure
+	b = append(b, redisCallsVersion, f.Kind)
 	b = le.AppendUint64(b, uint64(c.LastOK))
-	return le.AppendUint64(b, uint64(c.LastFailed))
+	b = le.AppendUint64(b, uint64(c.LastFailed))
+	b = le.AppendUint16(b, uint16(len(f.Cluster)))
+	b = append(b, 0, 0)
+	b = append(b, f.Cluster...)
+	return append(b, f.Detail...)
 }
 
 // Unpack implements sharedstate.Packed.
 func (c *RedisCalls) Unpack(b []byte) (ok bool) {
 	*c = RedisCalls{}
 	le := binary.LittleEndian
-	if len(b) != redisCallsSize || le.Uint64(b) != redisCallsVersion {
+	if len(b) < redisCallsHeader || b[0] != redisCallsVersion || le.Uint16(b[20:]) != 0 || len(b)-redisCallsHeader < int(le.Uint16(b[18:])) {
 		return false
 	}
-	c.LastOK, c.LastFailed = int64(le.Uint64(b[8:])), int64(le.Uint64(b[16:]))
+	cluster := redisCallsHeader + int(le.Uint16(b[18:]))
+	c.LastOK, c.LastFailed = int64(le.Uint64(b[2:])), int64(le.Uint64(b[10:]))
+	c.Failure = RedisFailure{Kind: b[1], Cluster: string(b[redisCallsHeader:cluster]), Detail: string(b[cluster:])}
 	return true
 }
 
@@ -44,14 +69,25 @@ const recovery = int64(2 * time.Second)
 // Failing says whether calls fail: a call failed, and none has succeeded 2 s after it or later.
 func (c *RedisCalls) Failing() bool { return c.LastFailed != 0 && c.LastOK < c.LastFailed+recovery }
 
-// PublishRedisCall stores how a worker's last call to Redis ended.
-func PublishRedisCall(store sharedstate.Store, failed bool, now int64) error {
+// CallsSince is how a worker's calls to Redis ended since it last published that: Failed is the last failure.
+type CallsSince struct {
+	Succeeded bool
+	Failed    *RedisFailure
+}
+
+// Publish stores it. Nothing is stored where no call ended.
+func (s CallsSince) Publish(store sharedstate.Store, now int64) error {
+	if s == (CallsSince{}) {
+		return nil
+	}
 	var c RedisCalls
 	_, err := sharedstate.NewCell(store, redisCallsKey, &c).Update(func() bool {
-		if failed {
-			c.LastFailed = now
-		} else {
+		if s.Succeeded {
 			c.LastOK = now
+		}
+		if f := s.Failed; f != nil {
+			c.LastFailed = now
+			c.Failure = RedisFailure{f.Kind, f.Cluster[:min(len(f.Cluster), 1024)], f.Detail[:min(len(f.Detail), 512)]}
 		}
 		return true
 	})

@@ -49,25 +49,35 @@ func TestRedisViewAfterTheClockWentBack(t *testing.T) {
 }
 
 func TestRedisCallsFailing(t *testing.T) {
+	ok, failed := CallsSince{Succeeded: true}, CallsSince{Failed: &RedisFailure{5, "aws", "OOM"}}
+	both := CallsSince{Succeeded: true, Failed: failed.Failed}
 	for _, tc := range []struct {
 		name  string
-		calls []bool // failed, a second apart
+		calls []CallsSince // a second apart
 		want  bool
 	}{
 		{"no call yet", nil, false},
-		{"all succeed", []bool{false, false}, false},
-		{"the last failed", []bool{false, true}, true},
-		{"another worker's succeeded", []bool{true, false}, true},
-		{"over", []bool{true, false, false}, false},
+		{"all succeed", []CallsSince{ok, ok}, false},
+		{"the last failed", []CallsSince{ok, failed}, true},
+		{"another worker's succeeded", []CallsSince{failed, ok}, true},
+		{"those for one limit fail", []CallsSince{ok, ok, both, both, both}, true},
+		{"no call since", []CallsSince{failed, {}, {}, {}}, true},
+		{"over", []CallsSince{failed, ok, ok}, false},
 	} {
 		s := sharedstate.NewMemory()
-		for i, failed := range tc.calls {
-			if err := PublishRedisCall(s, failed, int64(100+i)*second); err != nil {
+		fails := false
+		for i, since := range tc.calls {
+			fails = fails || since.Failed != nil
+			if err := since.Publish(s, int64(100+i)*second); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if got, err := ReadRedisCalls(s); err != nil || got.Failing() != tc.want {
+		got, err := ReadRedisCalls(s)
+		if err != nil || got.Failing() != tc.want {
 			t.Errorf("%s: got failing %v, %v, want %v", tc.name, got.Failing(), err, tc.want)
+		}
+		if want := (RedisFailure{5, "aws", "OOM"}); fails && got.Failure != want {
+			t.Errorf("%s: got %+v, want %+v", tc.name, got.Failure, want)
 		}
 	}
 }
@@ -76,7 +86,7 @@ func TestRedisCallsFailing(t *testing.T) {
 func FuzzSmallRecords(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add((&RedisView{RedisTime: 1, Limit: 2, Remaining: 1, SuccessRatio: 1, SuccessRatioKnown: true}).AppendTo(nil))
-	f.Add((&RedisCalls{LastOK: 1, LastFailed: 2}).AppendTo(nil))
+	f.Add((&RedisCalls{LastOK: 1, LastFailed: 2, Failure: RedisFailure{5, "aws", "OOM"}}).AppendTo(nil))
 	f.Add((&CountsAtReset{Counts: []uint64{1, 2}}).AppendTo(nil))
 	f.Add((&sentReset{Resets: 4}).AppendTo(nil))
 	f.Add((&Misroute{At: 1, Decided: "free", Went: "gold"}).AppendTo(nil))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -20,17 +21,23 @@ func newCall(ctx context.Context, arguments []any) once {
 }
 
 // maxAttempts bounds the attempts of a command that Redis refuses with READONLY: one on the connection that got it,
-// which go-redis then closes, and two on others of the same pool.
-const maxAttempts = 3
+// which go-redis then closes, and two on others of the same pool. A client of a cluster follows READONLY, MOVED and ASK
+// itself, up to three times: its commands have one attempt here.
+func maxAttempts(client redis.UniversalClient) int {
+	if _, cluster := client.(*redis.ClusterClient); cluster {
+		return 1
+	}
+	return 3
+}
 
-// run sends one command and waits for its reply. An error that Redis answered with is a reply; err says that Redis sent
-// none.
-func run(ctx context.Context, client redis.UniversalClient, arguments []any) (reply any, err error) {
+// run sends one command and waits for its reply, with at most that many attempts. An error that Redis answered with is a
+// reply; err says that Redis sent none.
+func run(ctx context.Context, client redis.UniversalClient, arguments []any, attempts int) (reply any, err error) {
 	for attempt := 1; ; attempt++ {
 		call := newCall(ctx, arguments)
 		_ = client.Process(ctx, call) // the call holds the error too
 		reply, err := answer(call)
-		if attempt == maxAttempts || !readOnly(reply) {
+		if attempt >= attempts || !readOnly(reply) {
 			return reply, err
 		}
 	}
@@ -45,12 +52,15 @@ func runAll(ctx context.Context, client redis.UniversalClient, commands [][]any)
 		calls[i] = newCall(ctx, arguments)
 		_ = pipeline.Process(ctx, calls[i]) // queues it
 	}
-	_, _ = pipeline.Exec(ctx) // returns the first error, which its call holds too
+	_, err := pipeline.Exec(ctx) // the first error, which its call holds too
+	if err != nil && !slices.ContainsFunc(calls, func(c once) bool { return c.Err() != nil }) {
+		return nil, err // but that of a connection that Redis refused, which no call holds: they would all be null
+	}
 	replies := make([]any, len(calls))
 	for i, call := range calls {
 		reply, err := answer(call)
 		if err == nil && readOnly(reply) {
-			reply, err = run(ctx, client, commands[i])
+			reply, err = run(ctx, client, commands[i], max(maxAttempts(client)-1, 1)) // the pipeline was the first one
 		}
 		if err != nil {
 			return nil, err

@@ -16,7 +16,8 @@
 //
 // A command is sent to Redis once. A command that was sent and not answered is never sent again: a lease returned twice
 // would admit too many requests. Only a command that Redis refused with READONLY (a master that became a replica) is
-// sent again, since a replica runs no command that writes. When a caller leaves, its command is dropped while it waits
+// sent again, since a replica runs no command that writes, and in a Redis Cluster one that was refused with MOVED or ASK:
+// three times at most, four in a pipeline. When a caller leaves, its command is dropped while it waits
 // for a connection; once sent, the command runs to its end.
 //
 // The list of allowed commands guards against mistakes and keeps the shared connections usable. It is not a security

@@ -39,7 +39,7 @@ func TestEmbeddedClock(t *testing.T) {
 func TestEmbeddedPassword(t *testing.T) {
 	b := start(t, Options{Embedded: true})
 	stranger := start(t, Options{Redis: "redis://" + b.embedded.redis.Addr()})
-	if got := call(t, stranger, "POST", "/", `["PING"]`); got != (reply{503, `{"error":"ERR Redis cannot be used"}`}) {
+	if got := call(t, stranger, "POST", "/", `["PING"]`); got != (reply{503, `{"error":"ERR Redis refuses the bridge's connection: NOAUTH Authentication required."}`}) {
 		t.Errorf("got %v", got)
 	}
 	if got := call(t, stranger, "GET", "/health", ""); got != (reply{503, `{"status":"redis cannot be used"}`}) {

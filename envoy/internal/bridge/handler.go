@@ -132,7 +132,7 @@ func (b *Bridge) command(ctx context.Context, e encoder, body []byte) (status in
 		return 0, nil, refusalOf(err)
 	}
 	b.counts.commands.Add(1)
-	reply, err := run(ctx, b.client, arguments)
+	reply, err := run(ctx, b.client, arguments, maxAttempts(b.client))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -193,6 +193,7 @@ func refusalOf(err error) error {
 
 // unanswered tells the caller that Redis sent no reply. The command may have run.
 func (b *Bridge) unanswered(w http.ResponseWriter, r *http.Request, err error) {
+	var refused redis.Error
 	switch {
 	case r.Context().Err() != nil:
 		// The caller has left, which says nothing about Redis.
@@ -203,6 +204,9 @@ func (b *Bridge) unanswered(w http.ResponseWriter, r *http.Request, err error) {
 	case timedOut(err):
 		b.availability.note(time.Now(), err)
 		b.refuse(w, http.StatusGatewayTimeout, fmt.Sprintf("ERR no reply from Redis within %v", b.settings.Timeout))
+	case errors.As(err, &refused):
+		b.availability.note(time.Now(), err)
+		b.refuse(w, http.StatusServiceUnavailable, "ERR Redis refuses the bridge's connection: "+refused.Error()) // it repeats no password
 	default:
 		b.availability.note(time.Now(), err)
 		b.refuse(w, http.StatusServiceUnavailable, "ERR Redis cannot be used")

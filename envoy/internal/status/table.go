@@ -150,6 +150,13 @@ func (p Printer) Status(from string, s *adminapi.Status) {
 			code = red
 		}
 		fmt.Fprintf(p.Out, "Redis: %s, %s calls, %s of them failed\n", p.paint(code, Printable(s.Redis.State)), number(s.Redis.CallsTotal), number(s.Redis.ErrorsTotal))
+		if e := s.Redis.LastError; e != nil && s.Redis.State != "ok" {
+			concerns := ""
+			if e.Cluster != "" {
+				concerns = " for the limit of " + e.Cluster
+			}
+			fmt.Fprintln(p.Out, p.paint(red, Printable(fmt.Sprintf("%s%s: %s; %s.", e.Name, concerns, e.Message, e.Advice))))
+		}
 	}
 	if m := s.Misrouted; m != nil {
 		fmt.Fprintln(p.Out, p.paint(yellow, fmt.Sprintf("%s seen requests went to %s, decided by the policy of %s (the last at %s): another filter changed their route. "+

@@ -36,6 +36,7 @@ func TestTable(t *testing.T) {
 			example(t),
 			`http://admin at 2026-11-24T10:00:00Z, Weir 0.2.0: 4 clusters, 1 open, 1 lowered, 1 ok, 1 off
 Redis: trouble, 120 calls, 4 of them failed
+MOVED for the limit of aws_pricing: MOVED 7 10.0.0.1:6379; ask the whole cluster.
 
 STATE    CLUSTER       LIMIT/MIN  LEFT  IN FLIGHT  ALLOWED  REFUSED  FALLBACK  RETRIES  FAILED OVER  WHY
 open     aws_pricing  100.2 each                       140       31        24        9            4  opened 12s ago by 5 failures in a row, the 2nd time; the next probe in 48s
@@ -46,9 +47,10 @@ off      quotes                                                                 
 		},
 		"in colour": {
 			Printer{Color: true},
-			&adminapi.Status{Clusters: map[string]adminapi.Cluster{"aws": {Breaker: &adminapi.Breaker{State: "half_open", SuccessThreshold: 3}}}, Redis: &adminapi.Redis{State: "trouble"}},
+			&adminapi.Status{Clusters: map[string]adminapi.Cluster{"aws": {Breaker: &adminapi.Breaker{State: "half_open", SuccessThreshold: 3}}}, Redis: &adminapi.Redis{State: "trouble", LastError: &adminapi.RedisError{Name: "OOM", Message: "OOM \x1b[2Jx", Advice: "raise maxmemory"}}},
 			"\x1b[1mhttp://admin\x1b[0m at 1970-01-01T00:00:00Z: 1 cluster, 1 half-open\n" +
-				"Redis: \x1b[31mtrouble\x1b[0m, 0 calls, 0 of them failed\n\n" +
+				"Redis: \x1b[31mtrouble\x1b[0m, 0 calls, 0 of them failed\n" +
+				"\x1b[31mOOM: OOM \\x1b[2Jx; raise maxmemory.\x1b[0m\n\n" +
 				"\x1b[2mSTATE      CLUSTER  WHY\x1b[0m\n\x1b[33mhalf-open\x1b[0m  aws      probing: 0 of 3 successes that close it\n",
 		},
 		"hostile names": {

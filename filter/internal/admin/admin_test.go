@@ -18,6 +18,7 @@ import (
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
@@ -402,7 +403,8 @@ func TestRedisState(t *testing.T) {
 	if remaining := *got.Clusters["aws"].RateLimit.Remaining; remaining != 100 {
 		t.Errorf("before Redis replied: got %v remaining, want 100", remaining)
 	}
-	if err := registry.PublishRedisCall(f.store, true, f.now.Monotonic); err != nil {
+	failed := registry.CallsSince{Failed: &registry.RedisFailure{Kind: uint8(redis.Refused), Cluster: "aws", Detail: "MOVED 7 10.0.0.1:6379"}}
+	if err := failed.Publish(f.store, f.now.Monotonic); err != nil {
 		t.Fatal(err)
 	}
 	view := registry.RedisView{
@@ -413,8 +415,10 @@ func TestRedisState(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = status()
-	if got.Redis.State != "trouble" {
-		t.Errorf("after a failed call: got state %s, want trouble", got.Redis.State)
+	last := got.Redis.LastError
+	if got.Redis.State != "trouble" || last == nil || last.Name != "MOVED" || last.Message != "MOVED 7 10.0.0.1:6379" || last.Cluster != "aws" ||
+		!strings.Contains(last.Advice, "redis+cluster://") || last.At == nil {
+		t.Errorf("after a failed call: got state %s, last error %+v, want trouble and MOVED for aws with its advice", got.Redis.State, last)
 	}
 	want := &adminapi.RateLimit{
 		Algorithm: "sliding_window", Scope: "mesh", PerMinute: 50, ConfiguredPerMinute: 100, Remaining: new(20.0), SuccessRate: new(0.5), Window: 60,

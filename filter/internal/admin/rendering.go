@@ -182,7 +182,7 @@ func (h *Handler) finish(r *rendering) (Response, *httpError) {
 		LeftOut:  r.scan.LeftOut,
 	}
 	var err error
-	if s.Redis, err = h.redisStatus(r.scan.Redis); err != nil {
+	if s.Redis, err = h.redisStatus(r.scan.Redis, r.began); err != nil {
 		return Response{}, h.internalError(err)
 	}
 	if s.Misrouted, err = h.misrouted(r.began); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
@@ -178,7 +179,7 @@ func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedst
 }
 
 // redisStatus is how calls to Redis end. Used says whether a policy has a Redis.
-func (h *Handler) redisStatus(used bool) (*adminapi.Redis, error) {
+func (h *Handler) redisStatus(used bool, at Instant) (*adminapi.Redis, error) {
 	r := &adminapi.Redis{State: "ok"}
 	for i, c := range h.redisCalls {
 		n, err := c.Value()
@@ -198,6 +199,10 @@ func (h *Handler) redisStatus(used bool) (*adminapi.Redis, error) {
 		r.State = "off"
 	case calls.Failing():
 		r.State = "trouble"
+	}
+	if f := &calls.Failure; calls.LastFailed != 0 {
+		e := redis.Error{Kind: redis.Kind(f.Kind), Detail: f.Detail}
+		r.LastError = &adminapi.RedisError{Name: e.Name(), Message: f.Detail, Advice: e.Advice(f.Cluster), Cluster: f.Cluster, At: at.wallTime(calls.LastFailed)}
 	}
 	return r, nil
 }

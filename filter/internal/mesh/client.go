@@ -19,6 +19,7 @@ import (
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // TickEvery is how often Client.Tick has to be called.
@@ -39,8 +40,8 @@ type Bridge interface {
 
 // Observer is notified of the results of calls to Redis.
 type Observer interface {
-	// Called reports how a call ended: nil, or an error of package redis, and how long it took.
-	Called(err error, took time.Duration)
+	// Called reports how a call ended: nil where it succeeded, and how long it took.
+	Called(failure *Failure, took time.Duration)
 	// Leased reports what a call brought for one limit.
 	Leased(r LeaseResult)
 	// ResetDone reports that Redis has deleted a cluster's limit, which an operator has reset.
@@ -83,14 +84,12 @@ type Client struct {
 	woken  bool
 	calls  map[uint32]*call
 	resets map[uint32]*resetCall
-	last   lastCall
+
+	sinceBeat registry.CallsSince // how calls ended since the last heartbeat
 
 	commands []redis.Command // of the request that is being built
 	results  []redis.Result
 }
-
-// lastCall is how the last call since the last heartbeat ended.
-type lastCall struct{ known, failed bool }
 
 // call is an HTTP call that is in flight.
 type call struct {
@@ -175,19 +174,13 @@ func (c *Client) send(parts []part, source bool, now int64) {
 	request := c.dialect.Request(c.commands[:len(parts)])
 	id, err := c.bridge.Send(&request)
 	if err != nil {
-		c.ended(err, 0)
+		c.ended(failureOf(notSent(err)), 0)
 		for i := range parts {
-			c.lost(&parts[i], parts[i].queue.holder.Fail(parts[i].number, now), now)
+			c.lost(&parts[i], parts[i].queue.holder.Fail(parts[i].number, redis.OfRedis, now), now)
 		}
 		return
 	}
 	c.calls[id] = &call{parts: parts, sent: now, source: source}
-}
-
-// ended notes how a call ended.
-func (c *Client) ended(err error, took time.Duration) {
-	c.last = lastCall{known: true, failed: err != nil}
-	c.observer.Called(err, took)
 }
 
 // Tick is to be called every TickEvery.

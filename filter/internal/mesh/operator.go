@@ -1,7 +1,6 @@
 package mesh
 
 import (
-	"errors"
 	"time"
 
 	"github.com/weir-mesh/weir/sharedstate/redis"
@@ -14,14 +13,12 @@ import (
 // Record.Resets. Each worker that has the cluster sees that at its next heartbeat and drops its leases. The first one
 // that claims the reset in the registry has Redis delete the limit. Leases of other proxies stay until they expire.
 
-// Publish publishes whether this worker's last call failed.
+// Publish publishes how this worker's calls since the last time ended.
 func (c *Client) Publish(now int64) error {
 	c.expireResets(now)
-	if !c.last.known {
-		return nil
-	}
-	c.last.known = false
-	return registry.PublishRedisCall(c.worker.Store, c.last.failed, now)
+	since := c.sinceBeat
+	c.sinceBeat = registry.CallsSince{}
+	return since.Publish(c.worker.Store, now)
 }
 
 // Publish publishes Redis's last reply to this worker, and returns its last reply to any worker.
@@ -80,8 +77,9 @@ func (l *Limit) Reset(resets uint32, now int64) error {
 	request := c.dialect.Request(commands)
 	id, err := c.bridge.Send(&request)
 	if err != nil {
-		c.ended(err, 0)
-		l.resetEnded(errors.New("not sent"))
+		err = notSent(err)
+		c.ended(failureOf(err), 0)
+		l.resetEnded(err)
 		return nil
 	}
 	c.resets[id] = &resetCall{limit: l, commands: commands, sent: now}
@@ -129,7 +127,7 @@ func (c *Client) resetEnded(id uint32, status int, body []byte, now int64) (was 
 	if err == nil && len(results) == 1 {
 		err = results[0].Err
 	}
-	c.ended(err, time.Duration(now-out.sent))
+	c.ended(partFailure(err, out.limit.cluster), time.Duration(now-out.sent))
 	out.limit.resetEnded(err)
 	return true
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // errTimeout is the error of a call without a reply.
-var errTimeout = &redis.Error{Kind: redis.Unavailable, Detail: "no answer in time"}
+var errTimeout = &redis.Error{Kind: redis.Unavailable, Detail: redis.NoReplyInTime}
 
 // Ended handles the end of a call. Status 0: there was no reply in time.
 func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
@@ -27,7 +27,7 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 	for i := range out.parts {
 		p := &out.parts[i]
 		if p.queue.inFlight != p.number { // it was given up, and the holder may have another call in flight
-			c.ended(err, took)
+			c.ended(failureOf(err), took)
 			c.observer.Leased(LeaseLate)
 			continue
 		}
@@ -42,12 +42,13 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 			c.replied(p, reply, now)
 		case redis.IsNoScript(failed) && !out.source:
 			unknown = append(unknown, *p)
-		case err == nil && redis.IsOfRecord(failed):
-			c.ended(&recordError{failed, p.queue.limit.cluster}, took)
-			c.lost(p, p.queue.holder.FailRecord(p.number, now), now)
+		case err != nil: // of the whole call
+			c.ended(failureOf(err), took)
+			c.lost(p, p.queue.holder.Fail(p.number, redis.OfRedis, now), now)
 		default:
-			c.ended(failed, took)
-			c.lost(p, p.queue.holder.Fail(p.number, now), now)
+			failure := partFailure(failed, p.queue.limit.cluster)
+			c.ended(failure, took)
+			c.lost(p, p.queue.holder.Fail(p.number, failure.Scope(), now), now)
 		}
 	}
 	c.sendAll(unknown, true, now)
@@ -95,18 +96,6 @@ func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 	}
 	c.deliver(q, decisions, now)
 	c.release(q)
-}
-
-// recordError is an error about what the keys of a cluster's limit hold.
-type recordError struct {
-	error
-	cluster string
-}
-
-func (e *recordError) Unwrap() error { return e.error }
-
-func (e *recordError) Error() string {
-	return e.error.Error() + "; a key of the limit of " + e.cluster + " holds what Weir did not write: reset " + e.cluster + " to delete it"
 }
 
 // lost handles a part without a valid reply.

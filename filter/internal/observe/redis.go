@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"errors"
 	"strings"
 	"time"
 
@@ -35,20 +34,15 @@ func NewRedis(store sharedstate.Store, m *Metrics) *Redis {
 }
 
 // Called implements mesh.Observer.
-func (r *Redis) Called(err error, took time.Duration) {
-	if err == nil {
+func (r *Redis) Called(failure *mesh.Failure, took time.Duration) {
+	if failure == nil {
 		r.ok.Add(1)
 		r.latency.Record(uint64((took + time.Millisecond/2) / time.Millisecond))
 		return
 	}
-	kind := redis.Unavailable // Envoy did not send it
-	var failed *redis.Error
-	if errors.As(err, &failed) {
-		kind = failed.Kind
-	}
-	r.failed[kind].Add(1)
+	r.failed[failure.Kind].Add(1)
 	if now := host.Now(); r.logged.allow(now) && allowForAll(r.store, "redis", now) {
-		host.Warn("weir: " + err.Error())
+		host.Warn("weir: " + failure.Log())
 	}
 }
 

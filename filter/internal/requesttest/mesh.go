@@ -85,8 +85,8 @@ func (m *MeshProxy) Resume(stream uint32, step request.Step) {
 }
 
 // Called implements mesh.Observer.
-func (m *MeshProxy) Called(err error, _ time.Duration) {
-	if err == nil {
+func (m *MeshProxy) Called(failure *mesh.Failure, _ time.Duration) {
+	if failure == nil {
 		m.Counts["ok"]++
 	} else {
 		m.Counts["failed"]++

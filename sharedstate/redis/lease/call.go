@@ -19,6 +19,7 @@ func (h *Holder) NextCall(now int64) (request *redis.LeaseRequest, d Decisions, 
 		return nil, Decisions{Failed: h.dropWaiters()}, false
 	}
 	h.w.breaker.sent(now, h.w.timeout)
+	h.limitBreaker.sent(now, h.w.timeout)
 	h.breaker.sent(now, h.w.timeout)
 	h.spendable(now) // closes leases that are over
 	h.pending = call{number: h.w.nextNumber(), sent: now, reported: h.closedLen}
@@ -59,6 +60,7 @@ func (h *Holder) Reply(number int64, r redis.Reply, now int64) Decisions {
 	}
 	sent := h.pending.sent
 	h.w.breaker.succeeded()
+	h.limitBreaker.succeeded()
 	h.breaker.succeeded()
 	h.forget(h.pending.reported)
 	h.pending = call{}
@@ -96,24 +98,24 @@ func (h *Holder) pause(r redis.Reply, now int64) {
 }
 
 // Fail says that a call got no valid reply: an error, a timeout, a malformed one. All waiting requests have failed.
-// Redis may have granted what was requested: the next call gives it back.
-func (h *Holder) Fail(number, now int64) Decisions { return h.fail(number, now, false) }
-
-// FailRecord is Fail where Redis has replied, but not what this limit can use, since what the limit's keys hold is not
-// Weir's. It opens this holder's breaker and not the worker's: other limits are called as before.
-func (h *Holder) FailRecord(number, now int64) Decisions { return h.fail(number, now, true) }
-
-func (h *Holder) fail(number, now int64, record bool) Decisions {
+// Redis may have granted what was requested: the next call gives it back. Scope is what the failure concerns: it opens
+// the breaker of the worker, of the limit or of this holder, and what is beyond is called as before.
+func (h *Holder) Fail(number int64, scope redis.Scope, now int64) Decisions {
 	if number != h.pending.number || number == 0 {
 		return Decisions{Late: true}
 	}
 	sent := h.pending.sent
 	h.pending = call{}
-	if record {
-		h.w.breaker.succeeded()
-		h.breaker.failed(now)
-	} else {
+	switch scope {
+	case redis.OfRedis:
 		h.w.breaker.failed(now)
+	case redis.OfLimit:
+		h.w.breaker.succeeded()
+		h.limitBreaker.failed(now)
+	case redis.OfRecord:
+		h.w.breaker.succeeded()
+		h.limitBreaker.succeeded()
+		h.breaker.failed(now)
 	}
 	if h.request.Want > 0 {
 		h.settle(&redis.Settlement{Number: number}, closing{sent: sent, urgent: true})
@@ -121,9 +123,12 @@ func (h *Holder) fail(number, now int64, record bool) Decisions {
 	return Decisions{Failed: h.dropWaiters()}
 }
 
-// breakerAt is what may be sent at time now: what both the worker's breaker and the holder's let through.
+// breakerAt is what may be sent at time now: what the breakers of the worker, the limit and the holder all let through.
 func (h *Holder) breakerAt(now int64) breakerState {
 	if state := h.w.breaker.at(now); state != breakerClosed {
+		return state
+	}
+	if state := h.limitBreaker.at(now); state != breakerClosed {
 		return state
 	}
 	return h.breaker.at(now)
@@ -144,7 +149,7 @@ func (h *Holder) Tick(now int64) Decisions {
 		if now-h.pending.sent < 2*h.w.timeout {
 			return Decisions{}
 		}
-		d = h.Fail(h.pending.number, now)
+		d = h.Fail(h.pending.number, redis.OfRedis, now)
 	}
 	if h.dueSince != 0 {
 		d.CallDue = now-h.dueSince >= lostDue

@@ -10,8 +10,7 @@
 //
 //	CallDue is true, a call can be made   NextCall ─► what to send
 //	Redis has replied                     Reply    ─► Decisions{Granted, Refused, Failed} on waiting requests
-//	no reply                              Fail     ─► Decisions{Failed}
-//	a reply that this limit can't use     FailRecord ─► Decisions{Failed}
+//	no reply, or none that can be used    Fail     ─► Decisions{Failed}
 //	every 10 to 50 ms                     Tick     ─► Decisions
 //
 // One call is pending at a time. While traffic is steady no request waits: the call for the next lease is made when a

@@ -40,8 +40,10 @@ type Holder struct {
 	dueToSettle bool  // the call that is due only settles
 	called      int64 // when the last call was sent
 	pending     call
-	breaker     breaker // see FailRecord
-	roundTrip   int64   // of calls, an average, ns
+	roundTrip   int64 // of calls, an average, ns
+
+	limitBreaker *breaker // of all holders of the limit in this worker, see Fail
+	breaker      breaker  // of this one
 
 	successes, failures int64
 	firstOutcome        int64 // time of the first of successes and failures
@@ -79,14 +81,14 @@ const (
 // NewHolder is a holder without tokens. limit and config are as the policy says.
 func NewHolder(w *Worker, limit *redis.Limit, config Config) *Holder {
 	h := &Holder{}
-	h.init(w, limit, config)
+	h.init(w, limit, config, &breaker{})
 	return h
 }
 
-func (h *Holder) init(w *Worker, limit *redis.Limit, config Config) {
+func (h *Holder) init(w *Worker, limit *redis.Limit, config Config, limitBreaker *breaker) {
 	// Redis's clock is read in whole microseconds, rounded down: a grant may be up to one later than it says.
 	ttl := int64(limit.TTL() - time.Microsecond)
-	*h = Holder{w: w, limit: limit, config: config, ttl: ttl, step: max(ttl/64/1000, 1)}
+	*h = Holder{w: w, limit: limit, config: config, limitBreaker: limitBreaker, ttl: ttl, step: max(ttl/64/1000, 1)}
 	h.config.MaxWaiters = max(config.MaxWaiters, 1)
 }
 

@@ -147,12 +147,12 @@ func TestLateAndLostReplies(t *testing.T) {
 	checkDecisions(t, h.Tick(99*ms), Decisions{})
 	checkDecisions(t, h.Tick(100*ms+1), Decisions{Failed: 1, CallDue: true}) // twice the timeout
 	checkDecisions(t, h.Reply(first.Number, reply(1, 5), 101*ms), Decisions{Late: true})
-	checkDecisions(t, h.Fail(first.Number, 101*ms), Decisions{Late: true})
+	checkDecisions(t, h.Fail(first.Number, redis.OfRedis, 101*ms), Decisions{Late: true})
 	second := nextCall(t, h, 101*ms)
 	if second.Want != 0 || len(second.Settled) != 1 || second.Settled[0] != (redis.Settlement{Number: first.Number}) {
 		t.Fatalf("got %+v, want a call that only settles lease %d", second, first.Number)
 	}
-	checkDecisions(t, h.Fail(second.Number, 102*ms), Decisions{})
+	checkDecisions(t, h.Fail(second.Number, redis.OfRedis, 102*ms), Decisions{})
 	// The lost settlement is reported again when Redis may be called again.
 	now := 102 * ms
 	for !h.Tick(now).CallDue {
@@ -182,7 +182,7 @@ func TestRedisDown(t *testing.T) {
 			} else {
 				probes++
 			}
-			h.Fail(a.Number, now)
+			h.Fail(a.Number, redis.OfRedis, now)
 		}
 	}
 	if waited != threshold || probes < 30 || probes > 45 {
@@ -376,25 +376,46 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// TestFailRecord: what one limit's keys hold opens the breaker of its holder, not that of the others.
-func TestFailRecord(t *testing.T) {
-	w := NewWorker("w", "p", 50*time.Millisecond, 1)
-	broken, well := NewHolder(w, tenASecond, Config{MaxWaiters: 9}), NewHolder(w, tenASecond, Config{MaxWaiters: 9})
-	now := int64(1)
-	for range threshold {
-		take(t, broken, now, Waiting, true)
+// TestScopesOfFailures: what a failure concerns is not called for a while, and what is beyond is called as before.
+func TestScopesOfFailures(t *testing.T) {
+	one, two := sharedstate.Fingerprint{Lo: 1}, sharedstate.Fingerprint{Lo: 2}
+	for _, tc := range []struct {
+		scope             redis.Scope
+		sibling, stranger Decision // of another key of the limit, of another limit
+	}{
+		{redis.OfRecord, Waiting, Waiting},
+		{redis.OfLimit, RedisDown, Waiting},
+		{redis.OfRedis, RedisDown, RedisDown},
+	} {
+		w := NewWorker("w", "p", 50*time.Millisecond, 1)
+		keys := NewSet(w, tenASecond, Config{MaxWaiters: 9}, "weir:", "aws", 100)
+		broken, sibling := &keys.Get(one).Holder, &keys.Get(two).Holder
+		stranger := NewHolder(w, tenASecond, Config{MaxWaiters: 9})
+		now := int64(1)
+		for range threshold {
+			take(t, broken, now, Waiting, true)
+			a := nextCall(t, broken, now)
+			checkDecisions(t, broken.Fail(a.Number, tc.scope, now), Decisions{Failed: 1})
+		}
+		for n := range 1000 { // no hot loop
+			take(t, broken, now+int64(n), RedisDown, false)
+		}
+		if broken.Idle(now) && tc.scope == redis.OfRecord {
+			t.Error("Idle: got true with an open breaker, want false: the next holder would not have it")
+		}
+		take(t, sibling, now, tc.sibling, tc.sibling == Waiting)
+		take(t, stranger, now, tc.stranger, tc.stranger == Waiting)
+		if tc.stranger == Waiting {
+			stranger.Reply(nextCall(t, stranger, now).Number, reply(1, 5), now)
+			take(t, broken, now, RedisDown, false) // another limit's reply says nothing of this one
+		}
+		now += 2 * firstWait // then one probe, which succeeds
+		take(t, broken, now, RedisDown, true)
 		a := nextCall(t, broken, now)
-		checkDecisions(t, broken.FailRecord(a.Number, now), Decisions{Failed: 1})
+		if tc.scope != redis.OfRecord {
+			take(t, sibling, now, RedisDown, false)
+		}
+		broken.Reply(a.Number, reply(0, 5), now)
+		take(t, broken, now, Waiting, true)
 	}
-	take(t, broken, now, RedisDown, false)
-	if broken.Idle(now) {
-		t.Error("Idle: got true with an open breaker, want false: the next holder would not have it")
-	}
-	take(t, well, now, Waiting, true)
-	well.Reply(nextCall(t, well, now).Number, reply(1, 5), now)
-	take(t, broken, now, RedisDown, false)
-	now += 2 * firstWait // then a probe, which succeeds
-	take(t, broken, now, RedisDown, true)
-	broken.Reply(nextCall(t, broken, now).Number, reply(0, 5), now)
-	take(t, broken, now, Waiting, true)
 }

@@ -15,6 +15,7 @@ type Set struct {
 	prefix  string
 	cluster string
 	maxKeys int
+	breaker breaker // of all its holders
 
 	members map[sharedstate.Fingerprint]*Member
 	order   []*Member // of Tick
@@ -41,7 +42,7 @@ func NewSet(w *Worker, limit *redis.Limit, config Config, prefix, cluster string
 		w: w, limit: limit, config: config, prefix: prefix, cluster: cluster, maxKeys: max(maxKeys, 1),
 		members: map[sharedstate.Fingerprint]*Member{},
 	}
-	s.shared.init(w, limit, config)
+	s.shared.init(w, limit, config, &s.breaker)
 	s.shared.Place = redis.NewOverflowPlace(prefix, cluster)
 	return s
 }
@@ -55,7 +56,7 @@ func (s *Set) Get(key sharedstate.Fingerprint) *Member {
 		return &s.shared
 	}
 	m := s.recycled()
-	m.init(s.w, s.limit, s.config)
+	m.init(s.w, s.limit, s.config, &s.breaker)
 	m.Key = key
 	m.Place = redis.NewKeyedPlace(s.prefix, s.cluster, digits(key), s.maxKeys)
 	m.at = len(s.order)

@@ -24,5 +24,5 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // compares them with the document.
 const (
 	styleHash  = "sha256-2nx4O38OonGZuvv7VvFy3nJJdcDPy0T6fjN1Xj6HxZo="
-	scriptHash = "sha256-voZ+af39nbLzHYN4D9f7LDEJDm/0kjOvkM4Q3l0qppc="
+	scriptHash = "sha256-KNgy3cAkzyoxYuCyrnr+4uOkcP796PGLBm+JfgGsGeQ="
 )

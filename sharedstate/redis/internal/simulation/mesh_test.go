@@ -216,7 +216,7 @@ func (w *worker) send(req *redis.LeaseRequest, source bool) {
 	m.clock.after(timeout, func() {
 		if !w.crashed && !answered {
 			answered = true
-			w.deliver(w.holder.Fail(sent.Number, w.now()))
+			w.deliver(w.holder.Fail(sent.Number, redis.OfRedis, w.now()))
 		}
 	})
 }
