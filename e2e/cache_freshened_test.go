@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,13 @@ func TestCacheFreshened(t *testing.T) {
 	u := upstream.New(t)
 	w := start(t, "clusters:\n  kept: {fallback: {"+onMiss+"}}", map[string]*upstream.Upstream{"kept": u})
 	first := upstream.Body("first").Header("etag", `"1"`).Header("age", "250").Header("x-version", "1")
+	// While the 304 is under way a POST invalidates another path: a response that may be older is not stored then.
+	invalidated := upstream.Func(func(rw http.ResponseWriter, _ *http.Request) {
+		fill(t, w.send(http.MethodPost, "kept", "/posted"))
+		rw.Header().Set("etag", `"1"`)
+		rw.Header().Set("x-version", "2")
+		rw.WriteHeader(http.StatusNotModified)
+	})
 	cases := []struct {
 		name, method string
 		later        upstream.Behaviour
@@ -23,6 +31,7 @@ func TestCacheFreshened(t *testing.T) {
 		fresh        bool
 	}{
 		{"304", "GET", upstream.Status(304).Header("etag", `"1"`).Header("x-version", "2"), "2", true},
+		{"304, another path is invalidated meanwhile", "GET", invalidated, "2", true},
 		{"304 of another tag", "GET", upstream.Status(304).Header("etag", `"2"`).Header("x-version", "2"), "1", false},
 		{"304, private", "GET", upstream.Status(304).Header("etag", `"1"`).Header("cache-control", "private"), "", false},
 		{"HEAD", "HEAD", upstream.Body("first").Header("etag", `"1"`).Header("x-version", "2"), "2", true},
@@ -30,13 +39,15 @@ func TestCacheFreshened(t *testing.T) {
 		{"HEAD of another tag", "HEAD", upstream.Body("first").Header("etag", `"2"`), "", false},
 	}
 	for _, tc := range cases {
-		path := "/" + strings.ReplaceAll(tc.name, " ", "-")
+		path := "/" + strings.NewReplacer(" ", "-", ",", "").Replace(tc.name)
 		u.When(upstream.Path(path), first)
 		fill(t, w.get("kept", path))
 	}
+	u.When(upstream.Path("/posted"), first)
+	fill(t, w.get("kept", "/posted"))
 	time.Sleep(1100 * time.Millisecond) // an answer is stored at most once a second
 	for _, tc := range cases {
-		path := "/" + strings.ReplaceAll(tc.name, " ", "-")
+		path := "/" + strings.NewReplacer(" ", "-", ",", "").Replace(tc.name)
 		u.When(upstream.Path(path), tc.later)
 		w.send(tc.method, "kept", path, "if-none-match", `"1"`)
 		u.When(upstream.Path(path), upstream.Reset())

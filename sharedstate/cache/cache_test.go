@@ -18,6 +18,7 @@ func TestSteps(t *testing.T) {
 		get
 		invalidate
 		invalidatePath
+		replace // the entry of key n that was stored at found
 	)
 	type step struct {
 		at            int64
@@ -26,7 +27,7 @@ func TestSteps(t *testing.T) {
 		key           int
 		began, stored int64
 		no            bool  // not stored, not due
-		found         int64 // get: the time it was stored, -1: a miss
+		found         int64 // get, replace: the time it was stored, -1: a miss
 	}
 	for _, tc := range []struct {
 		name  string
@@ -100,6 +101,25 @@ func TestSteps(t *testing.T) {
 			{at: 21 * s, worker: 'a', do: store, key: 2, began: 20 * s, stored: 21 * s, no: true},
 			{at: 21 * s, worker: 'a', do: store, key: 1, began: 21 * s, stored: 21 * s},
 		}},
+		{"replaced, although another path was invalidated meanwhile", []step{
+			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 10 * s},
+			{at: 10 * s, worker: 'a', do: store, key: 2, began: 10 * s, stored: 10 * s},
+			{at: 20 * s, worker: 'b', do: invalidatePath, key: 6},
+			{at: 21 * s, worker: 'a', do: store, key: 1, began: 19 * s, stored: 21 * s, no: true},
+			{at: 21 * s, worker: 'a', do: replace, key: 1, found: 10 * s, began: 19 * s, stored: 21 * s},
+			{worker: 'b', do: get, key: 1, found: 21 * s},
+			{at: 21 * s, worker: 'a', do: replace, key: 2, found: 10 * s, began: 19 * s, stored: 21 * s, no: true},
+			{worker: 'b', do: get, key: 2, found: -1},
+		}},
+		{"not replaced where it was stored again, or within a second", []step{
+			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 10 * s},
+			{at: 11*s - 1, worker: 'b', do: replace, key: 1, found: 10 * s, began: 10 * s, stored: 11*s - 1, no: true},
+			{at: 12 * s, worker: 'b', do: store, key: 1, began: 11 * s, stored: 12 * s},
+			{at: 20 * s, worker: 'a', do: replace, key: 1, found: 10 * s, began: 11 * s, stored: 20 * s, no: true},
+			{worker: 'a', do: get, key: 1, found: 12 * s},
+			{at: 20 * s, worker: 'a', do: replace, key: 1, found: 12 * s, began: 11 * s, stored: 20 * s},
+			{worker: 'b', do: get, key: 1, found: 20 * s},
+		}},
 		{"invalidated by an earlier worker's clock: the later time counts", []step{
 			{at: 20 * s, worker: 'a', do: invalidate},
 			{at: 20*s - 5, worker: 'b', do: invalidate},
@@ -151,6 +171,12 @@ func TestSteps(t *testing.T) {
 					stored, _, err = c.Put(answer(step.key, step.stored, 100), step.began, step.at)
 					if stored == step.no {
 						t.Errorf("step %d: got stored %v, want %v", i, stored, !step.no)
+					}
+				case replace:
+					var stored bool
+					stored, _, err = c.Replace(answer(step.key, step.stored, 100), step.found, step.began, step.at)
+					if stored == step.no {
+						t.Errorf("step %d: got replaced %v, want %v", i, stored, !step.no)
 					}
 				case due:
 					var due bool

@@ -25,7 +25,7 @@
 // was removed from an index is not restored, and no memory stays in use that no index lists.
 //
 // An invalidation stores its time in all indexes that the cluster may have. The response to a request that began at
-// that time or before is refused.
+// that time or before is refused, except one that confirms an entry that is still listed (Replace).
 //
 // # Bounds
 //

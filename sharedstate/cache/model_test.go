@@ -21,15 +21,19 @@ func (m *model) segments() int { return (m.entries + 255) / 256 }
 
 func (m *model) segment(n int) int { return n % m.segments() }
 
-func (m *model) put(n int, began, stored, now int64, size int) bool {
+func (m *model) put(n int, began, stored, now int64, size int, replaced int64) bool {
 	s := m.segment(n)
 	if began > stored || stored > now {
 		return false
 	}
 	if m.notBefore[s] > now+600*second {
 		m.notBefore[s] = now
+		return false
 	}
-	if began <= m.notBefore[s] {
+	switch listed, ok := m.stored[n]; {
+	case replaced == nothing && began <= m.notBefore[s]:
+		return false
+	case replaced != nothing && (!ok || listed != replaced):
 		return false
 	}
 	if had, ok := m.stored[n]; ok && had <= now+600*second && stored < had+second {
@@ -119,9 +123,17 @@ func TestModel(t *testing.T) {
 				stored := max(now-body, 0)
 				began := stored - took
 				size := rapid.IntRange(0, 300).Draw(t, "size")
-				want := m.put(n, began, stored, now, size)
-				steps = append(steps, fmt.Sprintf("%s: put %d, began %d, stored %d, now %d: %v", names[i], n, began, stored, now, want))
-				got, conflicts, err := c.Put(answer(n, stored, size), began, now)
+				replaced := int64(nothing)
+				if rapid.IntRange(0, 3).Draw(t, "replace") == 0 {
+					replaced = max(m.stored[n]-rapid.SampledFrom([]int64{0, 0, 0, 1}).Draw(t, "another"), 0) // 0: of one that is not listed
+				}
+				want := m.put(n, began, stored, now, size, replaced)
+				steps = append(steps, fmt.Sprintf("%s: put %d in place of %d, began %d, stored %d, now %d: %v", names[i], n, replaced, began, stored, now, want))
+				put := func(entry []byte, began, now int64) (bool, int, error) { return c.Replace(entry, replaced, began, now) }
+				if replaced == nothing {
+					put = c.Put
+				}
+				got, conflicts, err := put(answer(n, stored, size), began, now)
 				if got != want || conflicts != 0 || err != nil {
 					t.Fatalf("%v\ngot stored %v, %d conflicts, %v, want %v, 0, no error", steps, got, conflicts, err, want)
 				}

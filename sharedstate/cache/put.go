@@ -19,6 +19,19 @@ import (
 // If stored is true beside an error, the memory of entries that it replaced is not free yet. conflicts counts the
 // changes by other workers meanwhile.
 func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int, err error) {
+	return c.put(entry, begun, now, nothing)
+}
+
+// Replace stores an entry in place of one that was read, stored at was. It is Put, but that entry has to be listed still, and then
+// invalidations since the request began do not matter: they were of others.
+func (c *Cache) Replace(entry []byte, was, begun, now int64) (stored bool, conflicts int, err error) {
+	return c.put(entry, begun, now, was)
+}
+
+// nothing is the time of storing of what an entry replaces, where it need replace none.
+const nothing = -1
+
+func (c *Cache) put(entry []byte, begun, now, replaced int64) (stored bool, conflicts int, err error) {
 	e, ok := seal(entry)
 	if !ok || begun > e.Stored || e.Stored > now {
 		return false, 0, nil
@@ -36,7 +49,7 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 		if err != nil {
 			return false, conflicts, err
 		}
-		if refused, err := c.refuses(&w, cas, begun, now); refused || err != nil {
+		if refused, err := c.refuses(&w, cas, begun, now, replaced); refused || err != nil {
 			return false, conflicts, err
 		}
 		w.slot, c.ownFreed = c.own.put(w, c.capacity(s), c.ownFreed[:0])
@@ -63,8 +76,9 @@ func (c *Cache) Put(entry []byte, begun, now int64) (stored bool, conflicts int,
 	return false, conflicts, sharedstate.ErrContended
 }
 
-// refuses says whether the own index, loaded with cas, takes no entry w of a request that began at begun.
-func (c *Cache) refuses(w *way, cas uint32, begun, now int64) (refused bool, err error) {
+// refuses says whether the own index, loaded with cas, takes no entry w of a request that began at begun, in place of one that was
+// stored at replaced.
+func (c *Cache) refuses(w *way, cas uint32, begun, now, replaced int64) (refused bool, err error) {
 	if ahead(c.own.notBefore, now) { // of another clock: it would refuse for ever
 		c.own.refuse(now)
 		if err := c.ownCell.Swap(cas); err != nil && !errors.Is(err, sharedstate.ErrMismatch) {
@@ -72,10 +86,11 @@ func (c *Cache) refuses(w *way, cas uint32, begun, now int64) (refused bool, err
 		}
 		return true, nil
 	}
-	if begun <= c.own.notBefore {
+	had := c.own.find(w.key)
+	if replaced == nothing && begun <= c.own.notBefore || replaced != nothing && (had == nil || had.stored != replaced) {
 		return true, nil
 	}
-	if had := c.own.find(w.key); had != nil && !ahead(had.stored, now) && w.stored-had.stored < RefreshEvery {
+	if had != nil && !ahead(had.stored, now) && w.stored-had.stored < RefreshEvery {
 		*c.recently(w.key) = recent{w.key, had.stored}
 		return true, nil
 	}

@@ -59,7 +59,7 @@ func (c *Cache) update(k *Key, r *Response, entry *cache.Entry, newer header.Hea
 	if !ok {
 		return nil
 	}
-	_, _, err := c.stored.Put(append(updated, entry.Body...), now-r.Took, now)
+	_, _, err := c.stored.Replace(append(updated, entry.Body...), entry.Stored, now-r.Took, now)
 	*c.recently(k) = recent{k.kind(), now}
 	return err
 }
