@@ -52,7 +52,7 @@ type decoder struct {
 	mistakes         []Mistake
 	count            int // of mistakes, including those beyond maxMistakes
 	substitutedBytes int
-	describe         func(key) // called with each key that is read; only the test of the reference table sets it
+	describe         func(Key) // called with each key that is read; only Keys sets it
 }
 
 // maxMistakes bounds the list: with long paths, the mistakes of a document of 1 MiB could take 1 GiB.

@@ -17,9 +17,6 @@ type section struct {
 	before  int  // number of mistakes when the section began
 }
 
-// key is one row of the reference table.
-type key struct{ path, typ, fallback string }
-
 // section begins to read v, which should be an object.
 func (d *decoder) section(path string, v *value) *section {
 	s := &section{d: d, path: path, before: d.count}
@@ -77,7 +74,7 @@ func (s *section) rename(from, to string) {
 func (s *section) find(name, typ, fallback string) *value {
 	s.known = append(s.known, name)
 	if s.d.describe != nil {
-		s.d.describe(key{s.at(name), typ, fallback})
+		s.d.describe(Key{s.at(name), typ, fallback})
 	}
 	for i := range s.members {
 		if m := &s.members[i]; m.name == name && !m.value.broken {

@@ -85,7 +85,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, line := range []string{"validate", "render", "render envoy", "demo", "bridge", "status", "reset", "version"} {
+	for _, line := range []string{"validate", "schema", "render", "render envoy", "demo", "bridge", "status", "reset", "version"} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", append(strings.Fields(line), "--help")...)
 			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {
@@ -94,10 +94,20 @@ func TestHelpHasExamples(t *testing.T) {
 		})
 	}
 	got := run(t, "", "--help")
-	for _, sub := range []string{"validate", "render", "demo", "bridge", "status", "reset", "version"} {
+	for _, sub := range []string{"validate", "schema", "render", "demo", "bridge", "status", "reset", "version"} {
 		if !strings.Contains(got.out, "\n  "+sub+" ") {
 			t.Errorf("got weir --help without %s", sub)
 		}
+	}
+}
+
+func TestSchema(t *testing.T) {
+	got := run(t, "", "schema")
+	var document struct {
+		Schema string `json:"$schema"`
+	}
+	if err := json.Unmarshal([]byte(got.out), &document); err != nil || got.status != StatusOK || document.Schema == "" {
+		t.Errorf("got status %d, %d bytes, %v, want a JSON Schema", got.status, len(got.out), err)
 	}
 }
 
