@@ -15,6 +15,7 @@ import (
 // within a lease's life, settled late, truly and in any order, or never. First most are not used at all, so that they
 // come back; in the end all are wanted at once.
 func TestScriptsAgainstAdversary(t *testing.T) {
+	t.Parallel()
 	redis.OnEngines(t, func(t *testing.T, e *redis.Engine) {
 		rapid.Check(t, func(rt *rapid.T) {
 			e.Clear(t)

@@ -91,24 +91,28 @@ var movedLimits = []*Limit{
 
 func movedTest(t *testing.T, test func(t *testing.T, m *moved)) {
 	t.Helper()
-	for _, l := range movedLimits {
-		for _, p := range []*Place{NewPlace("weir:", "a"), NewKeyedPlace("weir:", "a", "k", 3)} {
-			for _, settle := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s of %d, max_keys %d, settled %v", l.script.name, l.limit, p.maxKeys, settle), func(t *testing.T) {
-					onEngines(t, func(t *testing.T, e *engine) {
+	onEngines(t, func(t *testing.T, e *engine) {
+		for _, l := range movedLimits {
+			for _, p := range []*Place{NewPlace("weir:", "a"), NewKeyedPlace("weir:", "a", "k", 3)} {
+				for _, settle := range []bool{true, false} {
+					t.Run(fmt.Sprintf("%s of %d, max_keys %d, settled %v", l.script.name, l.limit, p.maxKeys, settle), func(t *testing.T) {
 						test(t, &moved{engine: e, t: t, limit: l, place: p, settle: settle})
 					})
-				})
+				}
 			}
 		}
-	}
+	})
 }
 
 // TestClockSetBack sets Redis's clock back under load, by an NTP step, a failover to a replica or a dump of another
 // machine: the limit holds, and admits again within a window and a ttl.
 func TestClockSetBack(t *testing.T) {
+	t.Parallel()
 	movedTest(t, func(t *testing.T, m *moved) {
 		for _, by := range []time.Duration{300 * time.Millisecond, 1900 * time.Millisecond, time.Hour} {
+			if m.second && by != time.Hour {
+				continue // its replies are the same
+			}
 			m.clear(t)
 			m.passed, m.ahead, m.uses, m.waited = 0, 0, nil, 0
 			window := int64(2e6)
@@ -152,8 +156,12 @@ func TestClockSetBack(t *testing.T) {
 // TestClockSetForward sets it forward: what was granted before counts no more, so the window around that may have one
 // further limit, and no later one has.
 func TestClockSetForward(t *testing.T) {
+	t.Parallel()
 	movedTest(t, func(t *testing.T, m *moved) {
 		for _, by := range []time.Duration{time.Second, time.Hour} {
+			if m.second && by != time.Hour {
+				continue // its replies are the same
+			}
 			m.clear(t)
 			m.passed, m.ahead, m.uses, m.waited = 0, 0, nil, 0
 			m.run(5 * time.Second)

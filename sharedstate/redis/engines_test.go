@@ -1,15 +1,20 @@
 package redis
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/weir-mesh/weir/sharedstate/redis/redistest"
 )
@@ -21,6 +26,7 @@ const testClock = "local function clock() return tonumber(ARGV[#ARGV]) end\n"
 type engine struct {
 	name   string
 	client *goredis.Client
+	second bool // miniredis beside a redis-server: its Lua, written in Go, takes longer
 }
 
 // onEngines runs a test on the real Redis, where it is installed, and on miniredis.
@@ -30,15 +36,70 @@ func onEngines(t *testing.T, test func(t *testing.T, e *engine)) {
 			t.Log("redis-server is not installed: this ran on miniredis only")
 			return
 		}
-		test(t, &engine{"redis-server", dial(t, redistest.NewServer(t).Address)})
+		test(t, &engine{"redis-server", dial(t, redistest.NewServer(t).Address), false})
 	})
 	t.Run("miniredis", func(t *testing.T) {
-		test(t, &engine{"miniredis", dial(t, miniredis.RunT(t).Addr())})
+		test(t, &engine{"miniredis", dial(t, startMiniredis(t)), redistest.Installed("redis-server")})
 	})
 }
 
+// builtMiniredis is the program of package redistest/miniredis, built without the race detector.
+var builtMiniredis = sync.OnceValues(func() (program string, err error) {
+	if forMiniredis, err = os.MkdirTemp("", "weir-miniredis"); err != nil {
+		return "", err
+	}
+	program = filepath.Join(forMiniredis, "miniredis")
+	out, err := exec.Command("go", "build", "-race=false", "-o", program, "./redistest/miniredis").CombinedOutput()
+	if err != nil {
+		return program, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// forMiniredis is where it is built.
+var forMiniredis string
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if forMiniredis != "" {
+		_ = os.RemoveAll(forMiniredis)
+	}
+	os.Exit(status)
+}
+
+// startMiniredis starts a miniredis, and returns its address.
+func startMiniredis(t *testing.T) string {
+	t.Helper()
+	program, err := builtMiniredis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program)
+	cmd.Stderr = os.Stderr
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = input.Close()
+		_ = cmd.Wait()
+	})
+	address, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(address)
+}
+
 func dial(t *testing.T, addr string) *goredis.Client {
-	c := goredis.NewClient(&goredis.Options{Addr: addr, DisableIdentity: true, MaxRetries: -1})
+	c := goredis.NewClient(&goredis.Options{Addr: addr, DisableIdentity: true, MaxRetries: -1, ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = c.Close() })
 	deadline := time.Now().Add(10 * time.Second)
 	for c.Ping(context.Background()).Err() != nil {

@@ -37,6 +37,7 @@ func local(l *ratelimit.Limiter, state []byte, now, n int64) (granted int64) {
 // TestLeaseFreeScriptsEqualPureLimits runs a trace on the scripts and on policy/ratelimit. Leases live for no time at
 // all, so what is granted is used at that moment.
 func TestLeaseFreeScriptsEqualPureLimits(t *testing.T) {
+	t.Parallel()
 	adaptive := func(t *rapid.T) ratelimit.AdaptiveConfig {
 		return ratelimit.AdaptiveConfig{
 			Threshold:  rapid.SampledFrom([]float64{0.5, 0.8, 1}).Draw(t, "threshold"),

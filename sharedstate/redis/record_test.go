@@ -106,6 +106,7 @@ func TestSteps(t *testing.T) {
 // TestLargeLimitsCountALittleLonger checks a limit above 512 against README ("What it promises"): a request may count
 // for up to window / 64 longer, never shorter.
 func TestLargeLimitsCountALittleLonger(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, e *engine) {
 		rapid.Check(t, func(rt *rapid.T) {
 			e.clear(t)

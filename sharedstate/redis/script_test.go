@@ -111,7 +111,7 @@ func TestScriptsWithoutMemory(t *testing.T) {
 		t.Skip("redis-server is not installed: miniredis has no maxmemory")
 	}
 	ctx := context.Background()
-	e := &engine{"redis-server", dial(t, redistest.NewServer(t).Address)}
+	e := &engine{"redis-server", dial(t, redistest.NewServer(t).Address), false}
 	for _, l := range []*Limit{
 		NewSlidingWindow(3, time.Minute, 500*time.Millisecond),
 		NewTokenBucket(3, 0.01, 500*time.Millisecond),

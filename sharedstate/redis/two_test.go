@@ -15,6 +15,7 @@ import (
 // TestTwoConfigurations: proxies hold different numbers for one count, and ask for one token after the other. Each
 // admits at most its own number of the shared count, in turn and where the second comes later.
 func TestTwoConfigurations(t *testing.T) {
+	t.Parallel()
 	window := func(limit int64, length time.Duration) *Limit {
 		return NewSlidingWindow(limit, length, 500*time.Millisecond)
 	}
@@ -22,7 +23,7 @@ func TestTwoConfigurations(t *testing.T) {
 	adaptive := func(limit int64, length time.Duration) *Limit {
 		return NewAdaptive(limit, length, 500*time.Millisecond, ratelimit.AdaptiveConfig{Threshold: 0.1, Backoff: 0.5, Recovery: 2, Interval: time.Hour, MinSamples: 1})
 	}
-	for _, tc := range []struct {
+	cases := []struct {
 		name         string
 		a, b         *Limit
 		mostA, mostB int64
@@ -39,10 +40,11 @@ func TestTwoConfigurations(t *testing.T) {
 		{"adaptive of another window", adaptive(5, 600*time.Second), adaptive(50, 300*time.Second), 5, 50, 45},
 		{"adaptive and window", adaptive(5, 600*time.Second), window(50, 600*time.Second), 5, 50, 45},
 		{"adaptive and bucket", adaptive(5, 600*time.Second), bucket(50, 0.001), 5, 50, 0},
-	} {
-		for _, keyed := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, by key %t", tc.name, keyed), func(t *testing.T) {
-				onEngines(t, func(t *testing.T, e *engine) {
+	}
+	onEngines(t, func(t *testing.T, e *engine) {
+		for _, tc := range cases {
+			for _, keyed := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, by key %t", tc.name, keyed), func(t *testing.T) {
 					place := NewPlace("weir:", "a")
 					if keyed {
 						place = NewKeyedPlace("weir:", "a", "k", 3)
@@ -88,14 +90,15 @@ func TestTwoConfigurations(t *testing.T) {
 						t.Errorf("a again: got %d, want 0: the count is above its number", again)
 					}
 				})
-			})
+			}
 		}
-	}
+	})
 }
 
 // TestTwoConfigurationsAgainstAdversary leases for two or three configurations of one count as
 // TestScriptsAgainstAdversary does for one. Each grant of a limit is within its own number of what all have used.
 func TestTwoConfigurationsAgainstAdversary(t *testing.T) {
+	t.Parallel()
 	type grant struct {
 		limit   int
 		number  int64
