@@ -63,7 +63,7 @@ Exit status: 0 for success, 1 when the work failed, 2 when the command line was 
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newValidate(), newSchema(), newRender(), newDemo(), newBridge(), newStatus(), newReset(), newVersion())
+	root.AddCommand(newValidate(), newSchema(), newImport(), newRender(), newDemo(), newBridge(), newStatus(), newReset(), newVersion())
 	return root
 }
 

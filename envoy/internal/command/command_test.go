@@ -85,7 +85,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, line := range []string{"validate", "schema", "render", "render envoy", "demo", "bridge", "status", "reset", "version"} {
+	for _, line := range []string{"validate", "schema", "import", "import ratelimit", "render", "render envoy", "demo", "bridge", "status", "reset", "version"} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", append(strings.Fields(line), "--help")...)
 			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {
@@ -94,7 +94,7 @@ func TestHelpHasExamples(t *testing.T) {
 		})
 	}
 	got := run(t, "", "--help")
-	for _, sub := range []string{"validate", "schema", "render", "demo", "bridge", "status", "reset", "version"} {
+	for _, sub := range []string{"validate", "schema", "import", "render", "demo", "bridge", "status", "reset", "version"} {
 		if !strings.Contains(got.out, "\n  "+sub+" ") {
 			t.Errorf("got weir --help without %s", sub)
 		}
@@ -108,6 +108,29 @@ func TestSchema(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(got.out), &document); err != nil || got.status != StatusOK || document.Schema == "" {
 		t.Errorf("got status %d, %d bytes, %v, want a JSON Schema", got.status, len(got.out), err)
+	}
+}
+
+func TestImportRatelimit(t *testing.T) {
+	const descriptors = "domain: d\ndescriptors:\n- {key: user, rate_limit: {unit: minute, requests_per_unit: 7}}\n- {key: other, rate_limit: {unit: minute, requests_per_unit: 7}}\n"
+	for name, test := range map[string]struct {
+		stdin    string
+		args     []string
+		status   int
+		out, err string
+	}{
+		"a part that is not converted": {descriptors, []string{"--key=user=header:x-user", "--cluster", "a"}, StatusOK, "requests: 7", "standard input:4:28: descriptors[1].rate_limit: not converted: "},
+		"nothing that is converted":    {descriptors, nil, StatusFailed, "", "standard input: nothing could be converted"},
+		"no limits":                    {"a: 1", nil, StatusFailed, "", "standard input: has no rate limits"},
+		"a file that is gone":          {"", []string{"--envoy", "gone.yaml"}, StatusFailed, "", "gone.yaml: no such file or directory"},
+		"a wrong key":                  {"", []string{"--key", "user=x-user"}, StatusUsage, "", "want header:NAME"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := run(t, test.stdin, append([]string{"import", "ratelimit", "-"}, test.args...)...)
+			if got.status != test.status || !strings.Contains(got.out, test.out) || (test.out == "") != (got.out == "") || !strings.Contains(got.err, test.err) {
+				t.Errorf("got %+v, want status %d, %q and %q", got, test.status, test.out, test.err)
+			}
+		})
 	}
 }
 
