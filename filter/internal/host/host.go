@@ -46,7 +46,6 @@ type Path string
 // Properties of Envoy's attributes that the filter reads.
 const (
 	ClusterName         Path = "xds\x00cluster_name"
-	ResponseCode        Path = "response\x00code"
 	ResponseCodeDetails Path = "response\x00code_details"
 	RequestAttempts     Path = "upstream\x00request_attempt_count" // of the router, 8 bytes
 	// SourceAddress is the client's with its port, as Envoy trusts it (use_remote_address, xff_num_trusted_hops).

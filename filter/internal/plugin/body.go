@@ -98,8 +98,8 @@ func (s *stream) OnHttpResponseTrailers(int) host.Action {
 	s.request.Discard(fallback.Trailers)
 	if s.request.Unsettled() {
 		status := outcome.NoGRPC
-		if s.grpc {
-			status = grpcStatus(host.ResponseTrailers)
+		if value, err := host.Header(host.ResponseTrailers, "grpc-status"); err == nil { // also to JSON: of a transcoder
+			status = grpcStatus(value)
 		}
 		now := host.Now()
 		if !s.routeChecked && s.request.ChecksRouteAtEnd(outcome.DetailsUpstream, status) {

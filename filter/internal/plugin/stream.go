@@ -23,7 +23,6 @@ type stream struct {
 	plugin  *Plugin
 	id      uint32
 	request request.Request
-	grpc    bool
 	head    bool // the method is HEAD
 	ended   bool // the response that is replaced has no body
 
@@ -128,7 +127,7 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 			}
 		}
 	}
-	s.grpc, s.head = in.GRPC, method == "HEAD"
+	s.head = method == "HEAD"
 	return method
 }
 
@@ -181,9 +180,9 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 		s.fault(err)
 		return host.Continue
 	}
-	status, own := readResponse(headers)
+	status, grpc, own := readResponse(headers)
 	response := request.Response{
-		Status: status, Details: details, GRPC: outcome.NoGRPC, Ended: ended,
+		Status: status, Details: details, GRPC: grpc, Ended: ended,
 		Attempts: s.routerAttempts(),
 	}
 	if s.request.RetriesOn(response.Status, details) {
@@ -192,9 +191,6 @@ func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
 	}
 	if response.Status >= 300 && (response.Replayable || s.request.WantsRetryAfter()) {
 		response.RetryAfter = retryAfter()
-	}
-	if s.grpc {
-		response.GRPC = grpcStatus(host.ResponseHeaders)
 	}
 	now := host.Now()
 	if !s.routeChecked && (s.request.ChecksRoute(&response) || s.rerouted) {
@@ -362,17 +358,24 @@ func (s *stream) routerAttempts() int {
 	return number(host.RequestAttempts)
 }
 
-// readResponse reads the response's status from its headers, 0 if there is none, and whether any of them is one of Weir's. All
-// headers cost what the attribute response.code costs, and the removal of a header that is not there a quarter of it.
-func readResponse(headers host.Headers) (status int, own bool) {
-	headers.All(func(name, value string) bool {
-		if name == ":status" {
-			status, _ = strconv.Atoi(value)
+// readResponse reads the response's status from its headers, 0 if there is none, its gRPC status, if it has one already, and whether
+// any of them is one of Weir's. All headers cost what the attribute response.code costs, and the removal of a header that is not
+// there a quarter of it. That attribute is also what upstream sent: not what a filter in between made of it, as the gRPC-JSON
+// transcoder makes a 503 of UNAVAILABLE.
+func readResponse(headers host.Headers) (status, grpc int, own bool) {
+	grpc = outcome.NoGRPC
+	c := headers.Cursor()
+	for c.Next() {
+		switch {
+		case c.Name == ":status":
+			status, _ = strconv.Atoi(c.Value)
+		case c.Name == "grpc-status":
+			grpc = grpcStatus(c.Value)
+		case header.IsOwn(c.Name):
+			own = true
 		}
-		own = own || header.IsOwn(name)
-		return true
-	})
-	return status, own
+	}
+	return status, grpc, own
 }
 
 // number reads an attribute that is a u64, 0 if it is missing.
@@ -384,12 +387,8 @@ func number(p host.Path) int {
 	return int(binary.LittleEndian.Uint64(value))
 }
 
-// grpcStatus reads grpc-status from headers or trailers, outcome.NoGRPC if it is missing.
-func grpcStatus(m host.Map) int {
-	value, err := host.Header(m, "grpc-status")
-	if err != nil {
-		return outcome.NoGRPC
-	}
+// grpcStatus reads a grpc-status, outcome.NoGRPC if it is none.
+func grpcStatus(value string) int {
 	status, err := strconv.Atoi(value)
 	if err != nil || status < 0 {
 		return outcome.NoGRPC
