@@ -38,7 +38,7 @@ func ResetCluster(store sharedstate.Store, cluster string, p *policy.Policy, now
 	})
 	if l := p.RateLimit; err == nil && l != nil {
 		if l.Scope == policy.ScopeMesh {
-			err = clearRedisView(store, cluster)
+			err = clearRedisViews(store, cluster)
 		}
 		if len(l.Key) > 0 {
 			err = errors.Join(err, sharedstate.NewKeyTable(store, cluster, l.MaxKeys).Clear())

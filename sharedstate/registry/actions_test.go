@@ -56,7 +56,7 @@ func TestResetCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (RedisView{RedisTime: 1, Limit: 5}).Publish(s, "a"); err != nil {
+	if err := (RedisView{RedisTime: 1, Limit: 5}).Publish(s, "a", &policy.RateLimit{}); err != nil {
 		t.Fatal(err)
 	}
 	p := &policy.Policy{RateLimit: &policy.RateLimit{Scope: policy.ScopeMesh}}
@@ -71,7 +71,7 @@ func TestResetCluster(t *testing.T) {
 	if len(r.Bulkhead.Owners) != 1 || r.Bulkhead.Owners[0].Count != 3 {
 		t.Errorf("got bulkhead %+v, want the 3 requests of worker 1", r.Bulkhead)
 	}
-	if v, err := ReadRedisView(s, "a"); err != nil || v != (RedisView{}) {
+	if v, err := ReadRedisView(s, "a", &policy.RateLimit{}); err != nil || v != (RedisView{}) {
 		t.Errorf("got Redis view %+v, %v, want none", v, err)
 	}
 }

@@ -21,9 +21,9 @@
 // There are MaxDocuments rows. One document more replaces the one that was silent for the longest. The clusters of
 // each document take at most MaxBytes, so all of it takes at most 4 MiB and 392 bytes. Clusters that do not fit are
 // left out, and Read says so. There are a few small records beside that: when an operator last changed something (8
-// bytes), how calls to Redis end (RedisCalls, at most 1,558 bytes), the last request whose cluster was not the one whose policy decided
-// (Misroute, at most 2,060 bytes), what Redis last replied about a limit (RedisView, 40 bytes
-// for each cluster with a limit of scope mesh), and for each cluster that an operator has reset, what its metrics had
+// bytes), how calls to Redis end (RedisCalls, at most 1,558 bytes), the last request whose cluster was not the one
+// whose policy decided (Misroute, at most 2,060 bytes), what Redis last replied about a limit (RedisView, 48 bytes for each
+// configuration of a limit of scope mesh, at most four a cluster), and for each cluster that an operator has reset, what its metrics had
 // counted then (CountsAtReset, some 120 bytes) and which reset was sent to Redis (4 bytes).
 //
 // # The packed form

@@ -5,11 +5,14 @@ import (
 	"math"
 	"time"
 
+	"github.com/dchest/siphash"
+
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
-// RedisView is what Redis last replied about a cluster's limit of scope mesh. Only the worker that called Redis knows
-// it, so it is published: 40 bytes for each cluster.
+// RedisView is what Redis last replied about a cluster's limit of scope mesh, as one configuration has it: two listeners
+// may hold different numbers for one count. Only the worker that called Redis knows it, so it is published.
 type RedisView struct {
 	PublishedAt       int64 // nanoseconds of a monotonic clock; 0: never
 	RedisTime         int64 // when Redis replied, by its own clock, microseconds
@@ -19,12 +22,91 @@ type RedisView struct {
 	SuccessRatioKnown bool
 }
 
-func redisViewKey(cluster string) string { return documentsKey + "/redis/" + cluster }
+func redisViewsKey(cluster string) string { return documentsKey + "/redis-views/" + cluster }
+
+// redisViews are those of a cluster's configurations, at most maxRedisViews: as many as have a record in Redis.
+type redisViews []redisViewOf
+
+// redisViewOf is the view of one configuration.
+type redisViewOf struct {
+	numbers uint64 // of the configuration, see numbersOf
+	RedisView
+}
+
+const maxRedisViews = 4
+
+// numbersOf is a hash of what makes two configurations count apart or with different numbers.
+func numbersOf(l *policy.RateLimit) uint64 {
+	le := binary.LittleEndian
+	b := append(make([]byte, 0, 88), byte(l.Algorithm))
+	for _, n := range []int64{l.Requests, int64(l.Window), l.Burst, int64(l.AdaptiveInterval), int64(l.AdaptiveMinSamples)} {
+		b = le.AppendUint64(b, uint64(n))
+	}
+	for _, n := range []float64{l.Refill, l.AdaptiveThreshold, l.BackoffFactor, l.RecoveryFactor} {
+		b = le.AppendUint64(b, math.Float64bits(n))
+	}
+	return siphash.Hash(0, 0, b)
+}
+
+// find returns the view of a configuration, nil where there is none.
+func (v redisViews) find(numbers uint64) *RedisView {
+	for i := range v {
+		if v[i].numbers == numbers {
+			return &v[i].RedisView
+		}
+	}
+	return nil
+}
+
+// add makes room for a configuration: where there is none, that which was published the longest ago makes it.
+func (v *redisViews) add(numbers uint64) *RedisView {
+	if len(*v) < maxRedisViews {
+		*v = append(*v, redisViewOf{})
+	}
+	oldest := 0
+	for i := range *v {
+		if (*v)[i].PublishedAt < (*v)[oldest].PublishedAt {
+			oldest = i
+		}
+	}
+	(*v)[oldest] = redisViewOf{numbers: numbers}
+	return &(*v)[oldest].RedisView
+}
+
+// The packed form: for each configuration its numbers, an u64 in little endian, and its view.
+
+// AppendTo implements sharedstate.Packed.
+func (v *redisViews) AppendTo(b []byte) []byte {
+	for i := range *v {
+		one := &(*v)[i]
+		b = binary.LittleEndian.AppendUint64(b, one.numbers)
+		b = one.AppendTo(b)
+	}
+	return b
+}
+
+// Unpack implements sharedstate.Packed.
+func (v *redisViews) Unpack(b []byte) (ok bool) {
+	*v = nil
+	const size = 8 + redisViewSize
+	if len(b)%size != 0 || len(b) > maxRedisViews*size {
+		return false
+	}
+	read := make(redisViews, len(b)/size)
+	for i := range read {
+		read[i].numbers = binary.LittleEndian.Uint64(b[i*size:])
+		if !read[i].Unpack(b[i*size+8 : (i+1)*size]) {
+			return false
+		}
+	}
+	*v = read
+	return true
+}
 
 // redisViewVersion is the first byte of a packed RedisView. Bytes of another version are read as none.
 const redisViewVersion = 1
 
-// The packed form, little endian:
+// The packed form of a view, little endian:
 //
 //	 0  u8   version
 //	 1  u8   1: the success ratio is known
@@ -76,32 +158,43 @@ func (v *RedisView) Unpack(b []byte) (ok bool) {
 // another server with its own clock took Redis's place.
 const lateReply = time.Minute
 
-// Publish stores the view, unless a later one is stored. Publish each reply of Redis once.
-func (v RedisView) Publish(store sharedstate.Store, cluster string) error {
-	var stored RedisView
-	_, err := sharedstate.NewCell(store, redisViewKey(cluster), &stored).Update(func() bool {
+// Publish stores the view of a cluster's limit with these rules, unless a later one of the same numbers is stored.
+// Publish each reply of Redis once.
+func (v RedisView) Publish(store sharedstate.Store, cluster string, rules *policy.RateLimit) error {
+	var views redisViews
+	numbers := numbersOf(rules)
+	_, err := sharedstate.NewCell(store, redisViewsKey(cluster), &views).Update(func() bool {
+		stored := views.find(numbers)
+		if stored == nil {
+			stored = views.add(numbers)
+		}
 		late := time.Duration(stored.RedisTime-v.RedisTime) * time.Microsecond
 		if late >= 0 && late < lateReply && v.PublishedAt-stored.PublishedAt < int64(lateReply) {
 			return false
 		}
-		stored = v
+		*stored = v
 		return true
 	})
 	return err
 }
 
-// ReadRedisView reads what is published of a cluster's limit, the zero RedisView where nothing is.
-func ReadRedisView(store sharedstate.Store, cluster string) (v RedisView, err error) {
-	_, err = sharedstate.NewCell(store, redisViewKey(cluster), &v).Load()
-	return v, err
+// ReadRedisView reads what is published of a cluster's limit with these rules, the zero RedisView where nothing is.
+func ReadRedisView(store sharedstate.Store, cluster string, rules *policy.RateLimit) (RedisView, error) {
+	var views redisViews
+	_, err := sharedstate.NewCell(store, redisViewsKey(cluster), &views).Load()
+	if stored := views.find(numbersOf(rules)); stored != nil {
+		return *stored, err
+	}
+	return RedisView{}, err
 }
 
-// clearRedisView forgets what Redis replied about a limit that was reset.
-func clearRedisView(store sharedstate.Store, cluster string) error {
-	var stored RedisView
-	_, err := sharedstate.NewCell(store, redisViewKey(cluster), &stored).Update(func() bool {
-		stored = RedisView{}
-		return true
+// clearRedisViews forgets what Redis replied about a limit that was reset.
+func clearRedisViews(store sharedstate.Store, cluster string) error {
+	var views redisViews
+	_, err := sharedstate.NewCell(store, redisViewsKey(cluster), &views).Update(func() bool {
+		changed := len(views) > 0
+		views = nil
+		return changed
 	})
 	return err
 }

@@ -4,22 +4,23 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
 func TestRedisViewIsTheLatest(t *testing.T) {
-	s := sharedstate.NewMemory()
+	s, rules := sharedstate.NewMemory(), &policy.RateLimit{Requests: 100}
 	latest := RedisView{PublishedAt: 3, RedisTime: 30, Limit: 100, Remaining: 30, SuccessRatio: 0.5, SuccessRatioKnown: true}
 	for _, v := range []RedisView{
 		{PublishedAt: 1, RedisTime: 10, Limit: 100, Remaining: 50},
 		latest,
 		{PublishedAt: 4, RedisTime: 20, Limit: 100, Remaining: 40}, // a late reply to another worker
 	} {
-		if err := v.Publish(s, "a"); err != nil {
+		if err := v.Publish(s, "a", rules); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, err := ReadRedisView(s, "a"); err != nil || got != latest {
+	if got, err := ReadRedisView(s, "a", rules); err != nil || got != latest {
 		t.Errorf("got %+v, %v, want %+v", got, err, latest)
 	}
 }
@@ -28,7 +29,7 @@ func TestRedisViewIsTheLatest(t *testing.T) {
 // is less than a minute behind only after a minute: until then they may be late replies to other workers.
 func TestRedisViewAfterTheClockWentBack(t *testing.T) {
 	const hour, halfMinute = 3600 * 1_000_000, 30_000_000 // of Redis's clock
-	s := sharedstate.NewMemory()
+	s, rules := sharedstate.NewMemory(), &policy.RateLimit{Requests: 100}
 	for _, tc := range []struct {
 		view RedisView
 		want int64 // remaining
@@ -39,11 +40,32 @@ func TestRedisViewAfterTheClockWentBack(t *testing.T) {
 		{RedisView{PublishedAt: 162 * second, RedisTime: hour - halfMinute + 1, Limit: 100, Remaining: 20}, 20},
 		{RedisView{PublishedAt: 163 * second, RedisTime: hour - halfMinute + 2, Limit: 100, Remaining: 10}, 10},
 	} {
-		if err := tc.view.Publish(s, "a"); err != nil {
+		if err := tc.view.Publish(s, "a", rules); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ReadRedisView(s, "a"); err != nil || got.Remaining != tc.want {
+		if got, err := ReadRedisView(s, "a", rules); err != nil || got.Remaining != tc.want {
 			t.Errorf("at %d s: got %+v, %v, want %d remaining", tc.view.PublishedAt/second, got, err, tc.want)
+		}
+	}
+}
+
+// TestRedisViewsOfConfigurations: each configuration of a cluster has its own, four at most: the one that was published
+// the longest ago makes room.
+func TestRedisViewsOfConfigurations(t *testing.T) {
+	s := sharedstate.NewMemory()
+	for limit := int64(1); limit <= 6; limit++ {
+		rules := &policy.RateLimit{Requests: limit}
+		if err := (RedisView{PublishedAt: limit, RedisTime: 10 - limit, Limit: limit}).Publish(s, "a", rules); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for limit := int64(1); limit <= 6; limit++ {
+		want := limit
+		if limit <= 2 {
+			want = 0
+		}
+		if got, err := ReadRedisView(s, "a", &policy.RateLimit{Requests: limit}); err != nil || got.Limit != want {
+			t.Errorf("limit of %d: got %+v, %v, want a limit of %d", limit, got, err, want)
 		}
 	}
 }
@@ -86,12 +108,13 @@ func TestRedisCallsFailing(t *testing.T) {
 func FuzzSmallRecords(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add((&RedisView{RedisTime: 1, Limit: 2, Remaining: 1, SuccessRatio: 1, SuccessRatioKnown: true}).AppendTo(nil))
+	f.Add((&redisViews{{7, RedisView{Limit: 2}}}).AppendTo(nil))
 	f.Add((&RedisCalls{LastOK: 1, LastFailed: 2, Failure: RedisFailure{5, "aws", "OOM"}}).AppendTo(nil))
 	f.Add((&CountsAtReset{Counts: []uint64{1, 2}}).AppendTo(nil))
 	f.Add((&sentReset{Resets: 4}).AppendTo(nil))
 	f.Add((&Misroute{At: 1, Decided: "free", Went: "gold"}).AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, p := range []sharedstate.Packed{&RedisView{}, &RedisCalls{}, &CountsAtReset{}, &sentReset{}, &Misroute{}} {
+		for _, p := range []sharedstate.Packed{&RedisView{}, &redisViews{}, &RedisCalls{}, &CountsAtReset{}, &sentReset{}, &Misroute{}} {
 			if p.Unpack(b) && !bytes.Equal(p.AppendTo(nil), b) {
 				t.Errorf("%T: got %x, want %x", p, p.AppendTo(nil), b)
 			}

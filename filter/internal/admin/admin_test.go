@@ -385,7 +385,12 @@ func TestMetricsAreLookedUpOnce(t *testing.T) {
 
 // TestRedisState: what the plugins publish about Redis.
 func TestRedisState(t *testing.T) {
-	f := newFixture(t, `{"clusters": {"aws": {"rate_limit": {"scope": "mesh", "requests": 100}}}, "redis": {"token": "s3cret"}}`)
+	const document = `{"clusters": {"aws": {"rate_limit": {"scope": "mesh", "requests": 100}}}, "redis": {"token": "s3cret"}}`
+	f := newFixture(t, document)
+	decoded, err := policy.Decode([]byte(document), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
 	for result, n := range map[string]uint64{"ok": 7, "unavailable": 2, "too_large": 1} {
 		f.metrics.set(n, metric.RedisCallsTotal.With(result))
 	}
@@ -411,7 +416,7 @@ func TestRedisState(t *testing.T) {
 		PublishedAt: f.now.Monotonic, RedisTime: 5, Limit: 50, Remaining: 20, SuccessRatio: 0.5,
 		SuccessRatioKnown: true,
 	}
-	if err := view.Publish(f.store, "aws"); err != nil {
+	if err := view.Publish(f.store, "aws", decoded.For("aws").RateLimit); err != nil {
 		t.Fatal(err)
 	}
 	got = status()

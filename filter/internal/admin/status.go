@@ -160,7 +160,7 @@ func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedst
 	var redis registry.RedisView
 	if p.Scope == policy.ScopeMesh {
 		var err error
-		if redis, err = registry.ReadRedisView(h.store, cluster); err != nil {
+		if redis, err = registry.ReadRedisView(h.store, cluster, p); err != nil {
 			return nil, err
 		}
 	}

@@ -21,7 +21,7 @@ func (c *Client) Publish(now int64) error {
 	return since.Publish(c.worker.Store, now)
 }
 
-// Publish publishes Redis's last reply to this worker, and returns its last reply to any worker.
+// Publish publishes Redis's last reply to this worker, and returns its last reply to any worker with the same numbers.
 func (l *Limit) Publish(now int64) (registry.RedisView, error) {
 	if l.holder == nil {
 		return registry.RedisView{}, nil
@@ -32,12 +32,12 @@ func (l *Limit) Publish(now int64) (registry.RedisView, error) {
 			PublishedAt: now, RedisTime: last.At, Limit: last.Limit, Remaining: last.Remaining,
 			SuccessRatio: last.Ratio, SuccessRatioKnown: last.RatioKnown,
 		}
-		if err := view.Publish(store, l.cluster); err != nil {
+		if err := view.Publish(store, l.cluster, l.rules); err != nil {
 			return registry.RedisView{}, err
 		}
 		l.published = last.At
 	}
-	return registry.ReadRedisView(store, l.cluster)
+	return registry.ReadRedisView(store, l.cluster, l.rules)
 }
 
 // reset is an operator's reset on its way to Redis.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-mesh/weir/filter/internal/publish"
 	"github.com/weir-mesh/weir/filter/internal/requesttest"
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
@@ -145,7 +146,7 @@ func TestRedisViewIsPublished(t *testing.T) {
 	if _, err := p.Heartbeat(m.Now); err != nil {
 		t.Fatal(err)
 	}
-	redis, err := registry.ReadRedisView(store, "aws")
+	redis, err := registry.ReadRedisView(store, "aws", document.For("aws").RateLimit)
 	if err != nil || redis.Limit != 10 || redis.Remaining != 6 || g.limit != 600 {
 		t.Fatalf("got %+v (%v), gauge %v; want limit 10, remaining 6, gauge 600", redis, err, g.limit)
 	}
@@ -198,7 +199,57 @@ func TestRedisViewOfAnotherServer(t *testing.T) {
 		a.Now += 1000 * ms
 		heartbeatA()
 	}
-	if view, err := registry.ReadRedisView(store, "aws"); err != nil || view.Remaining != 9 {
+	if view, err := registry.ReadRedisView(store, "aws", document.For("aws").RateLimit); err != nil || view.Remaining != 9 {
 		t.Errorf("got %+v (%v), want 9 remaining, the new server's reply", view, err)
+	}
+}
+
+// TestRedisViewsOfTwoListeners: two listeners hold different numbers for one count. What is shown of each is Redis's reply
+// to it, whichever replied last.
+func TestRedisViewsOfTwoListeners(t *testing.T) {
+	store, server := sharedstate.NewMemory(), miniredis.RunT(t)
+	type listener struct {
+		limit     int64
+		rules     *policy.RateLimit
+		proxy     *requesttest.MeshProxy
+		publisher *publish.Publisher
+		gauges    *gauges
+	}
+	listeners := []*listener{{limit: 10}, {limit: 100}}
+	for _, l := range listeners {
+		rules := fmt.Sprintf(`{"rate_limit":{"requests":%d,"window_size":"60s","scope":"mesh","lease":{"max_tokens":1}}}`, l.limit)
+		raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
+		document := requesttest.Decode(t, raw)
+		l.rules, l.gauges = document.For("aws").RateLimit, &gauges{}
+		l.proxy = requesttest.JoinMeshOn(t, server, rules, "", store)
+		l.publisher = publish.New(l.proxy.Worker, []byte(raw), document, l.proxy.Client)
+		l.publisher.Add(l.proxy.Cluster, document.For("aws"), l.gauges)
+	}
+	stream := uint32(0)
+	for range 3 { // in turn: the second is asked last
+		for _, l := range listeners {
+			stream++
+			l.proxy.BeginStream(stream)
+			l.proxy.Client.MakeCalls(l.proxy.Now)
+			l.proxy.Answer()
+		}
+	}
+	for range 2 {
+		for _, l := range listeners {
+			l.proxy.Now += 1000 * ms
+			if _, err := l.publisher.Heartbeat(l.proxy.Now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, l := range listeners {
+		view, err := registry.ReadRedisView(store, "aws", l.rules)
+		// The first was asked for the last time before the second was.
+		if want := l.limit - 6; err != nil || view.Limit != l.limit || view.Remaining != want && view.Remaining != want+1 {
+			t.Errorf("limit of %d: got %+v (%v), want its own limit and %d remaining, or one more", l.limit, view, err, want)
+		}
+		if want := uint64(l.limit); uint64(l.gauges.limit) != want {
+			t.Errorf("limit of %d: got a gauge of %v, want %d", l.limit, l.gauges.limit, want)
+		}
 	}
 }
