@@ -1,12 +1,18 @@
 package fallback
 
-import "github.com/weir-mesh/weir/policy/header"
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/policy/header"
+)
 
 // Confirms reports whether a 304 with these headers says that a stored answer is what the resource is now (RFC 9111, section
-// 4.3.4): the entity tags are the same, or the last-modified where the 304 has no tag.
+// 4.3.4): the entity tags are the same, or the last-modified where the 304 has no tag. A strong tag confirms no answer with a weak
+// one, which may be of another that is only equivalent.
 func Confirms(notModified, stored Headers) bool {
 	if tag := header.First(notModified, "etag"); tag != "" {
-		return sameTag(tag, header.First(stored, "etag"))
+		had := header.First(stored, "etag")
+		return sameTag(tag, had) && (isWeak(tag) || !isWeak(had))
 	}
 	modified := header.First(notModified, "last-modified")
 	return modified != "" && modified == header.First(stored, "last-modified")
@@ -29,6 +35,8 @@ func sameTag(a, b string) bool {
 	y, more, also := nextETag(trim(b))
 	return ok && also && rest == "" && more == "" && x == y
 }
+
+func isWeak(tag string) bool { return strings.HasPrefix(trim(tag), "W/") }
 
 // Updated are the headers of a stored answer after a later one has confirmed it (RFC 9111, section 3.2): the later ones, and
 // those stored that it does not have. What describes the stored body stays. The stored date goes: it is of then.

@@ -12,6 +12,9 @@ func TestConfirms(t *testing.T) {
 	}{
 		{pairs{{"etag", `"1"`}}, pairs{{"etag", `"1"`}}, true},
 		{pairs{{"etag", `W/"1"`}}, pairs{{"etag", `"1"`}}, true},
+		{pairs{{"etag", `W/"1"`}}, pairs{{"etag", `W/"1"`}}, true},
+		{pairs{{"etag", `"1"`}}, pairs{{"etag", `W/"1"`}}, false},
+		{pairs{{"etag", `"1"`}, {"last-modified", "x"}}, pairs{{"etag", `W/"1"`}, {"last-modified", "x"}}, false},
 		{pairs{{"etag", `"1"`}, {"last-modified", "x"}}, pairs{{"etag", `"1"`}, {"last-modified", "y"}}, true},
 		{pairs{{"etag", `"2"`}}, pairs{{"etag", `"1"`}}, false},
 		{pairs{{"etag", `"2"`}, {"last-modified", "x"}}, pairs{{"etag", `"1"`}, {"last-modified", "x"}}, false},
