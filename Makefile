@@ -107,7 +107,7 @@ WASM_ARGS := -buildmode=c-shared -trimpath -ldflags="-s -w"
 build/%-go.wasm: $(SOURCES) $$(wildcard filter/internal/testmodules/$$*/*.go)
 	@mkdir -p $(@D)
 	$(WASM_ENV) go build $(WASM_ARGS) -tags=abi021 -o build/$*-go.linked.wasm $(call package,$*)
-	@# store and tier use the SDK without package host, whose arena postlink looks for.
+	@# store and tier reuse no memory: the linker leaves out the arena, which postlink looks for.
 	$(if $(filter store tier,$*),cp,go run ./filter/postlink) build/$*-go.linked.wasm $@
 	@rm build/$*-go.linked.wasm
 

@@ -60,7 +60,7 @@ func emulate(t *testing.T, configuration string) (proxytest.HostEmulator, host.S
 	if !emulator.StartVM() {
 		t.Fatal("StartVM() = false, want true")
 	}
-	return emulator, emulator.StartPlugin()
+	return emulator, host.StartStatus(emulator.StartPlugin())
 }
 
 var get = [][2]string{{":method", "GET"}, {":path", "/"}, {":authority", "a"}}
@@ -107,7 +107,7 @@ func TestCompiledFilter(t *testing.T) {
 				route("other")
 			}
 			id := proxy.InitializeHttpContext()
-			if action := proxy.CallOnRequestHeaders(id, get, true); action != host.Continue {
+			if action := proxy.CallOnRequestHeaders(id, get, true); host.Action(action) != host.Continue {
 				t.Fatalf("request %d: got action %v, want %v", i, action, host.Continue)
 			}
 			proxy.CallOnResponseHeaders(id, [][2]string{{":status", "500"}}, true)
@@ -122,7 +122,7 @@ func TestCompiledFilter(t *testing.T) {
 		route("limited")
 		first := proxy.InitializeHttpContext()
 		forged := append(slices.Clone(get), [2]string{"x-weir-source", "forged"})
-		if action := proxy.CallOnRequestHeaders(first, forged, true); action != host.Continue {
+		if action := proxy.CallOnRequestHeaders(first, forged, true); host.Action(action) != host.Continue {
 			t.Fatalf("the first request: got action %v, want %v", action, host.Continue)
 		}
 		weirs := func(h [2]string) bool { return strings.HasPrefix(h[0], "x-weir-") }
@@ -130,7 +130,7 @@ func TestCompiledFilter(t *testing.T) {
 			t.Errorf("got request headers %v, want none that start with x-weir-", headers)
 		}
 		second := proxy.InitializeHttpContext()
-		if action := proxy.CallOnRequestHeaders(second, get, true); action != host.Pause {
+		if action := proxy.CallOnRequestHeaders(second, get, true); host.Action(action) != host.Pause {
 			t.Fatalf("the second request: got action %v, want %v", action, host.Pause)
 		}
 		reply := proxy.GetSentLocalResponse(second)
@@ -151,11 +151,11 @@ func TestCompiledFilter(t *testing.T) {
 		set(t, proxy, []string{"response", "code_details"}, []byte("via_upstream"))
 		for i := range 2 {
 			id := proxy.InitializeHttpContext()
-			if action := proxy.CallOnRequestHeaders(id, get, true); action != host.Continue {
+			if action := proxy.CallOnRequestHeaders(id, get, true); host.Action(action) != host.Continue {
 				t.Fatalf("request %d: got action %v, want %v", i, action, host.Continue)
 			}
 			failing := [][2]string{{":status", "500"}}
-			if action := proxy.CallOnResponseHeaders(id, failing, false); action != host.Pause {
+			if action := proxy.CallOnResponseHeaders(id, failing, false); host.Action(action) != host.Pause {
 				t.Fatalf("failing response %d: got action %v, want %v: a fallback replaces it", i, action, host.Pause)
 			}
 			reply := proxy.GetSentLocalResponse(id)
@@ -164,7 +164,7 @@ func TestCompiledFilter(t *testing.T) {
 			}
 			proxy.CompleteHttpContext(id)
 		}
-		if action := proxy.CallOnRequestHeaders(proxy.InitializeHttpContext(), get, true); action != host.Pause {
+		if action := proxy.CallOnRequestHeaders(proxy.InitializeHttpContext(), get, true); host.Action(action) != host.Pause {
 			t.Fatalf("after two failures: got action %v, want %v: the breaker is open", action, host.Pause)
 		}
 		line := "weir: fragile: circuit breaker closed -> open (consecutive_failures, status 500)"

@@ -311,7 +311,6 @@ func (h *hostile) step() {
 		h.call("proxy_on_response_trailers", stream, h.count())
 	case event == 11 && len(h.streams) > 0:
 		delete(h.streams, uint32(stream))
-		h.call("proxy_on_log", stream)
 		h.call("proxy_on_delete", stream)
 	case event == 12 && h.ticks:
 		h.call("proxy_on_tick", rootContext)

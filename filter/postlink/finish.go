@@ -9,23 +9,9 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host"
 )
 
-// unused are the SDK's exports that the filter does not implement: the SDK would answer them by "continue".
-var unused = []string{
-	"proxy_on_done", // "may be deleted": what Envoy takes for granted where there is none
-	"proxy_on_new_connection", "proxy_on_downstream_data", "proxy_on_downstream_connection_close",
-	"proxy_on_upstream_data", "proxy_on_upstream_connection_close",
-}
-
-// libc are the exports that TinyGo adds from its C library. Envoy would prefer its malloc to the SDK's allocator, and what
+// libc are the exports that TinyGo adds from its C library. Envoy would prefer its malloc to the module's own allocator, and what
 // it returns is kept until `free`, which nobody calls: 195 MB after 20,000 requests.
 var libc = []string{"malloc", "free", "calloc", "realloc", "fminimum", "fminimumf", "fmaximum", "fmaximumf"}
-
-// The exports by which a module says the version of its ABI. That of 0.2.1 has one import more, proxy_get_log_level,
-// and nothing else (proxy-wasm-cpp-host, wasm.cc: registerCallbacks).
-const (
-	abi020 = "proxy_abi_version_0_2_0"
-	abi021 = "proxy_abi_version_0_2_1"
-)
 
 const (
 	allocate       = "proxy_on_memory_allocate"
@@ -43,7 +29,7 @@ const (
 	kindFunction = 0
 )
 
-// finish returns the module with `malloc` and without the unused exports.
+// finish returns the module with `malloc` of the arena, and without libc's exports.
 func finish(module []byte) ([]byte, error) {
 	sections, err := split(module)
 	if err != nil {
@@ -63,14 +49,6 @@ func finish(module []byte) ([]byte, error) {
 		exports[find(exports, tinyGoAllocate)].name = "malloc"
 	} else if exports, err = addMalloc(sections, exports); err != nil {
 		return nil, err
-	}
-	exports = slices.DeleteFunc(exports, func(e export) bool { return slices.Contains(unused, e.name) })
-	if bytes.Contains(sections.find(sectionImport).body, []byte("proxy_get_log_level")) {
-		for i := range exports {
-			if exports[i].name == abi020 {
-				exports[i].name = abi021
-			}
-		}
 	}
 	sections.find(sectionExport).body = writeExports(exports)
 	return sections.join(), nil

@@ -1,12 +1,10 @@
 // Command postlink finishes the module that Go's linker wrote: `postlink IN OUT`. `make wasm` runs it.
 //
-// Each time Envoy calls into a module built by Go, Go's runtime starts a goroutine for the call: some 1.6 us with warm
-// caches, several with cold ones. Of the calls that a request costs, half can be spared:
-//
-//   - Before a host call returns bytes (a property, headers, a record), the host asks the module for memory. postlink
-//     adds an export `malloc`, which Envoy prefers to the SDK's proxy_on_memory_allocate: eleven instructions that take
-//     the memory from an arena (package host, memory.go), and call the SDK's function when the arena is full.
-//   - Callbacks that the filter does not implement are no longer exported, so that Envoy does not call them.
+// Before a host call returns bytes (a property, headers, a record), the host asks the module for memory: half of the calls that
+// a request costs. Each call into a module built by Go starts a goroutine: some 1.6 us with warm caches, several with cold ones.
+// So postlink adds an export `malloc`, which Envoy prefers to proxy_on_memory_allocate: eleven instructions that take the memory
+// from an arena (package host, memory.go), and call that function when the arena is full. TinyGo's module has such a function
+// already, under another name than libc's malloc, whose memory would never be given back.
 //
 // A module without this step works as well; it is slower.
 package main

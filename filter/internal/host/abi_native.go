@@ -65,3 +65,37 @@ func incrementMetric(uint32, int64) {}
 func recordMetric(uint32, uint64) {}
 
 func getMetric(uint32) (uint64, error) { return 0, errNoHost }
+
+// Register makes vm the module's entry point.
+func Register(VMContext) {}
+
+// PluginConfiguration is the configuration of the plugin that starts just now.
+func PluginConfiguration() ([]byte, error) { return nil, errNoHost }
+
+// Every sets the period of this plugin's OnTick in milliseconds.
+func Every(uint32) error { return errNoHost }
+
+// RegisterQueue makes a queue that wakes this plugin.
+func RegisterQueue(string) (id uint32, err error) { return 0, errNoHost }
+
+// Enqueue wakes the plugin whose queue it is.
+func Enqueue(uint32) error { return errNoHost }
+
+// Drain empties a queue.
+func Drain(uint32) {}
+
+// Dispatch sends a request to a cluster.
+func Dispatch(string, [][2]string, []byte, uint32, func(bodySize int)) (id uint32, err error) {
+	return 0, errNoHost
+}
+
+// Enter makes the next host calls those of a stream, or of a plugin.
+func Enter(uint32) error { return errNoHost }
+
+// ResumeRequest continues the entered stream's request.
+func ResumeRequest() error { return errNoHost }
+
+// ResumeResponse continues the entered stream's response.
+func ResumeResponse() error { return errNoHost }
+
+func logLine(uint32, string) {}

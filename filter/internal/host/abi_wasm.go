@@ -10,7 +10,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
 )
 
-// The ABI is proxy-wasm 0.2.1. The host returns bytes by calling the module's proxy_on_memory_allocate (the SDK's) and
+// The ABI is proxy-wasm 0.2.1. The host returns bytes by calling the module's malloc or proxy_on_memory_allocate and
 // writing the address and the size to the given pointers. A Go pointer has 8 bytes, of which it writes 4.
 
 //go:wasmimport env proxy_get_property
@@ -81,6 +81,39 @@ func clockTimeGet(id uint32, precision uint64, time *uint64) uint32
 //go:wasmimport wasi_snapshot_preview1 random_get
 //go:noescape
 func randomGet(data *byte, size uint32) uint32
+
+//go:wasmimport env proxy_log
+//go:noescape
+func proxyLog(level uint32, text *byte, size int32) uint32
+
+//go:wasmimport env proxy_set_tick_period_milliseconds
+//go:noescape
+func proxySetTickPeriodMilliseconds(period uint32) uint32
+
+//go:wasmimport env proxy_register_shared_queue
+//go:noescape
+func proxyRegisterSharedQueue(name *byte, nameSize int32, id *uint32) uint32
+
+//go:wasmimport env proxy_enqueue_shared_queue
+//go:noescape
+func proxyEnqueueSharedQueue(id uint32, value *byte, valueSize int32) uint32
+
+//go:wasmimport env proxy_dequeue_shared_queue
+//go:noescape
+func proxyDequeueSharedQueue(id uint32, data unsafe.Pointer, size *int32) uint32
+
+//go:wasmimport env proxy_http_call
+//go:noescape
+func proxyHTTPCall(cluster *byte, clusterSize int32, headers *byte, headersSize int32, body *byte, bodySize int32,
+	trailers *byte, trailersSize int32, milliseconds uint32, id *uint32) uint32
+
+//go:wasmimport env proxy_set_effective_context
+//go:noescape
+func proxySetEffectiveContext(id uint32) uint32
+
+//go:wasmimport env proxy_continue_stream
+//go:noescape
+func proxyContinueStream(kind uint32) uint32
 
 // Random fills 16 bytes from the host's secure source.
 func Random() (b [16]byte, err error) {
@@ -236,3 +269,79 @@ func getMetric(id uint32) (value uint64, err error) {
 	status := proxyGetMetric(id, &value)
 	return value, statusError("get_metric", status)
 }
+
+// pluginConfiguration is the buffer of PluginConfiguration.
+const pluginConfiguration Buffer = 7
+
+// PluginConfiguration is the configuration of the plugin that starts just now, empty if there is none. It lasts until the next
+// callback.
+func PluginConfiguration() ([]byte, error) {
+	if current.configurationSize == 0 {
+		return nil, nil
+	}
+	return Bytes(pluginConfiguration, 0, current.configurationSize)
+}
+
+// Every sets the period of this plugin's OnTick in milliseconds, 0: never. It may be called again at any time, by a
+// callback of the plugin or of a stream; the new period begins then.
+func Every(milliseconds uint32) error {
+	return statusError("set_tick_period", proxySetTickPeriodMilliseconds(milliseconds))
+}
+
+// RegisterQueue makes a queue that wakes this plugin, by OnQueueReady, in this worker.
+func RegisterQueue(name string) (id uint32, err error) {
+	status := proxyRegisterSharedQueue(unsafe.StringData(name), int32(len(name)), &id)
+	return id, statusError("register_shared_queue", status)
+}
+
+// Enqueue wakes the plugin whose queue it is.
+func Enqueue(id uint32) error {
+	const wake = "1"
+	return statusError("enqueue_shared_queue", proxyEnqueueSharedQueue(id, unsafe.StringData(wake), int32(len(wake))))
+}
+
+// Drain empties a queue.
+func Drain(id uint32) {
+	for {
+		var data *byte
+		var size int32
+		if proxyDequeueSharedQueue(id, unsafe.Pointer(&data), &size) != statusOK {
+			return
+		}
+	}
+}
+
+// Dispatch sends a request to a cluster; call it from a plugin's callback: such a call outlives every stream. ended is called
+// once, in the plugin's context. An error means that the request was not sent: there is no such cluster, or Envoy answered at
+// once (no healthy host, too many requests). Envoy can't send trailers.
+func Dispatch(cluster string, headers [][2]string, body []byte, milliseconds uint32, ended func(bodySize int)) (id uint32, err error) {
+	packed, trailers := pairs.Pack(headers), pairs.Pack(nil)
+	status := proxyHTTPCall(unsafe.StringData(cluster), int32(len(cluster)), unsafe.SliceData(packed), int32(len(packed)),
+		unsafe.SliceData(body), int32(len(body)), unsafe.SliceData(trailers), int32(len(trailers)), milliseconds, &id)
+	if status != statusOK {
+		return 0, statusError("http_call", status)
+	}
+	current.called(id, ended)
+	return id, nil
+}
+
+// Enter makes the next host calls those of a stream, or of a plugin.
+func Enter(id uint32) error {
+	return statusError("set_effective_context", proxySetEffectiveContext(id))
+}
+
+// The kinds of streams of proxy_continue_stream (proxy_stream_type_t).
+const (
+	streamRequest  = 0
+	streamResponse = 1
+)
+
+// ResumeRequest continues the entered stream's request.
+func ResumeRequest() error { return statusError("continue_stream", proxyContinueStream(streamRequest)) }
+
+// ResumeResponse continues the entered stream's response.
+func ResumeResponse() error {
+	return statusError("continue_stream", proxyContinueStream(streamResponse))
+}
+
+func logLine(level uint32, line string) { proxyLog(level, unsafe.StringData(line), int32(len(line))) }

@@ -2,15 +2,15 @@
 
 package host
 
-// Envoy has proxy_get_log_level only for modules of ABI 0.2.1, and refuses one of 0.2.0 that imports it. The SDKs make
-// modules of 0.2.0, which filter/postlink changes to 0.2.1. So a build without postlink leaves this file out.
+// Envoy has proxy_get_log_level only for modules of ABI 0.2.1, and refuses one of 0.2.0 that imports it. The SDK's emulator
+// knows 0.2.0 alone, so what the emulator runs is built without this file.
+
+//go:wasmexport proxy_abi_version_0_2_1
+func proxyABIVersion() {}
 
 //go:wasmimport env proxy_get_log_level
 //go:noescape
 func proxyGetLogLevel(level *uint32) uint32
-
-// levelDebug is the ABI's number (proxy_log_level_t); trace is 0.
-const levelDebug = 1
 
 // Debugging reports whether the host logs at debug, which its operator may change at any time. It is a host call.
 func Debugging() bool {

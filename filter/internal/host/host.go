@@ -1,10 +1,9 @@
-// Package host makes the calls to the proxy. It is the only package that imports an SDK.
+// Package host is the border to the proxy: proxy-wasm's ABI, for both toolchains, without an SDK.
 //
-//	sdk_go.go      Go's compiler, with proxy-wasm/proxy-wasm-go-sdk
-//	sdk_tinygo.go  TinyGo, with tetratelabs/proxy-wasm-go-sdk: the same names, the slim edition
-//	abi_wasm.go    the host calls that each request makes, with prepared arguments: the SDKs' own
-//	               allocate a path and their results each time
-//	abi_native.go  the same functions for a native build, where all but the clocks fail (go vet)
+//	exports_wasm.go  what the host calls                   callbacks.go  what implements it
+//	contexts.go      the plugins and streams of a VM, by the host's numbers
+//	abi_wasm.go      what the host is called for           memory.go     how long its bytes last
+//	abi_native.go    the same functions for a native build, where all but the clocks fail (go vet)
 //
 // Strings and byte slices that come from here last until the stream's callback returns, see memory.go.
 package host

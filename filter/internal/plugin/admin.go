@@ -117,8 +117,8 @@ type adminStream struct {
 	waits admin.Ticket
 }
 
-// OnHttpRequestHeaders implements host.HTTPContext.
-func (s *adminStream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
+// OnHTTPRequestHeaders implements host.HTTPContext.
+func (s *adminStream) OnHTTPRequestHeaders(_ int, ended bool) (action host.Action) {
 	host.ReuseMemory()
 	a := s.admin
 	defer func() {
@@ -146,8 +146,8 @@ func (s *adminStream) OnHttpRequestHeaders(_ int, ended bool) (action host.Actio
 	return host.Pause
 }
 
-// OnHttpStreamDone implements host.HTTPContext.
-func (s *adminStream) OnHttpStreamDone() {
+// OnHTTPStreamDone implements host.HTTPContext.
+func (s *adminStream) OnHTTPStreamDone() {
 	a := s.admin
 	if a.waiting[s.id] != s {
 		return

@@ -25,8 +25,8 @@ type attemptStream struct {
 	ended   bool            // by this filter
 }
 
-// OnHttpRequestHeaders implements host.HTTPContext.
-func (s *attemptStream) OnHttpRequestHeaders(int, bool) (action host.Action) {
+// OnHTTPRequestHeaders implements host.HTTPContext.
+func (s *attemptStream) OnHTTPRequestHeaders(int, bool) (action host.Action) {
 	host.ReuseMemory()
 	defer s.rescue(&action)
 	headers, err := host.All(host.RequestHeaders)
@@ -85,8 +85,8 @@ func (s *attemptStream) leadsTo(cluster string) bool {
 	return err != nil || string(name) == cluster
 }
 
-// OnHttpResponseHeaders implements host.HTTPContext.
-func (s *attemptStream) OnHttpResponseHeaders(int, bool) (action host.Action) {
+// OnHTTPResponseHeaders implements host.HTTPContext.
+func (s *attemptStream) OnHTTPResponseHeaders(int, bool) (action host.Action) {
 	host.ReuseMemory()
 	defer s.rescue(&action)
 	a := s.attempt
@@ -154,8 +154,8 @@ func (s *attemptStream) note() {
 	}
 }
 
-// OnHttpResponseBody implements host.HTTPContext.
-func (s *attemptStream) OnHttpResponseBody(size int, _ bool) (action host.Action) {
+// OnHTTPResponseBody implements host.HTTPContext.
+func (s *attemptStream) OnHTTPResponseBody(size int, _ bool) (action host.Action) {
 	defer s.rescue(&action)
 	if s.attempt == nil || s.ended || !s.attempt.Left && s.plugin.vm.inFlight.Add(s.attempt, size) {
 		return host.Continue
@@ -163,16 +163,16 @@ func (s *attemptStream) OnHttpResponseBody(size int, _ bool) (action host.Action
 	return s.end(s.attempt.Reason)
 }
 
-// OnHttpResponseTrailers implements host.HTTPContext.
-func (s *attemptStream) OnHttpResponseTrailers(int) host.Action {
+// OnHTTPResponseTrailers implements host.HTTPContext.
+func (s *attemptStream) OnHTTPResponseTrailers(int) host.Action {
 	if s.attempt != nil && !s.ended {
 		s.attempt.Reason = replay.ResponseTrailers
 	}
 	return host.Continue
 }
 
-// OnHttpStreamDone implements host.HTTPContext.
-func (s *attemptStream) OnHttpStreamDone() {
+// OnHTTPStreamDone implements host.HTTPContext.
+func (s *attemptStream) OnHTTPStreamDone() {
 	var action host.Action
 	defer s.rescue(&action)
 	if s.attempt == nil || s.ended {

@@ -11,8 +11,8 @@ import (
 // pieceSize is how many bytes of a body are read at a time: they fit into the arena, so a copy leaves no garbage.
 const pieceSize = 32 << 10
 
-// OnHttpRequestBody implements host.HTTPContext.
-func (s *stream) OnHttpRequestBody(size int, ended bool) host.Action {
+// OnHTTPRequestBody implements host.HTTPContext.
+func (s *stream) OnHTTPRequestBody(size int, ended bool) host.Action {
 	if ended {
 		s.whole()
 	}
@@ -38,8 +38,8 @@ func (s *stream) record(size int, ended bool) {
 	}
 }
 
-// OnHttpRequestTrailers implements host.HTTPContext.
-func (s *stream) OnHttpRequestTrailers(int) host.Action {
+// OnHTTPRequestTrailers implements host.HTTPContext.
+func (s *stream) OnHTTPRequestTrailers(int) host.Action {
 	s.whole()
 	s.recording.Trailers()
 	return host.Continue
@@ -64,8 +64,8 @@ func (s *stream) keep(headers host.Headers, ended bool, now int64) {
 	}
 }
 
-// OnHttpResponseBody implements host.HTTPContext.
-func (s *stream) OnHttpResponseBody(size int, ended bool) host.Action {
+// OnHTTPResponseBody implements host.HTTPContext.
+func (s *stream) OnHTTPResponseBody(size int, ended bool) host.Action {
 	if s.request.Capturing() {
 		s.capture(size)
 	}
@@ -93,8 +93,8 @@ func (s *stream) capture(size int) {
 // passed notes when a piece of the response's body passes.
 func (s *stream) passed() { s.request.Passed(host.Now()) }
 
-// OnHttpResponseTrailers implements host.HTTPContext.
-func (s *stream) OnHttpResponseTrailers(int) host.Action {
+// OnHTTPResponseTrailers implements host.HTTPContext.
+func (s *stream) OnHTTPResponseTrailers(int) host.Action {
 	s.request.Discard(fallback.Trailers)
 	if s.request.Unsettled() {
 		status := outcome.NoGRPC

@@ -19,47 +19,47 @@ type guarded struct {
 // guard is what the host calls for a stream.
 func guard(s *stream) host.HTTPContext { return &guarded{stream: s} }
 
-// OnHttpRequestHeaders implements host.HTTPContext.
-func (g *guarded) OnHttpRequestHeaders(n int, ended bool) (action host.Action) {
+// OnHTTPRequestHeaders implements host.HTTPContext.
+func (g *guarded) OnHTTPRequestHeaders(n int, ended bool) (action host.Action) {
 	defer g.rescue(&action)
-	return g.stream.OnHttpRequestHeaders(n, ended)
+	return g.stream.OnHTTPRequestHeaders(n, ended)
 }
 
-// OnHttpRequestBody implements host.HTTPContext.
-func (g *guarded) OnHttpRequestBody(size int, ended bool) (action host.Action) {
+// OnHTTPRequestBody implements host.HTTPContext.
+func (g *guarded) OnHTTPRequestBody(size int, ended bool) (action host.Action) {
 	defer g.rescue(&action)
-	return g.stream.OnHttpRequestBody(size, ended)
+	return g.stream.OnHTTPRequestBody(size, ended)
 }
 
-// OnHttpRequestTrailers implements host.HTTPContext.
-func (g *guarded) OnHttpRequestTrailers(n int) (action host.Action) {
+// OnHTTPRequestTrailers implements host.HTTPContext.
+func (g *guarded) OnHTTPRequestTrailers(n int) (action host.Action) {
 	defer g.rescue(&action)
-	return g.stream.OnHttpRequestTrailers(n)
+	return g.stream.OnHTTPRequestTrailers(n)
 }
 
-// OnHttpResponseHeaders implements host.HTTPContext.
-func (g *guarded) OnHttpResponseHeaders(n int, ended bool) (action host.Action) {
+// OnHTTPResponseHeaders implements host.HTTPContext.
+func (g *guarded) OnHTTPResponseHeaders(n int, ended bool) (action host.Action) {
 	defer g.rescue(&action)
-	return g.stream.OnHttpResponseHeaders(n, ended)
+	return g.stream.OnHTTPResponseHeaders(n, ended)
 }
 
-// OnHttpResponseBody implements host.HTTPContext.
-func (g *guarded) OnHttpResponseBody(size int, ended bool) (action host.Action) {
+// OnHTTPResponseBody implements host.HTTPContext.
+func (g *guarded) OnHTTPResponseBody(size int, ended bool) (action host.Action) {
 	defer g.rescue(&action)
-	return g.stream.OnHttpResponseBody(size, ended)
+	return g.stream.OnHTTPResponseBody(size, ended)
 }
 
-// OnHttpResponseTrailers implements host.HTTPContext.
-func (g *guarded) OnHttpResponseTrailers(n int) (action host.Action) {
+// OnHTTPResponseTrailers implements host.HTTPContext.
+func (g *guarded) OnHTTPResponseTrailers(n int) (action host.Action) {
 	defer g.rescue(&action)
-	return g.stream.OnHttpResponseTrailers(n)
+	return g.stream.OnHTTPResponseTrailers(n)
 }
 
-// OnHttpStreamDone implements host.HTTPContext.
-func (g *guarded) OnHttpStreamDone() {
+// OnHTTPStreamDone implements host.HTTPContext.
+func (g *guarded) OnHTTPStreamDone() {
 	var action host.Action
 	defer g.rescue(&action)
-	g.stream.OnHttpStreamDone()
+	g.stream.OnHTTPStreamDone()
 }
 
 // rescue turns a panic into a counted fault, and the request passes.

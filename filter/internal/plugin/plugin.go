@@ -250,8 +250,8 @@ func (p *Plugin) rescue() {
 	}
 }
 
-// NewHttpContext implements host.PluginContext.
-func (p *Plugin) NewHttpContext(id uint32) host.HTTPContext {
+// NewHTTPContext implements host.PluginContext.
+func (p *Plugin) NewHTTPContext(id uint32) host.HTTPContext {
 	if p.admin != nil {
 		return p.admin.newStream(id)
 	}

@@ -50,8 +50,8 @@ type stream struct {
 	passedAs       string // the cluster that had no policy; where checksRoute
 }
 
-// OnHttpRequestHeaders implements host.HTTPContext.
-func (s *stream) OnHttpRequestHeaders(_ int, ended bool) (action host.Action) {
+// OnHTTPRequestHeaders implements host.HTTPContext.
+func (s *stream) OnHTTPRequestHeaders(_ int, ended bool) (action host.Action) {
 	host.ReuseMemory()
 	headers, err := host.All(host.RequestHeaders)
 	if err != nil {
@@ -157,8 +157,8 @@ func (s *stream) removeAttempts() {
 	}
 }
 
-// OnHttpResponseHeaders implements host.HTTPContext.
-func (s *stream) OnHttpResponseHeaders(_ int, ended bool) (action host.Action) {
+// OnHTTPResponseHeaders implements host.HTTPContext.
+func (s *stream) OnHTTPResponseHeaders(_ int, ended bool) (action host.Action) {
 	host.ReuseMemory()
 	if s.retypes {
 		s.retype()
@@ -227,8 +227,8 @@ func (s *stream) waits() {
 	}
 }
 
-// OnHttpStreamDone implements host.HTTPContext.
-func (s *stream) OnHttpStreamDone() {
+// OnHTTPStreamDone implements host.HTTPContext.
+func (s *stream) OnHTTPStreamDone() {
 	s.plugin.forget(s)
 	s.recording.Drop()
 	if s.request.Unsettled() {

@@ -28,7 +28,6 @@ import (
 
 // VM is one worker's VM. Each reload starts a new plugin in it. It implements host.VMContext.
 type VM struct {
-	host.DefaultVMContext
 	worker   *worker.Worker
 	recorder *replay.Recorder
 	inFlight replay.InFlight // the attempts that plugins of this worker make themselves

@@ -37,9 +37,9 @@ type crashingPlugin struct {
 	vm string
 }
 
-// NewHttpContext implements host.PluginContext.
-func (p *crashingPlugin) NewHttpContext(id uint32) host.HTTPContext {
-	return &crashingStream{HTTPContext: p.PluginContext.NewHttpContext(id), vm: p.vm}
+// NewHTTPContext implements host.PluginContext.
+func (p *crashingPlugin) NewHTTPContext(id uint32) host.HTTPContext {
+	return &crashingStream{HTTPContext: p.PluginContext.NewHTTPContext(id), vm: p.vm}
 }
 
 type crashingStream struct {
@@ -48,23 +48,23 @@ type crashingStream struct {
 	when string
 }
 
-// OnHttpRequestHeaders implements host.HTTPContext.
-func (s *crashingStream) OnHttpRequestHeaders(n int, ended bool) host.Action {
+// OnHTTPRequestHeaders implements host.HTTPContext.
+func (s *crashingStream) OnHTTPRequestHeaders(n int, ended bool) host.Action {
 	when, _ := host.Header(host.RequestHeaders, "weir-test-crash") // most requests have none
 	s.when = strings.Clone(when)                                   // the host's memory does not last
 	s.crash("request")
-	return s.HTTPContext.OnHttpRequestHeaders(n, ended)
+	return s.HTTPContext.OnHTTPRequestHeaders(n, ended)
 }
 
-// OnHttpResponseHeaders implements host.HTTPContext.
-func (s *crashingStream) OnHttpResponseHeaders(n int, ended bool) host.Action {
+// OnHTTPResponseHeaders implements host.HTTPContext.
+func (s *crashingStream) OnHTTPResponseHeaders(n int, ended bool) host.Action {
 	if details, err := host.Property(host.ResponseCodeDetails); err == nil && string(details) == "via_upstream" {
 		s.crash("response")
 	}
 	if err := host.AddHeader(host.ResponseHeaders, "weir-test-vm", s.vm); err != nil {
 		host.Error("crash: " + err.Error())
 	}
-	return s.HTTPContext.OnHttpResponseHeaders(n, ended)
+	return s.HTTPContext.OnHTTPResponseHeaders(n, ended)
 }
 
 // crash panics outside of the filter's recover, which the runtime ends with a trap. TinyGo's edition recovers from nothing: each

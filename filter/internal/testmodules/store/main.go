@@ -26,7 +26,6 @@ func init() { host.Register(&vm{id: strconv.FormatUint(rand.Uint64(), 36)}) }
 func main() {}
 
 type vm struct {
-	host.DefaultVMContext
 	id string
 }
 
@@ -38,8 +37,8 @@ type plugin struct {
 	id string
 }
 
-// NewHttpContext implements host.PluginContext.
-func (p *plugin) NewHttpContext(n uint32) host.HTTPContext { //nolint:revive // the SDK names it
+// NewHTTPContext implements host.PluginContext.
+func (p *plugin) NewHTTPContext(n uint32) host.HTTPContext {
 	return &stream{vm: p.id, caller: fmt.Sprint(p.id, "-", n)}
 }
 
@@ -48,8 +47,8 @@ type stream struct {
 	vm, caller string
 }
 
-// OnHttpRequestHeaders implements host.HTTPContext.
-func (s *stream) OnHttpRequestHeaders(int, bool) host.Action { //nolint:revive // the SDK names it
+// OnHTTPRequestHeaders implements host.HTTPContext.
+func (s *stream) OnHTTPRequestHeaders(int, bool) host.Action {
 	status := 200
 	body, err := s.answer()
 	if err != nil {

@@ -8,20 +8,20 @@ func init() { host.Register(&vm{}) }
 
 func main() {}
 
-type vm struct{ host.DefaultVMContext }
+type vm struct{}
 
 // NewPluginContext implements host.VMContext.
 func (*vm) NewPluginContext(uint32) host.PluginContext { return &plugin{} }
 
 type plugin struct{ host.DefaultPluginContext }
 
-// NewHttpContext implements host.PluginContext.
-func (*plugin) NewHttpContext(uint32) host.HTTPContext { return &stream{} }
+// NewHTTPContext implements host.PluginContext.
+func (*plugin) NewHTTPContext(uint32) host.HTTPContext { return &stream{} }
 
 type stream struct{ host.DefaultHTTPContext }
 
-// OnHttpRequestHeaders implements host.HTTPContext.
-func (*stream) OnHttpRequestHeaders(int, bool) host.Action {
+// OnHTTPRequestHeaders implements host.HTTPContext.
+func (*stream) OnHTTPRequestHeaders(int, bool) host.Action {
 	if plan, err := host.Header(host.RequestHeaders, "x-plan"); err == nil {
 		if err := host.ReplaceHeader(host.RequestHeaders, "x-tier", plan); err != nil {
 			panic(err)

@@ -75,9 +75,9 @@ func (p *timedPlugin) OnTick() {
 	p.pendingNS, p.pendingRequests = 0, 0
 }
 
-// NewHttpContext implements host.PluginContext.
-func (p *timedPlugin) NewHttpContext(id uint32) host.HTTPContext {
-	return &timedStream{HTTPContext: p.PluginContext.NewHttpContext(id), plugin: p}
+// NewHTTPContext implements host.PluginContext.
+func (p *timedPlugin) NewHTTPContext(id uint32) host.HTTPContext {
+	return &timedStream{HTTPContext: p.PluginContext.NewHTTPContext(id), plugin: p}
 }
 
 type timedStream struct {
@@ -85,9 +85,9 @@ type timedStream struct {
 	plugin *timedPlugin
 }
 
-// OnHttpResponseHeaders implements host.HTTPContext.
-func (s *timedStream) OnHttpResponseHeaders(n int, ended bool) host.Action {
-	action := s.HTTPContext.OnHttpResponseHeaders(n, ended)
+// OnHTTPResponseHeaders implements host.HTTPContext.
+func (s *timedStream) OnHTTPResponseHeaders(n int, ended bool) host.Action {
+	action := s.HTTPContext.OnHTTPResponseHeaders(n, ended)
 	before := host.Now()
 	start := host.Now()
 	s.plugin.inner.Count(s.plugin.more[0])
