@@ -23,7 +23,9 @@ const (
 )
 
 // IsOwn reports whether a name begins with Prefix, as an upstream may read it: CGI and all that follows it read `_` as `-`.
-func IsOwn(name string) bool { return len(name) >= len(Prefix) && Alike(name[:len(Prefix)], Prefix) }
+func IsOwn(name string) bool {
+	return len(name) >= len(Prefix) && name[0] == Prefix[0] && Alike(name[:len(Prefix)], Prefix) // most names begin otherwise
+}
 
 // Alike reports whether two names in lower case are the same where `_` and `-` are.
 func Alike(a, b string) bool {

@@ -21,14 +21,13 @@ func (s *stream) inner(headers host.Headers) bool {
 	if isInner(headers) {
 		return true
 	}
-	headers.All(func(name, _ string) bool {
-		if header.IsOwn(name) {
-			if err := host.RemoveHeader(host.ResponseHeaders, name); err != nil {
+	for c := headers.Cursor(); c.Next(); {
+		if header.IsOwn(c.Name) {
+			if err := host.RemoveHeader(host.ResponseHeaders, c.Name); err != nil {
 				s.fault(err)
 			}
 		}
-		return true
-	})
+	}
 	return false
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/localreply"
@@ -13,7 +12,6 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/retries"
 	"github.com/weir-mesh/weir/policy/header"
-	"github.com/weir-mesh/weir/policy/retry"
 )
 
 // stream is one HTTP stream. A fault in one of its callbacks is counted, and the request passes. It implements
@@ -85,52 +83,6 @@ func (s *stream) OnHTTPRequestHeaders(_ int, ended bool) (action host.Action) {
 	return action
 }
 
-// read reads what a decision needs from the headers, and removes those that only Weir may set.
-func (s *stream) read(headers host.Headers, in *request.Incoming) (method string) {
-	in.Stream = s.id
-	c := headers.Cursor()
-	for c.Next() {
-		name, value := c.Name, c.Value
-		switch {
-		case name == "content-type":
-			in.GRPC = header.IsGRPC(value)
-			if protocol := localreply.ProtocolOf(value); protocol != localreply.PlainHTTP {
-				in.Protocol = protocol
-			}
-		case name == "connect-protocol-version":
-			if in.Protocol == localreply.PlainHTTP {
-				in.Protocol = localreply.ConnectUnary
-			}
-		case name == "content-length":
-			in.Long = retries.TooLong(value)
-		case name == "accept":
-			in.Events = in.Events || header.IsEvents(value)
-		case name == "upgrade":
-			in.Upgrade = true
-		case name == ":path":
-			in.Malformed = in.Malformed || !header.IsPlainPath(value)
-			if in.Protocol == localreply.PlainHTTP && localreply.IsConnectGet(value) {
-				in.Protocol = localreply.ConnectUnary
-			}
-		case name == ":authority":
-			in.Malformed = in.Malformed || !header.IsPlainAuthority(value)
-		case name == ":method":
-			method = value
-			in.Connect = value == "CONNECT"
-			in.Upgrade = in.Upgrade || in.Connect
-		case retries.IsRequestHeader(name):
-			s.asksForAttempts = true
-		case header.IsOwn(name), s.plugin.steers(name):
-			s.rerouted = true
-			if err := host.RemoveHeader(host.RequestHeaders, name); err != nil {
-				s.fault(err)
-			}
-		}
-	}
-	s.head = method == "HEAD"
-	return method
-}
-
 // begin lets a cluster's policy decide about the request.
 func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, headers host.Headers, ended bool) request.Step {
 	if s.asksForAttempts && c.OwnsAttempts() {
@@ -170,19 +122,19 @@ func (s *stream) OnHTTPResponseHeaders(_ int, ended bool) (action host.Action) {
 		return host.Continue
 	}
 	s.ended = ended
-	details, err := host.Text(host.ResponseCodeDetails)
-	if err != nil && err != host.ErrNotFound {
-		s.fault(err)
-		return host.Continue
-	}
 	headers, err := host.All(host.ResponseHeaders)
 	if err != nil {
 		s.fault(err)
 		return host.Continue
 	}
-	status, grpc, own := readResponse(headers)
+	read := readAnswer(headers)
+	details, err := read.details()
+	if err != nil {
+		s.fault(err)
+		return host.Continue
+	}
 	response := request.Response{
-		Status: status, Details: details, GRPC: grpc, Ended: ended,
+		Status: read.status, Details: details, GRPC: grpcStatus(read.grpc), Ended: ended,
 		Attempts: s.routerAttempts(),
 	}
 	if s.request.RetriesOn(response.Status, details) {
@@ -190,7 +142,7 @@ func (s *stream) OnHTTPResponseHeaders(_ int, ended bool) (action host.Action) {
 		response.Replayable = response.Unsent == replay.None
 	}
 	if response.Status >= 300 && (response.Replayable || s.request.WantsRetryAfter()) {
-		response.RetryAfter = retryAfter()
+		response.RetryAfter = wait(read.retryAfter)
 	}
 	now := host.Now()
 	if !s.routeChecked && (s.request.ChecksRoute(&response) || s.rerouted) {
@@ -200,11 +152,11 @@ func (s *stream) OnHTTPResponseHeaders(_ int, ended bool) (action host.Action) {
 			return host.Continue
 		}
 	}
-	if own && outcome.KindOf(details) == outcome.ByUpstream {
+	if read.own && outcome.KindOf(details) == outcome.ByUpstream {
 		response.Inner = s.inner(headers)
 	}
 	if s.request.WantsType(ended, now) {
-		response.Events = isEvents()
+		response.Events = header.IsEvents(read.contentType)
 	}
 	step := s.request.Respond(&response, now)
 	s.plugin.watch(s)
@@ -358,26 +310,6 @@ func (s *stream) routerAttempts() int {
 	return number(host.RequestAttempts)
 }
 
-// readResponse reads the response's status from its headers, 0 if there is none, its gRPC status, if it has one already, and whether
-// any of them is one of Weir's. All headers cost what the attribute response.code costs, and the removal of a header that is not
-// there a quarter of it. That attribute is also what upstream sent: not what a filter in between made of it, as the gRPC-JSON
-// transcoder makes a 503 of UNAVAILABLE.
-func readResponse(headers host.Headers) (status, grpc int, own bool) {
-	grpc = outcome.NoGRPC
-	c := headers.Cursor()
-	for c.Next() {
-		switch {
-		case c.Name == ":status":
-			status, _ = strconv.Atoi(c.Value)
-		case c.Name == "grpc-status":
-			grpc = grpcStatus(c.Value)
-		case header.IsOwn(c.Name):
-			own = true
-		}
-	}
-	return status, grpc, own
-}
-
 // number reads an attribute that is a u64, 0 if it is missing.
 func number(p host.Path) int {
 	value, err := host.Property(p)
@@ -385,29 +317,4 @@ func number(p host.Path) int {
 		return 0
 	}
 	return int(binary.LittleEndian.Uint64(value))
-}
-
-// grpcStatus reads a grpc-status, outcome.NoGRPC if it is none.
-func grpcStatus(value string) int {
-	status, err := strconv.Atoi(value)
-	if err != nil || status < 0 {
-		return outcome.NoGRPC
-	}
-	return status
-}
-
-// isEvents reports whether the response is an event stream.
-func isEvents() bool {
-	value, err := host.Header(host.ResponseHeaders, "content-type")
-	return err == nil && header.IsEvents(value)
-}
-
-// retryAfter is how long upstream asks to wait, 0 if it does not.
-func retryAfter() time.Duration {
-	value, err := host.Header(host.ResponseHeaders, "retry-after")
-	if err != nil {
-		return 0
-	}
-	wait, _ := retry.ParseRetryAfter(value, host.Wall()) // 0 if it can't be read
-	return wait
 }
