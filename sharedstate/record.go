@@ -69,17 +69,25 @@ const (
 // AppendTo packs the record behind b.
 func (r *Record) AppendTo(b []byte) []byte {
 	start := len(b)
-	b = append(b, RecordVersion, 0, 0, 0, 0, 0, 0, 0)
-	b = binary.LittleEndian.AppendUint32(b, r.Resets)
-	b = appendEntry(b, sectionBreaker, r.Breaker.Size())
-	b = appendEntry(b, sectionBulkhead, r.Bulkhead.Size())
-	b = appendEntry(b, sectionBudget, len(r.Budget))
-	b = appendEntry(b, sectionLimit, len(r.Limit))
-	entries := (len(b) - start - headerSize) / entrySize
-	b[start+1] = byte(entries)
-	if sectionsAt(entries) > len(b)-start {
-		b = append(b, 0, 0, 0, 0)
+	var head [headerSize + (sectionKinds-1)*entrySize + 4]byte // appended at once: TinyGo appends by a call
+	entries := 0
+	for _, section := range [...]struct {
+		kind uint32
+		size int
+	}{
+		{sectionBreaker, r.Breaker.Size()},
+		{sectionBulkhead, r.Bulkhead.Size()},
+		{sectionBudget, len(r.Budget)},
+		{sectionLimit, len(r.Limit)},
+	} {
+		if section.size > 0 {
+			binary.LittleEndian.PutUint32(head[headerSize+entries*entrySize:], section.kind|uint32(section.size)<<16)
+			entries++
+		}
 	}
+	head[0], head[1] = RecordVersion, byte(entries)
+	binary.LittleEndian.PutUint32(head[8:], r.Resets)
+	b = append(b, head[:sectionsAt(entries)]...)
 	b = r.Breaker.AppendTo(b)
 	b = r.Bulkhead.AppendTo(b)
 	packed.Seal(b[start:])
@@ -89,14 +97,6 @@ func (r *Record) AppendTo(b []byte) []byte {
 
 // sectionsAt is the offset of the first section, a multiple of 8: reading a word that two writes made is slow.
 func sectionsAt(entries int) int { return (headerSize + entrySize*entries + 7) &^ 7 }
-
-// appendEntry appends the entry of a section, none where the section is empty.
-func appendEntry(b []byte, kind uint32, size int) []byte {
-	if size == 0 {
-		return b
-	}
-	return binary.LittleEndian.AppendUint32(b, kind|uint32(size)<<16)
-}
 
 // Rebase implements Kept: the budget and the limit, the last sections, become parts of b.
 func (r *Record) Rebase(b []byte) {

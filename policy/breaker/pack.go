@@ -62,14 +62,16 @@ func (s *State) AppendTo(b []byte) []byte {
 		windows |= hasSlow
 	}
 	le := binary.LittleEndian
-	b = append(b, byte(s.Status), byte(s.Forced), byte(s.Cause), byte(probes), windows,
-		byte(max(failed-1, 0)), byte(max(slow-1, 0)), 0)
-	b = le.AppendUint32(b, s.Generation)
-	b = le.AppendUint32(b, s.Failures)
-	b = le.AppendUint32(b, s.Successes)
-	b = le.AppendUint32(b, s.Opens)
-	b = le.AppendUint64(b, uint64(s.Since))
-	b = le.AppendUint64(b, uint64(s.Wait))
+	fixed := [stateFixed]byte{
+		byte(s.Status), byte(s.Forced), byte(s.Cause), byte(probes), windows, byte(max(failed-1, 0)), byte(max(slow-1, 0)),
+	}
+	le.PutUint32(fixed[8:], s.Generation)
+	le.PutUint32(fixed[12:], s.Failures)
+	le.PutUint32(fixed[16:], s.Successes)
+	le.PutUint32(fixed[20:], s.Opens)
+	le.PutUint64(fixed[24:], uint64(s.Since))
+	le.PutUint64(fixed[32:], uint64(s.Wait))
+	b = append(b, fixed[:]...) // at once: TinyGo appends by a call
 	for _, expiry := range s.Probes[:probes] {
 		b = le.AppendUint64(b, uint64(expiry))
 	}

@@ -21,9 +21,11 @@ func (s *State) Size() int { return OwnerSize * len(s.Owners) }
 func (s *State) AppendTo(b []byte) []byte {
 	le := binary.LittleEndian
 	for i := range s.Owners {
-		b = le.AppendUint32(b, s.Owners[i].ID)
-		b = le.AppendUint32(b, s.Owners[i].Count)
-		b = le.AppendUint64(b, uint64(s.Owners[i].Heartbeat))
+		var owner [OwnerSize]byte
+		le.PutUint32(owner[0:], s.Owners[i].ID)
+		le.PutUint32(owner[4:], s.Owners[i].Count)
+		le.PutUint64(owner[8:], uint64(s.Owners[i].Heartbeat))
+		b = append(b, owner[:]...)
 	}
 	return b
 }
