@@ -40,6 +40,10 @@ type recent struct {
 
 const recentKeys = 256
 
+// askAgain is how long a key whose response was not to be kept, because of the route or of who asked, is left alone: to find
+// that out costs up to six host calls, 60,000 instructions. Another client's response may be one that is kept.
+const askAgain = int64(10 * time.Millisecond)
+
 // New is the cache of a cluster with this section, for the worker that has captures. Seed is the process's.
 func New(store sharedstate.Store, cluster string, f *policy.Fallback, seed [2]uint64, captures *Captures) *Cache {
 	return &Cache{
@@ -228,6 +232,7 @@ func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int
 	}
 	c.withRoute(k)
 	if why = c.toSharing(k, answer.Public); why != fallback.NoObstacle {
+		*c.recently(k) = recent{k.kind(), now - cache.RefreshEvery + askAgain}
 		return nil, why, nil
 	}
 	if k.Head {
