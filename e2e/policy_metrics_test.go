@@ -1,13 +1,18 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/dashboard"
+	"github.com/weir-mesh/weir/filter/adminapi"
 )
 
 // TestRefusedPolicyAlert: a refused policy raises WeirPolicyRefused until one is in force that came after it. Envoy does
@@ -55,6 +60,54 @@ func TestRefusedPolicyAlert(t *testing.T) {
 			}
 			for range 10 {
 				h.scrape()
+			}
+		}
+	}
+}
+
+// TestRefusedPolicyIsShown: the status and the command have all reasons of the last refused policy until another one
+// starts.
+func TestRefusedPolicyIsShown(t *testing.T) {
+	t.Parallel()
+	limit := func(n int) string { return fmt.Sprintf("clusters: {aws: {rate_limit: {requests: %d}}}", n) }
+	w := startWatched(t, limit(10), map[string]*upstream.Upstream{"aws": upstream.New(t)}, withAdmin)
+	admin := w.console()
+	for _, step := range []struct {
+		policy, becomes string
+		reasons         []string
+	}{
+		{"", "", nil},
+		{"clusters: {aws: {nonsense: 1, mode: on}}", "config_fail", []string{"clusters.aws.mode: ", "clusters.aws.nonsense: unknown key"}},
+		{"clusters: {aws: {rubbish: \"<b>\"}}", "config_fail", []string{"clusters.aws.rubbish: unknown key"}},
+		{limit(20), "config_reload", nil},
+		{"clusters: {aws: {litter: 1}}", "config_fail", []string{"clusters.aws.litter: unknown key"}},
+		{limit(10), "config_reload", nil}, // comes back
+	} {
+		if step.policy != "" {
+			w.replace(step.policy, step.becomes)
+		}
+		eventually(t, func() error {
+			var s adminapi.Status
+			a := admin.ask(http.MethodGet, "/status", "")
+			if err := json.Unmarshal([]byte(a.body), &s); err != nil {
+				return fmt.Errorf("GET /status: got %+v: %w", a, err)
+			}
+			var reasons []string
+			if s.Refused != nil {
+				reasons = s.Refused.Reasons
+				if age := time.Since(s.Refused.At.Time()); age < -time.Second || age > time.Minute {
+					return fmt.Errorf("refused at %v, want now", s.Refused.At.Time())
+				}
+			}
+			if !slices.EqualFunc(reasons, step.reasons, strings.HasPrefix) {
+				return fmt.Errorf("after %q: got reasons %q, want %q", step.policy, reasons, step.reasons)
+			}
+			return nil
+		})
+		got := runWeir(t, "status", admin.url)
+		for _, reason := range append([]string{"A policy was refused at "}, step.reasons...) {
+			if strings.Contains(got.out, reason) != (step.reasons != nil) {
+				t.Errorf("after %q: weir status with %q: %v, want %v: %s", step.policy, reason, step.reasons == nil, step.reasons != nil, got.out)
 			}
 		}
 	}

@@ -19,7 +19,15 @@ type Status struct {
 	LeftOut  bool               `json:"left_out,omitempty"` // there are more clusters than Weir publishes
 	Redis    *Redis             `json:"redis"`
 
-	Misrouted *Misrouted `json:"misrouted,omitempty"` // nil: none in the last hour
+	Misrouted *Misrouted `json:"misrouted,omitempty"`      // nil: none in the last hour
+	Refused   *Refused   `json:"policy_refused,omitempty"` // nil: the filter refused no policy since the last one started
+}
+
+// Refused is the policy document that the filter refused last. What was in force before stays in force. That it was put
+// back since is not known here: Envoy does not start the filter again for it.
+type Refused struct {
+	At      Time     `json:"at"`
+	Reasons []string `json:"reasons"`
 }
 
 // Misrouted is the last request that went to another cluster than the one whose policy decided about it.

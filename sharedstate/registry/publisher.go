@@ -23,7 +23,7 @@ type Publisher struct {
 	published int            // how many of entries are in the list
 	slot      int            // of the document's row
 	claim     uint32         // 0: the document has no row yet
-	first     bool           // no worker had the document before the last Heartbeat
+	news      bool           // the document was not the newest one in force before the last Heartbeat
 
 	documents     documentTable
 	documentsCell *sharedstate.Cell
@@ -61,7 +61,7 @@ func (p *Publisher) Heartbeat(now int64) (gone []Entry, err error) {
 	_, err = p.documentsCell.Update(func() (store bool) {
 		dead, store = p.documents.removeDead(p.document, now)
 		slot := p.documents.find(p.document)
-		p.first = slot < 0 || !p.documents.rows[slot].alive(now)
+		p.news = slot < 0 || slot != p.documents.newest(now)
 		if slot < 0 {
 			slot, store = p.documents.claim(p.document, p.redis, now), true
 		}
@@ -91,8 +91,9 @@ func (p *Publisher) Heartbeat(now int64) (gone []Entry, err error) {
 	return gone, err
 }
 
-// First reports whether no other worker had the document when the last Heartbeat began.
-func (p *Publisher) First() bool { return p.first }
+// News reports whether the document was not the newest one in force when the last Heartbeat began. At the first Heartbeat
+// of a plugin that means another policy than before: a new one or one that comes back, and not one more worker of it.
+func (p *Publisher) News() bool { return p.news }
 
 // removeDead frees the rows of all documents without a heartbeat, except own. Dead are these rows as they were.
 func (t *documentTable) removeDead(own uint64, now int64) (dead [MaxDocuments]documentRow, changed bool) {

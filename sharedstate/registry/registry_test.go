@@ -101,8 +101,9 @@ func TestClustersComeAndGo(t *testing.T) {
 	}
 }
 
-// TestFirst: a document's first worker brings news, its other workers and a worker that starts again do not.
-func TestFirst(t *testing.T) {
+// TestNews: a document's first worker brings news, its other workers and a worker that starts again do not, and one that
+// comes back does.
+func TestNews(t *testing.T) {
 	s := sharedstate.NewMemory()
 	publishers := map[string]*Publisher{}
 	for _, step := range []struct {
@@ -116,8 +117,12 @@ func TestFirst(t *testing.T) {
 		{101, "one", 11, false},
 		{101, "two again", 11, false}, // after a crash
 		{102, "next", 12, true},
-		{104, "one", 11, false},
-		{120, "back", 11, true}, // all of its workers were silent
+		{102, "next's other", 12, false},
+		{102, "one", 11, true},  // which ends its last streams
+		{102, "back", 11, true}, // comes back meanwhile
+		{104, "next", 12, false},
+		{120, "back again", 11, true}, // all were silent
+		{121, "back again", 11, false},
 	} {
 		p := publishers[step.who]
 		if p == nil {
@@ -125,8 +130,8 @@ func TestFirst(t *testing.T) {
 			publishers[step.who] = p
 		}
 		heartbeat(t, p, step.at*second)
-		if got := p.First(); got != step.want {
-			t.Errorf("at %d, %s with %d: First() = %v, want %v", step.at, step.who, step.id, got, step.want)
+		if got := p.News(); got != step.want {
+			t.Errorf("at %d, %s with %d: News() = %v, want %v", step.at, step.who, step.id, got, step.want)
 		}
 	}
 }

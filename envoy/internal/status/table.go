@@ -158,6 +158,13 @@ func (p Printer) Status(from string, s *adminapi.Status) {
 			fmt.Fprintln(p.Out, p.paint(red, Printable(fmt.Sprintf("%s%s: %s; %s.", e.Name, concerns, e.Message, e.Advice))))
 		}
 	}
+	if r := s.Refused; r != nil {
+		fmt.Fprintln(p.Out, p.paint(red, fmt.Sprintf("A policy was refused at %s, and the one before stays in force. This is shown until a new one starts.",
+			r.At.Time().Format(time.RFC3339))))
+		for _, reason := range r.Reasons {
+			fmt.Fprintln(p.Out, "  "+Printable(reason))
+		}
+	}
 	if m := s.Misrouted; m != nil {
 		fmt.Fprintln(p.Out, p.paint(yellow, fmt.Sprintf("%s seen requests went to %s, decided by the policy of %s (the last at %s): another filter changed their route. "+
 			"Put a CORS filter right before Weir, and that filter before it, as `weir render envoy` does (resolve_route).",

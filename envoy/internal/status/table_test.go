@@ -74,6 +74,15 @@ off      quotes                                                                 
 				"another filter changed their route. Put a CORS filter right before Weir, and that filter before it, as `weir render envoy` does (resolve_route).\n\n" +
 				"STATE  CLUSTER\nok     aws\n",
 		},
+		"a refused policy": {
+			Printer{},
+			&adminapi.Status{
+				Clusters: map[string]adminapi.Cluster{"aws": {}},
+				Refused:  &adminapi.Refused{At: 1000, Reasons: []string{"clusters.a: b", "clusters.\x1b[2J: c"}},
+			},
+			"http://admin at 1970-01-01T00:00:00Z: 1 cluster, 1 ok\nA policy was refused at 1970-01-01T00:00:01Z, and the one before stays in force. " +
+				"This is shown until a new one starts.\n  clusters.a: b\n  clusters.\\x1b[2J: c\n\nSTATE  CLUSTER\nok     aws\n",
+		},
 		"nothing yet": {
 			Printer{},
 			&adminapi.Status{Redis: &adminapi.Redis{State: "off"}},

@@ -167,6 +167,25 @@ const everything = `{"clusters": {
 	"bare": {"mode": "off"},
 	"*.pattern": {}}}`
 
+func TestStatusShowsARefusedPolicy(t *testing.T) {
+	f := newFixture(t, `{"default": {}}`)
+	refused := registry.Refused{At: f.now.Monotonic, Reasons: []string{"clusters.aws.retry.via: missing", `default: got "<b>"`}}
+	for _, want := range []string{
+		`"policy_refused":{"at":"2023-11-14T22:13:20.000Z","reasons":["clusters.aws.retry.via: missing","default: got \"\u003cb\u003e\""]}`, "",
+	} {
+		if want == "" {
+			refused = registry.Refused{} // another one started
+		}
+		if err := registry.PublishRefused(f.store, refused); err != nil {
+			t.Fatal(err)
+		}
+		got := string(f.request("GET", "/status").Body)
+		if shown := strings.Contains(got, "policy_refused"); shown != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("with %+v: got %s, want %q", refused, got, want)
+		}
+	}
+}
+
 func TestStatusOfAFreshCluster(t *testing.T) {
 	f := newFixture(t, everything)
 	r := f.request("GET", "/status")

@@ -188,6 +188,9 @@ func (h *Handler) finish(r *rendering) (Response, *httpError) {
 	if s.Misrouted, err = h.misrouted(r.began); err != nil {
 		return Response{}, h.internalError(err)
 	}
+	if s.Refused, err = h.refused(r.began); err != nil {
+		return Response{}, h.internalError(err)
+	}
 	response := jsonResponse(200, s)
 	response.Body = putClusters(response.Body, r.clusters)
 	return response, nil

@@ -30,6 +30,15 @@ func (h *Handler) misrouted(at Instant) (*adminapi.Misrouted, error) {
 	return &adminapi.Misrouted{Cluster: m.Decided, To: m.Went, At: *at.wallTime(m.At), Total: float64(total)}, nil
 }
 
+// refused is the policy that was refused last, nil where another one started since.
+func (h *Handler) refused(at Instant) (*adminapi.Refused, error) {
+	r, err := registry.ReadRefused(h.store)
+	if err != nil || r.At == 0 {
+		return nil, err
+	}
+	return &adminapi.Refused{At: *at.wallTime(r.At), Reasons: r.Reasons}, nil
+}
+
 // one responds to GET /status/CLUSTER.
 func (h *Handler) one(name string, at Instant) (Response, *httpError) {
 	kept, failed := h.find(name, at)

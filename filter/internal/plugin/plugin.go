@@ -23,6 +23,7 @@ import (
 	"github.com/weir-mesh/weir/filter/version"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // Plugin is one configuration of the filter in one worker. It implements host.PluginContext.
@@ -76,8 +77,7 @@ func (p *Plugin) OnPluginStart(int) host.StartStatus {
 	raw = bytes.Clone(raw) // the host's memory does not last
 	p.document, err = policy.Decode(raw, os.LookupEnv)
 	if err != nil {
-		logMistakes(err)
-		p.vm.metrics.ShowRefused(host.WallNano() / 1e6)
+		p.refuse(err)
 		return host.StartFailed
 	}
 	if err = p.start(raw); err != nil {
@@ -136,15 +136,23 @@ func (p *Plugin) logStart() {
 	}
 }
 
-// logMistakes logs each mistake of a document on a line of its own.
-func logMistakes(err error) {
+// refuse says why a document is refused: in the log, and to operators until another one starts. Envoy starts a document on
+// its main thread first, so this is called once for all workers.
+func (p *Plugin) refuse(err error) {
+	reasons := []string{"the policy is refused: " + err.Error()}
 	var mistakes *policy.Mistakes
-	if !errors.As(err, &mistakes) {
-		host.Error("weir: the policy is refused: " + err.Error())
-		return
+	if errors.As(err, &mistakes) {
+		reasons = reasons[:0]
+		for _, m := range mistakes.List {
+			reasons = append(reasons, m.Path+": "+m.Text)
+		}
 	}
-	for _, m := range mistakes.List {
-		host.Error("weir: " + m.Path + ": " + m.Text)
+	for _, reason := range reasons {
+		host.Error("weir: " + reason)
+	}
+	p.vm.metrics.ShowRefused(host.WallNano() / 1e6)
+	if err := registry.PublishRefused(shareddata.Store{}, registry.Refused{At: host.Now(), Reasons: reasons}); err != nil {
+		host.Error("weir: the status can't show the refused policy: " + err.Error())
 	}
 }
 
@@ -163,8 +171,9 @@ func (p *Plugin) publish(raw []byte) error {
 	}
 	p.inherited = slices.Collect(maps.Keys(p.vm.used))
 	err := p.publishOnce(host.Now())
-	if p.publisher.First() { // a new policy, not one that was in force before and starts in one more worker
+	if p.publisher.News() { // a policy that is new or comes back, not one in force that starts in one more worker
 		p.observe.Metrics.ShowRefused(0)
+		err = errors.Join(err, registry.PublishRefused(shareddata.Store{}, registry.Refused{}))
 	}
 	return err
 }

@@ -85,8 +85,8 @@ func New(w *worker.Worker, raw []byte, document *policy.Document, client *mesh.C
 // ID is the document's number: the same in all workers, and different for every other document.
 func (p *Publisher) ID() uint64 { return p.id }
 
-// First reports whether no other worker had the document when this one began to publish it.
-func (p *Publisher) First() bool { return p.registry.First() }
+// News reports whether another document was the newest one in force before the last Heartbeat.
+func (p *Publisher) News() bool { return p.registry.News() }
 
 // Add publishes a cluster that is used.
 func (p *Publisher) Add(c *request.Cluster, rules *policy.Policy, gauges Gauges) {
