@@ -73,6 +73,9 @@ func (a *answer) details() (string, error) {
 
 // grpcStatus reads a grpc-status, outcome.NoGRPC if there is none.
 func grpcStatus(text string) int {
+	if text == "" { // of most responses: an error would be allocated
+		return outcome.NoGRPC
+	}
 	status, err := strconv.Atoi(text)
 	if err != nil || status < 0 {
 		return outcome.NoGRPC

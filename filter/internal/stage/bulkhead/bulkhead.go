@@ -19,6 +19,7 @@ type Stage struct {
 	config   *bulkhead.Config
 	cluster  string
 	holds    *Holds
+	hold     *hold // of the last request
 	reporter stage.Reporter
 }
 
@@ -53,9 +54,9 @@ func (s *Stage) Done(a *stage.Attempt, e stage.Settlement, _ bool) {
 	switch {
 	case !e.Known && !e.Over && a.Held&stage.HeldPlace != 0:
 		a.Placed = true
-		s.holds.add(s.cluster)
+		s.hold = s.holds.add(s.cluster, s.hold)
 	case e.Over && a.Placed:
 		a.Placed = false
-		s.holds.Remove(s.cluster)
+		s.hold.remove()
 	}
 }

@@ -54,9 +54,9 @@ func TestHeartbeatWritesTheTrueCount(t *testing.T) {
 		wantErr bool
 	}{
 		{"nothing in flight", func() {}, "", 0, 0, 0, false},
-		{"some in flight", func() { h.add("a"); h.add("a"); h.add("b") }, "", 2, 1, 2, false},
+		{"some in flight", func() { h.add("a", h.add("a", nil)); h.add("b", nil) }, "", 2, 1, 2, false},
 		{"one less", func() { h.Remove("a") }, "", 1, 1, 2, false},
-		{"the store of a fails", func() { h.Remove("a"); h.add("b") }, sharedstate.ClusterKey("a"), 1, 2, 2, true},
+		{"the store of a fails", func() { h.Remove("a"); h.add("b", nil) }, sharedstate.ClusterKey("a"), 1, 2, 2, true},
 		{"the store of a works again", func() {}, "", 0, 2, 1, false},
 		{"removed too often", func() { h.Remove("b"); h.Remove("b"); h.Remove("b"); h.Remove("c") }, "", 0, 0, 0, false},
 	} {
@@ -69,6 +69,35 @@ func TestHeartbeatWritesTheTrueCount(t *testing.T) {
 		store.broken = ""
 		if a, b := count(t, store, "a", 7), count(t, store, "b", 7); a != tc.a || b != tc.b || len(h.clusters) != tc.holds {
 			t.Errorf("%s: got %d and %d in flight, %d clusters held; want %d, %d, %d", tc.name, a, b, len(h.clusters), tc.a, tc.b, tc.holds)
+		}
+	}
+}
+
+// TestHoldsOfTwoPlugins: the stages of two plugins count one cluster together, also after it was idle for a heartbeat.
+func TestHoldsOfTwoPlugins(t *testing.T) {
+	store := sharedstate.NewMemory()
+	h := NewHolds(store, 7)
+	var one, other *hold
+	for i, tc := range []struct {
+		do     string
+		change func()
+		want   uint32
+	}{
+		{"one takes", func() { one = h.add("a", one) }, 1},
+		{"the other takes", func() { other = h.add("a", other) }, 2},
+		{"both return", func() { one.remove(); other.remove() }, 0},
+		{"the other takes first", func() { other = h.add("a", other) }, 1},
+		{"one takes, whose hold is no longer listed", func() { one = h.add("a", one) }, 2},
+		{"one returns", func() { one.remove() }, 1},
+		{"the other returns by the name", func() { h.Remove("a") }, 0},
+		{"one takes again", func() { one = h.add("a", one) }, 1},
+	} {
+		tc.change()
+		if err := h.Heartbeat(int64(i+1) * second); err != nil {
+			t.Fatal(err)
+		}
+		if got := count(t, store, "a", 7); got != tc.want {
+			t.Errorf("%s: got %d in flight, want %d", tc.do, got, tc.want)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type Holds struct {
 // hold is a worker's share of one cluster's bulkhead.
 type hold struct {
 	inFlight uint32
+	listed   bool // in Holds.clusters
 	record   sharedstate.Record
 	cell     *sharedstate.Cell
 }
@@ -26,21 +27,39 @@ func NewHolds(store sharedstate.Store, worker uint32) *Holds {
 	return &Holds{store: store, worker: worker, clusters: map[string]*hold{}}
 }
 
-func (h *Holds) add(cluster string) {
-	held := h.clusters[cluster]
-	if held == nil {
-		held = &hold{}
-		held.cell = sharedstate.NewCell(h.store, sharedstate.ClusterKey(cluster), &held.record)
-		h.clusters[cluster] = held
+// add counts one more request to a cluster, and returns where, to be passed in the next time: TinyGo allocates to look a string
+// up in a map. Last may be nil, or no longer listed.
+func (h *Holds) add(cluster string, last *hold) *hold {
+	if last == nil || !last.listed {
+		last = h.list(cluster, last)
 	}
-	held.inFlight++
+	last.inFlight++
+	return last
+}
+
+// list is the hold of a cluster, which begins to count, where none does, by the one that was there before.
+func (h *Holds) list(cluster string, before *hold) *hold {
+	if held := h.clusters[cluster]; held != nil {
+		return held
+	}
+	if before == nil {
+		before = &hold{}
+		before.cell = sharedstate.NewCell(h.store, sharedstate.ClusterKey(cluster), &before.record)
+	}
+	before.listed = true
+	h.clusters[cluster] = before
+	return before
+}
+
+func (h *hold) remove() {
+	if h != nil && h.inFlight > 0 {
+		h.inFlight--
+	}
 }
 
 // Remove counts one request less. It does not change the record: the next heartbeat does.
 func (h *Holds) Remove(cluster string) {
-	if held := h.clusters[cluster]; held != nil && held.inFlight > 0 {
-		held.inFlight--
-	}
+	h.clusters[cluster].remove()
 }
 
 // Heartbeat writes what this worker truly holds into each bulkhead's record: a share that was dropped while the worker
@@ -53,6 +72,7 @@ func (h *Holds) Heartbeat(now int64) (err error) {
 			continue
 		}
 		if held.inFlight == 0 {
+			held.listed = false
 			delete(h.clusters, cluster)
 		}
 	}
