@@ -95,7 +95,7 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request, now time.Time) {
 	if (p.state == "half-open" || p.failures >= p.policy.CircuitBreaker.FailureThreshold) && p.fault != "never open" {
 		p.state, p.failures, p.openUntil = "open", 0, now.Add(p.policy.CircuitBreaker.RecoveryTimeout)
 		if p.fault == "half-open too early" {
-			p.openUntil = now.Add(p.policy.CircuitBreaker.RecoveryTimeout / 2)
+			p.openUntil = now.Add(p.policy.CircuitBreaker.RecoveryTimeout * 3 / 4)
 		}
 	}
 	if p.fault == "no fallback" {
