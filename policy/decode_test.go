@@ -85,7 +85,7 @@ func defaults() *Document {
 func failures(first, last int, more func(*Failures)) Failures {
 	var f Failures
 	for status := first; status <= last; status++ {
-		f.Statuses[status] = true
+		f.Statuses.Add(status)
 	}
 	more(&f)
 	return f
@@ -242,7 +242,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{"[]", Failures{}},
 		{"[4xx]", failures(400, 499, func(*Failures) {})},
-		{`["429", 503]`, failures(429, 429, func(f *Failures) { f.Statuses[503] = true })},
+		{`["429", 503]`, failures(429, 429, func(f *Failures) { f.Statuses.Add(503) })},
 		{"[reset, connect_failure, timeout]", Failures{Reset: true, ConnectFailure: true, Timeout: true}},
 		{`["grpc:cancelled", "grpc:unauthenticated", "grpc:14"]`, Failures{GRPC: [17]bool{1: true, 14: true, 16: true}}},
 	}

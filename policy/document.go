@@ -9,7 +9,11 @@
 // this document.
 package policy
 
-import "time"
+import (
+	"time"
+
+	"github.com/weir-mesh/weir/policy/statuses"
+)
 
 // Mode is what the filter does with a cluster's policy.
 type Mode uint8
@@ -160,8 +164,8 @@ type SlowCalls struct {
 // Failures is a set of outcomes that count as failures, written as a list: a class of statuses (`5xx`), a status
 // (`"429"`), reset, connect_failure, timeout, a gRPC code (`"grpc:unavailable"`).
 type Failures struct {
-	Statuses       [600]bool // by status code, 100 to 599
-	GRPC           [17]bool  // by gRPC code, 0 to 16
+	Statuses       statuses.Set // 100 to 599
+	GRPC           [17]bool     // by gRPC code, 0 to 16
 	Reset          bool
 	ConnectFailure bool
 	Timeout        bool

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/statuses"
 )
 
 // grpcCodes are the names of gRPC's status codes in lower case, by code
@@ -45,10 +47,7 @@ func decodeFailures(s *section, name string, fallback ...string) Failures {
 func (f *Failures) add(word string) (problem string) {
 	switch word {
 	case "4xx", "5xx":
-		first := int(word[0]-'0') * 100
-		for status := first; status < first+100; status++ {
-			f.Statuses[status] = true
-		}
+		f.Statuses.AddClass(int(word[0] - '0'))
 		return ""
 	case "reset":
 		f.Reset = true
@@ -64,10 +63,10 @@ func (f *Failures) add(word string) (problem string) {
 		return f.addGRPC(code)
 	}
 	if status, err := strconv.Atoi(word); err == nil {
-		if len(word) != 3 || status < 100 || status >= len(f.Statuses) {
+		if len(word) != 3 || status < 100 || status > statuses.Max {
 			return "a status must be from 100 to 599, got " + quote(word)
 		}
-		f.Statuses[status] = true
+		f.Statuses.Add(status)
 		return ""
 	}
 	known := []string{

@@ -63,7 +63,7 @@ clusters:
 			case p.Mode != ModeShadow,
 				p.RateLimit.Requests != 20, p.RateLimit.Refill != 0.5, p.RateLimit.Burst != 30,
 				p.CircuitBreaker.RecoveryTimeout != time.Minute, p.CircuitBreaker.Timeout != 90*time.Second,
-				!p.CircuitBreaker.ExpectedFailures.Statuses[429],
+				!p.CircuitBreaker.ExpectedFailures.Statuses.Has(429),
 				p.Fallback.EnableCache, string(p.Fallback.Default.Body) != `{"limit":"3"}`:
 				t.Errorf("got %+v, %+v, %+v, %s, want the values of the variables", p.Mode, p.RateLimit, p.CircuitBreaker, p.Fallback.Default.Body)
 			}

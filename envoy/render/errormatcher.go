@@ -6,6 +6,7 @@ import (
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/statuses"
 )
 
 // errorMatcher configures which response statuses outlier detection counts as failures, by the policy. It is nil for
@@ -38,8 +39,8 @@ func errorMatcher(f *policy.Failures) *httpv3.HttpProtocolOptions_OutlierDetecti
 
 // statusRanges merges the listed statuses into half-open ranges: 429 and 5xx are [429, 430) and [500, 600).
 func statusRanges(f *policy.Failures) (list []*typev3.Int64Range) {
-	for status, listed := range f.Statuses {
-		if !listed {
+	for status := range statuses.Max + 1 {
+		if !f.Statuses.Has(status) {
 			continue
 		}
 		if n := len(list); n > 0 && list[n-1].End == int64(status) {

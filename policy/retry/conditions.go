@@ -1,6 +1,10 @@
 package retry
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/weir-mesh/weir/policy/statuses"
+)
 
 // Conditions says what is retried.
 type Conditions struct {
@@ -10,8 +14,8 @@ type Conditions struct {
 
 // On is a set of outcomes. It has the fields of policy.Failures, so that one converts to the other.
 type On struct {
-	Statuses       [600]bool // by status code
-	GRPC           [17]bool  // by gRPC code
+	Statuses       statuses.Set
+	GRPC           [17]bool // by gRPC code
 	Reset          bool
 	ConnectFailure bool
 	Timeout        bool
@@ -45,7 +49,7 @@ func (c *Conditions) Retryable(o Outcome) bool {
 	on := &c.On
 	switch o.Event {
 	case Answered:
-		return o.Status >= 0 && o.Status < len(on.Statuses) && on.Statuses[o.Status] ||
+		return on.Statuses.Has(o.Status) ||
 			o.GRPC >= 0 && o.GRPC < len(on.GRPC) && on.GRPC[o.GRPC]
 	case Reset:
 		return on.Reset

@@ -1,17 +1,19 @@
 package retry
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/weir-mesh/weir/policy/statuses"
+)
 
 func TestConditions(t *testing.T) {
 	none := &Conditions{}
 	some := &Conditions{Methods: []string{"GET", "PUT"}, On: On{Reset: true, Timeout: true}}
-	for status := 500; status < 600; status++ {
-		some.On.Statuses[status] = true
-	}
+	some.On.Statuses.AddClass(5)
 	some.On.GRPC[14] = true
 	all := &Conditions{On: On{Reset: true, ConnectFailure: true, Timeout: true}}
-	for i := range all.On.Statuses {
-		all.On.Statuses[i] = true
+	for code := range statuses.Max + 1 {
+		all.On.Statuses.Add(code)
 	}
 	for i := range all.On.GRPC {
 		all.On.GRPC[i] = true

@@ -84,7 +84,7 @@ func failureIf(listed bool) breaker.Outcome {
 }
 
 func (e *Ending) failedStatus(f *policy.Failures) bool {
-	return e.Status >= 0 && e.Status < len(f.Statuses) && f.Statuses[e.Status] && !e.clientTooSlow()
+	return f.Statuses.Has(e.Status) && !e.clientTooSlow()
 }
 
 func (e *Ending) failedGRPC(f *policy.Failures) bool {

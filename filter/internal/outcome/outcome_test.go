@@ -10,9 +10,7 @@ import (
 func TestOutcomeAndFallback(t *testing.T) {
 	defaults := policy.DefaultFailures()
 	only4xx := policy.Failures{}
-	for status := 400; status < 500; status++ {
-		only4xx.Statuses[status] = true
-	}
+	only4xx.Statuses.AddClass(4)
 	for _, tc := range []struct {
 		details  string
 		status   int

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/policy/statuses"
 )
 
 // RequestHeaders are those by which a client that Envoy trusts (an internal address) has the router make more attempts
@@ -25,9 +26,9 @@ func routerConditions(on *policy.Failures) (headers []header.Pair) {
 	broken := on.Reset || on.Timeout
 	var words, codes []string
 	rest := on.Statuses
-	if all := slices.IndexFunc(on.Statuses[500:], func(listed bool) bool { return !listed }) < 0; all && broken && on.ConnectFailure {
+	if rest.HasClass(5) && broken && on.ConnectFailure {
 		words = append(words, "5xx")
-		clear(rest[500:])
+		rest.RemoveClass(5)
 	} else {
 		if broken {
 			words = append(words, "reset")
@@ -36,8 +37,8 @@ func routerConditions(on *policy.Failures) (headers []header.Pair) {
 			words = append(words, "connect-failure")
 		}
 	}
-	for status, listed := range rest {
-		if listed {
+	for status := range statuses.Max + 1 {
+		if rest.Has(status) {
 			codes = append(codes, strconv.Itoa(status))
 		}
 	}
