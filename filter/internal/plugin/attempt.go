@@ -33,11 +33,12 @@ func (s *attemptStream) OnHTTPRequestHeaders(int, bool) (action host.Action) {
 	if err != nil {
 		return s.refuse(err.Error())
 	}
-	internal := false
+	internal, over := false, false
 	headers.All(func(name, value string) bool {
 		switch name {
 		case header.Attempt:
 			s.attempt = s.plugin.vm.inFlight.Find(value)
+			over = s.attempt == nil && s.plugin.vm.inFlight.HasEnded(value)
 		case ":method":
 			s.head = value == "HEAD"
 		case "x-envoy-internal":
@@ -51,7 +52,11 @@ func (s *attemptStream) OnHTTPRequestHeaders(int, bool) (action host.Action) {
 		s.attempt = redirected
 	}
 	a := s.attempt
-	if a == nil {
+	switch {
+	case over: // nobody waits for the reply
+		s.ended = true
+		return s.reply(504, "weir_attempt_over", "the attempt has ended before it came here")
+	case a == nil:
 		return s.refuse("a request that is no attempt of Weir in this worker; is vm_config the same as in the traffic's listener?")
 	}
 	a.Seen = true

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -17,6 +18,9 @@ type InFlight struct {
 	attempts map[string]*Attempt
 	bytes    int
 	last     uint64 // number of an attempt
+
+	unseen [32]string // IDs of the last attempts that ended before they came to the internal listener
+	oldest int        // the place of the next of them
 }
 
 // Attempt is one of them. The plugin that sends it and the one in the internal listener both see it.
@@ -75,6 +79,10 @@ func (f *InFlight) expire(now int64) {
 // Find is the attempt with an ID, nil if there is none.
 func (f *InFlight) Find(id string) *Attempt { return f.attempts[id] }
 
+// HasEnded reports whether an ID is that of an attempt that ended a while ago, before it came to the internal listener: where a
+// worker is busy for longer than an attempt's timeout, the call is over before its request is read.
+func (f *InFlight) HasEnded(id string) bool { return id != "" && slices.Contains(f.unseen[:], id) }
+
 // Add counts bytes of a response's body that pass. If the attempt can't have them, ok is false and Reason says why.
 func (f *InFlight) Add(a *Attempt, bytes int) (ok bool) {
 	switch {
@@ -99,6 +107,10 @@ func (f *InFlight) End(a *Attempt) {
 	}
 	delete(f.attempts, a.ID)
 	f.bytes -= a.bytes
+	if !a.Seen {
+		f.unseen[f.oldest] = a.ID
+		f.oldest = (f.oldest + 1) % len(f.unseen)
+	}
 }
 
 // Len is how many attempts are in flight.

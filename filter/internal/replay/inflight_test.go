@@ -62,3 +62,36 @@ func TestBytesOfAttemptsAreBounded(t *testing.T) {
 		t.Error("an attempt that is over: got room for its bytes")
 	}
 }
+
+// TestAttemptsThatCameTooLate: an attempt that ended before it was seen is told from a request that is none.
+func TestAttemptsThatCameTooLate(t *testing.T) {
+	var f InFlight
+	begin := func(seen bool) string {
+		a := f.Begin("up", time.Second, 7, 0)
+		a.Seen = seen
+		f.End(a)
+		return a.ID
+	}
+	seen, unseen := begin(true), begin(false)
+	running := f.Begin("up", time.Second, 7, 0).ID
+	for _, tc := range []struct {
+		what, id string
+		want     bool
+	}{
+		{"seen before it ended", seen, false},
+		{"not seen", unseen, true},
+		{"running", running, false},
+		{"of nobody", "7-zz", false},
+		{"none", "", false},
+	} {
+		if got := f.HasEnded(tc.id); got != tc.want {
+			t.Errorf("%s: HasEnded(%q) = %v, want %v", tc.what, tc.id, got, tc.want)
+		}
+	}
+	for range len(f.unseen) {
+		begin(false)
+	}
+	if f.HasEnded(unseen) {
+		t.Errorf("HasEnded(%q) = true after %d others, want false", unseen, len(f.unseen))
+	}
+}
