@@ -70,7 +70,7 @@ func TestCacheOverReload(t *testing.T) {
 		_, _ = io.WriteString(rw, r.URL.Path+" in "+r.Header.Get("x-lang"))
 	}))
 	policy := func(name, rules string) string {
-		return fmt.Sprintf("clusters: {aws: {fallback: {default_data: {body: %s}, %s}}}", name, rules)
+		return fmt.Sprintf("clusters: {aws: {fallback: {default_data: {body: %q}, %s}}}", name, rules)
 	}
 	w := startWatched(t, policy("first", "max_entries: 200"), map[string]*upstream.Upstream{"aws": u})
 	// ask wants the cache's answer, or the default data of the policy in force, which is its name.
