@@ -5,10 +5,17 @@ package host
 type contexts struct {
 	vm      VMContext
 	plugins map[uint32]PluginContext
-	calls   map[uint32]func(bodySize int) // of Dispatch, by its id: what is called at their end
+	calls   map[uint32]call // of Dispatch, by its id
+	running uint32          // the plugin whose callback runs, or ran last
 	streams streamTable
 
 	configurationSize int // of the plugin that starts just now
+}
+
+// call is one that has not ended. Envoy tells nobody the end of one whose plugin it deletes.
+type call struct {
+	plugin uint32
+	ended  func(bodySize int)
 }
 
 // create begins a plugin, whose parent is 0, or a stream, whose parent is its plugin.
@@ -30,36 +37,39 @@ func (c *contexts) configure(id uint32, size int) StartStatus {
 	if plugin == nil {
 		return StartFailed
 	}
-	c.configurationSize = size
+	c.running, c.configurationSize = id, size
 	return plugin.OnPluginStart(size)
 }
 
 func (c *contexts) tick(plugin uint32) {
 	if p := c.plugins[plugin]; p != nil {
+		c.running = plugin
 		p.OnTick()
 	}
 }
 
 func (c *contexts) queueReady(plugin, queue uint32) {
 	if p := c.plugins[plugin]; p != nil {
+		c.running = plugin
 		p.OnQueueReady(queue)
 	}
 }
 
-// called notes what is called at the end of a call.
+// called notes what is called at the end of a call of the running plugin.
 func (c *contexts) called(id uint32, ended func(bodySize int)) {
 	if c.calls == nil {
-		c.calls = map[uint32]func(int){}
+		c.calls = map[uint32]call{}
 	}
-	c.calls[id] = ended
+	c.calls[id] = call{c.running, ended}
 }
 
 // callEnded is the end of a call of this plugin.
 func (c *contexts) callEnded(plugin, id uint32, bodySize int) {
-	ended := c.calls[id]
+	call, ok := c.calls[id]
 	delete(c.calls, id)
-	if ended != nil && c.plugins[plugin] != nil {
-		ended(bodySize)
+	if ok && c.plugins[plugin] != nil {
+		c.running = plugin
+		call.ended(bodySize)
 	}
 }
 
@@ -71,6 +81,11 @@ func (c *contexts) remove(id uint32) {
 		return
 	}
 	delete(c.plugins, id)
+	for token, call := range c.calls {
+		if call.plugin == id {
+			delete(c.calls, token)
+		}
+	}
 }
 
 // slots is how many streams a streamTable finds by a comparison: a power of two.

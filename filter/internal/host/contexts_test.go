@@ -74,10 +74,23 @@ func TestContexts(t *testing.T) {
 		}, "call 7 has 3 bytes"},
 		{"it ends again", func() { c.callEnded(1, 7, 3) }, ""},
 		{"a call ends after its plugin", func() {
+			c.tick(2)
 			c.called(8, func(int) { vm.add("call 8") })
 			c.remove(2)
 			c.callEnded(2, 8, 3)
-		}, ""},
+		}, "plugin 2 ticks"},
+		{"a call whose end is not told, since its plugin goes", func() {
+			c.create(3, 0)
+			c.tick(3)
+			c.called(9, func(int) { vm.add("call 9") })
+			c.tick(1)
+			c.called(10, func(int) { vm.add("call 10") })
+			c.remove(3)
+			if len(c.calls) != 1 {
+				t.Errorf("got %d calls left, want that of plugin 1 alone", len(c.calls))
+			}
+			c.callEnded(1, 10, 0)
+		}, "plugin 3 ticks, plugin 1 ticks, call 10"},
 		{"the removed plugin", func() { c.tick(2); c.queueReady(2, 1); c.create(14, 2); c.remove(14) }, ""},
 	} {
 		vm.log = nil
