@@ -63,7 +63,24 @@ func endings(*testing.T) []ending {
 		{name: "whole-cluster-duration", route: noTimeout, up: hang, client: get, counts: isFailure},
 		{name: "whole-per-try", route: noTimeout, policy: `, retry: {max_attempts: 2, base_delay: 10ms, per_try_timeout: 200ms}`, up: hang, client: get, counts: isFailure},
 		{name: "whole-per-try-idle", route: perTryIdle, up: hang, client: get, counts: isFailure},
-		{name: "grpc-timeout-header", route: grpcTimeout, up: hang, client: calls("grpc-timeout", "300m"), counts: isFailure},
+		// What fails after a deadline of the client: once upstream has had the request for min_client_deadline, 1s by default.
+		{name: "grpc-timeout-header", rules: "min_client_deadline: 200ms", route: grpcTimeout, up: hang, client: calls("grpc-timeout", "300m"), counts: isFailure},
+		{name: "grpc-timeout-short", route: grpcTimeout, up: hang, client: calls("grpc-timeout", "300m"), counts: isNeither},
+		{name: "grpc-timeout-of-route", route: routeTimeout, up: hang, client: calls("grpc-timeout", "5S"), counts: isFailure},
+		{name: "grpc-timeout-used-up", route: grpcTimeout, up: hang, client: calls("grpc-timeout", "600m", "x-envoy-fault-delay-request", "450"), counts: isNeither},
+		{name: "grpc-exceeded", up: grpcStream(200*time.Millisecond, 0, grpcEnd("4")), client: calls("grpc-timeout", "100m"), counts: isNeither},
+		{name: "grpc-exceeded-late", rules: "min_client_deadline: 50ms", up: grpcStream(200*time.Millisecond, 0, grpcEnd("4")), client: calls("grpc-timeout", "100m"), counts: isFailure},
+		{name: "grpc-exceeded-headers", up: func(rw http.ResponseWriter, _ *http.Request) {
+			time.Sleep(100 * time.Millisecond)
+			rw.Header().Set("grpc-status", "4")
+			rw.Header().Set("content-type", "application/grpc")
+		}, client: calls("grpc-timeout", "1m"), counts: isNeither},
+		{name: "grpc-unavailable-in-time", up: grpcStream(0, 0, grpcEnd("14")), client: calls("grpc-timeout", "5S"), counts: isFailure},
+		{name: "grpc-timeout-unreadable", up: grpcStream(0, 0, grpcEnd("13")), client: calls("grpc-timeout", "soon"), counts: isNeither},
+		{name: "grpc-deadline-rst", raw2: func(f *frames, s uint32) {
+			time.Sleep(100 * time.Millisecond)
+			_ = f.WriteRSTStream(s, http2.ErrCodeCancel)
+		}, client: calls("grpc-timeout", "20m"), counts: isNeither},
 		{name: "grpc-client-deadline", route: noTimeout, up: hang, client: resets("POST", true, false, 200*time.Millisecond, "content-type", "application/grpc"), counts: isNeither},
 		{name: "whole-left", route: noTimeout, up: hang, client: func(w *weir, cluster string) { w.leave(cluster, "/", 200*time.Millisecond) }, counts: isNeither},
 		{name: "whole-rst", route: noTimeout, up: hang, client: resets("GET", true, false, 0), counts: isNeither},

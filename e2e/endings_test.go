@@ -17,9 +17,12 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	commonfaultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/fault/v3"
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"golang.org/x/net/http2"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -125,6 +128,7 @@ func timers(t *testing.T, b *bootstrapv3.Bootstrap, rows []ending) {
 	changeHCM(t, b, func(hcm *hcmv3.HttpConnectionManager) {
 		hcm.RequestTimeout = durationpb.New(2 * time.Second)
 		hcm.HttpFilters = slices.Insert(hcm.GetHttpFilters(), len(hcm.GetHttpFilters())-1, answersLocally(t))
+		hcm.HttpFilters = slices.Insert(hcm.GetHttpFilters(), 0, delays(t))
 		for _, host := range hcm.GetRouteConfig().GetVirtualHosts() {
 			for _, e := range rows {
 				if host.GetDomains()[0] != e.name || e.route == nil {
@@ -174,6 +178,19 @@ end`}}})
 		t.Fatal(err)
 	}
 	return &hcmv3.HttpFilter{Name: "local", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: config}}
+}
+
+// delays is a filter before Weir that keeps a request for as long as its x-envoy-fault-delay-request says, in milliseconds.
+func delays(t *testing.T) *hcmv3.HttpFilter {
+	t.Helper()
+	config, err := anypb.New(&faultv3.HTTPFault{Delay: &commonfaultv3.FaultDelay{
+		FaultDelaySecifier: &commonfaultv3.FaultDelay_HeaderDelay_{HeaderDelay: &commonfaultv3.FaultDelay_HeaderDelay{}},
+		Percentage:         &typev3.FractionalPercent{Numerator: 100},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &hcmv3.HttpFilter{Name: "delays", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: config}}
 }
 
 // The timers of Envoy, as short as a test likes them.

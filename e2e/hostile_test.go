@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -106,38 +105,5 @@ func TestHostileClients(t *testing.T) {
 			}
 		}
 		w.WaitMetric("weir_faults_total", engine.Exactly(0))
-	}
-}
-
-// TestDeadlinesOfClients: a deadline that a client with an external address chooses opens no breaker: upstream is slower
-// than that, but well. (Envoy obeys those of clients with an internal address; what they end counts, see docs/endings.md.)
-func TestDeadlinesOfClients(t *testing.T) {
-	t.Parallel()
-	deadlines := []string{
-		"x-envoy-upstream-rq-timeout-ms: 20", "x-envoy-upstream-rq-per-try-timeout-ms: 20", "x-envoy-expected-rq-timeout-ms: 20",
-		"grpc-timeout: 20m", "x-envoy-upstream-rq-timeout-alt-response: 1\r\nx-envoy-upstream-rq-timeout-ms: 20",
-		"x-envoy-hedge-on-per-try-timeout: true\r\nx-envoy-upstream-rq-per-try-timeout-ms: 20",
-		"x-envoy-upstream-stream-duration-ms: 20",
-	}
-	policy, upstreams := "clusters:\n", map[string]*upstream.Upstream{}
-	for i := range deadlines {
-		cluster := fmt.Sprint("up-", i)
-		policy += fmt.Sprintf("  %s: {circuit_breaker: {failure_threshold: 2, recovery_timeout: 1h}}\n", cluster)
-		upstreams[cluster] = upstream.New(t)
-		upstreams[cluster].Set(upstream.Delay(200 * time.Millisecond))
-	}
-	w := startWith(t, options(t, policy, upstreams))
-	for i, lines := range deadlines {
-		t.Run(lines, func(t *testing.T) {
-			w := w.in(t)
-			cluster := fmt.Sprint("up-", i)
-			var got []int
-			for range 3 {
-				got = append(got, w.raw("GET", fmt.Sprintf("GET / HTTP/1.1\r\nhost: %s\r\nconnection: close\r\n%s\r\n\r\n", cluster, lines)).status)
-			}
-			if a := w.get(cluster, "/"); a.status != 200 {
-				t.Errorf("after requests with deadlines, answered %d: got %d %q, want 200", got, a.status, a.reason())
-			}
-		})
 	}
 }

@@ -2,6 +2,10 @@ package policy
 
 import "time"
 
+// DefaultMinClientDeadline is circuit_breaker.min_client_deadline where it is not written: as long as resilience4j's TimeLimiter
+// lets a call take by default.
+const DefaultMinClientDeadline = time.Second
+
 var fraction = between{low: 0, openLow: true, high: 1}
 
 // decodeCircuitBreaker reads `circuit_breaker`.
@@ -26,6 +30,12 @@ func decodeCircuitBreaker(s *section) *CircuitBreaker {
 	}
 	b.MaxRecoveryTimeout = longestWait
 	s.notBelow("max_recovery_timeout", b.MaxRecoveryTimeout, "recovery_timeout", b.RecoveryTimeout)
+	least, written := s.optionalDuration("min_client_deadline", "1s, at most timeout", shortest, longest)
+	if !written {
+		least = min(DefaultMinClientDeadline, b.Timeout)
+	}
+	b.MinClientDeadline = least
+	s.notAbove("min_client_deadline", least, "timeout", b.Timeout)
 	s.end()
 	return b
 }
@@ -67,4 +77,11 @@ func (s *section) notBelow(name string, is time.Duration, other string, least ti
 		got += ", its default"
 	}
 	s.mistake(name, "must be at least %s (%s), got %s", other, durationText(least), got)
+}
+
+// notAbove checks that a duration is not longer than another, unless the section has a mistake already.
+func (s *section) notAbove(name string, is time.Duration, other string, most time.Duration) {
+	if s.clean() && is > most {
+		s.mistake(name, "must be at most %s (%s), got %s", other, durationText(most), durationText(is))
+	}
 }

@@ -37,6 +37,7 @@ func defaults() *Document {
 				FailureRate:        &FailureRate{Threshold: 0.5, Window: 30 * time.Second, MinCalls: 20},
 				SlowCalls:          &SlowCalls{SlowerThan: 2 * time.Second, Threshold: 0.8, Window: 30 * time.Second, MinCalls: 20},
 				MaxRecoveryTimeout: time.Minute,
+				MinClientDeadline:  time.Second,
 				ExpectedFailures: failures(500, 599, func(f *Failures) {
 					f.Reset, f.ConnectFailure, f.Timeout = true, true, true
 					f.GRPC[4], f.GRPC[13], f.GRPC[14] = true, true, true

@@ -143,6 +143,7 @@ type CircuitBreaker struct {
 	FailureRate        *FailureRate
 	SlowCalls          *SlowCalls
 	MaxRecoveryTimeout time.Duration
+	MinClientDeadline  time.Duration // that upstream must have had; what a shorter deadline of a client ends is no failure
 	ExpectedFailures   Failures
 }
 

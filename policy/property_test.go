@@ -95,6 +95,7 @@ func validCircuitBreaker(t *rapid.T) any {
 	some(t, b, "recovery_timeout", validDuration())
 	some(t, b, "max_recovery_timeout", rapid.Just("24h"))
 	some(t, b, "timeout", validDuration())
+	some(t, b, "min_client_deadline", rapid.Just("1ms"))
 	some(t, b, "failure_rate", rapid.Just(map[string]any{}))
 	some(t, b, "slow_calls", rapid.Just(map[string]any{"threshold": 1}))
 	some(t, b, "expected_failures", validFailures())

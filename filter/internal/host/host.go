@@ -49,6 +49,7 @@ const (
 	RequestAttempts     Path = "upstream\x00request_attempt_count" // of the router, 8 bytes
 	// SourceAddress is the client's with its port, as Envoy trusts it (use_remote_address, xff_num_trusted_hops).
 	SourceAddress Path = "source\x00address"
+	RequestTime   Path = "request\x00time" // when the stream began, nanoseconds of Unix time, 8 bytes
 	// DestinationAddress is the listener's, envoy://NAME/… for an internal one.
 	DestinationAddress Path = "destination\x00address"
 	RouteName          Path = "xds\x00route_name"

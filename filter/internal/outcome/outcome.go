@@ -41,6 +41,7 @@ type Ending struct {
 
 	Inner      bool // another Weir, behind this one, has answered in place of its upstream
 	Unfinished bool // the response came before upstream had the whole request
+	Hurried    bool // a deadline that the client chose may be why it failed, which left upstream too little time to be blamed
 }
 
 // requestTimeout is the status of a server that waited too long for the rest of a request: the client's.
@@ -50,8 +51,18 @@ const requestTimeout = 408
 func (e *Ending) clientTooSlow() bool { return e.Unfinished && e.Status == requestTimeout }
 
 // Outcome is the outcome for a breaker whose policy lists these failures. A response is a success unless it is a
-// failure. An attempt without a response is neither if the policy does not list its event.
+// failure. An attempt without a response is neither if the policy does not list its event. Nor is a failure that the client's
+// deadline may have caused.
 func (e *Ending) Outcome(f *policy.Failures) breaker.Outcome {
+	o := e.whoever(f)
+	if o == breaker.Failure && e.Hurried {
+		return breaker.Neither
+	}
+	return o
+}
+
+// whoever is the outcome whoever caused it.
+func (e *Ending) whoever(f *policy.Failures) breaker.Outcome {
 	switch e.Event {
 	case Answered:
 		switch {
@@ -101,7 +112,7 @@ func (e *Ending) WantsFallback(f *policy.Failures) bool {
 	case Overflow, Interrupted:
 		return true
 	default:
-		return e.Outcome(f) == breaker.Failure
+		return e.whoever(f) == breaker.Failure
 	}
 }
 

@@ -105,6 +105,7 @@ func (s *stream) OnHTTPResponseTrailers(int) host.Action {
 		if !s.routeChecked && s.request.ChecksRouteAtEnd(outcome.DetailsUpstream, status) {
 			s.checkRoute(now)
 		}
+		s.readAge(outcome.DetailsUpstream, 0, status, now)
 		s.request.End(status, now)
 	}
 	return host.Continue

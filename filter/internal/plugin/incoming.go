@@ -33,9 +33,12 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 			}
 		case len(":authority"):
 			in.Malformed = in.Malformed || name == ":authority" && !header.IsPlainAuthority(value)
-		case len("content-type"):
-			if name == "content-type" {
+		case len("content-type"): // and of grpc-timeout
+			switch name {
+			case "content-type":
 				readType(value, in)
+			case "grpc-timeout":
+				shorten(&in.Deadlines.Call, grpcTimeout(value))
 			}
 		case len("content-length"):
 			if name == "content-length" {
@@ -45,6 +48,9 @@ func (s *stream) read(headers host.Headers, in *request.Incoming) (method string
 			if name == "connect-protocol-version" && in.Protocol == localreply.PlainHTTP {
 				in.Protocol = localreply.ConnectUnary
 			}
+		}
+		if len(name) >= len(shortestTimeout) {
+			readTimeout(name, value, &in.Deadlines)
 		}
 		switch {
 		case retries.IsRequestHeader(name):

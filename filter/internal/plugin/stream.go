@@ -158,6 +158,7 @@ func (s *stream) OnHTTPResponseHeaders(_ int, ended bool) (action host.Action) {
 	if s.request.WantsType(ended, now) {
 		response.Events = header.IsEvents(read.contentType)
 	}
+	s.readAge(details, response.Status, response.GRPC, now)
 	step := s.request.Respond(&response, now)
 	s.plugin.watch(s)
 	if step.Kind == request.HoldResponse {
@@ -199,6 +200,7 @@ func (s *stream) gone() {
 	if !s.routeChecked && s.request.ChecksRouteAtEnd(details, outcome.NoGRPC) {
 		s.checkRoute(now)
 	}
+	s.readAge(details, 0, outcome.NoGRPC, now)
 	s.request.Gone(details, s.routerAttempts(), now)
 }
 

@@ -2,6 +2,7 @@ package request_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/requesttest"
@@ -18,6 +19,18 @@ type what struct {
 	tick    bool   // the alarm of a probe's response
 	ends    bool   // the response ends
 	grpc    int    // with ends
+	age     int64  // of the stream then, milliseconds
+}
+
+// aged tells the request its stream's age, where it wants it.
+func aged(r *request.Request, w *what, details string, status int, now int64) {
+	grpc := -1
+	if w.ends {
+		grpc = w.grpc
+	}
+	if w.age != 0 && r.WantsAge(details, status, grpc, now) {
+		r.Age(time.Duration(w.age*ms), now)
+	}
 }
 
 // play lets it happen to a request, as the plugin does.
@@ -40,6 +53,7 @@ func play(p *requesttest.Proxy, in request.Incoming, script []what) {
 			if r.WantsType(false, p.Now) {
 				response.Events = w.events
 			}
+			aged(r, w, response.Details, response.Status, p.Now)
 			r.Respond(&response, p.Now)
 		case w.piece != 0:
 			if r.Passes(w.piece) {
@@ -50,8 +64,10 @@ func play(p *requesttest.Proxy, in request.Incoming, script []what) {
 				r.Watch(p.Now)
 			}
 		case w.ends:
+			aged(r, w, up, 0, p.Now)
 			r.End(w.grpc, p.Now)
 		default:
+			aged(r, w, w.details, 0, p.Now)
 			r.Gone(w.details, 0, p.Now)
 		}
 	}

@@ -16,6 +16,7 @@ type compiled struct {
 	shadow         bool // decide, count and label, never act
 	failures       policy.Failures
 	timeout        int64              // nanoseconds after which a response is late; 0: never
+	leastDeadline  int64              // nanoseconds that a client's deadline has to leave upstream; policy min_client_deadline
 	timeoutWritten bool               // the policy writes it: gRPC calls and event streams are judged by it, too
 	breaker        *breaker.Config    // nil: off
 	limiter        *ratelimit.Limiter // nil: off. The limit of the policy, not a proxy's share of it
@@ -36,10 +37,11 @@ type compiled struct {
 
 func compilePolicy(cluster string, p *policy.Policy) *compiled {
 	c := &compiled{shadow: p.Mode == policy.ModeShadow, failures: policy.DefaultFailures(), failoverRules: p.Failover}
+	c.leastDeadline = int64(policy.DefaultMinClientDeadline)
 	if b := p.CircuitBreaker; b != nil {
 		c.breaker = compile.Breaker(b)
 		c.failures = b.ExpectedFailures
-		c.timeout, c.timeoutWritten = int64(b.Timeout), b.TimeoutWritten
+		c.timeout, c.timeoutWritten, c.leastDeadline = int64(b.Timeout), b.TimeoutWritten, int64(b.MinClientDeadline)
 		if b.TimeoutWritten && !c.shadow {
 			c.forRouter = retries.TimeoutHeader(c.timeout)
 		}

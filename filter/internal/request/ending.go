@@ -11,6 +11,7 @@ import (
 func (r *Request) end(e *event) {
 	if e.grpc != noGRPC {
 		r.ending.GRPC = e.grpc
+		r.ending.Hurried = r.hurried(outcome.ByUpstream, &r.ending, e.now)
 	}
 	r.keep(e.now)
 	over := !r.attempt.Pending() // else decidedInShadow settles it as over
@@ -32,6 +33,7 @@ func (r *Request) gone(e *event) {
 	if r.ending.Event = outcome.Of(kind, r.phase(kind, e.now)); kind == outcome.ByUpstream { // the response never ended
 		r.ending.Event = outcome.None
 	}
+	r.ending.Hurried = r.hurried(kind, &r.ending, e.now)
 	if r.progress.answered == 0 {
 		r.progress.took = r.upstreamTime(false, e.now)
 	}

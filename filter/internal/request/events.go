@@ -26,6 +26,7 @@ type Incoming struct {
 	Retry      bool                    // its method is one that Cluster.Retries
 	ErrorOnly  bool                    // its method is one that Cluster.ErrorOnly, or it asks for an upgrade
 	FailedOver bool                    // another cluster's failover sent it here
+	Deadlines  Deadlines               // that its client chose
 	Key        sharedstate.Fingerprint // for a cluster with a Key
 	Cache      fallbackcache.Key       // for a cluster with a Cache
 	Stream     uint32                  // the stream's id for Resumer.Resume
@@ -34,7 +35,7 @@ type Incoming struct {
 // Begin decides about a request whose headers have come, at time now (nanoseconds, monotonic).
 func (r *Request) Begin(c *Cluster, in *Incoming, now int64) Step {
 	if r.state == Idle {
-		r.home, r.cluster, r.in = c, c, *in
+		r.home, r.cluster, r.in, r.came = c, c, *in, now
 		if r.route == nil {
 			r.route = c
 		}

@@ -68,7 +68,7 @@ func (r *Request) Decider() *Cluster { return r.cluster }
 // Pass notes when a request passes for which no policy decides, in case that it turns out to be Misrouted. Whole says
 // that no body follows.
 func (r *Request) Pass(in *Incoming, whole bool, now int64) {
-	r.in, r.sent = *in, now
+	r.in, r.came, r.sent = *in, now, now
 	if whole {
 		r.progress.whole = now
 	}
@@ -124,7 +124,7 @@ func (r *Request) Misrouted(to *Cluster, keyOf KeyOf, now int64) {
 		return
 	}
 	*r = Request{
-		state: Sent, home: to, cluster: to, in: before.in, sent: before.sent, took: before.took,
+		state: Sent, home: to, cluster: to, in: before.in, came: before.came, sent: before.sent, took: before.took,
 		progress: before.progress, ending: before.ending,
 	}
 	if before.state == Responding {

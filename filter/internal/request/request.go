@@ -54,7 +54,8 @@ type Request struct {
 	in      Incoming
 
 	attempt  stage.Attempt // the current one, or the last
-	sent     int64         // when the attempt began, nanoseconds
+	came     int64         // when the request did, nanoseconds; of what a client's deadline may have ended, its stream
+	sent     int64         // when the attempt began
 	took     int64         // nanoseconds from sent to the response's headers; 0 before they come
 	progress progress
 	ending   outcome.Ending

@@ -19,6 +19,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 		Event: outcome.Of(kind, r.phase(kind, now)), Status: resp.Status, GRPC: resp.GRPC,
 		Late: c.late(took), Unfinished: r.progress.whole == 0, Inner: resp.Inner,
 	}
+	r.ending.Hurried = r.hurried(kind, &r.ending, now)
 	r.progress.answered, r.progress.took, r.progress.upgraded = now, took, r.upgrades(resp.Status)
 	c.hosts.observe(r.ending.Event, resp.Details)
 	r.countRouterRetries(resp.Attempts)
@@ -36,7 +37,7 @@ func (r *Request) responded(resp *Response, now int64) Step {
 		// Another filter's response, or a direct one: it passes unchanged, and says nothing about upstream.
 		r.settle(r.settlement(breaker.Neither, false), now)
 		return Step{}
-	case result == breaker.Failure, r.ending.Event != outcome.Answered:
+	case result == breaker.Failure, r.ending.Event != outcome.Answered, r.ending.Hurried && r.ending.WantsFallback(&c.failures):
 		r.settle(r.settlement(result, false), now)
 	case resp.Ended:
 		r.settle(r.settlement(result, true), now)
