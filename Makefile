@@ -79,9 +79,10 @@ build/%.wasm: $(SOURCES) $$(wildcard filter/internal/testmodules/$$*/*.go) | $(T
 	@mkdir -p $(@D)
 	TINYGOROOT=$(TINYGO_DIR)/root PATH=$(TINYGO_DIR)/bin:$$PATH $(TINYGO) build $(TINYGO_ARGS) \
 		-ldflags="-extldflags='$(TINYGO_LIBC) $(TINYGO_RT)'" -o build/$*.linked.wasm $(call package,$*)
-	go run ./filter/postlink build/$*.linked.wasm build/$*.finished.wasm
-	$(WASM_OPT) -Oz $(WASM_FEATURES) --strip-debug --strip-producers build/$*.finished.wasm -o $@
-	@rm build/$*.linked.wasm build/$*.finished.wasm
+	go run ./filter/postlink exports build/$*.linked.wasm build/$*.finished.wasm
+	$(WASM_OPT) -Oz $(WASM_FEATURES) --strip-debug --strip-producers build/$*.finished.wasm -o build/$*.optimized.wasm
+	go run ./filter/postlink calls build/$*.optimized.wasm $@
+	@rm build/$*.linked.wasm build/$*.finished.wasm build/$*.optimized.wasm
 
 # The modules for e2e tests, before these run: while they do, a build would take their time.
 test-modules: $(addprefix build/,$(addsuffix $(WASM:build/weir%=%),crash store tier))
@@ -108,7 +109,7 @@ build/%-go.wasm: $(SOURCES) $$(wildcard filter/internal/testmodules/$$*/*.go)
 	@mkdir -p $(@D)
 	$(WASM_ENV) go build $(WASM_ARGS) -tags=abi021 -o build/$*-go.linked.wasm $(call package,$*)
 	@# store and tier reuse no memory: the linker leaves out the arena, which postlink looks for.
-	$(if $(filter store tier,$*),cp,go run ./filter/postlink) build/$*-go.linked.wasm $@
+	$(if $(filter store tier,$*),cp,go run ./filter/postlink exports) build/$*-go.linked.wasm $@
 	@rm build/$*-go.linked.wasm
 
 weir: build/weir ## build/weir, the command

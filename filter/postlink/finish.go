@@ -22,7 +22,9 @@ const (
 const (
 	sectionImport   = 2
 	sectionFunction = 3
+	sectionTable    = 4
 	sectionExport   = 7
+	sectionElement  = 9
 	sectionCode     = 10
 	sectionData     = 11
 

@@ -1,4 +1,7 @@
-// Command postlink finishes the module that Go's linker wrote: `postlink IN OUT`. `make wasm` runs it.
+// Command postlink finishes the module that Go's linker wrote. `make wasm` runs it:
+//
+//	postlink exports IN OUT    an export `malloc`; of TinyGo's module, none of libc's
+//	postlink calls IN OUT      calls through the table, see throughTable; after wasm-opt
 //
 // Before a host call returns bytes (a property, headers, a record), the host asks the module for memory: half of the calls that
 // a request costs. Each call into a module built by Go starts a goroutine: some 1.6 us with warm caches, several with cold ones.
@@ -6,7 +9,7 @@
 // from an arena (package host, memory.go), and call that function when the arena is full. TinyGo's module has such a function
 // already, under another name than libc's malloc, whose memory would never be given back.
 //
-// A module without this step works as well; it is slower.
+// A module without these steps works as well; it is slower, and Envoy takes longer to start.
 package main
 
 import (
@@ -14,23 +17,26 @@ import (
 	"os"
 )
 
+// steps are what postlink can do with a module.
+var steps = map[string]func([]byte) ([]byte, error){"exports": finish, "calls": throughTable}
+
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: postlink IN.wasm OUT.wasm")
+	if len(os.Args) != 4 || steps[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: postlink exports|calls IN.wasm OUT.wasm")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
-		fmt.Fprintln(os.Stderr, "postlink: "+err.Error())
+	if err := run(steps[os.Args[1]], os.Args[2], os.Args[3]); err != nil {
+		fmt.Fprintln(os.Stderr, "postlink "+os.Args[1]+": "+err.Error())
 		os.Exit(1)
 	}
 }
 
-func run(in, out string) error {
+func run(step func([]byte) ([]byte, error), in, out string) error {
 	module, err := os.ReadFile(in)
 	if err != nil {
 		return err
 	}
-	finished, err := finish(module)
+	finished, err := step(module)
 	if err != nil {
 		return fmt.Errorf("%s: %w", in, err)
 	}
