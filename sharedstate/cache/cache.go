@@ -35,9 +35,11 @@ type Cache struct {
 	own        index // of the segment that Put works on
 	other      index // of a segment that gives room, or is invalidated
 	ledger     ledger
+	marks      marks // as they were last loaded
 	ownCell    *sharedstate.Cell
 	otherCell  *sharedstate.Cell
 	ledgerCell *sharedstate.Cell
+	marksCell  *sharedstate.Cell
 
 	ownFreed, otherFreed []uint16 // slots to empty after the swap of the index
 
@@ -73,6 +75,7 @@ func New(store sharedstate.Store, cluster string, maxEntries int) *Cache {
 	c.ownCell = sharedstate.NewCell(store, "", &c.own)
 	c.otherCell = sharedstate.NewCell(store, "", &c.other)
 	c.ledgerCell = sharedstate.NewCell(store, LedgerKey, &c.ledger)
+	c.marksCell = sharedstate.NewCell(store, MarksKey(cluster), &c.marks)
 	return c
 }
 

@@ -98,18 +98,33 @@ func TestSteps(t *testing.T) {
 			{worker: 'a', do: get, key: 1, found: -1},
 			{worker: 'a', do: get, key: 2, found: 10 * s},
 			{at: 21 * s, worker: 'a', do: store, key: 1, began: 20 * s, stored: 21 * s, no: true},
-			{at: 21 * s, worker: 'a', do: store, key: 2, began: 20 * s, stored: 21 * s, no: true},
 			{at: 21 * s, worker: 'a', do: store, key: 1, began: 21 * s, stored: 21 * s},
 		}},
 		{"replaced, although another path was invalidated meanwhile", []step{
 			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 10 * s},
 			{at: 10 * s, worker: 'a', do: store, key: 2, began: 10 * s, stored: 10 * s},
 			{at: 20 * s, worker: 'b', do: invalidatePath, key: 6},
-			{at: 21 * s, worker: 'a', do: store, key: 1, began: 19 * s, stored: 21 * s, no: true},
 			{at: 21 * s, worker: 'a', do: replace, key: 1, found: 10 * s, began: 19 * s, stored: 21 * s},
 			{worker: 'b', do: get, key: 1, found: 21 * s},
 			{at: 21 * s, worker: 'a', do: replace, key: 2, found: 10 * s, began: 19 * s, stored: 21 * s, no: true},
 			{worker: 'b', do: get, key: 2, found: -1},
+		}},
+		{"a path is removed: what began before is stored of other paths alone", []step{
+			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 10 * s},
+			{at: 20 * s, worker: 'b', do: invalidatePath, key: 5}, // of path 1
+			{worker: 'a', do: get, key: 1, found: -1},
+			{at: 21 * s, worker: 'a', do: store, key: 1, began: 20 * s, stored: 21 * s, no: true},
+			{at: 21 * s, worker: 'a', do: store, key: 2, began: 19 * s, stored: 21 * s},
+			{at: 22 * s, worker: 'b', do: invalidatePath, key: 3}, // nothing is kept of path 3
+			{at: 23 * s, worker: 'a', do: store, key: 3, began: 22 * s, stored: 23 * s, no: true},
+			{at: 23 * s, worker: 'b', do: store, key: 3, began: 22*s + 1, stored: 23 * s},
+		}},
+		{"a path is removed by a clock that went back: nothing is refused for ever", []step{
+			{at: 1000 * s, worker: 'a', do: invalidatePath, key: 1},
+			{at: 10 * s, worker: 'b', do: store, key: 1, began: 9 * s, stored: 10 * s},
+			{at: 11 * s, worker: 'b', do: invalidatePath, key: 2},
+			{at: 12 * s, worker: 'a', do: store, key: 1, began: 11 * s, stored: 12 * s},
+			{at: 12 * s, worker: 'a', do: store, key: 2, began: 11 * s, stored: 12 * s, no: true},
 		}},
 		{"not replaced where it was stored again, or within a second", []step{
 			{at: 10 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 10 * s},
@@ -143,7 +158,7 @@ func TestSteps(t *testing.T) {
 		}},
 		{"a clock that went back: nothing is refused for ever", []step{
 			{at: 1000 * s, worker: 'a', do: store, key: 1, began: 1000 * s, stored: 1000 * s},
-			{at: 1000 * s, worker: 'a', do: invalidatePath, key: 2},
+			{at: 1000 * s, worker: 'a', do: invalidate},
 			{at: 10 * s, worker: 'b', do: due, key: 1},
 			{at: 10 * s, worker: 'b', do: store, key: 1, began: 10 * s, stored: 10 * s, no: true}, // the invalidation is put where the clock is
 			{at: 11 * s, worker: 'a', do: store, key: 1, began: 10 * s, stored: 11 * s, no: true},
@@ -191,7 +206,7 @@ func TestSteps(t *testing.T) {
 				case invalidate:
 					err = c.Invalidate(step.at)
 				case invalidatePath:
-					err = c.InvalidatePath(uint64(step.key%4), step.at)
+					_, err = c.RemovePath(pathOf(step.key), step.at)
 				}
 				if err != nil {
 					t.Errorf("step %d: %v", i, err)
@@ -341,7 +356,7 @@ func TestReadersCompareWithTheIndex(t *testing.T) {
 	const size = 50
 	right := answer(1, 10*second, size)
 	other := func(change func(m *Meta)) []byte {
-		m := Meta{Key: keyOf(1), Path: 1, Stored: 10 * second, Status: 200, Lifetime: None, StaleIfError: None}
+		m := Meta{Key: keyOf(1), Path: pathOf(1), Stored: 10 * second, Status: 200, Lifetime: None, StaleIfError: None}
 		change(&m)
 		b, _ := AppendHead(nil, &m, noHeaders)
 		return append(b, bodyOf(keyOf(1), 10*second, size)...)
@@ -423,6 +438,9 @@ func TestTheStoresErrorIsReturned(t *testing.T) {
 	if err := c.InvalidatePath(1, 1); !errors.Is(err, fault) {
 		t.Errorf("InvalidatePath: got %v, want %v", err, fault)
 	}
+	if _, err := c.RemovePath(1, 1); !errors.Is(err, fault) {
+		t.Errorf("RemovePath: got %v, want %v", err, fault)
+	}
 	if _, err := ReadStats(broken{fault}, "aws"); !errors.Is(err, fault) {
 		t.Errorf("ReadStats: got %v, want %v", err, fault)
 	}
@@ -432,7 +450,7 @@ func TestTheStoresErrorIsReturned(t *testing.T) {
 func TestForeignValues(t *testing.T) {
 	for _, foreign := range []string{"", "x", "a value of another filter that is longer than the head of an entry"} {
 		m := sharedstate.NewMemory()
-		for _, key := range []string{LedgerKey, IndexKey("aws", 0), SlotKey("aws", 0, 0), SlotKey("aws", 0, 1)} {
+		for _, key := range []string{LedgerKey, MarksKey("aws"), IndexKey("aws", 0), SlotKey("aws", 0, 0), SlotKey("aws", 0, 1)} {
 			if err := m.Set(key, []byte(foreign), sharedstate.CreateCAS); err != nil {
 				t.Fatal(err)
 			}

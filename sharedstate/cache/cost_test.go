@@ -41,17 +41,17 @@ func TestCalls(t *testing.T) {
 				t.Error("got an entry, want none")
 			}
 		}},
-		{"store anew", 4, func() { // index, slot; index, slot
+		{"store anew", 5, func() { // index, slot; index, marks, slot
 			if clock += 2 * second; !put(t, c, 7, clock, 4000) {
 				t.Error("got not stored, want stored")
 			}
 		}},
-		{"store another, in a free slot", 6, func() { // at the most the ledger besides
+		{"store another, in a free slot", 7, func() { // at the most the ledger besides
 			if clock += 2 * second; !put(t, c, 300, clock, 4000) {
 				t.Error("got not stored, want stored")
 			}
 		}},
-		{"store another, one goes", 4, func() {
+		{"store another, one goes", 5, func() {
 			if clock += 2 * second; !put(t, c, 301, clock, 4000) {
 				t.Error("got not stored, want stored")
 			}

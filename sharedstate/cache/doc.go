@@ -7,6 +7,8 @@
 //	weir/2/cache/index/0/aws_pricing  list of entries           key 7f3a… stored 12.1 s  slot 0  4,210 bytes
 //	                                                            key 02c9… stored 15.7 s  slot 1  9,377 bytes
 //
+//	weir/2/cache/marks/aws_pricing    invalidated lately        path 9c41… at 16.2 s
+//
 //	weir/2/cache/slot/0/0/aws_pricing the entry                 head (Meta, headers), body
 //	weir/2/cache/slot/0/1/aws_pricing
 //
@@ -24,8 +26,9 @@
 // late, after its entry was evicted or invalidated, finds that its slot was emptied or reused, and does not write: what
 // was removed from an index is not restored, and no memory stays in use that no index lists.
 //
-// An invalidation stores its time in all indexes that the cluster may have. The response to a request that began at
-// that time or before is refused, except one that confirms an entry that is still listed (Replace).
+// An invalidation of the whole cluster stores its time in all indexes that the cluster may have, one of a path or a key in
+// the cluster's marks. The response to a request that began at that time or before, for the path or key, is refused,
+// except one that confirms an entry that is still listed (Replace).
 //
 // # Bounds
 //
@@ -34,11 +37,11 @@
 // with the most room drops its least recently stored entries: no cluster can starve the others, and a segment that is
 // not used any more keeps no more than any other. An entry takes at most 1 MiB + 64 KiB.
 //
-// In addition, each segment that ever had an entry has its index (at most 10,256 bytes; after an invalidation each
-// cluster has 16 of them, empty ones of 16 bytes) and its slots' keys: an emptied slot keeps its key, some 150 bytes
-// with Envoy's own, and a cluster has at most max_entries of them, or as many as an earlier policy said. The ledger
-// takes at most 64 KiB, for at most 1,024 segments at a time: one more replaces the one that grew the longest ago,
-// which is emptied.
+// In addition, each cluster has at most 8,208 bytes of marks, and each segment that ever had an entry has its index (at
+// most 10,256 bytes; after an invalidation each cluster has 16 of them, empty ones of 16 bytes) and its slots' keys: an
+// emptied slot keeps its key, some 150 bytes with Envoy's own, and a cluster has at most max_entries of them, or as many
+// as an earlier policy said. The ledger takes at most 64 KiB, for at most 1,024 segments at a time: one more replaces
+// the one that grew the longest ago, which is emptied.
 //
 // # When a worker stops between two writes
 //

@@ -34,11 +34,14 @@ func bodyOf(key sharedstate.Fingerprint, stored int64, size int) []byte {
 	return bytes.Repeat(mark, size/len(mark)+1)[:size]
 }
 
+// pathOf is the hash of a key's path. No key has it as its upper half.
+func pathOf(n int) uint64 { return 1<<40 + uint64(n%4) }
+
 // answer is an entry of a key, stored at that time, with a body of so many bytes. Its path is the key's number modulo
 // 4.
 func answer(n int, stored int64, size int) []byte {
 	key := keyOf(n)
-	m := Meta{Key: key, Path: uint64(n % 4), Stored: stored, Status: 200, Lifetime: None, StaleIfError: None}
+	m := Meta{Key: key, Path: pathOf(n), Stored: stored, Status: 200, Lifetime: None, StaleIfError: None}
 	b, ok := AppendHead(nil, &m, noHeaders)
 	if !ok {
 		panic("no head")

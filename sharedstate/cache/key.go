@@ -18,6 +18,9 @@ func IndexKey(cluster string, segment int) string {
 	return prefix + "index/" + strconv.Itoa(segment) + "/" + cluster
 }
 
+// MarksKey is the key of what was invalidated lately in a cluster's cache.
+func MarksKey(cluster string) string { return prefix + "marks/" + cluster }
+
 // SlotKey is the key of one entry of a segment.
 func SlotKey(cluster string, segment, slot int) string {
 	return prefix + "slot/" + strconv.Itoa(segment) + "/" + strconv.Itoa(slot) + "/" + cluster

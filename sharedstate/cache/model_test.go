@@ -15,6 +15,8 @@ type model struct {
 	stored    map[int]int64 // by key
 	size      map[int]int
 	notBefore map[int]int64 // by segment
+	marks     map[int]int64 // by path
+	forgotten int64         // responses to requests that began by then are refused, whatever their path
 }
 
 func (m *model) segments() int { return (m.entries + 255) / 256 }
@@ -28,6 +30,9 @@ func (m *model) put(n int, began, stored, now int64, size int, replaced int64) b
 	}
 	if m.notBefore[s] > now+600*second {
 		m.notBefore[s] = now
+		return false
+	}
+	if replaced == nothing && m.marked(n, began, now) {
 		return false
 	}
 	switch listed, ok := m.stored[n]; {
@@ -64,12 +69,39 @@ func (m *model) put(n int, began, stored, now int64, size int, replaced int64) b
 	return true
 }
 
-func (m *model) invalidate(now int64, gone func(n int) bool) {
+// marked says that a key's path was invalidated since a request began.
+func (m *model) marked(n int, began, now int64) bool {
+	at, ok := m.marks[n%4]
+	other := now + 600*second
+	return began <= m.forgotten && m.forgotten <= other || ok && began <= at && at <= other
+}
+
+func (m *model) removePath(path int, now int64) {
+	if m.forgotten > now+600*second {
+		m.forgotten = 0
+	}
+	at := now
+	for other, was := range m.marks {
+		switch {
+		case was > now+600*second:
+			delete(m.marks, other)
+		case other == path:
+			at = max(at, was)
+		case was < now-60*second:
+			m.forgotten = max(m.forgotten, was)
+			delete(m.marks, other)
+		}
+	}
+	m.marks[path] = at
 	for n := range m.stored {
-		if gone(n) {
+		if n%4 == path {
 			delete(m.stored, n)
 		}
 	}
+}
+
+func (m *model) invalidate(now int64) {
+	clear(m.stored)
 	for s := range m.segments() {
 		if m.notBefore[s] < now || m.notBefore[s] > now+600*second {
 			m.notBefore[s] = now
@@ -87,7 +119,7 @@ func TestModel(t *testing.T) {
 		var models []*model
 		var workers [2][]*Cache
 		for _, name := range names {
-			m := &model{entries: rapid.SampledFrom([]int{1, 2, 3, 7, 270}).Draw(t, name), stored: map[int]int64{}, size: map[int]int{}, notBefore: map[int]int64{}}
+			m := &model{entries: rapid.SampledFrom([]int{1, 2, 3, 7, 270}).Draw(t, name), stored: map[int]int64{}, size: map[int]int{}, notBefore: map[int]int64{}, marks: map[int]int64{}}
 			models = append(models, m)
 			for w := range workers {
 				workers[w] = append(workers[w], New(store, name, m.entries))
@@ -107,15 +139,20 @@ func TestModel(t *testing.T) {
 			switch rapid.IntRange(0, 19).Draw(t, "what") {
 			case 0:
 				steps = append(steps, fmt.Sprintf("%s: invalidate at %d", names[i], now))
-				m.invalidate(now, func(int) bool { return true })
+				m.invalidate(now)
 				if err := c.Invalidate(now); err != nil {
 					t.Fatal(err)
 				}
 			case 1:
-				steps = append(steps, fmt.Sprintf("%s: invalidate path %d at %d", names[i], n%4, now))
-				m.invalidate(now, func(other int) bool { return other%4 == n%4 })
-				if err := c.InvalidatePath(uint64(n%4), now); err != nil {
+				steps = append(steps, fmt.Sprintf("%s: remove path %d at %d", names[i], n%4, now))
+				m.removePath(n%4, now)
+				if _, err := c.RemovePath(pathOf(n), now); err != nil {
 					t.Fatal(err)
+				}
+				for w := range workers { // else one finds out only after it has made room, which the model does not know
+					if _, err := workers[w][i].marksCell.Load(); err != nil {
+						t.Fatal(err)
+					}
 				}
 			default:
 				took := rapid.SampledFrom([]int64{0, 0, 0, second / 2, 3 * second, -second}).Draw(t, "took") / 1000 * 1000

@@ -3,6 +3,7 @@ package cache
 import (
 	"cmp"
 	"errors"
+	"slices"
 
 	"github.com/weir-mesh/weir/sharedstate"
 )
@@ -11,7 +12,7 @@ import (
 // was complete at now (nanoseconds, monotonic). stored is false, without an error, where
 //
 //   - another response for the same key was stored within RefreshEvery before it, or came later than it;
-//   - the request began before the last invalidation, or at the same time;
+//   - its path or key, or the whole cluster, was invalidated since the request began, or at the same time;
 //   - it is too large, or there is no room for it;
 //   - its bytes are not an entry, or its times are not in order: begun <= Stored <= now;
 //   - another worker dropped it before it was written.
@@ -64,6 +65,11 @@ func (c *Cache) put(entry []byte, begun, now, replaced int64) (stored bool, conf
 			return false, conflicts, err
 		}
 		err = c.ownCell.Swap(cas)
+		if err == nil && replaced == nothing {
+			if gone, err := c.invalidated(&w, begun, now); gone {
+				return false, conflicts, cmp.Or(err, c.takeBack(s, w))
+			}
+		}
 		if err == nil {
 			stored, more, err := c.fill(s, &w, key, slotCAS, entry)
 			return stored, conflicts + more, cmp.Or(err, c.empty(c.cluster, s, c.ownFreed))
@@ -90,11 +96,34 @@ func (c *Cache) refuses(w *way, cas uint32, begun, now, replaced int64) (refused
 	if replaced == nothing && begun <= c.own.notBefore || replaced != nothing && (had == nil || had.stored != replaced) {
 		return true, nil
 	}
+	if replaced == nothing && c.marks.refuses(w, begun, now) { // as they were when this worker read them last
+		return true, nil
+	}
 	if had != nil && !ahead(had.stored, now) && w.stored-had.stored < RefreshEvery {
 		*c.recently(w.key) = recent{w.key, had.stored}
 		return true, nil
 	}
 	return false, nil
+}
+
+// invalidated reports whether a way that was added to its index just now, and has no value yet, has to go again: its path or key
+// was invalidated since its request began. An invalidation that is not marked yet will find it in the index.
+func (c *Cache) invalidated(w *way, begun, now int64) (bool, error) {
+	_, err := c.marksCell.Load()
+	return err != nil || c.marks.refuses(w, begun, now), err
+}
+
+// takeBack removes such a way, and frees the slots of those that it replaced.
+func (c *Cache) takeBack(segment int, w way) error {
+	freed := slices.Clone(c.ownFreed)
+	_, err := c.ownCell.Update(func() bool {
+		c.ownFreed = c.own.dropWhere(func(other *way) bool { return *other == w }, c.ownFreed[:0])
+		return len(c.ownFreed) > 0
+	})
+	if err == nil {
+		freed = append(freed, c.ownFreed...)
+	}
+	return cmp.Or(err, c.empty(c.cluster, segment, freed))
 }
 
 // fill writes the value of a way that the index lists since the swap. The slot's cas is from before the swap. So a

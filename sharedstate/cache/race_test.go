@@ -25,6 +25,7 @@ func TestRaces(t *testing.T) {
 	clock.Store(second)
 	tick := func() int64 { return clock.Add(second / 4) }
 	invalidated := make([]atomic.Int64, len(names)) // the latest invalidation that is over
+	removed := make([][4]atomic.Int64, len(names))  // the same, by path
 	var stored, found, conflicts atomic.Int64
 	var running sync.WaitGroup
 	for w := range workers {
@@ -45,16 +46,13 @@ func TestRaces(t *testing.T) {
 					if err := c.Invalidate(now); err != nil {
 						t.Error(err)
 					}
-					for {
-						before := invalidated[i].Load()
-						if before >= now || invalidated[i].CompareAndSwap(before, now) {
-							break
-						}
-					}
+					raise(&invalidated[i], now)
 				case what == 1:
-					if err := c.InvalidatePath(uint64(n%4), tick()); err != nil {
+					now := tick()
+					if _, err := c.RemovePath(pathOf(n), now); err != nil {
 						t.Error(err)
 					}
+					raise(&removed[i][n%4], now)
 				case what < 50:
 					began := tick()
 					at := tick()
@@ -67,7 +65,7 @@ func TestRaces(t *testing.T) {
 					}
 					conflicts.Add(int64(more))
 				default:
-					after := invalidated[i].Load()
+					after := max(invalidated[i].Load(), removed[i][n%4].Load())
 					if when := holds(t, c, n); when >= 0 {
 						found.Add(1)
 						if when <= after {
@@ -83,6 +81,12 @@ func TestRaces(t *testing.T) {
 	t.Logf("%d stored, %d found, %d conflicts", stored.Load(), found.Load(), conflicts.Load())
 	if stored.Load() < workers*steps/20 || found.Load() < workers*steps/20 {
 		t.Errorf("got %d stored and %d found, want at least %d, so that workers met", stored.Load(), found.Load(), workers*steps/20)
+	}
+}
+
+// raise sets a time to a later one.
+func raise(at *atomic.Int64, now int64) {
+	for before := at.Load(); before < now && !at.CompareAndSwap(before, now); before = at.Load() {
 	}
 }
 

@@ -146,6 +146,14 @@ func invalidating(cluster string, now int64) func(t rapid.TB, s sharedstate.Stor
 	}
 }
 
+func removingPath(n int, now int64) func(t rapid.TB, s sharedstate.Store) {
+	return func(t rapid.TB, s sharedstate.Store) {
+		if _, err := scene(s, "aws").RemovePath(pathOf(n), now); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func reading(cluster string, n int) func(t rapid.TB, s sharedstate.Store) {
 	return func(t rapid.TB, s sharedstate.Store) { holds(t, scene(s, cluster), n) }
 }
@@ -163,7 +171,13 @@ var actions = []action{
 	{"invalidate", invalidating("aws", sceneTime)},
 	{"invalidate the third", invalidating("azure", sceneTime-1)},
 	{"invalidate path 1", func(t rapid.TB, s sharedstate.Store) {
-		if err := scene(s, "aws").InvalidatePath(1, sceneTime); err != nil {
+		if err := scene(s, "aws").InvalidatePath(pathOf(1), sceneTime); err != nil {
+			t.Error(err)
+		}
+	}},
+	{"remove path 1", removingPath(1, sceneTime)},
+	{"remove 1", func(t rapid.TB, s sharedstate.Store) {
+		if _, err := scene(s, "aws").Remove([]sharedstate.Fingerprint{keyOf(1)}, sceneTime); err != nil {
 			t.Error(err)
 		}
 	}},
@@ -253,6 +267,59 @@ func TestInvalidatedEntriesStayGone(t *testing.T) {
 			t.Logf("%s, with %d: %d schedules", stale.name, fresh, n)
 			if t.Failed() {
 				t.Fatalf("%s, with %d stored by a third worker: in one of %d schedules", stale.name, fresh, n)
+			}
+		}
+	}
+}
+
+// TestRemovedPathsStayGone is TestInvalidatedEntriesStayGone for one path, of which 1 is kept and 5 is not: what another worker
+// stores of it meanwhile, of a request that began before, is not there afterwards; what it stores of another path is.
+func TestRemovedPathsStayGone(t *testing.T) {
+	const began, stored = sceneTime, sceneTime + 1
+	for _, tc := range []struct {
+		name string
+		n    int
+		size int
+		kept bool
+	}{
+		{"refresh 1", 1, 100, false},
+		{"store 5", 5, 100, false},
+		{"store a large 5", 5, large, false},
+		{"store 4, of another path", 4, 100, true},
+	} {
+		for _, fresh := range []int{0, tc.n} {
+			n := everySchedule(*preemptions, func(next func(waiting []int, running int) int) {
+				m := set(t)
+				ops := []func(s sharedstate.Store){
+					func(s sharedstate.Store) { putting("aws", tc.n, began, stored, tc.size)(t, s) },
+					func(s sharedstate.Store) {
+						removingPath(1, sceneTime)(t, s)
+						for _, n := range []int{1, 5} {
+							if when := holds(t, scene(m, "aws"), n); when >= 0 && when != sceneTime+2*second {
+								t.Errorf("key %d after its path was removed: got an entry stored at %d, want none", n, when)
+							}
+						}
+					},
+				}
+				if fresh > 0 {
+					ops = append(ops, func(s sharedstate.Store) {
+						putting("aws", fresh, sceneTime+1, sceneTime+2*second, 90)(t, s)
+					})
+				}
+				together(m, next, ops...)
+				checkScene(t, m)
+				for _, n := range []int{1, 5} {
+					if when := holds(t, scene(m, "aws"), n); when >= 0 && when != sceneTime+2*second {
+						t.Errorf("key %d at the end: got an entry stored at %d, want none from before", n, when)
+					}
+				}
+				if when := holds(t, scene(m, "aws"), 4); tc.kept && when < stored {
+					t.Errorf("key 4, of another path: got an entry stored at %d, want %d or later", when, stored)
+				}
+			})
+			t.Logf("%s, then %d: %d schedules", tc.name, fresh, n)
+			if t.Failed() {
+				t.Fatalf("%s, with %d stored by a third worker: in one of %d schedules", tc.name, fresh, n)
 			}
 		}
 	}
