@@ -38,7 +38,7 @@ func Decode(raw []byte, getenv func(string) (string, bool)) (*Document, error) {
 		}
 		return nil, &Mistakes{[]Mistake{{Text: err.Error()}}}
 	}
-	d.substitute(nil, &root)
+	d.substitute(&root)
 	doc := d.document(&root)
 	if err := asError(d.mistakes); err != nil {
 		return nil, err
@@ -49,6 +49,7 @@ func Decode(raw []byte, getenv func(string) (string, bool)) (*Document, error) {
 // decoder is the state of one call of Decode.
 type decoder struct {
 	getenv           func(string) (string, bool)
+	at               place // while it reads, and while it substitutes
 	mistakes         []Mistake
 	count            int // of mistakes, including those beyond maxMistakes
 	substitutedBytes int

@@ -12,7 +12,8 @@ func decodeDefaultData(s *section) *DefaultData {
 	}
 	data := &DefaultData{Status: int(s.whole("status", 200, 200, 599))}
 	contentType := ""
-	if v := s.find("body", "any JSON, or a string sent as it is", "empty"); v != nil {
+	s.describe("body", "any JSON, or a string sent as it is", "empty")
+	if v := s.find("body"); v != nil {
 		if v.kind == text {
 			data.Body, contentType = []byte(v.text), "text/plain; charset=utf-8"
 		} else {
@@ -33,7 +34,8 @@ func decodeDefaultData(s *section) *DefaultData {
 
 // decodeDefaultHeaders reads the object `headers`: names in any case, values as they are sent.
 func decodeDefaultHeaders(s *section) [][2]string {
-	v := s.find("headers", "object of header names and strings", "content-type by the body")
+	s.describe("headers", "object of header names and strings", "content-type by the body")
+	v := s.find("headers")
 	if v == nil {
 		return nil
 	}

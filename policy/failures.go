@@ -19,7 +19,7 @@ var grpcCodes = [17]string{
 // decodeFailures reads a list of outcomes that count as failures; the default is written as in a document.
 func decodeFailures(s *section, name string, fallback ...string) Failures {
 	var set Failures
-	items, written := s.list(name, "failures, see below", listText(fallback))
+	items, written := s.list(name, "failures, see below", s.listText(fallback))
 	if !written {
 		for _, word := range fallback {
 			set.add(word)
@@ -78,8 +78,10 @@ func (f *Failures) add(word string) (problem string) {
 // addGRPC puts a gRPC code, by name or number, into the set. OK is not a failure.
 func (f *Failures) addGRPC(code string) (problem string) {
 	i := slices.Index(grpcCodes[:], code)
-	if n, err := strconv.Atoi(code); err == nil {
-		i = n
+	if i < 0 {
+		if n, err := strconv.Atoi(code); err == nil {
+			i = n
+		}
 	}
 	if i < 1 || i >= len(f.GRPC) {
 		return "unknown gRPC code " + quote(code) + ", " + suggestion(code, grpcCodes[1:])

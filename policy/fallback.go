@@ -48,7 +48,11 @@ func decodeReasons(s *section) Reasons {
 	if s.has("true") && !s.has("on") {
 		s.rename("true", "on")
 	}
-	chosen := s.texts("on", strings.Join(words, ", "), words[:3], func(word string) (kept, problem string) {
+	typ := ""
+	if s.describes() {
+		typ = strings.Join(words, ", ")
+	}
+	chosen := s.texts("on", typ, words[:3], func(word string) (kept, problem string) {
 		if !slices.Contains(words, word) {
 			return "", "unknown value " + quote(word) + ", " + suggestion(word, words)
 		}

@@ -12,7 +12,7 @@ import (
 // one counts. The error is for text that can't be read at all.
 func (d *decoder) readJSON(raw []byte) (value, error) {
 	// One pass over the whole text finds every syntax error and its position; the tokens that follow can't fail.
-	var whole json.RawMessage
+	var whole unread
 	if err := json.Unmarshal(raw, &whole); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
@@ -23,10 +23,16 @@ func (d *decoder) readJSON(raw []byte) (value, error) {
 	}
 	tokens := json.NewDecoder(bytes.NewReader(raw))
 	tokens.UseNumber()
-	return d.jsonValue(tokens, nil, 0)
+	return d.jsonValue(tokens, 0)
 }
 
-func (d *decoder) jsonValue(tokens *json.Decoder, at *place, depth int) (value, error) {
+// unread is a JSON text that is checked and not kept.
+type unread struct{}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (unread) UnmarshalJSON([]byte) error { return nil }
+
+func (d *decoder) jsonValue(tokens *json.Decoder, depth int) (value, error) {
 	token, err := tokens.Token()
 	if err != nil {
 		return value{}, fmt.Errorf("not JSON: %w", err)
@@ -44,31 +50,33 @@ func (d *decoder) jsonValue(tokens *json.Decoder, at *place, depth int) (value, 
 		return value{kind: number, number: n, text: t.String()}, nil
 	case json.Delim:
 		if depth == maxDepth {
-			return value{}, errTooDeep(at)
+			return value{}, errTooDeep(&d.at)
 		}
 		if t == '[' {
-			return d.jsonList(tokens, at, depth+1)
+			return d.jsonList(tokens, depth+1)
 		}
-		return d.jsonObject(tokens, at, depth+1)
+		return d.jsonObject(tokens, depth+1)
 	default:
 		return value{}, nil
 	}
 }
 
-func (d *decoder) jsonList(tokens *json.Decoder, at *place, depth int) (value, error) {
+func (d *decoder) jsonList(tokens *json.Decoder, depth int) (value, error) {
 	v := value{kind: list}
 	for tokens.More() {
-		item, err := d.jsonValue(tokens, at.item(len(v.items)), depth)
+		d.at.enterItem(len(v.items))
+		item, err := d.jsonValue(tokens, depth)
 		if err != nil {
 			return value{}, err
 		}
+		d.at.leave()
 		v.items = append(v.items, item)
 	}
 	_, err := tokens.Token() // the closing bracket
 	return v, err
 }
 
-func (d *decoder) jsonObject(tokens *json.Decoder, at *place, depth int) (value, error) {
+func (d *decoder) jsonObject(tokens *json.Decoder, depth int) (value, error) {
 	v := value{kind: object}
 	seen := map[string]bool{}
 	for tokens.More() {
@@ -77,13 +85,17 @@ func (d *decoder) jsonObject(tokens *json.Decoder, at *place, depth int) (value,
 			return value{}, err
 		}
 		name, _ := token.(string) // JSON has no other keys
-		below := at.member(name)
-		inner, err := d.jsonValue(tokens, below, depth)
+		d.at.enter(name)
+		inner, err := d.jsonValue(tokens, depth)
 		if err != nil {
 			return value{}, err
 		}
-		if seen[name] {
-			d.mistake(below.String(), errWrittenTwice)
+		twice := seen[name]
+		if twice {
+			d.mistake(d.at.String(), errWrittenTwice)
+		}
+		d.at.leave()
+		if twice {
 			continue
 		}
 		seen[name] = true

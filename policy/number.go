@@ -43,7 +43,11 @@ func (b between) problem(n float64) string {
 
 // number reads a number with a fraction.
 func (s *section) number(name string, fallback float64, b between) float64 {
-	if n, ok := s.optionalNumber(name, numberText(fallback), b); ok {
+	note := ""
+	if s.describes() {
+		note = numberText(fallback)
+	}
+	if n, ok := s.optionalNumber(name, note, b); ok {
 		return n
 	}
 	return fallback
@@ -51,12 +55,19 @@ func (s *section) number(name string, fallback float64, b between) float64 {
 
 // optionalNumber reads a number without a default, or with one that note explains.
 func (s *section) optionalNumber(name, note string, b between) (float64, bool) {
-	return s.inRange(name, s.find(name, "number, "+b.String(), note), b)
+	if s.describes() {
+		s.describe(name, "number, "+b.String(), note)
+	}
+	return s.inRange(name, s.find(name), b)
 }
 
 // whole reads a whole number from low to high.
 func (s *section) whole(name string, fallback, low, high int64) int64 {
-	if n, ok := s.optionalWhole(name, strconv.FormatInt(fallback, 10), low, high); ok {
+	note := ""
+	if s.describes() {
+		note = strconv.FormatInt(fallback, 10)
+	}
+	if n, ok := s.optionalWhole(name, note, low, high); ok {
 		return n
 	}
 	return fallback
@@ -65,7 +76,10 @@ func (s *section) whole(name string, fallback, low, high int64) int64 {
 // optionalWhole reads a whole number without a default, or with one that note explains.
 func (s *section) optionalWhole(name, note string, low, high int64) (int64, bool) {
 	b := between{low: float64(low), high: float64(high)}
-	n, ok := s.inRange(name, s.find(name, "whole number, "+b.String(), note), b)
+	if s.describes() {
+		s.describe(name, "whole number, "+b.String(), note)
+	}
+	n, ok := s.inRange(name, s.find(name), b)
 	if ok && n != math.Trunc(n) {
 		s.mistake(name, "must be a whole number, got %s", numberText(n))
 		return 0, false

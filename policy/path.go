@@ -23,28 +23,33 @@ func indexPath(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 
-// place is a path that is formatted only if there is a mistake: a document has many values and mostly no mistakes. Nil
-// is the document itself.
-type place struct {
-	above *place
-	name  string // a member's name
-	index int    // an item's index; -1 for a member
+// place is where the decoder is in the document. It is formatted only if there is a mistake: a document has many values and
+// mostly no mistakes. The zero place is the document itself.
+type place struct{ steps []step }
+
+// step is a member, or an item.
+type step struct {
+	name  string
+	index int // of an item; -1 for a member
 }
 
-func (p *place) member(name string) *place { return &place{p, name, -1} }
+func (p *place) enter(member string) { p.steps = append(p.steps, step{member, -1}) }
 
-func (p *place) item(i int) *place { return &place{p, "", i} }
+func (p *place) enterItem(i int) { p.steps = append(p.steps, step{"", i}) }
+
+func (p *place) leave() { p.steps = p.steps[:len(p.steps)-1] }
 
 // String is the place's path.
 func (p *place) String() string {
-	switch {
-	case p == nil:
-		return ""
-	case p.index >= 0:
-		return indexPath(p.above.String(), p.index)
-	default:
-		return memberPath(p.above.String(), p.name)
+	path := ""
+	for _, s := range p.steps {
+		if s.index >= 0 {
+			path = indexPath(path, s.index)
+		} else {
+			path = memberPath(path, s.name)
+		}
 	}
+	return path
 }
 
 func plainName(name string) bool {

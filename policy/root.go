@@ -9,10 +9,12 @@ import (
 func (d *decoder) document(root *value) *Document {
 	s := d.section("", root)
 	doc := &Document{}
-	if v := s.find("clusters", "object", "required, unless default or admin is there"); v != nil {
+	s.describe("clusters", "object", "required, unless default or admin is there")
+	if v := s.find("clusters"); v != nil {
 		doc.Clusters = d.clusters(s.at("clusters"), v)
 	}
-	if v := s.find("default", "object", "absent: off"); v != nil {
+	s.describe("default", "object", "absent: off")
+	if v := s.find("default"); v != nil {
 		doc.Default = d.policy(s.at("default"), v)
 	}
 	doc.Redis = decodeRedis(s.section("redis"))
@@ -56,6 +58,7 @@ func (d *decoder) clusters(path string, v *value) []Cluster {
 		if p := d.policy(s.at(m.name), &m.value); p != nil {
 			all = append(all, Cluster{Pattern: m.name, Policy: p})
 		}
+		m.value = value{} // so that a collection during a long document frees it
 	}
 	slices.SortFunc(all, func(a, b Cluster) int { return strings.Compare(a.Pattern, b.Pattern) })
 	return all
@@ -80,7 +83,7 @@ func (d *decoder) policy(path string, v *value) *Policy {
 // decodeMode reads `mode`. In YAML 1.1, which Envoy and Kubernetes read, a plain off is the boolean false.
 func decodeMode(s *section) Mode {
 	words := []string{"enforce", "shadow", "off"}
-	v := s.find("mode", strings.Join(words, ", "), words[0])
+	v := s.findChoice("mode", words)
 	if v != nil && v.kind == boolean && !v.truth {
 		return ModeOff
 	}

@@ -12,7 +12,8 @@ type section struct {
 	d       *decoder
 	path    string
 	members []member
-	known   []string
+	known   []string // in keys, as long as there is room: a section has up to 17
+	keys    [18]string
 	broken  bool // it is not an object, and that mistake is noted: missing keys are not
 	before  int  // number of mistakes when the section began
 }
@@ -20,6 +21,7 @@ type section struct {
 // section begins to read v, which should be an object.
 func (d *decoder) section(path string, v *value) *section {
 	s := &section{d: d, path: path, before: d.count}
+	s.known = s.keys[:0]
 	switch {
 	case v.broken:
 		s.broken = true
@@ -70,12 +72,20 @@ func (s *section) rename(from, to string) {
 	}
 }
 
-// find makes a key known and returns its value; nil if it is absent or already reported as wrong.
-func (s *section) find(name, typ, fallback string) *value {
-	s.known = append(s.known, name)
-	if s.d.describe != nil {
+// describes reports whether the keys that are read are wanted as rows of REFERENCE.md. Only then are their texts made: a
+// document of 1,000 clusters has some 50,000 keys, and each worker reads it again with each reload.
+func (s *section) describes() bool { return s.d.describe != nil }
+
+// describe is the row of one key.
+func (s *section) describe(name, typ, fallback string) {
+	if s.describes() {
 		s.d.describe(Key{s.at(name), typ, fallback})
 	}
+}
+
+// find makes a key known and returns its value; nil if it is absent or already reported as wrong.
+func (s *section) find(name string) *value {
+	s.known = append(s.known, name)
 	for i := range s.members {
 		if m := &s.members[i]; m.name == name && !m.value.broken {
 			return &m.value
@@ -86,7 +96,8 @@ func (s *section) find(name, typ, fallback string) *value {
 
 // section begins to read a section within this one; nil if it is absent, which means off.
 func (s *section) section(name string) *section {
-	v := s.find(name, "object", "absent: off")
+	s.describe(name, "object", "absent: off")
+	v := s.find(name)
 	if v == nil {
 		return nil
 	}
@@ -95,7 +106,8 @@ func (s *section) section(name string) *section {
 
 // subsection is a section whose keys have their defaults even if it is absent.
 func (s *section) subsection(name string) *section {
-	v := s.find(name, "object", "{}")
+	s.describe(name, "object", "{}")
+	v := s.find(name)
 	if v == nil {
 		v = &value{kind: object}
 	}
@@ -104,7 +116,8 @@ func (s *section) subsection(name string) *section {
 
 // boolean reads true or false.
 func (s *section) boolean(name string, fallback bool) bool {
-	v := s.find(name, "boolean", strconv.FormatBool(fallback))
+	s.describe(name, "boolean", strconv.FormatBool(fallback))
+	v := s.find(name)
 	switch {
 	case v == nil:
 	case v.kind == boolean:
@@ -122,7 +135,10 @@ func (s *section) boolean(name string, fallback bool) bool {
 
 // text reads a string; check returns what is wrong with it, or "".
 func (s *section) text(name, typ, fallback string, check func(string) (problem string)) string {
-	v := s.find(name, typ, strconv.Quote(fallback))
+	if s.describes() {
+		s.describe(name, typ, strconv.Quote(fallback))
+	}
+	v := s.find(name)
 	if v == nil {
 		return fallback
 	}
@@ -139,7 +155,14 @@ func (s *section) text(name, typ, fallback string, check func(string) (problem s
 
 // choice reads one of some words and returns its index; the first is the default.
 func (s *section) choice(name string, words ...string) int {
-	return s.choose(name, s.find(name, strings.Join(words, ", "), words[0]), words)
+	return s.choose(name, s.findChoice(name, words), words)
+}
+
+func (s *section) findChoice(name string, words []string) *value {
+	if s.describes() {
+		s.describe(name, strings.Join(words, ", "), words[0])
+	}
+	return s.find(name)
 }
 
 func (s *section) choose(name string, v *value, words []string) int {
@@ -166,7 +189,10 @@ type item struct {
 
 // list reads the entries of a list; written is false if the default applies.
 func (s *section) list(name, typ, fallback string) (items []item, written bool) {
-	v := s.find(name, "list of "+typ, fallback)
+	if s.describes() {
+		s.describe(name, "list of "+typ, fallback)
+	}
+	v := s.find(name)
 	if v == nil {
 		return nil, false
 	}
@@ -189,7 +215,7 @@ func (s *section) list(name, typ, fallback string) (items []item, written bool) 
 // texts reads a list of strings. normalize returns each as it is kept, or what is wrong with it. None may be listed
 // twice.
 func (s *section) texts(name, typ string, fallback []string, normalize func(string) (kept, problem string)) []string {
-	items, written := s.list(name, typ, listText(fallback))
+	items, written := s.list(name, typ, s.listText(fallback))
 	if !written {
 		return fallback
 	}
@@ -217,8 +243,13 @@ func (d *decoder) strings(items []item, normalize func(string) (kept, problem st
 	return kept
 }
 
-// listText writes a default list as YAML would.
-func listText(words []string) string { return "[" + strings.Join(words, ", ") + "]" }
+// listText writes a default list as YAML would, where it is wanted.
+func (s *section) listText(words []string) string {
+	if !s.describes() {
+		return ""
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
 
 // got describes a value in a mistake. The text of a variable is shown, because the document doesn't show it.
 func (v *value) got() string {
@@ -230,7 +261,11 @@ func (v *value) got() string {
 
 // duration reads a duration from low to high, see parseDuration.
 func (s *section) duration(name string, fallback, low, high time.Duration) time.Duration {
-	if v, ok := s.optionalDuration(name, durationText(fallback), low, high); ok {
+	note := ""
+	if s.describes() {
+		note = durationText(fallback)
+	}
+	if v, ok := s.optionalDuration(name, note, low, high); ok {
 		return v
 	}
 	return fallback
@@ -238,7 +273,10 @@ func (s *section) duration(name string, fallback, low, high time.Duration) time.
 
 // optionalDuration reads a duration without a default, or with one that note explains.
 func (s *section) optionalDuration(name, note string, low, high time.Duration) (time.Duration, bool) {
-	v := s.find(name, "duration, "+durationText(low)+" to "+durationText(high), note)
+	if s.describes() {
+		s.describe(name, "duration, "+durationText(low)+" to "+durationText(high), note)
+	}
+	v := s.find(name)
 	if v == nil {
 		return 0, false
 	}

@@ -3,6 +3,8 @@ package policy
 import (
 	"errors"
 	"math"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -26,105 +28,139 @@ var errNotStruct = errors.New("must be JSON or the bytes of a google.protobuf.St
 
 // readStruct reads the wire bytes of a google.protobuf.Struct, without reflection: that would add the whole protobuf
 // runtime to every proxy. A Struct's entries have no order, so they are sorted by name.
-func (d *decoder) readStruct(raw []byte) (value, error) {
-	return d.structObject(raw, nil, 1)
+func (d *decoder) readStruct(raw []byte) (value, error) { return d.structObject(raw, 1) }
+
+func (d *decoder) structObject(raw []byte, depth int) (value, error) {
+	n, err := count(raw)
+	if err != nil {
+		return value{}, err
+	}
+	v := value{kind: object, members: make([]member, 0, n)}
+	for len(raw) > 0 {
+		var entry field
+		if entry, raw, err = next(raw); err != nil {
+			return v, err
+		}
+		if entry.number != structFields || entry.kind != protowire.BytesType {
+			return v, errNotStruct
+		}
+		name, content, err := structEntry(entry.bytes)
+		if err != nil {
+			return v, err
+		}
+		d.at.enter(name)
+		inner, err := d.structValue(content, depth)
+		if err != nil {
+			return v, err
+		}
+		d.at.leave()
+		v.members = append(v.members, member{name, inner})
+	}
+	v.members = d.withoutTwins(v.members)
+	return v, nil
 }
 
-func (d *decoder) structObject(raw []byte, at *place, depth int) (value, error) {
-	v := value{kind: object}
-	seen := map[string]bool{}
-	err := eachField(raw, func(f field) error {
-		if f.number != structFields || f.kind != protowire.BytesType {
-			return errNotStruct
+// withoutTwins sorts an object's members by name. A key that is written twice is a mistake; the first one counts.
+func (d *decoder) withoutTwins(members []member) []member {
+	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	return slices.CompactFunc(members, func(a, b member) bool {
+		if a.name != b.name {
+			return false
 		}
-		var name string
-		var content []byte
-		if err := eachField(f.bytes, func(f field) error {
-			switch {
-			case f.number == entryKey && f.kind == protowire.BytesType:
-				name = string(f.bytes)
-			case f.number == entryValue && f.kind == protowire.BytesType:
-				content = f.bytes
-			default:
-				return errNotStruct
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
-		if !utf8.ValidString(name) {
-			return errNotUTF8
-		}
-		below := at.member(name)
-		inner, err := d.structValue(content, below, depth)
-		if err != nil {
-			return err
-		}
-		if seen[name] {
-			d.mistake(below.String(), errWrittenTwice)
-			return nil
-		}
-		seen[name] = true
-		v.members = append(v.members, member{name, inner})
-		return nil
+		d.at.enter(b.name)
+		d.mistake(d.at.String(), errWrittenTwice)
+		d.at.leave()
+		return true
 	})
-	sortMembers(v.members)
-	return v, err
+}
+
+// structEntry reads an entry of a Struct's map.
+func structEntry(raw []byte) (name string, content []byte, err error) {
+	for len(raw) > 0 {
+		var f field
+		if f, raw, err = next(raw); err != nil {
+			return "", nil, err
+		}
+		switch {
+		case f.number == entryKey && f.kind == protowire.BytesType:
+			if !utf8.Valid(f.bytes) {
+				return "", nil, errNotUTF8
+			}
+			name = string(f.bytes)
+		case f.number == entryValue && f.kind == protowire.BytesType:
+			content = f.bytes
+		default:
+			return "", nil, errNotStruct
+		}
+	}
+	return name, content, nil
 }
 
 // structValue reads a google.protobuf.Value; one without a kind is null.
-func (d *decoder) structValue(raw []byte, at *place, depth int) (value, error) {
-	var v value
-	err := eachField(raw, func(f field) error {
-		var err error
+func (d *decoder) structValue(raw []byte, depth int) (v value, err error) {
+	for len(raw) > 0 && err == nil {
+		var f field
+		if f, raw, err = next(raw); err != nil {
+			break
+		}
 		switch {
 		case f.number == valueNull && f.kind == protowire.VarintType:
 			v = value{}
 		case f.number == valueNumber && f.kind == protowire.Fixed64Type:
 			n := math.Float64frombits(f.bits)
 			if math.IsNaN(n) || math.IsInf(n, 0) {
-				d.mistake(at.String(), "must be a finite number, got %g", n)
+				d.mistake(d.at.String(), "must be a finite number, got %g", n)
 				v = value{broken: true}
-				return nil
+				continue
 			}
 			v = value{kind: number, number: n, text: numberText(n)}
 		case f.number == valueString && f.kind == protowire.BytesType:
 			if !utf8.Valid(f.bytes) {
-				return errNotUTF8
+				return v, errNotUTF8
 			}
 			v = value{kind: text, text: string(f.bytes)}
 			v.unquoted = looksFractional(v.text)
 		case f.number == valueBool && f.kind == protowire.VarintType:
 			v = value{kind: boolean, truth: f.bits != 0}
-		case f.number == valueStruct && f.kind == protowire.BytesType:
-			if depth == maxDepth {
-				return errTooDeep(at)
+		case (f.number == valueStruct || f.number == valueList) && f.kind == protowire.BytesType:
+			switch {
+			case depth == maxDepth:
+				return v, errTooDeep(&d.at)
+			case f.number == valueStruct:
+				v, err = d.structObject(f.bytes, depth+1)
+			default:
+				v, err = d.structList(f.bytes, depth+1)
 			}
-			v, err = d.structObject(f.bytes, at, depth+1)
-		case f.number == valueList && f.kind == protowire.BytesType:
-			if depth == maxDepth {
-				return errTooDeep(at)
-			}
-			v, err = d.structList(f.bytes, at, depth+1)
 		default:
-			return errNotStruct
+			return v, errNotStruct
 		}
-		return err
-	})
+	}
 	return v, err
 }
 
-func (d *decoder) structList(raw []byte, at *place, depth int) (value, error) {
-	v := value{kind: list}
-	err := eachField(raw, func(f field) error {
-		if f.number != listValues || f.kind != protowire.BytesType {
-			return errNotStruct
+func (d *decoder) structList(raw []byte, depth int) (value, error) {
+	n, err := count(raw)
+	if err != nil {
+		return value{}, err
+	}
+	v := value{kind: list, items: make([]value, 0, n)}
+	for len(raw) > 0 {
+		var f field
+		if f, raw, err = next(raw); err != nil {
+			return v, err
 		}
-		item, err := d.structValue(f.bytes, at.item(len(v.items)), depth)
+		if f.number != listValues || f.kind != protowire.BytesType {
+			return v, errNotStruct
+		}
+		d.at.enterItem(len(v.items))
+		item, err := d.structValue(f.bytes, depth)
+		if err != nil {
+			return v, err
+		}
+		d.at.leave()
 		v.items = append(v.items, item)
-		return err
-	})
-	return v, err
+	}
+	return v, nil
 }
 
 // field is one field of a message: bits of a varint or a fixed64, bytes of a length-delimited field.
@@ -135,32 +171,37 @@ type field struct {
 	bytes  []byte
 }
 
-// eachField calls do for each field of a message, in their order on the wire.
-func eachField(raw []byte, do func(field) error) error {
-	for len(raw) > 0 {
-		id, kind, n := protowire.ConsumeTag(raw)
-		if n < 0 {
-			return errNotStruct
-		}
-		raw = raw[n:]
-		f := field{number: id, kind: kind}
-		switch kind {
-		case protowire.VarintType:
-			f.bits, n = protowire.ConsumeVarint(raw)
-		case protowire.Fixed64Type:
-			f.bits, n = protowire.ConsumeFixed64(raw)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(raw)
-		default:
-			return errNotStruct
-		}
-		if n < 0 {
-			return errNotStruct
-		}
-		raw = raw[n:]
-		if err := do(f); err != nil {
-			return err
-		}
+// next reads the first field of a message.
+func next(raw []byte) (f field, rest []byte, err error) {
+	id, kind, n := protowire.ConsumeTag(raw)
+	if n < 0 {
+		return f, nil, errNotStruct
 	}
-	return nil
+	raw = raw[n:]
+	f = field{number: id, kind: kind}
+	switch kind {
+	case protowire.VarintType:
+		f.bits, n = protowire.ConsumeVarint(raw)
+	case protowire.Fixed64Type:
+		f.bits, n = protowire.ConsumeFixed64(raw)
+	case protowire.BytesType:
+		f.bytes, n = protowire.ConsumeBytes(raw)
+	default:
+		return f, nil, errNotStruct
+	}
+	if n < 0 {
+		return f, nil, errNotStruct
+	}
+	return f, raw[n:], nil
+}
+
+// count is how many fields a message has.
+func count(raw []byte) (n int, err error) {
+	for len(raw) > 0 {
+		if _, raw, err = next(raw); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
 }

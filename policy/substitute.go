@@ -7,25 +7,29 @@ import (
 
 // substitute replaces ${NAME} and ${NAME:-value} in every string value below v, but not in keys. As in a shell, the
 // value after :- is used if the variable is unset or empty; it ends at the first }. $${ is a plain ${.
-func (d *decoder) substitute(at *place, v *value) {
+func (d *decoder) substitute(v *value) {
 	switch v.kind {
 	case text:
 		before := d.count
-		v.text, v.substituted = d.substituteText(at, v.text)
+		v.text, v.substituted = d.substituteText(v.text)
 		v.broken = d.count > before
 	case list:
 		for i := range v.items {
-			d.substitute(at.item(i), &v.items[i])
+			d.at.enterItem(i)
+			d.substitute(&v.items[i])
+			d.at.leave()
 		}
 	case object:
 		for i := range v.members {
-			d.substitute(at.member(v.members[i].name), &v.members[i].value)
+			d.at.enter(v.members[i].name)
+			d.substitute(&v.members[i].value)
+			d.at.leave()
 		}
 	}
 }
 
 // substituteText returns the text with its variables filled in, and whether there was one.
-func (d *decoder) substituteText(at *place, s string) (string, bool) {
+func (d *decoder) substituteText(s string) (string, bool) {
 	if !strings.Contains(s, "${") {
 		return s, false
 	}
@@ -45,11 +49,11 @@ func (d *decoder) substituteText(at *place, s string) (string, bool) {
 		out.WriteString(s[:start])
 		length := strings.IndexByte(s[start:], '}')
 		if length < 0 {
-			d.mistake(at.String(), "%s has no closing }; write $${ for a plain ${", quote(s[start:]))
+			d.mistake(d.at.String(), "%s has no closing }; write $${ for a plain ${", quote(s[start:]))
 			return out.String(), true
 		}
 		substituted = true
-		out.WriteString(d.variable(at, s[start:start+length+1]))
+		out.WriteString(d.variable(s[start : start+length+1]))
 		s = s[start+length+1:]
 	}
 	out.WriteString(s)
@@ -57,14 +61,14 @@ func (d *decoder) substituteText(at *place, s string) (string, bool) {
 }
 
 // variable returns the value of one expression, ${NAME} or ${NAME:-value}.
-func (d *decoder) variable(at *place, expression string) string {
+func (d *decoder) variable(expression string) string {
 	name, fallback, hasDefault := strings.Cut(expression[2:len(expression)-1], ":-")
 	if !variableName(name) {
-		d.mistake(at.String(), "%s is neither ${NAME} nor ${NAME:-value}; write $${ for a plain ${", quote(expression))
+		d.mistake(d.at.String(), "%s is neither ${NAME} nor ${NAME:-value}; write $${ for a plain ${", quote(expression))
 		return ""
 	}
 	if strings.Contains(fallback, "${") {
-		d.mistake(at.String(), "%s: the value after :- can't contain another ${", quote(expression))
+		d.mistake(d.at.String(), "%s: the value after :- can't contain another ${", quote(expression))
 		return ""
 	}
 	value, set := d.getenv(name)
@@ -72,14 +76,14 @@ func (d *decoder) variable(at *place, expression string) string {
 	case hasDefault && value == "":
 		value = fallback
 	case !set:
-		d.mistake(at.String(), "the variable %s is not set; set it, or write ${%s:-value} for a default", name, name)
+		d.mistake(d.at.String(), "the variable %s is not set; set it, or write ${%s:-value} for a default", name, name)
 	case !utf8.ValidString(value):
-		d.mistake(at.String(), "the value of the variable %s must be UTF-8", name)
+		d.mistake(d.at.String(), "the value of the variable %s must be UTF-8", name)
 		value = ""
 	}
 	// A long value that is used many times must not exceed the bound of the document.
 	if d.substitutedBytes += len(value); d.substitutedBytes > maxBytes {
-		d.mistake(at.String(), "the values of all variables must have at most %d bytes together", maxBytes)
+		d.mistake(d.at.String(), "the values of all variables must have at most %d bytes together", maxBytes)
 		return ""
 	}
 	return value

@@ -29,7 +29,7 @@ func TestSubstituteText(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.text, func(t *testing.T) {
 			d := &decoder{getenv: known}
-			got, substituted := d.substituteText(nil, test.text)
+			got, substituted := d.substituteText(test.text)
 			if got != test.want || substituted != test.substituted || len(d.mistakes) > 0 {
 				t.Errorf("got %q, %t, %v; want %q, %t", got, substituted, d.mistakes, test.want, test.substituted)
 			}

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
-	"slices"
 	"strconv"
-	"strings"
 )
 
 // kind is the type of a value, the same six in JSON and in google.protobuf.Struct.
@@ -98,9 +96,4 @@ func appendJSONString(to []byte, s string) []byte {
 		return strconv.AppendQuote(to, s) // a string always encodes, and a buffer always takes it
 	}
 	return append(to, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))...)
-}
-
-// sortMembers sorts an object's members by name.
-func sortMembers(members []member) {
-	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
 }

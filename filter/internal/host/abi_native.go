@@ -69,8 +69,8 @@ func getMetric(uint32) (uint64, error) { return 0, errNoHost }
 // Register makes vm the module's entry point.
 func Register(VMContext) {}
 
-// PluginConfiguration is the configuration of the plugin that starts just now.
-func PluginConfiguration() ([]byte, error) { return nil, errNoHost }
+// PluginConfiguration appends the configuration of the plugin that starts just now.
+func PluginConfiguration([]byte) ([]byte, error) { return nil, errNoHost }
 
 // Every sets the period of this plugin's OnTick in milliseconds.
 func Every(uint32) error { return errNoHost }

@@ -1,11 +1,11 @@
 package plugin
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,12 +69,15 @@ const maxClusters = 4096
 // OnPluginStart implements host.PluginContext. It fails on a document with a mistake, so that Envoy keeps the last good
 // one, or does not start.
 func (p *Plugin) OnPluginStart(int) host.StartStatus {
-	raw, err := host.PluginConfiguration()
+	raw, err := host.PluginConfiguration(p.vm.configuration[:0])
 	if err != nil {
 		host.Error("weir: the plugin's configuration can't be read: " + err.Error())
 		return host.StartFailed
 	}
-	raw = bytes.Clone(raw) // the host's memory does not last
+	p.vm.configuration = raw
+	// What the last reload left, before the next one needs as much again: TinyGo's heap doubles when a third of it is not free,
+	// and never shrinks. It takes 0.3 to 10 ms, and reading 1,000 clusters 60.
+	runtime.GC()
 	p.document, err = policy.Decode(raw, os.LookupEnv)
 	if err != nil {
 		p.refuse(err)

@@ -35,6 +35,8 @@ type VM struct {
 	counts   observe.Batch
 	used     map[string]struct{} // clusters that any plugin used
 	streams  streams
+
+	configuration []byte // of the last plugin that started; the next one's has the same memory
 }
 
 // NewVM is a VM to be registered with the host.
