@@ -58,7 +58,9 @@ func TestAttemptsThatCannotBeCarried(t *testing.T) {
 		upstreams[test.name] = upstream.New(t)
 		upstreams[test.name].ScriptAttempts(numberHeader, upstream.Any, upstream.Status(503).Body("sorry"), test.second)
 	}
-	w := startWith(t, withHTTP2(options(t, policy, upstreams)), func(b *bootstrapv3.Bootstrap) {
+	o := withHTTP2(options(t, policy, upstreams))
+	withAdmin(&o)
+	w := startWith(t, o, func(b *bootstrapv3.Bootstrap) {
 		everyManager(t, b, func(listener string, m *hcmv3.HttpConnectionManager) {
 			for _, host := range m.GetRouteConfig().GetVirtualHosts() {
 				if listener != "traffic" && host.GetName() == "denied" { // as RBAC would, or a limit
@@ -104,6 +106,7 @@ func TestAttemptsThatCannotBeCarried(t *testing.T) {
 			if state := w.Prometheus()[`weir_breaker_state{cluster="`+test.name+`"}`]; state != 0 {
 				t.Errorf("got breaker state %v, want closed", state)
 			}
+			w.console().waitStatus(test.name, map[string]any{"retry.uncarried." + test.reason + ".count": 2})
 		})
 	}
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))

@@ -6,12 +6,15 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -30,14 +33,17 @@ import (
 )
 
 // healthService says that everything is well, but for the service "bad", about which it is UNAVAILABLE: at once, or after a first
-// message of a stream.
+// message of a stream; and the first time that it is asked about one that begins with "once".
 type healthService struct {
 	healthv1.UnimplementedHealthServer
+
+	asked *sync.Map
 }
 
 // Check implements healthv1.HealthServer.
-func (healthService) Check(_ context.Context, r *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
-	if r.GetService() == "bad" {
+func (s healthService) Check(_ context.Context, r *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
+	_, again := s.asked.LoadOrStore(r.GetService(), true)
+	if r.GetService() == "bad" || strings.HasPrefix(r.GetService(), "once") && !again {
 		return nil, status.Error(codes.Unavailable, "it is bad")
 	}
 	return &healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_SERVING}, nil
@@ -62,7 +68,7 @@ func startHealthService(t *testing.T) uint32 {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer()
-	healthv1.RegisterHealthServer(server, healthService{})
+	healthv1.RegisterHealthServer(server, healthService{asked: &sync.Map{}})
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 	address, ok := listener.Addr().(*net.TCPAddr)
@@ -151,6 +157,45 @@ func TestTranscoding(t *testing.T) {
 		})
 	}
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
+}
+
+// TestTranscodedAttempts: with the transcoder behind Weir in both listeners, further attempts are JSON as the first was, and are
+// transcoded; what the transcoder before Weir makes of a request is a gRPC call, which is sent once.
+func TestTranscodedAttempts(t *testing.T) {
+	t.Parallel()
+	for _, behind := range []bool{true, false} {
+		t.Run(fmt.Sprintf("behind %t", behind), func(t *testing.T) {
+			t.Parallel()
+			o := options(t, "clusters: {up: {"+retryRules("filter", "methods: [POST], max_attempts: 2")+"}}", nil)
+			o.Upstreams = append(o.Upstreams, render.Upstream{Name: "up", Host: "127.0.0.1", Port: startHealthService(t), HTTP2: true})
+			w := startWith(t, o, func(b *bootstrapv3.Bootstrap) {
+				everyManager(t, b, func(listener string, m *hcmv3.HttpConnectionManager) {
+					switch {
+					case behind:
+						m.HttpFilters = slices.Insert(m.GetHttpFilters(), len(m.GetHttpFilters())-1, transcoder(t))
+					case listener == "traffic":
+						m.HttpFilters = slices.Insert(m.GetHttpFilters(), 0, transcoder(t))
+					}
+				})
+			})
+			for _, service := range []string{"once-1", "once-2"} {
+				r := w.request(t.Context(), http.MethodPost, "up", "/grpc.health.v1.Health/Check")
+				body := `{"service": "` + service + `"}`
+				r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+				r.Header.Set("content-type", "application/json")
+				a := w.do(r)
+				if good := a.status == 200 && strings.Contains(a.body, "SERVING") && a.header.Get("content-type") == "application/json"; good != behind {
+					t.Errorf("got %+v, want the second attempt's answer: %v", a, behind)
+				}
+			}
+			for name, n := range w.Prometheus() {
+				if strings.HasPrefix(name, "weir_attempts_uncarried_total") && n != 0 {
+					t.Errorf("got %s %v, want none", name, n)
+				}
+			}
+			w.WaitMetric("weir_faults_total", engine.Exactly(0))
+		})
+	}
 }
 
 // TestGRPCWebFilter: clients speak gRPC-Web, upstream gRPC. Before Weir, Envoy's filter shows it gRPC calls; behind Weir, it puts the

@@ -120,6 +120,16 @@ type Retry struct {
 	AttemptsTotal   float64  `json:"attempts_total"`
 	ExhaustedTotal  float64  `json:"exhausted_total"`  // requests whose last retry failed
 	BudgetRemaining *float64 `json:"budget_remaining"` // retries that the budget admits now
+
+	// Uncarried counts the further attempts of driver: filter that were not made, or whose responses were not used, by the label
+	// `reason` of weir_attempts_uncarried_total; those that are 0 are left out.
+	Uncarried map[string]Uncarried `json:"uncarried,omitempty"`
+}
+
+// Uncarried is how many attempts were not carried for one reason.
+type Uncarried struct {
+	Count  float64 `json:"count"`
+	Advice string  `json:"advice"` // what to do
 }
 
 // Bulkhead is the limit of requests in flight.

@@ -30,6 +30,7 @@ func (p Printer) Cluster(from, name string, c *adminapi.Cluster, now time.Time) 
 		{"not kept", reasonsLine(c.Cache, func(c *adminapi.Cache) map[string]float64 { return c.NotKept })},
 		{"not used", reasonsLine(c.Cache, func(c *adminapi.Cache) map[string]float64 { return c.NotUsed })},
 		{"retry", retryLine(c.Retry)},
+		{"not carried", uncarriedLine(c.Retry)},
 		{"failover", failoverLine(c.Failover)},
 	} {
 		if section.text != "" {
@@ -149,6 +150,20 @@ func retryLine(r *adminapi.Retry) string {
 		text += "; the budget admits " + number(*r.BudgetRemaining) + " more now"
 	}
 	return text
+}
+
+// uncarriedLine is why further attempts were not carried, the most frequent reason first, and what to do about each.
+func uncarriedLine(r *adminapi.Retry) string {
+	if r == nil {
+		return ""
+	}
+	by := r.Uncarried
+	names := slices.SortedFunc(maps.Keys(by), func(a, b string) int { return cmp.Or(cmp.Compare(by[b].Count, by[a].Count), cmp.Compare(a, b)) })
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = number(by[name].Count) + " " + strings.ReplaceAll(name, "_", " ") + " (" + by[name].Advice + ")"
+	}
+	return strings.Join(parts, "; ")
 }
 
 func failoverLine(f *adminapi.Failover) string {

@@ -113,6 +113,7 @@ answers          135 from upstream, 20 cache, 3 stale cache, 1 default, 0 degrad
 not kept         12 set cookie, 3 private
 not used         12 nothing kept
 retry            9 made, 5 requests failed after their last retry; the budget admits 3 more now
+not carried      7 metadata (note them there too); 2 grpc (driver: envoy)
 failover         4 requests went to aws_pricing_eu
 `,
 		"azure": `azure at http://admin, 2026-11-24T10:00:00Z: lowered: success rate 64%: the limit went down to 70 of 100 a minute

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-mesh/weir/filter/adminapi"
 	"github.com/weir-mesh/weir/filter/internal/admin/page"
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/filter/version"
 	"github.com/weir-mesh/weir/policy"
@@ -231,9 +232,15 @@ func TestStatusAndReset(t *testing.T) {
 		f.metrics.set(0, metric.FailoversTotal.With("aws", "c"))
 		f.metrics.set(n+14, metric.CacheNotKeptTotal.With("aws", "set_cookie"))
 		f.metrics.set(n+15, metric.CacheNotUsedTotal.With("aws", "too_old"))
+		f.metrics.set(n+16, metric.AttemptsUncarriedTotal.With("aws", "metadata"))
+		f.metrics.set(n+17, metric.AttemptsUncarriedTotal.With("aws", "other_cluster"))
 	}
 	obstacles := registry.CacheObstacles{NotKept: 1<<fallback.SetCookie | 1<<fallback.Private, NotUsed: 1 << fallback.TooOld}
 	if err := registry.NoteCacheObstacles(f.store, "aws", obstacles); err != nil {
+		t.Fatal(err)
+	}
+	uncarried := registry.Uncarried(1<<replay.Metadata | 1<<replay.OtherCluster | 1<<replay.WentElsewhere | 1<<replay.GRPC)
+	if err := registry.NoteUncarried(f.store, "aws", uncarried); err != nil {
 		t.Fatal(err)
 	}
 	f.metrics.set(1, metric.NoHealthyHost.With("aws"))
@@ -273,7 +280,9 @@ func TestStatusAndReset(t *testing.T) {
 			Cache: &adminapi.Cache{
 				NotKept: map[string]float64{"set_cookie": n + 14}, NotUsed: map[string]float64{"too_old": n + 15},
 			},
-			Retry:    &adminapi.Retry{AttemptsTotal: n + 11, ExhaustedTotal: n + 12, BudgetRemaining: new(20.0)},
+			Retry: &adminapi.Retry{AttemptsTotal: n + 11, ExhaustedTotal: n + 12, BudgetRemaining: new(20.0), Uncarried: map[string]adminapi.Uncarried{
+				"metadata": {Count: n + 16, Advice: replay.Metadata.Advice()}, "other_cluster": {Count: n + 17, Advice: replay.WentElsewhere.Advice()},
+			}},
 			Bulkhead: &adminapi.Bulkhead{RejectedTotal: n + 4, MaxConcurrent: 7}, // worker 9 was silent for more than 5 s
 			Upstream: &adminapi.Upstream{NoHealthyHost: true},
 			Failover: &adminapi.Failover{To: []string{"b", "c"}, ToTotal: n + 13},
@@ -288,7 +297,7 @@ func TestStatusAndReset(t *testing.T) {
 	}
 	got := status()
 	if *got.Requests != (adminapi.Requests{}) || *got.Answers != (adminapi.Answers{}) || got.Retry.AttemptsTotal != 0 ||
-		len(got.Cache.NotKept)+len(got.Cache.NotUsed) > 0 ||
+		len(got.Cache.NotKept)+len(got.Cache.NotUsed)+len(got.Retry.Uncarried) > 0 ||
 		got.Failover.ToTotal != 0 {
 		t.Fatalf("after the reset: got counts %+v, want 0", got)
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/fallback"
@@ -35,7 +36,8 @@ const (
 	countFailovers = countRetries + 2
 	countNotKept   = countRetries + 3 // by fallback.Obstacle
 	countNotUsed   = countNotKept + int(fallback.Obstacles)
-	countAll       = countNotUsed + int(fallback.Obstacles)
+	countUncarried = countNotUsed + int(fallback.Obstacles) // by replay.Reason
+	countAll       = countUncarried + int(replay.Reasons)
 )
 
 // counters are a cluster's metrics. A count is the sum of several metrics: failovers, for example, of one for each
@@ -45,15 +47,15 @@ type counters struct {
 	counts [countNotKept][]Metric
 	noHost Metric
 
-	obstacles map[int]Metric // of the cache, by place: those that any worker has counted
-	find      func() error   // adds to obstacles; nil: no cache
+	found map[int]Metric // of the cache's obstacles and of attempts, by place: those that any worker has counted
+	find  []func() error // add to found
 }
 
 func newCounters(m Metrics, store sharedstate.Store, e *registry.Entry) *counters {
 	cluster, p := e.Cluster, &e.Policy
 	c := &counters{mode: p.Mode, noHost: m.Gauge(metric.NoHealthyHost.With(cluster))}
 	if f := p.Fallback; f != nil && f.EnableCache {
-		c.find = func() error { return c.findObstacles(m, store, cluster) }
+		c.find = append(c.find, func() error { return c.findObstacles(m, store, cluster) })
 	}
 	prefix := ""
 	if p.Mode == policy.ModeShadow {
@@ -68,6 +70,7 @@ func newCounters(m Metrics, store sharedstate.Store, e *registry.Entry) *counter
 	if p.Retry != nil {
 		c.add(countRetries, m.Counter(metric.RetriesTotal.With(cluster)))
 		c.add(countExhausted, m.Counter(metric.RetriesExhaustedTotal.With(cluster)))
+		c.find = append(c.find, func() error { return c.findUncarried(m, store, cluster) })
 	}
 	if f := p.Failover; f != nil {
 		for _, to := range f.To {
@@ -87,13 +90,9 @@ func (c *counters) findObstacles(m Metrics, store sharedstate.Store, cluster str
 	}
 	add := func(set uint64, place int, which *metric.Metric) {
 		for o := range fallback.Obstacles {
-			if _, known := c.obstacles[place+int(o)]; known || set&(1<<o) == 0 {
-				continue
+			if set&(1<<o) != 0 {
+				c.foundAt(place+int(o), func() Metric { return m.Counter(which.With(cluster, o.String())) })
 			}
-			if c.obstacles == nil {
-				c.obstacles = map[int]Metric{}
-			}
-			c.obstacles[place+int(o)] = m.Counter(which.With(cluster, o.String()))
 		}
 	}
 	add(counted.NotKept, countNotKept, &metric.CacheNotKeptTotal)
@@ -101,15 +100,48 @@ func (c *counters) findObstacles(m Metrics, store sharedstate.Store, cluster str
 	return nil
 }
 
+// findUncarried does the same for the reasons for which attempts were not carried. Two of them may have one metric.
+func (c *counters) findUncarried(m Metrics, store sharedstate.Store, cluster string) error {
+	counted, err := registry.ReadUncarried(store, cluster)
+	for why := replay.Connect; why < replay.Reasons; why++ {
+		if counted&(1<<why) != 0 {
+			c.foundAt(countUncarried+int(labelled(why)), func() Metric {
+				return m.Counter(metric.AttemptsUncarriedTotal.With(cluster, why.Label()))
+			})
+		}
+	}
+	return err
+}
+
+// labelled is the first reason with the same label.
+func labelled(why replay.Reason) replay.Reason {
+	first := replay.Connect
+	for first.Label() != why.Label() {
+		first++
+	}
+	return first
+}
+
+// foundAt looks a metric up once.
+func (c *counters) foundAt(place int, lookUp func() Metric) {
+	if _, known := c.found[place]; known {
+		return
+	}
+	if c.found == nil {
+		c.found = map[int]Metric{}
+	}
+	c.found[place] = lookUp()
+}
+
 // read returns what was counted since Envoy started.
 func (c *counters) read() (n counts, err error) {
 	n = make(counts, countAll)
-	if c.find != nil {
-		if err = c.find(); err != nil {
+	for _, find := range c.find {
+		if err = find(); err != nil {
 			return nil, err
 		}
 	}
-	for place, m := range c.obstacles {
+	for place, m := range c.found {
 		if n[place], err = m.Value(); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/filter/adminapi"
+	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -96,7 +97,7 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 	if p.Retry != nil {
 		c.Retry = &adminapi.Retry{
 			AttemptsTotal: float64(n[countRetries]), ExhaustedTotal: float64(n[countExhausted]),
-			BudgetRemaining: new(float64(view.RetryBudget(&record, at.Monotonic))),
+			BudgetRemaining: new(float64(view.RetryBudget(&record, at.Monotonic))), Uncarried: n.uncarried(),
 		}
 	}
 	if b := p.Bulkhead; b != nil {
@@ -141,6 +142,19 @@ func (n counts) obstacles(place int) map[string]float64 {
 		}
 	}
 	return named
+}
+
+// uncarried are the counts of the reasons that were counted, nil where there is none.
+func (n counts) uncarried() (by map[string]adminapi.Uncarried) {
+	for why := replay.Connect; why < replay.Reasons; why++ {
+		if count := n[countUncarried+int(why)]; count > 0 {
+			if by == nil {
+				by = map[string]adminapi.Uncarried{}
+			}
+			by[why.Label()] = adminapi.Uncarried{Count: float64(count), Advice: why.Advice()}
+		}
+	}
+	return by
 }
 
 func breakerStatus(v *registry.View, record *sharedstate.Record, at Instant) *adminapi.Breaker {

@@ -13,6 +13,7 @@ import (
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // Plugin is what the observers of one plugin's clusters share.
@@ -40,8 +41,11 @@ type Cluster struct {
 	failovers   map[string]host.Counter // by cluster
 	notKept     *obstacles              // nil: none yet
 	notUsed     *obstacles
-	logged      throttle // of fallbacks
-	unlogged    int      // fallbacks since this worker last logged one
+
+	uncarried registry.Uncarried // that this plugin has noted
+
+	logged   throttle // of fallbacks
+	unlogged int      // fallbacks since this worker last logged one
 }
 
 // NewCluster defines the metrics of a cluster with this policy.
@@ -148,9 +152,15 @@ const uncarriedLogInterval = 10 * time.Minute
 func (c *Cluster) Uncarried(why replay.Reason) {
 	counter := c.plugin.Metrics.Counter(metric.AttemptsUncarriedTotal.With(c.name, why.Label()))
 	counter.Add(1)
+	if bit := registry.Uncarried(1) << why; c.uncarried&bit == 0 { // the first of its kind in this plugin
+		c.uncarried |= bit
+		if err := registry.NoteUncarried(c.plugin.Store, c.name, bit); err != nil {
+			c.Fault(err)
+		}
+	}
 	if sharedstate.AllowLog(c.plugin.Store, "uncarried/"+why.Label()+"/"+c.name, uncarriedLogInterval, host.Now()) {
 		host.Info(c.line("a further attempt was not made, or its response not used: " + why.String() + " (" + why.Label() +
-			"); the client got an earlier response; weir_attempts_uncarried_total counts these, nobody is blamed for them"))
+			"); the client got an earlier response; weir_attempts_uncarried_total counts these, nobody is blamed for them; what to do: " + why.Advice()))
 	}
 }
 

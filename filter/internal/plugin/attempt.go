@@ -169,11 +169,30 @@ func (s *attemptStream) OnHTTPResponseBody(size int, _ bool) (action host.Action
 }
 
 // OnHTTPResponseTrailers implements host.HTTPContext.
-func (s *attemptStream) OnHTTPResponseTrailers(int) host.Action {
-	if s.attempt != nil && !s.ended {
+func (s *attemptStream) OnHTTPResponseTrailers(int) (action host.Action) {
+	host.ReuseMemory()
+	defer s.rescue(&action)
+	if s.attempt != nil && !s.ended && !s.transcoded() {
 		s.attempt.Reason = replay.ResponseTrailers
 	}
 	return host.Continue
+}
+
+// transcoded reports whether the response's trailers are those of a gRPC call that ended well, of which a transcoder behind Weir
+// has made what the client asked for, and left the trailers. Calls as such are not sent again.
+func (s *attemptStream) transcoded() bool {
+	trailers, err := host.All(host.ResponseTrailers)
+	if err != nil {
+		return false
+	}
+	ok := false
+	for c := trailers.Cursor(); c.Next(); {
+		if !strings.HasPrefix(c.Name, "grpc-") {
+			return false
+		}
+		ok = ok || c.Name == "grpc-status" && c.Value == "0"
+	}
+	return ok
 }
 
 // OnHTTPStreamDone implements host.HTTPContext.

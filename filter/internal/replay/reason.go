@@ -28,6 +28,7 @@ const (
 	Metadata                // filters of the internal listener have not noted the same about it as those of the first attempt
 	Certificate             // the client has shown a certificate, which does not come along
 	LocalAnswer             // another filter, or the route itself, answered it in the internal listener
+	Reasons
 )
 
 var reasons = [...]string{
@@ -67,4 +68,34 @@ func (r Reason) String() string {
 		return reasons[r]
 	}
 	return "unknown"
+}
+
+const (
+	useRouter    = "Envoy's router retries these: driver: envoy"
+	likeTraffic  = "give the listener of retry.via the routes, and behind Weir the filters, of the traffic's listener"
+	fromRender   = "retry.via has to lead to an internal listener with Weir and {attempts: {}} first in it, as weir render writes it"
+	moreWorkers  = "a worker's bound: fewer retries at a time, more workers, or driver: envoy"
+	asksUpstream = "upstream's to change"
+)
+
+// Advice is what to do about it.
+func (r Reason) Advice() string {
+	switch r {
+	case RequestTooLong:
+		return "raise retry.max_body_bytes"
+	case Unfinished:
+		return "upstream failed before it had read the request: no retry can help"
+	case RecorderFull, TooManyBytes, TooManyAttempts:
+		return moreWorkers
+	case InvalidStatus:
+		return asksUpstream
+	case OtherCluster, WentElsewhere, LocalAnswer:
+		return likeTraffic
+	case NoWay, Unseen:
+		return fromRender
+	case Metadata:
+		return "put the filters that note metadata, such as rbac and header_to_metadata, before Weir in the listener of retry.via too, or driver: envoy"
+	default:
+		return useRouter
+	}
 }

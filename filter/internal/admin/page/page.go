@@ -24,5 +24,5 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // compares them with the document.
 const (
 	styleHash  = "sha256-2nx4O38OonGZuvv7VvFy3nJJdcDPy0T6fjN1Xj6HxZo="
-	scriptHash = "sha256-AkPfZmy0oMOM8xz40QEt4g1cxvQcHUPDQx8FkkljUfE="
+	scriptHash = "sha256-sriSHwxEtBfVzINF1EZN8Z5yQwOU1ComrKmjSfr1P6U="
 )
