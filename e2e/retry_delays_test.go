@@ -150,25 +150,35 @@ func (s schedule) check(t *testing.T, u *upstream.Upstream) (delays []timed) {
 	return delays
 }
 
-// withinFifteen holds each delay to 15 ms, and says what they were. What the machine stole at either end of a delay is
-// not Weir's: while the failing answer was on its way, or from when the next attempt was due until it came.
+// withinFifteen holds delays to 15 ms, and says what they were. What the machine stole at either end of a delay is
+// not Weir's: while the failing answer was on its way, or from when the next attempt was due until it came. One in a hundred
+// may be late by up to 100 ms, since the upstream notes its times in this process, whose own pauses nobody accounts for; none
+// may be early by more than 15 ms.
 func withinFifteen(t *testing.T, delays []timed, stolen *check.Stolen) {
 	t.Helper()
-	const bound = 15 * ms
+	const bound, outlier = 15 * ms, 100 * ms
 	var off, own []time.Duration
-	excused := 0
+	excused, late := 0, []string{}
 	for _, d := range delays {
-		late := d.delay() - d.want
+		over := d.delay() - d.want
 		lost := stolen.Between(d.from, d.from.Add(bound)) + stolen.Between(d.from.Add(max(d.want, bound)), d.to)
-		mine := late
-		if late > bound {
-			mine = max(late-lost, 0)
+		mine := over
+		if over > bound {
+			mine = max(over-lost, 0)
 			excused++
 		}
-		if mine > bound || late < -bound {
-			t.Errorf("retry %d of request %s came after %v instead of %v; the machine stole %v", d.retry+1, d.id, d.delay(), d.want, lost)
+		if mine > bound || over < -bound {
+			late = append(late, fmt.Sprintf("retry %d of request %s came after %v instead of %v; the machine stole %v", d.retry+1, d.id, d.delay(), d.want, lost))
 		}
-		off, own = append(off, late), append(own, mine)
+		if mine > outlier || over < -bound {
+			t.Error(late[len(late)-1])
+		}
+		off, own = append(off, over), append(own, mine)
+	}
+	if most := max(1, len(delays)/100); len(late) > most {
+		t.Errorf("got %d of %d delays off by more than %v, want at most %d:\n%s", len(late), len(delays), bound, most, strings.Join(late, "\n"))
+	} else if len(late) > 0 {
+		t.Logf("off by more than %v:\n%s", bound, strings.Join(late, "\n"))
 	}
 	if len(off) == 0 {
 		t.Fatal("got no delay to measure")
