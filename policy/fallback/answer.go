@@ -135,58 +135,124 @@ func (r *CacheRules) stepAnswer(name, value string) bool {
 // obstacleOf reads one header, and says why an answer with it may not be stored.
 func (r *CacheRules) obstacleOf(name, value string) Obstacle {
 	w := &r.answer
-	switch name {
-	case "cache-control":
-		w.control = true
-		return w.readControl(value)
-	case "cdn-cache-control", "surrogate-control": // for other caches, but private answers must not be stored here either
-		return new(answerWalk).readControl(value)
-	case "pragma": // ignored if there is a cache-control (RFC 9111, section 5.4)
-		w.pragma = w.pragma || strings.Contains(strings.ToLower(value), "no-cache")
-	case "expires":
-		w.expires.add(httpdate.Parse(trim(value), w.wall))
-	case "date":
-		if at, ok := httpdate.Parse(trim(value), w.wall); ok && !w.dated {
-			w.date, w.dated = at, true
+	switch len(name) { // TinyGo compares a string with each case by a call
+	case len("age"): // and of via
+		switch name {
+		case "age":
+			first, _, _ := strings.Cut(value, ",") // RFC 9111, section 5.1
+			if age, ok := readSeconds(trim(first)); ok {
+				w.age = max(w.age, age)
+			}
+			return NoObstacle
+		case "via":
+			return NoObstacle
 		}
-	case "age":
-		first, _, _ := strings.Cut(value, ",") // RFC 9111, section 5.1
-		if age, ok := readSeconds(trim(first)); ok {
-			w.age = max(w.age, age)
+	case len("date"): // and of vary, etag
+		switch name {
+		case "date":
+			if at, ok := httpdate.Parse(trim(value), w.wall); ok && !w.dated {
+				w.date, w.dated = at, true
+			}
+			return NoObstacle
+		case "vary":
+			return unless(all(value, r.varies), VaryBy)
+		case "etag":
+			return NoObstacle
 		}
-	case "vary":
-		return unless(all(value, r.varies), VaryBy)
-	case "content-encoding":
-		coding, known := CodingOf(value)
-		again := w.coded
-		w.Coding, w.coded = coding, true
-		return unless(known && !again, Coding)
-	case "content-length":
-		return unless(w.readLength(value), UnknownLength)
-	case "content-type":
-		return unless(!isPartial(value), ContentType)
-	case "transfer-encoding":
-		w.Delimited = true
-		return unless(strings.EqualFold(trim(value), "chunked"), UnknownLength)
-	case "connection":
-		return unless(all(value, isConnectionOption), ResponseHeader)
-	case "access-control-allow-origin":
-		return unless(trim(value) == "*" || r.keyed("origin"), CORSOrigin)
-	case "set-cookie", "set-cookie2":
-		return SetCookie
-	case "content-range":
-		return ContentType
-	case "www-authenticate", "proxy-authenticate", "authentication-info", "proxy-authentication-info", "clear-site-data",
-		"grpc-status":
-		return ResponseHeader
-	case "etag", "last-modified", "accept-ranges", "server", "via", ":status":
-	default:
-		return unless(!anyWord(name, isSecret), ResponseHeader) // x-csrf-token, x-session-id
+	case len("pragma"): // and of server
+		switch name {
+		case "pragma": // ignored if there is a cache-control (RFC 9111, section 5.4)
+			w.pragma = w.pragma || strings.Contains(strings.ToLower(value), "no-cache")
+			return NoObstacle
+		case "server":
+			return NoObstacle
+		}
+	case len("expires"): // and of :status
+		switch name {
+		case "expires":
+			w.expires.add(httpdate.Parse(trim(value), w.wall))
+			return NoObstacle
+		case ":status":
+			return NoObstacle
+		}
+	case len("connection"): // and of set-cookie
+		switch name {
+		case "connection":
+			return unless(all(value, isConnectionOption), ResponseHeader)
+		case "set-cookie":
+			return SetCookie
+		}
+	case len("set-cookie2"): // and of grpc-status
+		switch name {
+		case "set-cookie2":
+			return SetCookie
+		case "grpc-status":
+			return ResponseHeader
+		}
+	case len("content-type"):
+		if name == "content-type" {
+			return unless(!isPartial(value), ContentType)
+		}
+	case len("cache-control"): // and of content-range, last-modified, accept-ranges
+		switch name {
+		case "cache-control":
+			w.control = true
+			return w.readControl(value)
+		case "content-range":
+			return ContentType
+		case "last-modified", "accept-ranges":
+			return NoObstacle
+		}
+	case len("content-length"):
+		if name == "content-length" {
+			return unless(w.readLength(value), UnknownLength)
+		}
+	case len("clear-site-data"):
+		if name == "clear-site-data" {
+			return ResponseHeader
+		}
+	case len("content-encoding"): // and of www-authenticate
+		switch name {
+		case "content-encoding":
+			coding, known := CodingOf(value)
+			again := w.coded
+			w.Coding, w.coded = coding, true
+			return unless(known && !again, Coding)
+		case "www-authenticate":
+			return ResponseHeader
+		}
+	case len("transfer-encoding"): // and of cdn-cache-control, surrogate-control
+		switch name {
+		case "transfer-encoding":
+			w.Delimited = true
+			return unless(strings.EqualFold(trim(value), "chunked"), UnknownLength)
+		case "cdn-cache-control", "surrogate-control": // for other caches, but private answers must not be stored here either
+			return new(answerWalk).readControl(value)
+		}
+	case len("proxy-authenticate"):
+		if name == "proxy-authenticate" {
+			return ResponseHeader
+		}
+	case len("authentication-info"):
+		if name == "authentication-info" {
+			return ResponseHeader
+		}
+	case len("proxy-authentication-info"):
+		if name == "proxy-authentication-info" {
+			return ResponseHeader
+		}
+	case len("access-control-allow-origin"):
+		if name == "access-control-allow-origin" {
+			return unless(trim(value) == "*" || r.keyed("origin"), CORSOrigin)
+		}
+	case len("x-envoy-upstream-service-time"):
+		if name == "x-envoy-upstream-service-time" { // of each response: it needs no look at its five words
+			return NoObstacle
+		}
 	}
-	return NoObstacle
+	return unless(!anyWord(name, isSecret), ResponseHeader) // x-csrf-token, x-session-id
 }
 
-// unless is the obstacle where something is not allowed.
 func unless(allowed bool, o Obstacle) Obstacle {
 	if allowed {
 		return NoObstacle
@@ -238,7 +304,7 @@ func (r *CacheRules) varies(by string) bool {
 		return true
 	}
 	by = dashed(strings.ToLower(by))
-	return r.keyed(by) || alwaysInKey(by)
+	return r.keyed(by) || inEveryKey.has(by)
 }
 
 // isConnectionOption reports whether an option of the header connection does not affect what is stored. An answer that

@@ -1,10 +1,6 @@
 package fallback
 
-import (
-	"cmp"
-	"encoding/binary"
-	"slices"
-)
+import "encoding/binary"
 
 // A key consists of parts, each preceded by a mark and a length, so that two requests that differ in a part never have
 // the same bytes, whatever separators their values contain:
@@ -21,51 +17,50 @@ const (
 )
 
 func appendPart(b []byte, mark byte, s string) []byte {
-	b = append(b, mark)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(s)))
-	return append(b, s...)
+	start := [5]byte{mark}
+	binary.LittleEndian.PutUint32(start[1:], uint32(len(s)))
+	return append(append(b, start[:]...), s...)
 }
 
-// alwaysInKey reports whether a header is part of every key: the target as it was sent, and the client's view of it as
+// inEveryKey are the headers that are part of every key: the target as it was sent, and the client's view of it as
 // other proxies report it. Upstreams build links and redirects from those, so an answer for one value must not be
 // served for another ("Practical Web Cache Poisoning", Kettle 2018). Load balancers set them on each request, so they
 // can't be a reason not to cache.
-func alwaysInKey(name string) bool {
-	switch name {
-	case ":scheme", ":authority", ":path", "host",
-		"x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-scheme", "x-forwarded-prefix",
-		"x-forwarded-server", "x-forwarded-ssl", "x-forwarded-protocol", "x-url-scheme", "x-scheme", "front-end-https",
-		"x-envoy-original-path", "x-envoy-original-host":
-		return true
-	}
-	return false
+var inEveryKey = names{
+	4:  {"host"},
+	5:  {":path"},
+	7:  {":scheme"},
+	8:  {"x-scheme"},
+	10: {":authority"},
+	12: {"x-url-scheme"},
+	15: {"x-forwarded-ssl", "front-end-https"},
+	16: {"x-forwarded-host", "x-forwarded-port"},
+	17: {"x-forwarded-proto"},
+	18: {"x-forwarded-scheme", "x-forwarded-prefix", "x-forwarded-server"},
+	20: {"x-forwarded-protocol"},
+	21: {"x-envoy-original-path", "x-envoy-original-host"},
 }
 
-// keyWalk collects the parts of a key from the headers.
-type keyWalk struct{ found []part }
-
+// part is a header of a key.
 type part struct{ class, name, value string } // class: the dashed name
 
-// AppendKey appends the bytes of a request's key. GET and HEAD have the same.
-func (r *CacheRules) AppendKey(b []byte, h Headers) []byte {
-	w := &r.key
-	h.All(r.seeKey)
-	slices.SortStableFunc(w.found, func(a, b part) int { return cmp.Compare(a.class, b.class) })
+// AppendKey appends the bytes of the key of the request that Request has read just now, once. GET and HEAD have the same.
+func (r *CacheRules) AppendKey(b []byte) []byte {
+	// Stable, by insertion: a key has some five parts, and slices.SortStableFunc would be called with a function each.
+	for i := 1; i < len(r.parts); i++ {
+		for j := i; j > 0 && r.parts[j].class < r.parts[j-1].class; j-- {
+			r.parts[j], r.parts[j-1] = r.parts[j-1], r.parts[j]
+		}
+	}
 	b = append(b, r.head...)
-	for i, p := range w.found {
-		if i == 0 || p.name != w.found[i-1].name {
+	for i := range r.parts {
+		p := &r.parts[i]
+		if i == 0 || p.name != r.parts[i-1].name {
 			b = appendPart(b, markName, p.name)
 		}
 		b = appendPart(b, markValue, p.value)
 	}
-	clear(w.found)
-	w.found = w.found[:0]
+	clear(r.parts)
+	r.parts = r.parts[:0]
 	return b
-}
-
-func (r *CacheRules) stepKey(name, value string) bool {
-	if class := dashed(name); alwaysInKey(class) || r.keyed(class) {
-		r.key.found = append(r.key.found, part{class, name, value})
-	}
-	return true
 }

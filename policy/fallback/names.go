@@ -1,28 +1,46 @@
 package fallback
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
-// reroutes reports whether an upstream may take another method, host or path from this request header, which is not in
-// every key ("Practical Web Cache Poisoning", Kettle 2018; "Web Cache Entanglement", Kettle 2020). Load balancers don't
-// set them on each request, except `forwarded`, which has the client's address and differs for each client.
-func reroutes(name string) bool {
-	switch name {
-	case "forwarded",
-		"x-host", "x-original-host", "x-http-host-override", "x-forwarded-path", "x-forwarded-uri",
-		"x-original-url", "x-original-uri", "x-rewrite-url", "x-http-destinationurl", "x-http-path-override",
-		"x-forwarded-method", "x-original-method",
-		"x-http-method-override", "x-http-method", "x-method-override":
-		return true
+// names is a set of header names: those of n bytes are at index n. On the path of each request it is used instead of a switch:
+// TinyGo compares a string with each case by a call, with a hundred names some 1,500 instructions a header.
+type names [41][]string
+
+func (s *names) has(name string) bool {
+	if len(name) >= len(s) {
+		return false
+	}
+	for _, n := range s[len(name)] {
+		if n == name {
+			return true
+		}
 	}
 	return false
 }
 
-// isCredential reports whether a request header is a credential, whose answer is never shared (RFC 9111, section 3.5).
-func isCredential(name string) bool {
-	return name == "authorization" || name == "proxy-authorization" || name == "cookie" || name == "cookie2"
+// rerouting are request headers from which an upstream may take another method, host or path, and that are not in every key
+// ("Practical Web Cache Poisoning", Kettle 2018; "Web Cache Entanglement", Kettle 2020). Load balancers don't set them on each
+// request, except `forwarded`, which has the client's address and differs for each client.
+var rerouting = names{
+	6:  {"x-host"},
+	9:  {"forwarded"},
+	13: {"x-rewrite-url", "x-http-method"},
+	14: {"x-original-url", "x-original-uri"},
+	15: {"x-original-host", "x-forwarded-uri"},
+	16: {"x-forwarded-path"},
+	17: {"x-original-method", "x-method-override"},
+	18: {"x-forwarded-method"},
+	20: {"x-http-host-override", "x-http-path-override"},
+	21: {"x-http-destinationurl"},
+	22: {"x-http-method-override"},
+}
+
+// credentials are request headers whose answers are never shared (RFC 9111, section 3.5).
+var credentials = names{
+	6:  {"cookie"},
+	7:  {"cookie2"},
+	13: {"authorization"},
+	19: {"proxy-authorization"},
 }
 
 // dashed is a header's name with - for each _. CGI and what follows it read the two alike, so x_tenant may be x-tenant to an
@@ -34,66 +52,49 @@ func dashed(name string) string {
 	return strings.ReplaceAll(name, "_", "-")
 }
 
-// harmless reports whether a request header says nothing of who asks, as far as answers are concerned: what browsers, curl,
-// Envoy, Istio and tracing add to any request. Names that carry an identity can't be listed (x-tenantid, x-sub, …), so all
-// others are taken for one. Negotiation by accept needs a vary, which is checked; origin is checked with
-// access-control-allow-origin. Not in the list on purpose: baggage, x-requested-with, client certificates.
-func harmless(name string) bool {
-	switch name {
-	case "accept", "accept-charset", "accept-encoding", "cache-control", "pragma", "range",
-		"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "expect",
-		"content-length", "content-type", "max-forwards", "date", "via",
-		"user-agent", "referer", "origin", "dnt", "priority", "upgrade-insecure-requests", "sec-gpc",
-		"x-forwarded-for", "x-original-forwarded-for", "x-real-ip", "x-request-start",
-		"connect-protocol-version", "connect-timeout-ms",
-		"x-request-id", "request-id", "x-correlation-id", "traceparent", "tracestate", "b3", "x-amzn-trace-id",
-		"x-cloud-trace-context", "x-client-trace-id", "x-ot-span-context", "uber-trace-id", "sentry-trace", "grpc-trace-bin":
-		return true
-	}
-	// Whole families, of which each name is known: x-envoy-token or sec-ch-token would be anybody's.
-	switch {
-	case strings.HasPrefix(name, "x-envoy-"):
-		return ofEnvoy(name[len("x-envoy-"):])
-	case strings.HasPrefix(name, "sec-ch-"):
-		return ofClientHints(name[len("sec-ch-"):])
-	case strings.HasPrefix(name, "sec-fetch-"):
-		return isOneOf(name[len("sec-fetch-"):], "site", "mode", "user", "dest", "storage-access")
-	case strings.HasPrefix(name, "if-"):
-		return isOneOf(name[len("if-"):], "match", "none-match", "modified-since", "unmodified-since", "range")
-	case strings.HasPrefix(name, "x-b3-"):
-		return isOneOf(name[len("x-b3-"):], "traceid", "spanid", "parentspanid", "sampled", "flags")
-	case strings.HasPrefix(name, "x-datadog-"):
-		return isOneOf(name[len("x-datadog-"):], "trace-id", "parent-id", "sampling-priority", "origin", "tags")
-	}
-	return false
-}
-
-func isOneOf(name string, names ...string) bool { return slices.Contains(names, name) }
-
-// ofEnvoy reports whether x-envoy-… is a header by which Envoy's router is told about a request, or tells an upstream
-// (router_filter, "HTTP headers consumed" and "set", and the connection manager's). Not: downstream-service-cluster,
-// downstream-service-node, ip-tags, peer-metadata, which say who calls.
-func ofEnvoy(rest string) bool {
-	switch rest {
-	case "attempt-count", "decorator-operation", "expected-rq-timeout-ms", "external-address", "force-trace", "hedge-on-per-try-timeout",
-		"internal", "is-timeout-retry", "max-retries", "original-host", "original-path", "retriable-header-names",
-		"retriable-status-codes", "retry-on", "retry-grpc-on", "upstream-alt-stat-name", "upstream-rq-timeout-alt-response",
-		"upstream-rq-timeout-ms", "upstream-rq-per-try-timeout-ms", "upstream-stream-duration-ms":
-		return true
-	}
-	return false
-}
-
-// ofClientHints reports whether sec-ch-… is a hint of the User-Agent Client Hints or the User Preference Media Features.
-func ofClientHints(rest string) bool {
-	switch rest {
-	case "ua", "ua-arch", "ua-bitness", "ua-form-factors", "ua-full-version", "ua-full-version-list", "ua-mobile", "ua-model",
-		"ua-platform", "ua-platform-version", "ua-wow64", "prefers-color-scheme", "prefers-reduced-motion",
-		"prefers-reduced-transparency", "prefers-contrast", "forced-colors", "width", "viewport-width", "viewport-height", "dpr",
-		"device-memory":
-		return true
-	}
-	return false
+// harmless are request headers that say nothing of who asks, as far as answers are concerned: what browsers, curl, Envoy, Istio
+// and tracing add to any request. Names that carry an identity can't be listed (x-tenantid, x-sub, …), so all others are taken
+// for one. Negotiation by accept needs a vary, which is checked; origin is checked with access-control-allow-origin. Not in the
+// list on purpose: baggage, x-requested-with, client certificates. Of families each name is listed, since x-envoy-token or
+// sec-ch-token would be anybody's.
+//
+//   - x-envoy-…: by which Envoy's router is told about a request, or tells an upstream (router_filter, "HTTP headers consumed" and
+//     "set", and the connection manager's). Not: downstream-service-cluster, downstream-service-node, ip-tags, peer-metadata,
+//     which say who calls.
+//   - sec-ch-…: User-Agent Client Hints and User Preference Media Features.
+var harmless = names{
+	2:  {"te", "b3"},
+	3:  {"via", "dnt"},
+	4:  {"date"},
+	5:  {"range"},
+	6:  {"accept", "pragma", "expect", "origin"},
+	7:  {"trailer", "referer", "sec-gpc"},
+	8:  {"priority", "if-match", "if-range"},
+	9:  {"x-real-ip", "sec-ch-ua"},
+	10: {"connection", "keep-alive", "user-agent", "request-id", "tracestate", "sec-ch-dpr", "x-b3-flags"},
+	11: {"traceparent", "x-b3-spanid"},
+	12: {"content-type", "max-forwards", "x-request-id", "sentry-trace", "sec-ch-width", "x-b3-traceid", "x-b3-sampled"},
+	13: {"cache-control", "uber-trace-id", "if-none-match"},
+	14: {"accept-charset", "content-length", "grpc-trace-bin", "sec-ch-ua-arch", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-user", "sec-fetch-dest", "x-datadog-tags"},
+	15: {"accept-encoding", "x-forwarded-for", "x-request-start", "x-amzn-trace-id", "sec-ch-ua-model", "sec-ch-ua-wow64"},
+	16: {"proxy-connection", "x-correlation-id", "x-envoy-internal", "x-envoy-retry-on", "sec-ch-ua-mobile", "x-datadog-origin"},
+	17: {"transfer-encoding", "x-client-trace-id", "x-ot-span-context", "sec-ch-ua-bitness", "if-modified-since", "x-b3-parentspanid"},
+	18: {"connect-timeout-ms", "sec-ch-ua-platform", "x-datadog-trace-id"},
+	19: {"x-envoy-force-trace", "x-envoy-max-retries", "if-unmodified-since", "x-datadog-parent-id"},
+	20: {"sec-ch-forced-colors", "sec-ch-device-memory"},
+	21: {"x-cloud-trace-context", "x-envoy-attempt-count", "x-envoy-original-host", "x-envoy-original-path", "x-envoy-retry-grpc-on", "sec-ch-viewport-width"},
+	22: {"sec-ch-ua-form-factors", "sec-ch-ua-full-version", "sec-ch-viewport-height"},
+	23: {"sec-ch-prefers-contrast"},
+	24: {"x-original-forwarded-for", "connect-protocol-version", "x-envoy-external-address", "x-envoy-is-timeout-retry", "sec-fetch-storage-access"},
+	25: {"upgrade-insecure-requests"},
+	26: {"sec-ch-ua-platform-version"},
+	27: {"x-envoy-decorator-operation", "sec-ch-ua-full-version-list", "sec-ch-prefers-color-scheme", "x-datadog-sampling-priority"},
+	29: {"sec-ch-prefers-reduced-motion"},
+	30: {"x-envoy-expected-rq-timeout-ms", "x-envoy-retriable-header-names", "x-envoy-retriable-status-codes", "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-timeout-ms"},
+	32: {"x-envoy-hedge-on-per-try-timeout"},
+	35: {"x-envoy-upstream-stream-duration-ms", "sec-ch-prefers-reduced-transparency"},
+	38: {"x-envoy-upstream-rq-per-try-timeout-ms"},
+	40: {"x-envoy-upstream-rq-timeout-alt-response"},
 }
 
 // anyWord reports whether any word of a name matches.
@@ -110,14 +111,31 @@ func anyWord(name string, matches func(word string) bool) bool {
 	return matches(name[start:])
 }
 
+var secretWords = names{
+	3: {"jwt", "sid"},
+	4: {"oidc", "saml", "csrf", "xsrf", "dpop"},
+	5: {"oauth"},
+	6: {"secret", "passwd"},
+	8: {"password"},
+}
+
 // isSecret reports whether a word names a secret of one client.
 func isSecret(word string) bool {
-	switch word {
-	case "jwt", "oauth", "oidc", "saml", "csrf", "xsrf", "secret", "password", "passwd", "dpop", "sid":
-		return true
-	case "author", "authors", "authority":
+	if word == "" {
 		return false
 	}
-	return strings.HasSuffix(word, "token") || strings.HasPrefix(word, "auth") || strings.HasPrefix(word, "cookie") ||
-		strings.HasPrefix(word, "session") || strings.HasPrefix(word, "user")
+	if secretWords.has(word) || strings.HasSuffix(word, "token") {
+		return true
+	}
+	switch word[0] {
+	case 'a':
+		return strings.HasPrefix(word, "auth") && word != "author" && word != "authors" && word != "authority"
+	case 'c':
+		return strings.HasPrefix(word, "cookie")
+	case 's':
+		return strings.HasPrefix(word, "session")
+	case 'u':
+		return strings.HasPrefix(word, "user")
+	}
+	return false
 }

@@ -14,7 +14,7 @@ import (
 func keyOf(names []string, h pairs) string {
 	of := map[string][]string{}
 	for _, p := range h {
-		if alwaysInKey(p[0]) || slices.Contains(names, p[0]) {
+		if inEveryKey.has(p[0]) || slices.Contains(names, p[0]) {
 			of[p[0]] = append(of[p[0]], p[1])
 		}
 	}
@@ -52,7 +52,7 @@ func TestKeysAreOneWhereWhatTheyStandForIs(t *testing.T) {
 				}
 			}
 		}
-		same := bytes.Equal(rules(namesA...).AppendKey(nil, a), rules(namesB...).AppendKey(nil, b))
+		same := bytes.Equal(keyBytes(rules(namesA...), a), keyBytes(rules(namesB...), b))
 		if want := keyOf(namesA, a) == keyOf(namesB, b); same != want {
 			t.Fatalf("got same key %v, want %v:\n%q %q\n%q %q", same, want, namesA, a, namesB, b)
 		}

@@ -22,8 +22,8 @@ type requestWalk struct {
 	accepts acceptance
 }
 
-// Request reads a request's headers; ended means that no body follows. If neither Lookup nor Store is set, the other
-// fields have no meaning.
+// Request reads a request's headers, and keeps those of its key for AppendKey; ended means that no body follows. If neither
+// Lookup nor Store is set, the other fields have no meaning.
 //
 // no-cache, max-age and the like in a request are preferences (RFC 9111, section 5.2.1), and an answer from the cache
 // is better than none. Range may be ignored (RFC 9110, section 14.2).
@@ -33,6 +33,7 @@ func (r *CacheRules) Request(h Headers, ended bool) Request {
 	}
 	w := &r.request
 	*w = requestWalk{Request: Request{Lookup: true, Store: true}}
+	r.parts = r.parts[:0]
 	h.All(r.seeRequest)
 	if !w.known {
 		return Request{Obstacle: w.Obstacle}
@@ -43,39 +44,64 @@ func (r *CacheRules) Request(h Headers, ended bool) Request {
 
 func (r *CacheRules) stepRequest(name, value string) bool {
 	w := &r.request
-	switch name {
-	case ":method":
-		w.Head = value == "HEAD"
-		w.known = w.Head || value == "GET"
-		return w.known
-	case "accept-encoding":
-		w.accepts.add(value)
-	case "cache-control":
-		if !mayStoreRequest(value) {
-			w.Store, w.Obstacle = false, RequestNoStore
-		}
-	case "if-none-match":
-		w.addIfNoneMatch(value)
-	case "if-match", "if-unmodified-since":
-		// Only upstream has the current state (RFC 9110, section 13.1.1).
-		w.Lookup, w.Obstacle = false, Condition
-	case "upgrade", ":protocol":
-		return w.refuse(NoObstacle)
-	case "content-type":
-		if derivesFromGRPC(value) {
+	class := dashed(name)
+	inKey := inEveryKey.has(class) || r.keyed(class)
+	if inKey {
+		r.parts = append(r.parts, part{class, name, value})
+	}
+	switch len(name) { // TinyGo compares a string with each case by a call
+	case len(":method"): // and of upgrade
+		switch name {
+		case ":method":
+			w.Head = value == "HEAD"
+			w.known = w.Head || value == "GET"
+			return w.known
+		case "upgrade":
 			return w.refuse(NoObstacle)
 		}
-	default:
-		name = dashed(name)
-		switch {
-		case r.keyed(name), alwaysInKey(name):
-		case reroutes(name):
-			return w.refuse(Rerouting)
-		case isCredential(name):
-			return w.refuse(Credential)
-		case !r.shared && !harmless(name):
-			w.PublicOnly = true
+	case len("if-match"):
+		if name == "if-match" { // only upstream has the current state (RFC 9110, section 13.1.1)
+			w.Lookup, w.Obstacle = false, Condition
+			return true
 		}
+	case len(":protocol"):
+		if name == ":protocol" {
+			return w.refuse(NoObstacle)
+		}
+	case len("content-type"):
+		if name == "content-type" {
+			return !derivesFromGRPC(value) || w.refuse(NoObstacle)
+		}
+	case len("cache-control"): // and of if-none-match
+		switch name {
+		case "cache-control":
+			if !mayStoreRequest(value) {
+				w.Store, w.Obstacle = false, RequestNoStore
+			}
+			return true
+		case "if-none-match":
+			w.addIfNoneMatch(value)
+			return true
+		}
+	case len("accept-encoding"):
+		if name == "accept-encoding" {
+			w.accepts.add(value)
+			return true
+		}
+	case len("if-unmodified-since"):
+		if name == "if-unmodified-since" {
+			w.Lookup, w.Obstacle = false, Condition
+			return true
+		}
+	}
+	switch {
+	case inKey:
+	case rerouting.has(class):
+		return w.refuse(Rerouting)
+	case credentials.has(class):
+		return w.refuse(Credential)
+	case !r.shared && !harmless.has(class):
+		w.PublicOnly = true
 	}
 	return true
 }

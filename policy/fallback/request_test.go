@@ -208,12 +208,13 @@ func TestAnOrdinaryRequestAllocatesNothing(t *testing.T) {
 	r := rules("authorization")
 	var headers Headers = get("accept-encoding", "gzip, br;q=0.9, *;q=0", "cache-control", "max-age=0, no-cache", "x-custom-thing", "a", "authorization", "b")
 	buf := make([]byte, 0, 1024)
-	buf = r.AppendKey(buf, headers)
+	r.Request(headers, true)
+	buf = r.AppendKey(buf)
 	if n := testing.AllocsPerRun(100, func() {
 		if q := r.Request(headers, true); !q.Lookup {
 			t.Fatal("got no Lookup, want it")
 		}
-		buf = r.AppendKey(buf[:0], headers)
+		buf = r.AppendKey(buf[:0])
 	}); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)
 	}
@@ -226,7 +227,7 @@ func BenchmarkRequest(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if q := r.Request(headers, true); q.Lookup {
-			buf = r.AppendKey(buf[:0], headers)
+			buf = r.AppendKey(buf[:0])
 		}
 	}
 }

@@ -20,10 +20,10 @@ type CacheRules struct {
 	head           []byte   // start of each key: those names
 
 	request requestWalk
+	parts   []part // of its key; their strings are those of its headers
 	answer  answerWalk
-	key     keyWalk
 	// The callbacks for Headers.All, created once: each method value is an allocation.
-	seeRequest, seeAnswer, seeKey func(name, value string) bool
+	seeRequest, seeAnswer func(name, value string) bool
 }
 
 // NewCacheRules compiles fallback_data_ttl, cache_staleness_threshold, cache_key_headers (in lower case) and shared.
@@ -40,7 +40,7 @@ func NewCacheRules(ttl, staleness time.Duration, keyHeaders []string, shared boo
 	for _, name := range r.names {
 		r.head = appendPart(r.head, markConfigured, name)
 	}
-	r.seeRequest, r.seeAnswer, r.seeKey = r.stepRequest, r.stepAnswer, r.stepKey
+	r.seeRequest, r.seeAnswer = r.stepRequest, r.stepAnswer
 	return r
 }
 

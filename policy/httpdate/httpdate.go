@@ -56,9 +56,9 @@ func parse(form, s string, now int64) (at int64, ok bool) {
 	if len(s) != len(form) {
 		return 0, false
 	}
-	var day, year, hour, minute, second int
+	var read [5]int // not pointers to variables, which TinyGo would allocate
 	for i := range len(s) {
-		var n *int
+		field := 0
 		switch want := form[i]; want {
 		case 'b':
 			continue
@@ -66,17 +66,15 @@ func parse(form, s string, now int64) (at int64, ok bool) {
 			if s[i] == ' ' {
 				continue
 			}
-			n = &day
 		case 'd':
-			n = &day
 		case 'y':
-			n = &year
+			field = 1
 		case 'h':
-			n = &hour
+			field = 2
 		case 'm':
-			n = &minute
+			field = 3
 		case 's':
-			n = &second
+			field = 4
 		case 'G', 'M', 'T':
 			if s[i]|0x20 != want|0x20 {
 				return 0, false
@@ -91,8 +89,9 @@ func parse(form, s string, now int64) (at int64, ok bool) {
 		if s[i] < '0' || s[i] > '9' {
 			return 0, false
 		}
-		*n = *n*10 + int(s[i]-'0')
+		read[field] = read[field]*10 + int(s[i]-'0')
 	}
+	day, year, hour, minute, second := read[0], read[1], read[2], read[3], read[4]
 	if second == 60 && minute == 59 && hour == 23 { // a leap second, which Unix time does not have
 		second = 59
 	}

@@ -97,7 +97,7 @@ func (c *Cache) Key(headers header.Headers, ended bool, around Surroundings) (k 
 	if !k.Lookup && !k.Store {
 		return k
 	}
-	c.buf = c.rules.AppendKey(c.buf[:0], headers)
+	c.buf = c.rules.AppendKey(c.buf[:0])
 	k.key.Hi, k.key.Lo = siphash.Hash128(c.seed[0], c.seed[1], c.buf)
 	k.path = c.pathHash(fallback.PathOf(header.First(headers, ":path")))
 	k.around = around

@@ -24,6 +24,16 @@ func (p Packed) All(yield func(name, value string) bool) {
 	}
 }
 
+// First is the first value under a name, "" if there is none.
+func (p Packed) First(name string) string {
+	for c := p.Cursor(); c.Next(); {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
 // Cursor goes through a map's pairs in order. On the path of each request it is used instead of All: TinyGo allocates
 // what a function literal captures, and what a `for` statement declares and passes on, once an iteration.
 type Cursor struct {
