@@ -9,8 +9,7 @@ import (
 	"github.com/weir-mesh/weir/e2e/upstream"
 )
 
-// TestPathAllocatesNothing: most requests allocate no memory in the module that ships, but for limits by key, kept answers and
-// further attempts. TinyGo's collector costs each request some 29,000 instructions as soon as anything is allocated.
+// TestPathAllocatesNothing: most requests allocate no memory in the module that ships, but for further attempts. TinyGo's collector costs each request some 29,000 instructions as soon as anything is allocated.
 func TestPathAllocatesNothing(t *testing.T) {
 	if edition := repo.Edition(); edition != "tinygo" {
 		t.Skipf("TinyGo counts what is allocated, %s also what its runtime allocates for each call into the module", edition)
@@ -22,6 +21,10 @@ func TestPathAllocatesNothing(t *testing.T) {
 		{"window", `{rate_limit: {algorithm: sliding_window, requests: 1000000, headers: none}}`},
 		{"full", `{rate_limit: {algorithm: token_bucket, requests: 1000000, burst_capacity: 1000000, headers: none},
 			circuit_breaker: {}, bulkhead: {max_concurrent: 100}, fallback: {enable_cache_fallback: false}}`},
+		{"keyed", `{rate_limit: {algorithm: sliding_window, requests: 1000000, headers: none, key: [{header: user-agent}, path, method, {cookie: a}, {query: b}]}}`},
+		{"by-ip", `{rate_limit: {algorithm: token_bucket, requests: 1000000, headers: none, key: [client_ip]}}`},
+		{"kept", `{circuit_breaker: {}, fallback: {}}`},
+		{"retried", "{" + retryRules("filter", "max_attempts: 3") + "}"},
 	}
 	policy, upstreams := "clusters:\n", map[string]*upstream.Upstream{"plain": upstream.New(t)}
 	for _, p := range policies {
@@ -39,7 +42,7 @@ func TestPathAllocatesNothing(t *testing.T) {
 		}
 		return n
 	}
-	for _, cluster := range []string{"plain", "breaker", "bucket", "window", "full"} {
+	for _, cluster := range []string{"plain", "breaker", "bucket", "window", "full", "keyed", "by-ip", "kept", "retried"} {
 		for range 50 {
 			allocated(cluster) // the first requests make what the others use again
 		}

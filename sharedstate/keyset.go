@@ -87,14 +87,11 @@ func (s *KeySet) AppendTo(b []byte) []byte {
 	return b
 }
 
-// Find returns the way that key has, or one that it may take: the first whose state is idle, which is as good as a fresh
-// one, or a new one. The state of a way that it takes is empty. It returns nil where other keys use all ways.
-func (s *KeySet) Find(key Fingerprint, idle func(state []byte) bool) *Way {
-	if w := s.Has(key); w != nil {
-		return w
-	}
+// Take returns a way that a key without one may take: the first whose state is idle, which is as good as a fresh one, or a new
+// one. Its state is empty. It returns nil where other keys use all ways.
+func (s *KeySet) Take(key Fingerprint, states KeyStates) *Way {
 	for i := range s.Ways {
-		if w := &s.Ways[i]; idle(w.State) {
+		if w := &s.Ways[i]; states.Idle(w.State) {
 			*w = Way{Key: key}
 			return w
 		}

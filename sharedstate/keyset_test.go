@@ -7,8 +7,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-func neverIdle([]byte) bool { return false }
-
 func zero(state []byte) bool { return bytes.Equal(state, make([]byte, len(state))) }
 
 // TestKeySetRoundTrip packs sets whose states have different sizes.
@@ -33,15 +31,15 @@ func TestKeySetRoundTrip(t *testing.T) {
 	})
 }
 
-func TestKeySetFind(t *testing.T) {
+func TestKeySetTake(t *testing.T) {
 	s := NewKeySet(2)
 	s.Unpack(nil)
 	a, b, c := Fingerprint{1, 1}, Fingerprint{2, 2}, Fingerprint{3, 3}
 	take := func(key Fingerprint) *Way {
-		way := s.Find(key, zero)
+		way := s.Take(key, states{idle: zero})
 		if way != nil {
 			if way.Key != key || len(way.State) != 0 {
-				t.Fatalf("Find(%v): got %+v, want an empty way of the key", key, way)
+				t.Fatalf("Take(%v): got %+v, want an empty way of the key", key, way)
 			}
 			way.State = []byte{1, 0, 0, 0}
 		}
@@ -53,13 +51,10 @@ func TestKeySetFind(t *testing.T) {
 	if take(c) != nil {
 		t.Fatal("a third key in two ways: got one, want none")
 	}
-	if way := s.Find(a, neverIdle); way.Key != a || len(way.State) != 4 {
+	if way := s.Has(a); way == nil || way.Key != a || len(way.State) != 4 {
 		t.Fatalf("got %+v, want the way of key a with its state", way)
 	}
 	s.Ways[0].State[0] = 0 // a's limit is as fresh as a new one
-	if way := s.Find(a, zero); way.Key != a || len(way.State) != 4 {
-		t.Fatalf("an idle way that no key took: got %+v, want that of key a", way)
-	}
 	if take(c) == nil {
 		t.Fatal("a third key where one way is idle: got none, want that way")
 	}

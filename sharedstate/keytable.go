@@ -23,6 +23,23 @@ type KeyTable struct {
 
 	set, overflow         *KeySet
 	setCell, overflowCell *Cell
+
+	// The change that runs, and the Changes of the two cells that make it. All of it is here since each request makes one:
+	// TinyGo allocates what a function literal captures.
+	key                       Fingerprint
+	states                    KeyStates
+	takes                     bool // a key without a way gets one
+	overflows                 bool // the set has no way for the key
+	changeSet, changeOverflow Change
+}
+
+// KeyStates are what a limit makes of the states of its keys.
+type KeyStates interface {
+	// Idle reports whether a state is as good as a fresh one, so that another key may have its way.
+	Idle(state []byte) bool
+	// Change changes a way's state, empty where it is the key's first, and returns whether it is to be stored. It may run several
+	// times for one change, as in Cell.Update.
+	Change(way *Way) (store bool)
 }
 
 // Slot is where Update found a key's state, for a later Change.
@@ -43,45 +60,63 @@ func NewKeyTable(store Store, cluster string, maxKeys int) *KeyTable {
 	t.names = make([]string, t.sets)
 	t.setCell = NewCell(store, "", t.set)
 	t.overflowCell = NewCell(store, LimitKey(cluster, OverflowSet), t.overflow)
+	t.changeSet, t.changeOverflow = &setChange{t}, &overflowChange{t}
 	return t
 }
 
-// Update changes the state of a key. A key without a way gets one whose state is idle: then it is empty. Change returns
-// whether the state is to be stored, and may run several times, as in Cell.Update.
-func (t *KeyTable) Update(
-	key Fingerprint, idle func(state []byte) bool, change func(way *Way) (store bool),
-) (at Slot, conflicts int, err error) {
-	at.Key = key
+// Update changes the state of a key. A key without a way gets one whose state is idle: then it is empty.
+func (t *KeyTable) Update(key Fingerprint, states KeyStates) (at Slot, conflicts int, err error) {
+	t.key, t.states, t.takes = key, states, true
 	t.use(t.setOf(key))
-	conflicts, err = t.setCell.Update(func() bool {
-		way := t.set.Find(key, idle)
-		if at.Overflow = way == nil; at.Overflow {
-			return false
-		}
-		return change(way)
-	})
+	conflicts, err = t.setCell.Apply(t.changeSet)
+	at = Slot{Key: key, Overflow: t.overflows}
 	if err != nil || !at.Overflow {
 		return at, conflicts, err
 	}
-	more, err := t.overflowCell.Update(func() bool { return change(t.overflowing()) })
+	more, err := t.overflowCell.Apply(t.changeOverflow)
 	return at, conflicts + more, err
 }
 
-// overflowing is the way that overflowing keys share.
-func (t *KeyTable) overflowing() *Way {
-	return t.overflow.Find(Fingerprint{}, func([]byte) bool { return true })
-}
-
 // Change changes a state that Update found, if the way still is the key's.
-func (t *KeyTable) Change(at Slot, change func(way *Way) (store bool)) (conflicts int, err error) {
+func (t *KeyTable) Change(at Slot, states KeyStates) (conflicts int, err error) {
+	t.key, t.states, t.takes = at.Key, states, false
 	if at.Overflow {
-		return t.overflowCell.Update(func() bool { return change(t.overflowing()) })
+		return t.overflowCell.Apply(t.changeOverflow)
 	}
 	t.use(t.setOf(at.Key))
-	return t.setCell.Update(func() bool {
-		way := t.set.Has(at.Key)
-		return way != nil && change(way)
-	})
+	return t.setCell.Apply(t.changeSet)
+}
+
+type setChange struct{ *KeyTable }
+
+// Apply implements Change.
+func (t *setChange) Apply() Effect {
+	way := t.set.Has(t.key)
+	if way == nil && t.takes {
+		way = t.set.Take(t.key, t.states)
+	}
+	t.overflows = way == nil
+	if way == nil || !t.states.Change(way) {
+		return Dropped
+	}
+	return Changed
+}
+
+type overflowChange struct{ *KeyTable }
+
+// Apply implements Change.
+func (t *overflowChange) Apply() Effect {
+	if len(t.overflow.Ways) == 0 {
+		t.overflow.Ways = append(t.overflow.Ways, Way{})
+	}
+	way := &t.overflow.Ways[0] // all keys that overflow share it
+	if way.Key != (Fingerprint{}) {
+		*way = Way{}
+	}
+	if !t.states.Change(way) {
+		return Dropped
+	}
+	return Changed
 }
 
 func (t *KeyTable) setOf(key Fingerprint) uint32 { return uint32(key.Lo % uint64(t.sets)) }

@@ -22,24 +22,34 @@ func putCount(state []byte, n uint64) { binary.LittleEndian.PutUint64(state, n) 
 // key n is in set n % sets.
 func key(n int) Fingerprint { return Fingerprint{Hi: 1, Lo: uint64(n)} }
 
+// states are KeyStates of functions.
+type states struct {
+	idle   func(state []byte) bool
+	change func(way *Way) bool
+}
+
+func (s states) Idle(state []byte) bool { return s.idle(state) }
+
+func (s states) Change(way *Way) bool { return s.change(way) }
+
 // update and change let a test see a way's count; the first count of a way is fresh.
 func update(table *KeyTable, k Fingerprint, f func(state []byte, fresh bool) bool) (Slot, int, error) {
-	return table.Update(k, idleCount, func(way *Way) bool {
+	return table.Update(k, states{idleCount, func(way *Way) bool {
 		fresh := len(way.State) == 0
 		if fresh {
 			way.State = make([]byte, countSize)
 		}
 		return f(way.State, fresh)
-	})
+	}})
 }
 
 func change(table *KeyTable, at Slot, f func(state []byte) bool) (int, error) {
-	return table.Change(at, func(way *Way) bool {
+	return table.Change(at, states{idleCount, func(way *Way) bool {
 		if len(way.State) == 0 {
 			way.State = make([]byte, countSize)
 		}
 		return f(way.State)
-	})
+	}})
 }
 
 // add changes the count of a key by n and returns the new one.

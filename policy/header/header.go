@@ -53,10 +53,14 @@ type Headers interface {
 }
 
 // First is the first value under a name, "" where the message has none.
-func First(headers Headers, want string) (got string) {
+func First(headers Headers, want string) string {
 	if h, ok := headers.(interface{ First(name string) string }); ok { // the host's: without a function, which is an allocation
 		return h.First(want)
 	}
+	return firstOf(headers, want)
+}
+
+func firstOf(headers Headers, want string) (got string) {
 	headers.All(func(name, value string) bool {
 		if name == want {
 			got = value

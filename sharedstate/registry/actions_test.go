@@ -84,7 +84,7 @@ func TestResetClusterByKey(t *testing.T) {
 	admitted := func() (n int) {
 		t.Helper()
 		for key := range uint64(10) {
-			_, _, err := table.Update(sharedstate.Fingerprint{Hi: 1, Lo: key}, func([]byte) bool { return false }, func(way *sharedstate.Way) bool {
+			_, _, err := table.Update(sharedstate.Fingerprint{Hi: 1, Lo: key}, states(func(way *sharedstate.Way) bool {
 				if len(way.State) == 0 {
 					way.State = make([]byte, limiter.Size())
 					limiter.Reset(way.State)
@@ -94,7 +94,7 @@ func TestResetClusterByKey(t *testing.T) {
 					n++
 				}
 				return v.Store
-			})
+			}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,3 +144,10 @@ func TestInvalidateCache(t *testing.T) {
 		}
 	}
 }
+
+// states are sharedstate.KeyStates of which none is idle.
+type states func(way *sharedstate.Way) bool
+
+func (states) Idle([]byte) bool { return false }
+
+func (change states) Change(way *sharedstate.Way) bool { return change(way) }

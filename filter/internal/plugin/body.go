@@ -54,11 +54,11 @@ func (s *stream) whole() {
 
 // keep begins to copy the response whose headers pass now, if it may be kept: not that of another cluster. The route of
 // one that is copied is always checked, which is once a second for each key.
-func (s *stream) keep(headers host.Headers, ended bool, now int64) {
+func (s *stream) keep(ended bool, now int64) {
 	if ended && !s.routeChecked { // it is stored at once
 		s.checkRoute(now)
 	}
-	s.request.Keep(headers, ended, now, host.Wall())
+	s.request.Keep(&s.headers, ended, now, host.Wall())
 	if s.request.Capturing() && !s.routeChecked {
 		s.checkRoute(now)
 	}

@@ -5,11 +5,12 @@ import (
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
 // fingerprint hashes a request for a cluster's limit by key.
-func (s *stream) fingerprint(c *request.Cluster, headers host.Headers) sharedstate.Fingerprint {
+func (s *stream) fingerprint(c *request.Cluster, headers header.Headers) sharedstate.Fingerprint {
 	ip := ""
 	if c.Key().ByClientIP() {
 		ip = clientIP()

@@ -37,7 +37,11 @@ type stream struct {
 	watched   bool             // Plugin.watched has it
 	call      *replay.Attempt  // the filter's last attempt
 	asked     *replay.Attempt  // what the route adds to responses; nil: not asked
-	metadata  []byte           // that filters have noted about the request, canonical, where it is sent again
+	// Those of the callback that runs, valid in it alone. Here since it is passed on as an interface, by its address: TinyGo
+	// allocates what an interface of a slice holds.
+	headers host.Headers
+
+	metadata []byte // that filters have noted about the request, canonical, where it is sent again
 
 	// A header that was removed or set makes Envoy choose the route again, so the request may go to another cluster
 	// than the one whose policy decided. So it may by a filter before this one, see route.go.
@@ -56,6 +60,7 @@ func (s *stream) OnHTTPRequestHeaders(_ int, ended bool) (action host.Action) {
 		s.fault(err)
 		return host.Continue
 	}
+	s.headers = headers
 	var in request.Incoming
 	method := s.read(headers, &in)
 	// A route without a cluster (a direct response, a redirect), or with an unknown one, has no such property.
@@ -69,30 +74,30 @@ func (s *stream) OnHTTPRequestHeaders(_ int, ended bool) (action host.Action) {
 		s.pass(name, &in, ended)
 		return host.Continue
 	}
-	step := s.begin(c, &in, method, headers, ended)
+	step := s.begin(c, &in, method, ended)
 	if step.Kind == request.Failover {
 		s.failedOverFrom, s.rerouted = c, true
 		s.setHeaders(host.RequestHeaders, step.Set)
 		in.FailedOver = true
-		step = s.begin(step.To, &in, method, headers, ended)
+		step = s.begin(step.To, &in, method, ended)
 	}
 	action = s.carryOut(host.RequestHeaders, step)
 	if s.request.Records() {
-		s.recording.Begin(s.plugin.vm.recorder, headers, ended, s.request.MaxRecord())
+		s.recording.Begin(s.plugin.vm.recorder, s.headers, ended, s.request.MaxRecord())
 	}
 	return action
 }
 
 // begin lets a cluster's policy decide about the request.
-func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, headers host.Headers, ended bool) request.Step {
+func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, ended bool) request.Step {
 	if s.asksForAttempts && c.OwnsAttempts() {
 		s.removeAttempts()
 	}
 	if c.Key() != nil {
-		in.Key = s.fingerprint(c, headers)
+		in.Key = s.fingerprint(c, &s.headers)
 	}
 	if c.Cache() != nil && !in.GRPC && !in.Upgrade {
-		in.Cache = c.Cache().Key(headers, ended, &s.around)
+		in.Cache = c.Cache().Key(&s.headers, ended, &s.around)
 	}
 	in.Retry, in.Body = c.Retries(method), !ended
 	in.ErrorOnly = in.Upgrade || c.ErrorOnly(method)
@@ -127,6 +132,7 @@ func (s *stream) OnHTTPResponseHeaders(_ int, ended bool) (action host.Action) {
 		s.fault(err)
 		return host.Continue
 	}
+	s.headers = headers
 	read := readAnswer(headers)
 	details, err := read.details()
 	if err != nil {
@@ -168,7 +174,7 @@ func (s *stream) OnHTTPResponseHeaders(_ int, ended bool) (action host.Action) {
 	}
 	s.recording.Drop()
 	if s.request.MayKeep() {
-		s.keep(headers, ended, now)
+		s.keep(ended, now)
 	}
 	return s.carryOut(host.ResponseHeaders, step)
 }

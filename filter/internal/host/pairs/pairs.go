@@ -26,7 +26,8 @@ func (p Packed) All(yield func(name, value string) bool) {
 
 // First is the first value under a name, "" if there is none.
 func (p Packed) First(name string) string {
-	for c := p.Cursor(); c.Next(); {
+	c := p.Cursor()
+	for c.Next() {
 		if c.Name == name {
 			return c.Value
 		}

@@ -46,11 +46,8 @@ func (k *KeyLearner) Settle(a *stage.Attempt, s stage.Settlement, now int64) (ch
 		return false
 	}
 	l := k.of
-	idle := func(state []byte) bool { return l.views.Idle(state, now) }
-	_, conflicts, err := l.table.Update(a.Limits[l.index].Slot.Key, idle, func(way *sharedstate.Way) bool {
-		way.State = l.views.Open(way.State, now)
-		return l.views.Outcome(s.Outcome == breaker.Success, now)
-	})
+	l.learning.now, l.learning.success, l.learning.creates = now, s.Outcome == breaker.Success, true
+	_, conflicts, err := l.table.Update(a.Limits[l.index].Slot.Key, &l.learning)
 	l.reporter.Conflicts(conflicts)
 	if err != nil {
 		l.reporter.Fault(err)
