@@ -7,8 +7,6 @@
 // A Wasm metric has no labels of its own, so the labels are part of the name that Envoy keeps.
 package metric
 
-import "strings"
-
 // Metric is one metric: its name and the names of its labels.
 type Metric struct {
 	Name   string
@@ -56,9 +54,9 @@ var (
 // Labels are the names of all labels in the table, each once. The bootstrap needs a stats_tags rule for each.
 var Labels = [...]string{"cluster", "decision", "source", "to", "reason", "result", "version"}
 
-// With names the series that has these label values, one for each label in the table's order. A `;` ends a label's
-// value in the name, so it is replaced by `_` in the values. Values beyond the labels are dropped, and labels beyond
-// the values are left out.
+// With names the series that has these label values, one for each label in the table's order. Values beyond the labels are
+// dropped, and labels beyond the values are left out. In the values a `;`, which ends one in the name, a `_=`, which begins
+// one, and control characters, by which Envoy's /stats would have another line, become `_`.
 func (m *Metric) With(values ...string) string {
 	size := len(m.Name)
 	for i, value := range values[:min(len(values), len(m.labels))] {
@@ -70,8 +68,19 @@ func (m *Metric) With(values ...string) string {
 		b = append(b, '_')
 		b = append(b, m.labels[i]...)
 		b = append(b, "_="...)
-		b = append(b, strings.ReplaceAll(value, ";", "_")...)
+		b = appendValue(b, value)
 		b = append(b, ';')
 	}
 	return string(b)
+}
+
+func appendValue(b []byte, value string) []byte {
+	for i := range len(value) {
+		c := value[i]
+		if c < ' ' || c == 0x7f || c == ';' || c == '=' && i > 0 && value[i-1] == '_' {
+			c = '_'
+		}
+		b = append(b, c)
+	}
+	return b
 }

@@ -10,6 +10,7 @@ func TestWith(t *testing.T) {
 		{FaultsTotal.With(), "weir_faults_total"},
 		{RetriesTotal.With("aws"), "weir_retries_total_cluster_=aws;"},
 		{RequestsTotal.With("a;b", "allowed"), "weir_requests_total_cluster_=a_b;_decision_=allowed;"},
+		{RequestsTotal.With("a;_decision_=allowed;=b_c=d\n\x7f", "x"), "weir_requests_total_cluster_=a__decision__allowed_=b_c=d__;_decision_=x;"},
 		{RequestsTotal.With("a"), "weir_requests_total_cluster_=a;"},
 		{RetriesTotal.With("a", "more"), "weir_retries_total_cluster_=a;"},
 	} {
