@@ -69,6 +69,47 @@ func TestInvalidatedInFlight(t *testing.T) {
 	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }
 
+// TestInvalidatedByAttempt: a further attempt of an unsafe request that upstream answers well invalidates what is kept, also where
+// Weir can't pass its response on.
+func TestInvalidatedByAttempt(t *testing.T) {
+	t.Parallel()
+	u := upstream.New(t)
+	w := start(t, "clusters:\n  kept: {"+retryRules("filter", "methods: [PUT], max_attempts: 2")+", fallback: {on: [circuit_open, upstream_failure], "+onMiss+"}}",
+		map[string]*upstream.Upstream{"kept": u})
+	for _, tc := range []struct {
+		name    string
+		second  http.HandlerFunc
+		removes bool
+	}{
+		{"carried", ok, true},
+		{"an event stream", drip("text/event-stream"), true},
+		{"refused", http.NotFound, false},
+	} {
+		path := "/" + strings.NewReplacer(" ", "-", ",", "").Replace(tc.name)
+		u.When(upstream.Any, upstream.Body("old"))
+		fill(t, w.get("kept", path))
+		var puts atomic.Int32
+		u.When(upstream.Any, upstream.Func(func(rw http.ResponseWriter, r *http.Request) {
+			if puts.Add(1) == 1 {
+				rw.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			tc.second(rw, r)
+		}))
+		w.send(http.MethodPut, "kept", path)
+		if puts.Load() != 2 {
+			t.Errorf("%s: got %d attempts, want 2", tc.name, puts.Load())
+		}
+		u.When(upstream.Any, upstream.Reset())
+		if a := w.get("kept", path); tc.removes {
+			miss(t, tc.name, a)
+		} else {
+			hit(t, tc.name, a, "cache", "old")
+		}
+	}
+	w.WaitMetric("weir_faults_total", engine.Exactly(0))
+}
+
 // TestInvalidationLeavesTheRest: 100 requests a second that change something, beside 400 that read 500 paths, of an upstream that
 // takes 100 ms: what was not changed since it was read is kept, and nothing that was.
 func TestInvalidationLeavesTheRest(t *testing.T) {

@@ -319,6 +319,14 @@ func (c *Cache) invalidate(k *Key, headers header.Headers, now int64) error {
 	return err
 }
 
+// Invalidate is for the response to an unsafe request of which the status alone is known: it drops what is kept of its target.
+func (c *Cache) Invalidate(k *Key, status int, now int64) error {
+	if k.target == "" || !fallback.Invalidates(status) {
+		return nil
+	}
+	return c.removePath(k.target, now)
+}
+
 func (c *Cache) removePath(path string, now int64) error {
 	dropped, err := c.stored.RemovePath(c.pathHash(path), now)
 	if dropped {

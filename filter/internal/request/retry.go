@@ -219,6 +219,7 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	}
 	if why != replay.None {
 		home.observer.Uncarried(why)
+		r.invalidate(result, now)
 	}
 	// An answer of another filter of the internal listener, which the first attempt passed, is nobody's failure either.
 	if settled != breaker.Failure && (result.uncarried() || r.ending.Event == outcome.Local || r.ending.Event == outcome.None) {
@@ -246,6 +247,16 @@ func (r *Request) attemptEnded(result *AttemptResult, now int64) Step {
 	r.consider(result.Status, r.ending.Inner)
 	home.observer.Responded(fallback.FromUpstream, fallback.None)
 	return r.pass(result, r.withLimit(r.withExhausted(onResponse)))
+}
+
+// invalidate drops what upstream has changed by an unsafe attempt that it answered well, whose response can't be passed on.
+func (r *Request) invalidate(result *AttemptResult, now int64) {
+	if r.home.cache == nil || r.home.shadow || r.ending.Event != outcome.Answered || r.ending.Inner {
+		return
+	}
+	if err := r.home.cache.Invalidate(&r.in.Cache, result.Status, now); err != nil {
+		r.home.observer.Fault(err)
+	}
 }
 
 // hold copies a failed attempt's response until the next one has come; nil if it is too long, or can't be sent to the client: then an earlier
