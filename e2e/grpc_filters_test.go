@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"net"
 	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -20,21 +19,10 @@ type tierService struct {
 // startTierService returns its port on 127.0.0.1. It ends with t.
 func startTierService(t *testing.T) uint32 {
 	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer()
-	authv3.RegisterAuthorizationServer(server, tierService{})
-	procv3.RegisterExternalProcessorServer(server, tierService{})
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatalf("got address %v, want one of TCP", listener.Addr())
-	}
-	return uint32(address.Port)
+	return serveGRPC(t, func(server *grpc.Server) {
+		authv3.RegisterAuthorizationServer(server, tierService{})
+		procv3.RegisterExternalProcessorServer(server, tierService{})
+	})
 }
 
 // tier sets x-tier. ext_authz reads a header's value, ext_proc its raw value.

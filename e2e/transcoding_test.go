@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -62,20 +61,9 @@ func (healthService) Watch(r *healthv1.HealthCheckRequest, s grpc.ServerStreamin
 
 func startHealthService(t *testing.T) uint32 {
 	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer()
-	healthv1.RegisterHealthServer(server, healthService{asked: &sync.Map{}})
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatalf("got address %v, want one of TCP", listener.Addr())
-	}
-	return uint32(address.Port)
+	return serveGRPC(t, func(server *grpc.Server) {
+		healthv1.RegisterHealthServer(server, healthService{asked: &sync.Map{}})
+	})
 }
 
 // transcoder is Envoy's gRPC-JSON transcoder for that service.
@@ -93,11 +81,10 @@ func transcoder(t *testing.T) *hcmv3.HttpFilter {
 	return filter
 }
 
-// TestTranscoding: clients speak JSON, upstream gRPC. Before Weir, the transcoder shows it gRPC calls, and makes JSON of upstream's
-// failures; Envoy sends Weir's refusals as plain text, since the client's own headers are no gRPC. Behind Weir, it shows it JSON, and
-// the HTTP statuses that it makes of gRPC's; of a stream, which it does not hold back, the status is in the trailers alone.
-func TestTranscoding(t *testing.T) {
-	t.Parallel()
+// startConverting starts Envoy with a filter before Weir in the listener "before", and behind it in "behind". Clusters call-… and
+// stream-… have a breaker that opens at the third failure.
+func startConverting(t *testing.T, filter func() *hcmv3.HttpFilter) *weir {
+	t.Helper()
 	port := startHealthService(t)
 	const rules = "circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}"
 	o := options(t, "clusters: {call-*: {"+rules+"}, stream-*: {"+rules+"}}", nil)
@@ -109,13 +96,21 @@ func TestTranscoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	addListener(t, bootstrap, "before", func(m *hcmv3.HttpConnectionManager) {
-		m.HttpFilters = slices.Insert(m.GetHttpFilters(), 0, transcoder(t))
+		m.HttpFilters = slices.Insert(m.GetHttpFilters(), 0, filter())
 	})
 	addListener(t, bootstrap, "behind", func(m *hcmv3.HttpConnectionManager) {
-		m.HttpFilters = slices.Insert(m.GetHttpFilters(), len(m.GetHttpFilters())-1, transcoder(t))
+		m.HttpFilters = slices.Insert(m.GetHttpFilters(), len(m.GetHttpFilters())-1, filter())
 	})
 	e := engine.Start(t, engine.Config{Bootstrap: bootstrap})
-	w := &weir{Envoy: e, t: t, url: e.URL()}
+	return &weir{Envoy: e, t: t, url: e.URL()}
+}
+
+// TestTranscoding: clients speak JSON, upstream gRPC. Before Weir, the transcoder shows it gRPC calls, and makes JSON of upstream's
+// failures; Envoy sends Weir's refusals as plain text, since the client's own headers are no gRPC. Behind Weir, it shows it JSON, and
+// the HTTP statuses that it makes of gRPC's; of a stream, which it does not hold back, the status is in the trailers alone.
+func TestTranscoding(t *testing.T) {
+	t.Parallel()
+	w := startConverting(t, func() *hcmv3.HttpFilter { return transcoder(t) })
 	const asJSON, asText = "application/json", "text/plain"
 	for _, tc := range []struct {
 		place, call, method string
@@ -202,29 +197,12 @@ func TestTranscodedAttempts(t *testing.T) {
 // status of a stream into the body, which Weir does not read. That of a call that fails at once is in the headers.
 func TestGRPCWebFilter(t *testing.T) {
 	t.Parallel()
-	port := startHealthService(t)
-	const rules = "circuit_breaker: {failure_threshold: 3, recovery_timeout: 1h}"
-	o := options(t, "clusters: {call-*: {"+rules+"}, stream-*: {"+rules+"}}", nil)
-	for _, name := range []string{"call-before", "call-behind", "stream-before", "stream-behind"} {
-		o.Upstreams = append(o.Upstreams, render.Upstream{Name: name, Host: "127.0.0.1", Port: port, HTTP2: true})
-	}
-	bootstrap, err := render.Bootstrap(o)
-	if err != nil {
-		t.Fatal(err)
-	}
 	web := func() *hcmv3.HttpFilter {
 		filter := &hcmv3.HttpFilter{}
 		fromYAML(t, `{name: grpc_web, typed_config: {"@type": `+types+`grpc_web.v3.GrpcWeb}}`, filter)
 		return filter
 	}
-	addListener(t, bootstrap, "before", func(m *hcmv3.HttpConnectionManager) {
-		m.HttpFilters = slices.Insert(m.GetHttpFilters(), 0, web())
-	})
-	addListener(t, bootstrap, "behind", func(m *hcmv3.HttpConnectionManager) {
-		m.HttpFilters = slices.Insert(m.GetHttpFilters(), len(m.GetHttpFilters())-1, web())
-	})
-	e := engine.Start(t, engine.Config{Bootstrap: bootstrap})
-	w := &weir{Envoy: e, t: t, url: e.URL()}
+	w := startConverting(t, web)
 	for _, tc := range []struct {
 		place, call, method, after string // after three failures
 	}{

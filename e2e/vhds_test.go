@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -73,20 +72,9 @@ func (hostService) DeltaVirtualHosts(stream routeservicev3.VirtualHostDiscoveryS
 // startHostService returns its port on 127.0.0.1. It ends with t.
 func startHostService(t *testing.T) uint32 {
 	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer()
-	routeservicev3.RegisterVirtualHostDiscoveryServiceServer(server, hostService{})
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatalf("got address %v, want one of TCP", listener.Addr())
-	}
-	return uint32(address.Port)
+	return serveGRPC(t, func(server *grpc.Server) {
+		routeservicev3.RegisterVirtualHostDiscoveryServiceServer(server, hostService{})
+	})
 }
 
 const (
