@@ -76,12 +76,12 @@ func (s *section) notBelow(name string, is time.Duration, other string, least ti
 	if !s.has(name) {
 		got += ", its default"
 	}
-	s.mistake(name, "must be at least %s (%s), got %s", other, durationText(least), got)
+	s.mistake(name, "must be at least "+other+" ("+durationText(least)+"), got "+got)
 }
 
 // notAbove checks that a duration is not longer than another, unless the section has a mistake already.
 func (s *section) notAbove(name string, is time.Duration, other string, most time.Duration) {
 	if s.clean() && is > most {
-		s.mistake(name, "must be at most %s (%s), got %s", other, durationText(most), durationText(is))
+		s.mistake(name, "must be at most "+other+" ("+durationText(most)+"), got "+durationText(is))
 	}
 }

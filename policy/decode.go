@@ -2,10 +2,11 @@ package policy
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"strconv"
 	"unicode/utf8"
+
+	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
 // The bounds of a document. A configuration that a person or a tool writes for a proxy stays far below.
@@ -22,7 +23,7 @@ const errWrittenTwice = "is written twice, remove one"
 var errNotUTF8 = errors.New("must be UTF-8")
 
 func errTooDeep(at *place) error {
-	return &Mistakes{[]Mistake{{at.String(), fmt.Sprintf("must not be nested in more than %d objects and lists", maxDepth)}}}
+	return &Mistakes{[]Mistake{{at.String(), "must not be nested in more than " + strconv.Itoa(maxDepth) + " objects and lists"}}}
 }
 
 // Decode reads a document as the filter gets it, as plugin configuration: a StringValue's JSON text, or the bytes of a
@@ -60,11 +61,11 @@ type decoder struct {
 const maxMistakes = 10_000
 
 // mistake notes that something is wrong at path.
-func (d *decoder) mistake(path, format string, args ...any) {
+func (d *decoder) mistake(path, what string) {
 	if d.count++; d.count > maxMistakes {
 		return
 	}
-	d.mistakes = append(d.mistakes, Mistake{Path: path, Text: fmt.Sprintf(format, args...)})
+	d.mistakes = append(d.mistakes, Mistake{Path: path, Text: what})
 }
 
 // read detects the form of raw and reads it. A Struct starts with 0x0a, which is a line feed in JSON; but each of its
@@ -72,10 +73,10 @@ func (d *decoder) mistake(path, format string, args ...any) {
 func (d *decoder) read(raw []byte) (value, error) {
 	switch {
 	case len(raw) > maxBytes:
-		return value{}, fmt.Errorf("must have at most %d bytes, got %d", maxBytes, len(raw))
+		return value{}, errors.New("must have at most " + strconv.Itoa(maxBytes) + " bytes, got " + strconv.Itoa(len(raw)))
 	case len(bytes.Trim(raw, " \t\r\n")) == 0:
 		return value{kind: object}, nil // no configuration, or a Struct without fields: the same bytes
-	case raw[0] == 0x0a && bytes.IndexByte(raw, 0x12) > 0 && !json.Valid(raw):
+	case raw[0] == 0x0a && bytes.IndexByte(raw, 0x12) > 0 && jsontext.Check(raw) != nil:
 		return d.readStruct(raw)
 	case !utf8.Valid(raw):
 		return value{}, errNotUTF8

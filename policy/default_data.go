@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func decodeDefaultData(s *section) *DefaultData {
 		data.Headers = append(data.Headers, [2]string{"content-type", contentType})
 	}
 	if noBody := data.Status == 204 || data.Status == 205 || data.Status == 304; noBody && len(data.Body) > 0 {
-		s.mistake("body", "must be empty, because a response with status %d has no body", data.Status)
+		s.mistake("body", "must be empty, because a response with status "+strconv.Itoa(data.Status)+" has no body")
 	}
 	s.end()
 	return data
@@ -56,7 +57,7 @@ func decodeDefaultHeaders(s *section) [][2]string {
 			problem = "is written twice, in another case; remove one"
 		}
 		if problem != "" {
-			inner.mistake(m.name, "%s", problem)
+			inner.mistake(m.name, problem)
 			continue
 		}
 		headers = append(headers, [2]string{name, m.value.text})

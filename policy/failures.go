@@ -37,7 +37,7 @@ func decodeFailures(s *section, name string, fallback ...string) Failures {
 			problem = "must be a string, got " + it.value.kind.String()
 		}
 		if problem != "" {
-			s.d.mistake(it.path, "%s", problem)
+			s.d.mistake(it.path, problem)
 		}
 	}
 	return set

@@ -2,107 +2,78 @@ package policy
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
+
+	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
 // readJSON reads JSON text (RFC 8259) into a value. A key that is written twice in one object is a mistake; the first
 // one counts. The error is for text that can't be read at all.
 func (d *decoder) readJSON(raw []byte) (value, error) {
-	// One pass over the whole text finds every syntax error and its position; the tokens that follow can't fail.
-	var whole unread
-	if err := json.Unmarshal(raw, &whole); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			line, column := position(raw, int(syntax.Offset))
-			return value{}, fmt.Errorf("not JSON: %w at line %d, column %d", err, line, column)
-		}
-		return value{}, fmt.Errorf("not JSON: %w", err)
+	if err := jsontext.Check(raw); err != nil {
+		line, column := position(raw, err.Offset)
+		return value{}, errors.New("not JSON: " + err.Text + " at line " + strconv.Itoa(line) + ", column " + strconv.Itoa(column))
 	}
-	tokens := json.NewDecoder(bytes.NewReader(raw))
-	tokens.UseNumber()
-	return d.jsonValue(tokens, 0)
+	return d.jsonValue(jsontext.NewReader(raw), 0)
 }
 
-// unread is a JSON text that is checked and not kept.
-type unread struct{}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (unread) UnmarshalJSON([]byte) error { return nil }
-
-func (d *decoder) jsonValue(tokens *json.Decoder, depth int) (value, error) {
-	token, err := tokens.Token()
-	if err != nil {
-		return value{}, fmt.Errorf("not JSON: %w", err)
+func (d *decoder) jsonValue(r *jsontext.Reader, depth int) (value, error) {
+	v := r.Value()
+	if v.Kind >= jsontext.List && depth == maxDepth {
+		return value{}, errTooDeep(&d.at)
 	}
-	switch t := token.(type) {
-	case bool:
-		return value{kind: boolean, truth: t}, nil
-	case string:
-		return value{kind: text, text: t}, nil
-	case json.Number:
-		n, err := strconv.ParseFloat(t.String(), 64)
-		if err != nil && !errors.Is(err, strconv.ErrRange) {
-			return value{}, fmt.Errorf("not JSON: %w", err)
-		}
-		return value{kind: number, number: n, text: t.String()}, nil
-	case json.Delim:
-		if depth == maxDepth {
-			return value{}, errTooDeep(&d.at)
-		}
-		if t == '[' {
-			return d.jsonList(tokens, depth+1)
-		}
-		return d.jsonObject(tokens, depth+1)
+	switch v.Kind {
+	case jsontext.True, jsontext.False:
+		return value{kind: boolean, truth: v.Kind == jsontext.True}, nil
+	case jsontext.String:
+		return value{kind: text, text: v.Text}, nil
+	case jsontext.Number:
+		n, _ := strconv.ParseFloat(v.Text, 64) // it has the form of a number; one beyond the range is infinite
+		return value{kind: number, number: n, text: v.Text}, nil
+	case jsontext.List:
+		return d.jsonList(r, depth+1)
+	case jsontext.Object:
+		return d.jsonObject(r, depth+1)
 	default:
 		return value{}, nil
 	}
 }
 
-func (d *decoder) jsonList(tokens *json.Decoder, depth int) (value, error) {
+func (d *decoder) jsonList(r *jsontext.Reader, depth int) (value, error) {
 	v := value{kind: list}
-	for tokens.More() {
+	for r.More() {
 		d.at.enterItem(len(v.items))
-		item, err := d.jsonValue(tokens, depth)
+		item, err := d.jsonValue(r, depth)
 		if err != nil {
 			return value{}, err
 		}
 		d.at.leave()
 		v.items = append(v.items, item)
 	}
-	_, err := tokens.Token() // the closing bracket
-	return v, err
+	return v, nil
 }
 
-func (d *decoder) jsonObject(tokens *json.Decoder, depth int) (value, error) {
+func (d *decoder) jsonObject(r *jsontext.Reader, depth int) (value, error) {
 	v := value{kind: object}
-	seen := map[string]bool{}
-	for tokens.More() {
-		token, err := tokens.Token()
-		if err != nil {
-			return value{}, err
-		}
-		name, _ := token.(string) // JSON has no other keys
+	var seen nameSet
+	for r.More() {
+		name := r.Name()
 		d.at.enter(name)
-		inner, err := d.jsonValue(tokens, depth)
+		inner, err := d.jsonValue(r, depth)
 		if err != nil {
 			return value{}, err
 		}
-		twice := seen[name]
-		if twice {
+		fresh := seen.add(name, v.members)
+		if !fresh {
 			d.mistake(d.at.String(), errWrittenTwice)
 		}
 		d.at.leave()
-		if twice {
-			continue
+		if fresh {
+			v.members = append(v.members, member{name, inner})
 		}
-		seen[name] = true
-		v.members = append(v.members, member{name, inner})
 	}
-	_, err := tokens.Token() // the closing brace
-	return v, err
+	return v, nil
 }
 
 // position returns the line and column, both from 1, of the n-th byte.

@@ -1,8 +1,8 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,7 +15,7 @@ func decodeKey(s *section) []KeyPart {
 		return nil
 	}
 	if len(items) > mostParts {
-		s.mistake("key", "must have at most %d entries, got %d", mostParts, len(items))
+		s.mistake("key", "must have at most "+strconv.Itoa(mostParts)+" entries, got "+strconv.Itoa(len(items)))
 		return nil
 	}
 	var parts []KeyPart
@@ -24,7 +24,7 @@ func decodeKey(s *section) []KeyPart {
 		switch {
 		case !ok:
 		case slices.Contains(parts, part):
-			s.d.mistake(it.path, "%s is listed twice, remove one", part)
+			s.d.mistake(it.path, part.String()+" is listed twice, remove one")
 		default:
 			parts = append(parts, part)
 		}
@@ -44,20 +44,20 @@ func decodeKeyPart(d *decoder, it item) (KeyPart, bool) {
 			return KeyPart{Kind: KeyClientIP + KeyKind(i)}, true
 		}
 		if slices.Contains(named, v.text) {
-			d.mistake(it.path, "%s needs a name, write {%s: NAME}", v.text, v.text)
+			d.mistake(it.path, v.text+" needs a name, write {"+v.text+": NAME}")
 			return KeyPart{}, false
 		}
-		d.mistake(it.path, "unknown value %s, %s", quote(v.text), suggestion(v.text, plain))
+		d.mistake(it.path, "unknown value "+quote(v.text)+", "+suggestion(v.text, plain))
 		return KeyPart{}, false
 	case object:
 		objects := keyWords[:KeyClientIP+1]
 		if len(v.members) != 1 {
-			d.mistake(it.path, "must have exactly one of %s, got %d keys", strings.Join(objects, ", "), len(v.members))
+			d.mistake(it.path, "must have exactly one of "+strings.Join(objects, ", ")+", got "+strconv.Itoa(len(v.members))+" keys")
 			return KeyPart{}, false
 		}
 		return decodeObjectPart(d, it.path, &v.members[0], objects)
 	default:
-		d.mistake(it.path, "must be a string or an object, got %s", v.kind)
+		d.mistake(it.path, "must be a string or an object, got "+v.kind.String())
 		return KeyPart{}, false
 	}
 }
@@ -67,14 +67,14 @@ func decodeObjectPart(d *decoder, path string, m *member, words []string) (KeyPa
 	i := slices.Index(words, m.name)
 	switch {
 	case i < 0:
-		d.mistake(path, "unknown key, %s", suggestion(m.name, words))
+		d.mistake(path, "unknown key, "+suggestion(m.name, words))
 		return KeyPart{}, false
 	case m.value.broken:
 		return KeyPart{}, false
 	case KeyKind(i) == KeyClientIP:
 		return decodeClientIP(d.section(path, &m.value))
 	case m.value.kind != text:
-		d.mistake(path, "must be a string, got %s", m.value.kind)
+		d.mistake(path, "must be a string, got "+m.value.kind.String())
 		return KeyPart{}, false
 	}
 	part := KeyPart{Kind: KeyKind(i), Name: m.value.text}
@@ -88,7 +88,7 @@ func decodeObjectPart(d *decoder, path string, m *member, words []string) (KeyPa
 		problem = "must be the name of a query parameter, got " + quote(part.Name)
 	}
 	if problem != "" {
-		d.mistake(path, "%s", problem)
+		d.mistake(path, problem)
 	}
 	return part, problem == ""
 }
@@ -108,7 +108,7 @@ func decodeClientIP(s *section) (KeyPart, bool) {
 func (p KeyPart) String() string {
 	switch {
 	case p.IPv4Prefix > 0:
-		return fmt.Sprintf("client_ip with prefixes of %d and %d bits", p.IPv4Prefix, p.IPv6Prefix)
+		return "client_ip with prefixes of " + strconv.Itoa(int(p.IPv4Prefix)) + " and " + strconv.Itoa(int(p.IPv6Prefix)) + " bits"
 	case p.Name == "":
 		return keyWords[p.Kind]
 	}

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -43,7 +42,7 @@ func Keys() []Key {
 			err = asError(d.mistakes)
 		}
 		if err != nil {
-			panic(fmt.Sprintf("policy.Keys: %v", err))
+			panic("policy.Keys: " + err.Error())
 		}
 	}
 	slices.SortFunc(keys, func(a, b Key) int { return comparePaths(a.Path, b.Path) })

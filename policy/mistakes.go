@@ -2,10 +2,11 @@ package policy
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/weir-mesh/weir/policy/heapsort"
 	"github.com/weir-mesh/weir/policy/spelling"
 )
 
@@ -37,7 +38,7 @@ func (m *Mistakes) Error() string {
 			text.WriteByte('\n')
 		}
 		if i == maxLines {
-			fmt.Fprintf(&text, "and %d more mistakes", len(m.List)-maxLines)
+			text.WriteString("and " + strconv.Itoa(len(m.List)-maxLines) + " more mistakes")
 			break
 		}
 		text.WriteString(mistake.String())
@@ -50,9 +51,10 @@ func asError(all []Mistake) error {
 	if len(all) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(all, func(a, b Mistake) int {
-		return cmp.Or(comparePaths(a.Path, b.Path), strings.Compare(a.Text, b.Text))
-	})
+	heapsort.Sort(len(all), func(i, j int) bool {
+		a, b := &all[i], &all[j]
+		return cmp.Or(comparePaths(a.Path, b.Path), strings.Compare(a.Text, b.Text)) < 0
+	}, func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return &Mistakes{List: slices.Compact(all)}
 }
 

@@ -81,7 +81,7 @@ func (s *section) optionalWhole(name, note string, low, high int64) (int64, bool
 	}
 	n, ok := s.inRange(name, s.find(name), b)
 	if ok && n != math.Trunc(n) {
-		s.mistake(name, "must be a whole number, got %s", numberText(n))
+		s.mistake(name, "must be a whole number, got "+numberText(n))
 		return 0, false
 	}
 	return int64(n), ok
@@ -98,18 +98,18 @@ func (s *section) inRange(name string, v *value, b between) (float64, bool) {
 		n, numeric = parseNumber(v.text)
 		switch {
 		case !numeric:
-			s.mistake(name, "must be a number, got %s", v.got())
+			s.mistake(name, "must be a number, got "+v.got())
 			return 0, false
 		case !v.mayBeNumber():
-			s.mistake(name, "must be a number, got the string %s; remove the quotes", quote(v.text))
+			s.mistake(name, "must be a number, got the string "+quote(v.text)+"; remove the quotes")
 			return 0, false
 		}
 	} else if v.kind != number {
-		s.mistake(name, "must be a number, got %s", v.kind)
+		s.mistake(name, "must be a number, got "+v.kind.String())
 		return 0, false
 	}
 	if problem := b.problem(n); problem != "" {
-		s.mistake(name, "%s", problem)
+		s.mistake(name, problem)
 		return 0, false
 	}
 	return n, true

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math/bits"
+	"strconv"
 	"time"
 )
 
@@ -56,7 +57,7 @@ func decodeRequests(s *section, window time.Duration) int64 {
 	quotient, _ := bits.Div64(high, low, uint64(time.Minute))
 	if quotient > maxRequests {
 		if s.clean() {
-			s.mistake("requests_per_minute", "amounts to %d requests in %s, must be at most %d", quotient, durationText(window), maxRequests)
+			s.mistake("requests_per_minute", "amounts to "+strconv.FormatUint(quotient, 10)+" requests in "+durationText(window)+", must be at most "+strconv.Itoa(maxRequests))
 		}
 		return maxRequests
 	}
@@ -71,7 +72,7 @@ func decodeRefill(s *section, r *RateLimit) float64 {
 	}
 	refill = float64(r.Requests) / r.Window.Seconds()
 	if problem := refillRange.problem(refill); problem != "" && r.Algorithm == TokenBucket && s.clean() {
-		s.mistake("refill_rate", "requests / window_size %s tokens a second", problem)
+		s.mistake("refill_rate", "requests / window_size "+problem+" tokens a second")
 	}
 	return refill
 }

@@ -39,7 +39,7 @@ func decodeRetry(s *section) *Retry {
 	if r.Driver == DriverEnvoy {
 		// The router's back-off is fixed: a policy with another one would not get it.
 		if r.ExponentialBase != 2 {
-			s.mistake("exponential_base", "must be 2, the only base of Envoy's router, got %s; write 2 or `driver: filter`", numberText(r.ExponentialBase))
+			s.mistake("exponential_base", "must be 2, the only base of Envoy's router, got "+numberText(r.ExponentialBase)+"; write 2 or `driver: filter`")
 		}
 		if !r.Jitter {
 			s.mistake("jitter", "must be true, because Envoy's router always adds jitter; write true or `driver: filter`")
@@ -55,9 +55,9 @@ func checkRetriedGRPC(s *section, r *Retry) {
 		switch {
 		case !listed:
 		case r.Driver == DriverFilter:
-			s.mistake("retry_on", "the filter can't retry gRPC, whose status comes after the body; remove \"grpc:%s\", or write `driver: envoy`", grpcCodes[code])
+			s.mistake("retry_on", "the filter can't retry gRPC, whose status comes after the body; remove \"grpc:"+grpcCodes[code]+"\", or write `driver: envoy`")
 		case RouterGRPC(code) == "":
-			s.mistake("retry_on", "Envoy's router can't retry on \"grpc:%s\", only on cancelled, deadline_exceeded, internal, resource_exhausted and unavailable; remove it", grpcCodes[code])
+			s.mistake("retry_on", "Envoy's router can't retry on \"grpc:"+grpcCodes[code]+"\", only on cancelled, deadline_exceeded, internal, resource_exhausted and unavailable; remove it")
 		}
 	}
 }

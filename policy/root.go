@@ -2,7 +2,8 @@ package policy
 
 import (
 	"slices"
-	"strings"
+
+	"github.com/weir-mesh/weir/policy/heapsort"
 )
 
 // document reads the whole document. Its keys: clusters, default, redis, admin, attempts.
@@ -52,7 +53,7 @@ func (d *decoder) clusters(path string, v *value) []Cluster {
 	for i := range s.members {
 		m := &s.members[i]
 		if problem := clusterPattern(m.name); problem != "" {
-			s.mistake(m.name, "%s", problem)
+			s.mistake(m.name, problem)
 			continue
 		}
 		if p := d.policy(s.at(m.name), &m.value); p != nil {
@@ -60,7 +61,7 @@ func (d *decoder) clusters(path string, v *value) []Cluster {
 		}
 		m.value = value{} // so that a collection during a long document frees it
 	}
-	slices.SortFunc(all, func(a, b Cluster) int { return strings.Compare(a.Pattern, b.Pattern) })
+	heapsort.Sort(len(all), func(i, j int) bool { return all[i].Pattern < all[j].Pattern }, func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }
 

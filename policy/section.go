@@ -30,7 +30,7 @@ func (d *decoder) section(path string, v *value) *section {
 		d.mistake(path, "must be an object, got null; write {} for the defaults")
 	case v.kind != object:
 		s.broken = true
-		d.mistake(path, "must be an object, got %s", v.kind)
+		d.mistake(path, "must be an object, got "+v.kind.String())
 	default:
 		s.members = v.members
 	}
@@ -41,7 +41,7 @@ func (d *decoder) section(path string, v *value) *section {
 func (s *section) end() {
 	for i := range s.members {
 		if name := s.members[i].name; !slices.Contains(s.known, name) {
-			s.d.mistake(memberPath(s.path, name), "unknown key, %s", suggestion(name, s.known))
+			s.d.mistake(memberPath(s.path, name), "unknown key, "+suggestion(name, s.known))
 		}
 	}
 }
@@ -53,8 +53,8 @@ func (s *section) at(name string) string { return memberPath(s.path, name) }
 func (s *section) clean() bool { return !s.broken && s.d.count == s.before }
 
 // mistake notes that something is wrong with one of the section's keys.
-func (s *section) mistake(name, format string, args ...any) {
-	s.d.mistake(s.at(name), format, args...)
+func (s *section) mistake(name, what string) {
+	s.d.mistake(s.at(name), what)
 }
 
 // has reports whether a key is written, with a right or a wrong value.
@@ -126,9 +126,9 @@ func (s *section) boolean(name string, fallback bool) bool {
 		if v.substituted {
 			return strings.EqualFold(v.text, "true")
 		}
-		s.mistake(name, "must be a boolean, got the string %s; remove the quotes", quote(v.text))
+		s.mistake(name, "must be a boolean, got the string "+quote(v.text)+"; remove the quotes")
 	default:
-		s.mistake(name, "must be a boolean, got %s", v.got())
+		s.mistake(name, "must be a boolean, got "+v.got())
 	}
 	return fallback
 }
@@ -143,11 +143,11 @@ func (s *section) text(name, typ, fallback string, check func(string) (problem s
 		return fallback
 	}
 	if v.kind != text {
-		s.mistake(name, "must be a string, got %s", v.kind)
+		s.mistake(name, "must be a string, got "+v.kind.String())
 		return fallback
 	}
 	if problem := check(v.text); problem != "" {
-		s.mistake(name, "%s", problem)
+		s.mistake(name, problem)
 		return fallback
 	}
 	return v.text
@@ -170,12 +170,12 @@ func (s *section) choose(name string, v *value, words []string) int {
 		return 0
 	}
 	if v.kind != text {
-		s.mistake(name, "must be one of %s, got %s", strings.Join(words, ", "), v.kind)
+		s.mistake(name, "must be one of "+strings.Join(words, ", ")+", got "+v.kind.String())
 		return 0
 	}
 	i := slices.Index(words, v.text)
 	if i < 0 {
-		s.mistake(name, "unknown value %s, %s", quote(v.text), suggestion(v.text, words))
+		s.mistake(name, "unknown value "+quote(v.text)+", "+suggestion(v.text, words))
 		return 0
 	}
 	return i
@@ -197,11 +197,11 @@ func (s *section) list(name, typ, fallback string) (items []item, written bool) 
 		return nil, false
 	}
 	if v.kind != list {
-		s.mistake(name, "must be a list, got %s", v.kind)
+		s.mistake(name, "must be a list, got "+v.kind.String())
 		return nil, false
 	}
 	if len(v.items) > maxList {
-		s.mistake(name, "must have at most %d entries, got %d", maxList, len(v.items))
+		s.mistake(name, "must have at most "+strconv.Itoa(maxList)+" entries, got "+strconv.Itoa(len(v.items)))
 		return nil, false
 	}
 	for i := range v.items {
@@ -227,15 +227,15 @@ func (d *decoder) strings(items []item, normalize func(string) (kept, problem st
 	kept := make([]string, 0, len(items))
 	for _, it := range items {
 		if it.value.kind != text {
-			d.mistake(it.path, "must be a string, got %s", it.value.kind)
+			d.mistake(it.path, "must be a string, got "+it.value.kind.String())
 			continue
 		}
 		one, problem := normalize(it.value.text)
 		switch {
 		case problem != "":
-			d.mistake(it.path, "%s", problem)
+			d.mistake(it.path, problem)
 		case slices.Contains(kept, one):
-			d.mistake(it.path, "%s is listed twice, remove one", quote(one))
+			d.mistake(it.path, quote(one)+" is listed twice, remove one")
 		default:
 			kept = append(kept, one)
 		}
@@ -283,11 +283,11 @@ func (s *section) optionalDuration(name, note string, low, high time.Duration) (
 	got, problem := parseDuration(v)
 	switch {
 	case problem != "":
-		s.mistake(name, "%s", problem)
+		s.mistake(name, problem)
 	case got < low:
-		s.mistake(name, "must be at least %s, got %s", durationText(low), durationText(got))
+		s.mistake(name, "must be at least "+durationText(low)+", got "+durationText(got))
 	case got > high:
-		s.mistake(name, "must be at most %s, got %s", durationText(high), durationText(got))
+		s.mistake(name, "must be at most "+durationText(high)+", got "+durationText(got))
 	default:
 		return got, true
 	}

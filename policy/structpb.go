@@ -3,11 +3,12 @@ package policy
 import (
 	"errors"
 	"math"
-	"slices"
-	"strings"
+	"strconv"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/weir-mesh/weir/policy/heapsort"
 )
 
 // The fields of google/protobuf/struct.proto.
@@ -62,16 +63,26 @@ func (d *decoder) structObject(raw []byte, depth int) (value, error) {
 
 // withoutTwins sorts an object's members by name. A key that is written twice is a mistake; the first one counts.
 func (d *decoder) withoutTwins(members []member) []member {
-	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
-	return slices.CompactFunc(members, func(a, b member) bool {
-		if a.name != b.name {
-			return false
+	order := make([]int, len(members))
+	for i := range order {
+		order[i] = i
+	}
+	heapsort.Sort(len(order), func(i, j int) bool {
+		a, b := order[i], order[j]
+		return members[a].name < members[b].name || members[a].name == members[b].name && a < b
+	}, func(i, j int) { order[i], order[j] = order[j], order[i] })
+	sorted := make([]member, 0, len(members))
+	for _, i := range order {
+		m := &members[i]
+		if n := len(sorted); n > 0 && sorted[n-1].name == m.name {
+			d.at.enter(m.name)
+			d.mistake(d.at.String(), errWrittenTwice)
+			d.at.leave()
+			continue
 		}
-		d.at.enter(b.name)
-		d.mistake(d.at.String(), errWrittenTwice)
-		d.at.leave()
-		return true
-	})
+		sorted = append(sorted, *m)
+	}
+	return sorted
 }
 
 // structEntry reads an entry of a Struct's map.
@@ -109,7 +120,7 @@ func (d *decoder) structValue(raw []byte, depth int) (v value, err error) {
 		case f.number == valueNumber && f.kind == protowire.Fixed64Type:
 			n := math.Float64frombits(f.bits)
 			if math.IsNaN(n) || math.IsInf(n, 0) {
-				d.mistake(d.at.String(), "must be a finite number, got %g", n)
+				d.mistake(d.at.String(), "must be a finite number, got "+strconv.FormatFloat(n, 'g', -1, 64))
 				v = value{broken: true}
 				continue
 			}

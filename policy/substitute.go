@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -49,7 +50,7 @@ func (d *decoder) substituteText(s string) (string, bool) {
 		out.WriteString(s[:start])
 		length := strings.IndexByte(s[start:], '}')
 		if length < 0 {
-			d.mistake(d.at.String(), "%s has no closing }; write $${ for a plain ${", quote(s[start:]))
+			d.mistake(d.at.String(), quote(s[start:])+" has no closing }; write $${ for a plain ${")
 			return out.String(), true
 		}
 		substituted = true
@@ -64,11 +65,11 @@ func (d *decoder) substituteText(s string) (string, bool) {
 func (d *decoder) variable(expression string) string {
 	name, fallback, hasDefault := strings.Cut(expression[2:len(expression)-1], ":-")
 	if !variableName(name) {
-		d.mistake(d.at.String(), "%s is neither ${NAME} nor ${NAME:-value}; write $${ for a plain ${", quote(expression))
+		d.mistake(d.at.String(), quote(expression)+" is neither ${NAME} nor ${NAME:-value}; write $${ for a plain ${")
 		return ""
 	}
 	if strings.Contains(fallback, "${") {
-		d.mistake(d.at.String(), "%s: the value after :- can't contain another ${", quote(expression))
+		d.mistake(d.at.String(), quote(expression)+": the value after :- can't contain another ${")
 		return ""
 	}
 	value, set := d.getenv(name)
@@ -76,14 +77,14 @@ func (d *decoder) variable(expression string) string {
 	case hasDefault && value == "":
 		value = fallback
 	case !set:
-		d.mistake(d.at.String(), "the variable %s is not set; set it, or write ${%s:-value} for a default", name, name)
+		d.mistake(d.at.String(), "the variable "+name+" is not set; set it, or write ${"+name+":-value} for a default")
 	case !utf8.ValidString(value):
-		d.mistake(d.at.String(), "the value of the variable %s must be UTF-8", name)
+		d.mistake(d.at.String(), "the value of the variable "+name+" must be UTF-8")
 		value = ""
 	}
 	// A long value that is used many times must not exceed the bound of the document.
 	if d.substitutedBytes += len(value); d.substitutedBytes > maxBytes {
-		d.mistake(d.at.String(), "the values of all variables must have at most %d bytes together", maxBytes)
+		d.mistake(d.at.String(), "the values of all variables must have at most "+strconv.Itoa(maxBytes)+" bytes together")
 		return ""
 	}
 	return value

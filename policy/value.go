@@ -1,10 +1,10 @@
 package policy
 
 import (
-	"bytes"
-	"encoding/json"
 	"math"
 	"strconv"
+
+	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
 // kind is the type of a value, the same six in JSON and in google.protobuf.Struct.
@@ -62,7 +62,7 @@ func appendJSON(to []byte, v *value) []byte {
 	case number:
 		return append(to, v.text...)
 	case text:
-		return appendJSONString(to, v.text)
+		return jsontext.AppendString(to, v.text)
 	case list:
 		to = append(to, '[')
 		for i := range v.items {
@@ -78,7 +78,7 @@ func appendJSON(to []byte, v *value) []byte {
 			if i > 0 {
 				to = append(to, ',')
 			}
-			to = appendJSONString(to, v.members[i].name)
+			to = jsontext.AppendString(to, v.members[i].name)
 			to = appendJSON(append(to, ':'), &v.members[i].value)
 		}
 		return append(to, '}')
@@ -87,13 +87,29 @@ func appendJSON(to []byte, v *value) []byte {
 	}
 }
 
-// appendJSONString appends s in quotes. Unlike json.Marshal it does not escape <, > and &: the body is not HTML.
-func appendJSONString(to []byte, s string) []byte {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(s); err != nil {
-		return strconv.AppendQuote(to, s) // a string always encodes, and a buffer always takes it
+// nameSet finds a name that an object has already. Small objects, which nearly all are, need no map.
+type nameSet map[string]bool
+
+// add reports whether name is none of members, to which the caller adds it then.
+func (s *nameSet) add(name string, members []member) bool {
+	const small = 16
+	if *s == nil && len(members) < small {
+		for i := range members {
+			if members[i].name == name {
+				return false
+			}
+		}
+		return true
 	}
-	return append(to, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))...)
+	if *s == nil {
+		*s = nameSet{}
+		for i := range members {
+			(*s)[members[i].name] = true
+		}
+	}
+	if (*s)[name] {
+		return false
+	}
+	(*s)[name] = true
+	return true
 }

@@ -1,5 +1,5 @@
 // Package adminapi is the JSON of Weir's admin API: GET /status is a Status, GET /status/CLUSTER a Cluster. The filter
-// writes it and the weir command reads it. Other programs may import it: it depends on nothing but encoding/json.
+// writes it and the weir command reads it. Other programs may import it: it depends on little.
 //
 //	{"time": "2026-11-24T10:00:00.000Z", "version": "0.2.0+tinygo",
 //	 "clusters": {"aws_pricing": {"mode": "enforce", …}}, "redis": {…}}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/policy/header"
+	"github.com/weir-mesh/weir/policy/heapsort"
 )
 
 // Headers are the headers of one message. Their strings are valid only while All runs: copy what is kept.
@@ -35,7 +36,7 @@ func NewCacheRules(ttl, staleness time.Duration, keyHeaders []string, shared boo
 	if !shared {
 		names = append(names, "accept-language") // answers may depend on it without a vary
 	}
-	slices.Sort(names)
+	heapsort.Strings(names)
 	r := &CacheRules{ttl: int64(ttl), staleness: int64(staleness), shared: shared, names: slices.Compact(names)}
 	for _, name := range r.names {
 		r.head = appendPart(r.head, markConfigured, name)

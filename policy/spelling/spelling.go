@@ -2,8 +2,9 @@
 package spelling
 
 import (
-	"slices"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/heapsort"
 )
 
 // maxWord is how many bytes of a word are compared: the work grows with the product of the lengths, and an unknown word
@@ -43,8 +44,10 @@ func Nearest(word string, known []string, n int) []string {
 	for _, k := range known {
 		distances[k] = Distance(fold(word), fold(k))
 	}
-	slices.Sort(known)
-	slices.SortStableFunc(known, func(a, b string) int { return distances[a] - distances[b] })
+	heapsort.Sort(len(known), func(i, j int) bool {
+		a, b := known[i], known[j]
+		return distances[a] < distances[b] || distances[a] == distances[b] && a < b
+	}, func(i, j int) { known[i], known[j] = known[j], known[i] })
 	return known[:min(len(known), n)]
 }
 

@@ -2,15 +2,20 @@ package admin
 
 import (
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/jsontext"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // done is the response to an action.
 func done(cluster, action string) Response {
-	return jsonResponse(200, struct {
-		Cluster string `json:"cluster"`
-		Done    string `json:"done"`
-	}{cluster, action})
+	return jsonResponse(200, func(w *jsontext.Writer) {
+		w.Open('{')
+		w.Name("cluster")
+		w.String(cluster)
+		w.Name("done")
+		w.String(action)
+		w.Close('}')
+	})
 }
 
 // reset responds to POST /reset/CLUSTER.

@@ -2,13 +2,12 @@ package admin
 
 import (
 	"bytes"
-	"encoding/json"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/adminapi"
 	"github.com/weir-mesh/weir/filter/version"
+	"github.com/weir-mesh/weir/policy/heapsort"
+	"github.com/weir-mesh/weir/policy/jsontext"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
@@ -163,11 +162,9 @@ func (h *Handler) renderSome(r *rendering, most int, at Instant) *httpError {
 		if err != nil {
 			return h.internalError(err)
 		}
-		asJSON, err := json.Marshal(status)
-		if err != nil {
-			return h.internalError(err)
-		}
-		r.clusters = append(r.clusters, renderedCluster{kept.entry.Cluster, asJSON})
+		w := jsontext.Writer{}
+		status.Write(&w)
+		r.clusters = append(r.clusters, renderedCluster{kept.entry.Cluster, w.Text})
 	}
 	return nil
 }
@@ -191,7 +188,7 @@ func (h *Handler) finish(r *rendering) (Response, *httpError) {
 	if s.Refused, err = h.refused(r.began); err != nil {
 		return Response{}, h.internalError(err)
 	}
-	response := jsonResponse(200, s)
+	response := jsonResponse(200, s.Write)
 	response.Body = putClusters(response.Body, r.clusters)
 	return response, nil
 }
@@ -199,7 +196,8 @@ func (h *Handler) finish(r *rendering) (Response, *httpError) {
 // putClusters fills the empty object of the clusters in a status, in the order of their names. What follows the first
 // `"clusters":{` cannot be a part of a string: a quote in one has a \ before it.
 func putClusters(status []byte, clusters []renderedCluster) []byte {
-	slices.SortFunc(clusters, func(a, b renderedCluster) int { return strings.Compare(a.name, b.name) })
+	heapsort.Sort(len(clusters), func(i, j int) bool { return clusters[i].name < clusters[j].name },
+		func(i, j int) { clusters[i], clusters[j] = clusters[j], clusters[i] })
 	before, after, _ := bytes.Cut(status, []byte(`"clusters":{}`))
 	size := len(status)
 	for i := range clusters {
@@ -208,14 +206,9 @@ func putClusters(status []byte, clusters []renderedCluster) []byte {
 	all := append(make([]byte, 0, size), before...)
 	all = append(all, `"clusters":{`...)
 	for i := range clusters {
-		if i > 0 {
-			all = append(all, ',')
-		}
-		name, err := json.Marshal(clusters[i].name)
-		if err != nil { // does not happen: it is a string
-			continue
-		}
-		all = append(append(append(all, name...), ':'), clusters[i].json...)
+		w := jsontext.Writer{Text: all} // after a { or a comma
+		w.Name(clusters[i].name)
+		all = append(w.Text, clusters[i].json...)
 	}
 	return append(append(all, '}'), after...)
 }

@@ -1,9 +1,8 @@
 package admin
 
 import (
-	"encoding/json"
-
 	"github.com/weir-mesh/weir/filter/internal/admin/page"
+	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
 // Response is the local reply to send. Where the request's method is HEAD, only the length of the body counts.
@@ -26,9 +25,12 @@ func newError(status int, message string) *httpError {
 }
 
 func (e *httpError) response() Response {
-	r := jsonResponse(e.status, struct {
-		Error string `json:"error"`
-	}{e.message})
+	r := jsonResponse(e.status, func(w *jsontext.Writer) {
+		w.Open('{')
+		w.Name("error")
+		w.String(e.message)
+		w.Close('}')
+	})
 	if e.allow != "" {
 		r.Headers = append(r.Headers, [2]string{"allow", e.allow})
 	}
@@ -56,12 +58,10 @@ func newResponse(status int, contentType, csp string, body []byte) Response {
 // strictCSP is for responses that are not the page: it lets nothing run.
 const strictCSP = "default-src 'none'; frame-ancestors 'none'"
 
-func jsonResponse(status int, v any) Response {
-	body, err := json.Marshal(v)
-	if err != nil { // does not happen: there is no NaN, and no type that JSON lacks
-		status, body = 500, []byte(`{"error":"the response cannot be written as JSON"}`)
-	}
-	return newResponse(status, "application/json", strictCSP, append(body, '\n'))
+func jsonResponse(status int, write func(*jsontext.Writer)) Response {
+	w := jsontext.Writer{}
+	write(&w)
+	return newResponse(status, "application/json", strictCSP, append(w.Text, '\n'))
 }
 
 func pageResponse() Response { return newResponse(200, page.ContentType, page.CSP, page.HTML) }

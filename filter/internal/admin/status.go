@@ -51,7 +51,7 @@ func (h *Handler) one(name string, at Instant) (Response, *httpError) {
 		return Response{}, h.internalError(err)
 	}
 	c.Name = name
-	return jsonResponse(200, c), nil
+	return jsonResponse(200, c.Write), nil
 }
 
 // status is one cluster's, from its record and its metrics.

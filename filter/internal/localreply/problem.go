@@ -1,10 +1,10 @@
 package localreply
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"github.com/weir-mesh/weir/policy/fallback"
+	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
 // typeBase starts the `type` of a problem (RFC 9457): the page that explains it.
@@ -16,26 +16,26 @@ type problem struct{ before, after []byte }
 // newProblem packs the members of the seed's error format as problem details (RFC 9457), without the status, retry_after
 // and the closing brace. The title needs no escapes.
 func newProblem(title, text string, source fallback.Source, warnings []string) problem {
-	if warnings == nil {
-		warnings = []string{}
-	}
 	degraded := source == fallback.FromDegraded
-	after, err := json.Marshal(struct {
-		Detail       string   `json:"detail"`
-		Data         *string  `json:"data"`
-		Source       string   `json:"source"`
-		FallbackUsed bool     `json:"fallback_used"`
-		DegradedMode bool     `json:"degraded_mode"`
-		Warnings     []string `json:"warnings"`
-		Error        string   `json:"error"`
-	}{text, nil, source.String(), degraded, degraded, warnings, text})
-	if err != nil { // strings, numbers and booleans always marshal
-		after = []byte("{}")
-	}
-	after[0] = ','
+	w := jsontext.Writer{Text: []byte{'{'}}
+	w.Name("detail")
+	w.String(text)
+	w.Name("data")
+	w.Null()
+	w.Name("source")
+	w.String(source.String())
+	w.Name("fallback_used")
+	w.Bool(degraded)
+	w.Name("degraded_mode")
+	w.Bool(degraded)
+	w.Name("warnings")
+	w.Strings(warnings)
+	w.Name("error")
+	w.String(text)
+	w.Text[0] = ',' // the object goes on
 	return problem{
 		before: []byte(`{"type":"` + typeBase + title + `","title":"` + title + `","status":`),
-		after:  after[:len(after)-1],
+		after:  w.Text,
 	}
 }
 

@@ -1,7 +1,7 @@
 package plugin
 
 import (
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/admin"
@@ -100,7 +100,7 @@ func (a *adminPlugin) answer(done admin.Ticket, response admin.Response) {
 func (a *adminPlugin) rescue() {
 	if r := recover(); r != nil {
 		a.handler = a.renew()
-		a.answer(0, admin.InternalError(fmt.Errorf("%v", r), a.audit))
+		a.answer(0, admin.InternalError(errors.New(panicText(r)), a.audit))
 	}
 }
 
@@ -124,7 +124,7 @@ func (s *adminStream) OnHTTPRequestHeaders(_ int, ended bool) (action host.Actio
 	defer func() {
 		if r := recover(); r != nil {
 			a.handler = a.renew()
-			failed := admin.InternalError(fmt.Errorf("%v", r), a.audit)
+			failed := admin.InternalError(errors.New(panicText(r)), a.audit)
 			a.answer(0, failed)
 			if err := host.Enter(s.id); err != nil {
 				a.audit.Faults.Report("admin: " + err.Error())

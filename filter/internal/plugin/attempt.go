@@ -2,7 +2,7 @@ package plugin
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -221,7 +221,7 @@ func (s *attemptStream) end(why replay.Reason) host.Action {
 // refuse answers a request that must not pass.
 func (s *attemptStream) refuse(why string) host.Action {
 	s.ended = true
-	s.fault(fmt.Errorf("attempts: %s", why))
+	s.fault(errors.New("attempts: " + why))
 	return s.reply(403, "weir_no_attempt", "not an attempt of Weir")
 }
 
@@ -256,7 +256,7 @@ func (s *attemptStream) fault(err error) { s.plugin.observe.Faults.Report(err.Er
 // rescue turns a panic into a counted fault, and the attempt passes.
 func (s *attemptStream) rescue(action *host.Action) {
 	if r := recover(); r != nil {
-		s.plugin.observe.Faults.Report(fmt.Sprint(r))
+		s.plugin.observe.Faults.Report(panicText(r))
 		*action = host.Continue
 	}
 }

@@ -1,7 +1,8 @@
 package plugin
 
 import (
-	"fmt"
+	"errors"
+	"strconv"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
@@ -34,7 +35,7 @@ func (s *stream) record(size int, ended bool) {
 	})
 	if err != nil {
 		s.recording.Drop()
-		s.fault(fmt.Errorf("a request's body: %w", err))
+		s.fault(errors.New("a request's body: " + err.Error()))
 	}
 }
 
@@ -86,7 +87,7 @@ func (s *stream) capture(size int) {
 	})
 	if err != nil {
 		s.request.Discard(fallback.NoObstacle) // which is counted as a fault
-		s.fault(fmt.Errorf("a response's body: %w", err))
+		s.fault(errors.New("a response's body: " + err.Error()))
 	}
 }
 
@@ -117,7 +118,7 @@ func pieces(b host.Buffer, size int, take func(piece []byte, last bool) (more bo
 		host.ReuseMemory()
 		piece, err := host.Bytes(b, at, min(pieceSize, size-at))
 		if err != nil || len(piece) == 0 {
-			return fmt.Errorf("only %d of %d bytes can be read: %w", at, size, err)
+			return errors.New("only " + strconv.Itoa(at) + " of " + strconv.Itoa(size) + " bytes can be read: " + err.Error())
 		}
 		at += len(piece)
 		if !take(piece, at == size) {

@@ -3,8 +3,6 @@
 package plugin
 
 import (
-	"fmt"
-
 	"github.com/weir-mesh/weir/filter/internal/host"
 )
 
@@ -68,7 +66,7 @@ func (g *guarded) rescue(action *host.Action) {
 		s := g.stream
 		s.request.Forget()
 		s.recording.Drop()
-		s.plugin.observe.Faults.Report(fmt.Sprint(r))
+		s.plugin.observe.Faults.Report(panicText(r))
 		*action = host.Continue
 	}
 }

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"runtime"
@@ -257,7 +256,7 @@ func (p *Plugin) Count(c *observe.BatchedCounter) {
 // rescue turns a panic in a plugin's callback into a counted fault, and lets the streams pass that wait for Redis.
 func (p *Plugin) rescue() {
 	if r := recover(); r != nil {
-		p.observe.Faults.Report(fmt.Sprint(r))
+		p.observe.Faults.Report(panicText(r))
 		p.expirePaused(host.Now(), 0)
 	}
 }

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +76,7 @@ func (s *stream) keyOfRecording(c *request.Cluster) sharedstate.Fingerprint {
 func (p *Plugin) carryOutHeld(s *stream, decide func() request.Step) {
 	defer func() {
 		if r := recover(); r != nil {
-			p.observe.Faults.Report(fmt.Sprint(r))
+			p.observe.Faults.Report(panicText(r))
 			s.request.Forget()
 			p.finishHeld(s, request.Step{})
 		}

@@ -1,8 +1,6 @@
 package plugin
 
 import (
-	"fmt"
-
 	"github.com/weir-mesh/weir/filter/internal/host"
 )
 
@@ -30,7 +28,7 @@ func (p *Plugin) lookAt(id uint32, now int64) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.request.Forget()
-			p.observe.Faults.Report(fmt.Sprint(r))
+			p.observe.Faults.Report(panicText(r))
 		}
 	}()
 	s.request.Watch(now)

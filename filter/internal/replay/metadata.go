@@ -3,7 +3,8 @@ package replay
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
+
+	"github.com/weir-mesh/weir/policy/heapsort"
 )
 
 // What filters have noted about a request is the message envoy.config.core.v3.Metadata. Envoy packs its maps in any order,
@@ -90,7 +91,8 @@ func canonical(b []byte, s shape, depth int) (sorted []byte, ok bool) {
 		b = b[n+size:]
 	}
 	if s != list {
-		slices.SortFunc(fields, bytes.Compare)
+		heapsort.Sort(len(fields), func(i, j int) bool { return bytes.Compare(fields[i], fields[j]) < 0 },
+			func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
 	}
 	return bytes.Join(fields, nil), true
 }
