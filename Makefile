@@ -173,12 +173,20 @@ lint-tools: ## golangci-lint and gofumpt into .cache/bin (some minutes)
 	GOBIN=$(CACHE)/bin go install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
 	GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 
-bench: edition $(WASM) envoy build/empty.wasm $(WASM:build/weir%=build/timed%) ## CPU and latency a request, side by side (BENCH_SECONDS, BENCH_ROUNDS)
-	E2E_ENGINE=$${E2E_ENGINE:-binary} go -C e2e test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./bench
+bench: edition $(WASM) wasm-go envoy build/empty.wasm $(WASM:build/weir%=build/timed%) ## instructions, CPU and latency a request, side by side (BENCH_SECONDS, BENCH_ROUNDS)
+	E2E_ENGINE=$${E2E_ENGINE:-binary} go -C e2e test -count=1 -p 1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./instructions ./bench
 build/empty.wasm: e2e/go.mod e2e/go.sum $(wildcard e2e/bench/emptyfilter/*.go)
 	@mkdir -p $(@D)
 	$(WASM_ENV) go -C e2e build $(WASM_ARGS) -o $(CURDIR)/$@ ./bench/emptyfilter
 	@touch $@
+
+# A row of bench, where cargo has this target: `rustup target add wasm32-wasip1`. Debian's rustc 1.63 has wasm32-wasi, and needs
+# `cargo vendor` by a newer cargo before it.
+RUST_TARGET ?= wasm32-wasip1
+build/empty-rust.wasm: $(wildcard e2e/bench/emptyrust/*.toml e2e/bench/emptyrust/src/*.rs)
+	@mkdir -p $(@D)
+	cargo build --manifest-path e2e/bench/emptyrust/Cargo.toml --release --target $(RUST_TARGET) --target-dir build/rust
+	cp build/rust/$(RUST_TARGET)/release/empty.wasm $@
 
 bench-mesh: edition $(WASM) weir envoy $(RATELIMIT) ## cost of a limit of scope mesh, beside envoyproxy/ratelimit on the same Redis (BENCH_SECONDS, BENCH_ROUNDS)
 	E2E_ENGINE=$${E2E_ENGINE:-binary} RATELIMIT_BIN=$(RATELIMIT) go -C e2e test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./benchmesh

@@ -33,8 +33,7 @@ const (
 // measurement is one Envoy under callgrind.
 type measurement struct {
 	envoy  string // the binary
-	module string // "": no filter
-	policy any
+	filter object // before the router; nil: none
 	dir    string // for its files
 
 	port, admin int // of Envoy, free
@@ -180,23 +179,14 @@ func readTotal(file string) (total int, err error) {
 	return total, nil
 }
 
-type object = map[string]any
-
-const filters = "type.googleapis.com/envoy.extensions.filters."
-
 // bootstrap is a listener with the filter before the router, and a cluster `up`.
 func (m *measurement) bootstrap(upstream int) object {
 	address := func(port int) object {
 		return object{"socket_address": object{"address": "127.0.0.1", "port_value": port}}
 	}
 	chain := []object{{"name": "router", "typed_config": object{"@type": filters + "http.router.v3.Router"}}}
-	if m.module != "" {
-		policy, _ := json.Marshal(m.policy)
-		chain = append([]object{{"name": "weir", "typed_config": object{"@type": filters + "http.wasm.v3.Wasm", "config": object{
-			"name": "weir", "root_id": "weir", "failure_policy": "FAIL_RELOAD",
-			"configuration": object{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": string(policy)},
-			"vm_config":     object{"vm_id": "weir", "runtime": "envoy.wasm.runtime.v8", "code": object{"local": object{"filename": m.module}}},
-		}}}}, chain...)
+	if m.filter != nil {
+		chain = append([]object{m.filter}, chain...)
 	}
 	manager := object{
 		"@type": filters + "network.http_connection_manager.v3.HttpConnectionManager", "stat_prefix": "x", "http_filters": chain,

@@ -46,7 +46,7 @@ func read(t *testing.T) (b baseline) {
 	return b
 }
 
-func module(t *testing.T) (file string) {
+func shipped(t *testing.T) (file string) {
 	t.Helper()
 	if edition := repo.Edition(); edition != "tinygo" {
 		t.Skipf("the baseline is of the module that ships, by TinyGo, not of the edition %s", edition)
@@ -61,7 +61,7 @@ func module(t *testing.T) (file string) {
 // TestRequests fails where a request costs more than 2 % above the baseline. Lower the baseline in the commit that makes a row
 // cheaper. A row that is above is counted twice more: other processes on the machine cost a little too.
 func TestRequests(t *testing.T) {
-	file := module(t)
+	file := shipped(t)
 	if _, err := exec.LookPath("valgrind"); err != nil {
 		if os.Getenv("CI") != "" && os.Geteuid() == 0 {
 			t.Fatalf("%v: .ci/run installs it", err)
@@ -77,7 +77,7 @@ func TestRequests(t *testing.T) {
 	for i := range measurements {
 		measurements[i] = measurement{envoy: envoy.Path, dir: t.TempDir(), port: port.Reserve(t), admin: port.Reserve(t)}
 		if i > 0 {
-			measurements[i].module, measurements[i].policy = file, rows[i-1].Policy
+			measurements[i].filter = module(file, rows[i-1].Policy)
 		}
 	}
 	count := func(m measurement) (int, error) {
@@ -121,7 +121,7 @@ func TestRequests(t *testing.T) {
 // TestModule fails where the module has grown by more than 2 %, or exports another set of functions: each one that the host
 // finds, it calls.
 func TestModule(t *testing.T) {
-	file := module(t)
+	file := shipped(t)
 	code, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
