@@ -95,6 +95,46 @@ func TestTwoConfigurations(t *testing.T) {
 	})
 }
 
+// TestFirstCallWithoutTokens: the first call of a configuration only reports, as one of an adaptive limit does. What others
+// are granted between that and its first call for tokens counts for it all the same.
+func TestFirstCallWithoutTokens(t *testing.T) {
+	t.Parallel()
+	config := ratelimit.AdaptiveConfig{Threshold: 0.1, Backoff: 0.5, Recovery: 2, Interval: time.Hour, MinSamples: 1}
+	onEngines(t, func(t *testing.T, e *engine) {
+		for name, limit := range map[string]func(limit int64, window time.Duration) *Limit{
+			"window": func(limit int64, window time.Duration) *Limit {
+				return NewSlidingWindow(limit, window, 500*time.Millisecond)
+			},
+			"adaptive": func(limit int64, window time.Duration) *Limit {
+				return NewAdaptive(limit, window, 500*time.Millisecond, config)
+			},
+			"bucket": func(limit int64, _ time.Duration) *Limit { return NewTokenBucket(limit, 0.0001, 0) },
+		} {
+			a, b := limit(20, 600*time.Second), limit(30, 300*time.Second)
+			place, now := NewPlace("weir:", "a"), began
+			e.clear(t)
+			number := int64(0)
+			granted := func(holder string, l *Limit, want int64) (n int64) {
+				number++
+				now += 1000
+				return e.call(t, l, place, &LeaseRequest{Holder: holder, Number: number, Proxy: holder, Need: min(want, 1), Want: min(want, 1)}, now).Granted
+			}
+			granted("a", a, 1)
+			granted("b", b, 0) // reports only
+			for range 19 {
+				granted("a", a, 1)
+			}
+			var got int64
+			for range 40 {
+				got += granted("b", b, 1)
+			}
+			if got != 10 {
+				t.Errorf("%s: got %d tokens of the limit of 30, want 10: 20 are granted by the other configuration", name, got)
+			}
+		}
+	})
+}
+
 // TestTwoConfigurationsAgainstAdversary leases for two or three configurations of one count as
 // TestScriptsAgainstAdversary does for one. Each grant of a limit is within its own number of what all have used.
 func TestTwoConfigurationsAgainstAdversary(t *testing.T) {

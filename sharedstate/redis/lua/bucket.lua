@@ -15,7 +15,7 @@ end
 local start, overflow = chosen()
 local r = record(start, mine)
 local noted = records_of_others(start)
-if joined and #noted > 0 and redis.call('HEXISTS', r.state, 'l') == 0 then join_bucket(r) end
+if want > 0 and joined and #noted > 0 and redis.call('HEXISTS', r.state, 'l') == 0 then join_bucket(r) end
 local b = load_bucket(r)
 local list = settlements()
 local unknown = settle_bucket(r, b, list)

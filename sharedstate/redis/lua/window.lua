@@ -30,7 +30,7 @@ local r = record(start, mine)
 local noted = records_of_others(start)
 local l = load_state(r)
 count_outcomes(r, l)
-if joined and #noted > 0 and redis.call('HEXISTS', r.counts, 't') == 0 then join_window(r, l.limit) end
+if want > 0 and joined and #noted > 0 and redis.call('HEXISTS', r.counts, 't') == 0 then join_window(r, l.limit) end
 local list = settlements()
 local total, unknown, known = settle_window(r, list, quantum)
 local before_key = {} -- records of others that may have leases of the time before the key had a record of its own
