@@ -105,7 +105,7 @@ func fill(t *testing.T, a answer) answer {
 	return a
 }
 
-// hit checks that a response came from the cache, fresh or stale, with the headers of a kept response that README lists
+// hit checks that a response came from the cache, fresh or stale, with the headers of a kept response that docs/answers.md lists
 // under "What a client sees".
 func hit(t *testing.T, what string, a answer, source, body string) {
 	t.Helper()

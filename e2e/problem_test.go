@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// problem is the body of Weir's own errors (RFC 9457). README shows one under "What a client sees".
+// problem is the body of Weir's own errors (RFC 9457). docs/answers.md shows one.
 type problem struct {
 	Type         string   `json:"type"`
 	Title        string   `json:"title"`

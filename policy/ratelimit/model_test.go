@@ -112,7 +112,7 @@ func TestWindowsEqualTheirModels(t *testing.T) {
 				limit, window := tc.limits.Draw(t, "limit"), windows.Draw(t, "window")
 				l := NewSlidingWindow(limit, time.Duration(window))
 				m := &model{limit: limit, window: window, over: tc.over(window)}
-				// The same admissions, each counted for a window exactly, and for as long as README ("What it promises")
+				// The same admissions, each counted for a window exactly, and for as long as docs/guarantees.md
 				// lets it count: window / 2^30 longer up to 512 requests a window, window / 64 longer above.
 				exact := func(at int64) int64 { return at + window }
 				slack := ceilDiv(window, 1<<30)

@@ -103,7 +103,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// TestLargeLimitsCountALittleLonger checks a limit above 512 against README ("What it promises"): a request may count
+// TestLargeLimitsCountALittleLonger checks a limit above 512 against docs/guarantees.md: a request may count
 // for up to window / 64 longer, never shorter.
 func TestLargeLimitsCountALittleLonger(t *testing.T) {
 	t.Parallel()

@@ -1,5 +1,5 @@
 // Package localreply makes Weir's local replies: refusals, default data, degraded mode, and kept responses, with the
-// headers that README lists under "What a client sees".
+// headers that docs/answers.md lists.
 //
 //	refusal, no fallback            429 or 503, application/problem+json, x-weir-reason, retry-after
 //	default data, degraded mode     as the policy says, x-weir-source, x-weir-fallback-used

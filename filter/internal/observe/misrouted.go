@@ -78,5 +78,5 @@ func (m *Misroute) text() string {
 		return text + ": a client's header chose its route; remove x-weir-… and the headers of failover by early_header_mutation, as `weir render envoy` does"
 	}
 	return text + ": another filter changed its route; put a CORS filter right before Weir, and that filter before it: " +
-		"`weir render envoy` shows them (resolve_route), README says why (Filters before Weir)"
+		"`weir render envoy` shows them (resolve_route), docs/getting-started.md says why (Filters before Weir)"
 }
