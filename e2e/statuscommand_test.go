@@ -167,6 +167,33 @@ $`)
 			return nil
 		})
 	})
+	t.Run("breaker", func(t *testing.T) {
+		for _, step := range []struct {
+			action, source string // of a request's answer after it
+		}{{"open", "cache"}, {"close", "upstream"}, {"open", "cache"}, {"auto", "upstream"}} {
+			got := runWeir(t, "breaker", step.action, address, "broken")
+			if got.status != 0 || got.err != "" || !strings.HasPrefix(got.out, "broken at http://"+address+": its circuit breaker ") {
+				t.Errorf("%s: got %+v, want status 0", step.action, got)
+			}
+			if a := w.get("broken", "/"); a.source() != step.source {
+				t.Errorf("after %s: got %+v, want an answer from %s", step.action, a, step.source)
+			}
+		}
+	})
+	t.Run("invalidate", func(t *testing.T) {
+		got := runWeir(t, "cache", "invalidate", address, "limited")
+		if got.status != 1 || !strings.Contains(got.err, `refused: 400 the policy of "limited" has no cache`) {
+			t.Errorf("a cluster without a cache: got %+v, want status 1 and the reason", got)
+		}
+		runWeir(t, "breaker", "open", address, "broken")
+		if got := runWeir(t, "cache", "invalidate", "--path", "/", address, "broken"); got.status != 0 ||
+			got.out != "broken at http://"+address+": its kept answers of / are dropped\n" {
+			t.Errorf("got %+v, want status 0", got)
+		}
+		if a := w.get("broken", "/"); a.source() != "default" {
+			t.Errorf("after it: got %+v, want the default data", a)
+		}
+	})
 }
 
 // watchTwice lets --watch write two blocks and then interrupts it, which ends it well.

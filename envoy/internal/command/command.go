@@ -56,14 +56,15 @@ configured by one policy document. This command checks such a document, renders 
 resets the state of running filters, serves Redis over HTTP for limits that all proxies share, and demonstrates the filter.
 
 Exit status: 0 for success, 1 when the work failed, 2 when the command line was wrong.`,
-		Args:          cobra.NoArgs,
+		Args:          onlySubcommands,
 		RunE:          missingSubcommand,
 		Version:       versionLine(debug.ReadBuildInfo()),
 		SilenceErrors: true, // Run prints them
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newValidate(), newSchema(), newImport(), newRender(), newDemo(), newBridge(), newStatus(), newReset(), newVersion())
+	root.SetFlagErrorFunc(suggestFlag)
+	root.AddCommand(newValidate(), newSchema(), newImport(), newRender(), newDemo(), newBridge(), newStatus(), newReset(), newBreaker(), newCache(), newVersion())
 	return root
 }
 

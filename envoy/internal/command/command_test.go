@@ -63,17 +63,26 @@ func TestUsage(t *testing.T) {
 		"render envoy -f good.yaml --upstream a=b:1 --listen here:1":              "must be an IP address",
 		"render envoy -f good.yaml --upstream a=b:1 --env A=1 --host-env A":       "environment variable A",
 		"render envoy -f good.yaml --upstream a=b:1 --envoy-admin 127.0.0.1:port": "envoy admin: port must be",
-		"demo now":                  `unknown command "now"`,
-		"status":                    "accepts between 1 and 2 arg",
-		"status ftp://h":            "the scheme must be http or https",
-		"status http://":            "has no host",
-		"status http://h?a=b":       "has a query",
-		"status ::":                 "not a URL",
-		"status --watch 5s h":       "write --watch=5s",
-		"status --watch=1ms h":      "--watch: must be at least 100ms",
-		"status --timeout 0s h":     "--timeout: must be more than 0",
-		"reset h":                   "accepts 2 arg",
-		"reset --timeout -1s h aws": "--timeout: must be more than 0",
+		"demo now":                        `unknown command "now"`,
+		"status":                          "accepts between 1 and 2 arg",
+		"status ftp://h":                  "the scheme must be http or https",
+		"status http://":                  "has no host",
+		"status http://h?a=b":             "has a query",
+		"status ::":                       "not a URL",
+		"status --watch 5s h":             "write --watch=5s",
+		"status --watch=1ms h":            "--watch: must be at least 100ms",
+		"status --timeout 0s h":           "--timeout: must be more than 0",
+		"reset h":                         "accepts 2 arg",
+		"reset --timeout -1s h aws":       "--timeout: must be more than 0",
+		"breaker":                         "name a subcommand: auto, close, open",
+		"breaker shut h aws":              `unknown command "shut"`,
+		"statsu h":                        `unknown command "statsu" for "weir"; did you mean status?`,
+		"render envy":                     `unknown command "envy" for "weir render"; did you mean envoy?`,
+		"status --jsn h":                  "unknown flag: --jsn; did you mean --json?",
+		"status --nothing-like-it h":      "unknown flag: --nothing-like-it\n",
+		"breaker open h":                  "accepts 2 arg",
+		"cache invalidate h":              "accepts 2 arg",
+		"cache invalidate --path a h aws": "--path must begin with /",
 	} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", strings.Fields(line)...)
@@ -85,7 +94,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, line := range []string{"validate", "schema", "import", "import ratelimit", "render", "render envoy", "demo", "bridge", "status", "reset", "version"} {
+	for _, line := range []string{"validate", "schema", "import", "import ratelimit", "render", "render envoy", "demo", "bridge", "status", "reset", "breaker", "breaker open", "cache", "cache invalidate", "version"} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", append(strings.Fields(line), "--help")...)
 			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {
@@ -94,7 +103,7 @@ func TestHelpHasExamples(t *testing.T) {
 		})
 	}
 	got := run(t, "", "--help")
-	for _, sub := range []string{"validate", "schema", "import", "render", "demo", "bridge", "status", "reset", "version"} {
+	for _, sub := range []string{"validate", "schema", "import", "render", "demo", "bridge", "status", "reset", "breaker", "cache", "version"} {
 		if !strings.Contains(got.out, "\n  "+sub+" ") {
 			t.Errorf("got weir --help without %s", sub)
 		}

@@ -16,7 +16,7 @@ func newImport() *cobra.Command {
 		Short:   "Make a policy of another program's configuration",
 		Long:    "Make a policy of another program's configuration.",
 		Example: "  weir import ratelimit ratelimit.yaml --envoy envoy.yaml > policy.yaml",
-		Args:    cobra.NoArgs,
+		Args:    onlySubcommands,
 		RunE:    missingSubcommand,
 	}
 	cmd.AddCommand(newImportRatelimit())

@@ -8,7 +8,7 @@ func newRender() *cobra.Command {
 		Short:   "Write a proxy's configuration for a policy",
 		Long:    "Write the configuration of the proxy that enforces a policy.",
 		Example: "  weir render envoy -f policy.yaml --upstream aws_pricing=127.0.0.1:9080",
-		Args:    cobra.NoArgs,
+		Args:    onlySubcommands,
 		RunE:    missingSubcommand,
 	}
 	cmd.AddCommand(newRenderEnvoy())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ const shortestWatch = 100 * time.Millisecond
 
 func newStatus() *cobra.Command {
 	o := statusOptions{timeout: status.DefaultTimeout}
+	var failOn []string
 	cmd := &cobra.Command{
 		Use:   "status URL [CLUSTER]",
 		Short: "Show the state of each cluster: what is refused, why, since when",
@@ -35,17 +37,26 @@ with {"admin": {}}, which ` + "`weir render envoy --weir-admin HOST:PORT`" + ` w
   ok, off
 
 --json prints the server's JSON instead, with --watch one document a line.
+--fail-on STATES makes the exit status 1 where a cluster is in one of them, and names it on standard error, for scripts.
 --watch prints it every two seconds until Ctrl-C, --watch=500ms at another interval. On a terminal it replaces what was
 printed before. It reports a failed request and goes on.
 It prints colours on a terminal, unless NO_COLOR is set.`,
 		Example: `  weir status 127.0.0.1:9902
   weir status 127.0.0.1:9902 aws_pricing
   weir status --watch http://127.0.0.1:9902
+  weir status --fail-on open,no-host 127.0.0.1:9902
   weir status --json 127.0.0.1:9902 | jq '.clusters[].circuit_breaker.state'`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(cmd.Flags().Changed("watch"), args); err != nil {
 				return err // of usage
+			}
+			var err error
+			if o.failOn, err = status.ParseStates(failOn); err != nil {
+				return fmt.Errorf("--fail-on: %w", err)
+			}
+			if len(failOn) > 0 && o.watch > 0 {
+				return errors.New("--fail-on: leave out --watch, which does not end")
 			}
 			client, err := status.NewClient(args[0], o.timeout)
 			if err != nil {
@@ -61,6 +72,7 @@ It prints colours on a terminal, unless NO_COLOR is set.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print the server's JSON")
+	cmd.Flags().StringSliceVar(&failOn, "fail-on", nil, "exit with status 1 if a cluster is in one of these `STATES`, as open,no-host")
 	cmd.Flags().DurationVar(&o.watch, "watch", 0, "print it again at this interval")
 	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
 	cmd.Flags().DurationVar(&o.timeout, "timeout", status.DefaultTimeout, "how long to wait for a response")
@@ -69,6 +81,7 @@ It prints colours on a terminal, unless NO_COLOR is set.`,
 
 type statusOptions struct {
 	asJSON         bool
+	failOn         []status.State
 	watch, timeout time.Duration
 }
 
@@ -98,14 +111,16 @@ func checkTimeout(d time.Duration) error {
 func (o statusOptions) run(ctx context.Context, client *status.Client, cluster string, out, errs io.Writer) error {
 	screen := isTerminal(out) && os.Getenv("TERM") != "dumb"
 	show := func() error {
-		text, err := o.text(ctx, client, cluster, screen && os.Getenv("NO_COLOR") == "")
+		text, found, err := o.text(ctx, client, cluster, screen && os.Getenv("NO_COLOR") == "")
 		if err != nil {
 			return err
 		}
 		if o.watch > 0 && screen && !o.asJSON {
 			text = overScreen(text)
 		}
-		_, err = out.Write(text)
+		if _, err = out.Write(text); err == nil && len(found) > 0 {
+			err = errors.New(strings.Join(found, ", "))
+		}
 		return err
 	}
 	if err := show(); err != nil || o.watch == 0 {

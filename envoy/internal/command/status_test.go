@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,15 @@ func listener(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"cluster":"aws_pricing",`+strings.TrimPrefix(awsStatus, "{"))
 	case "POST /reset/aws_pricing":
 		fmt.Fprint(w, `{"cluster":"aws_pricing","done":"reset"}`)
+	case "POST /breaker/aws_pricing/open", "POST /breaker/aws_pricing/close", "POST /breaker/aws_pricing/auto":
+		fmt.Fprintf(w, `{"cluster":"aws_pricing","done":%q}`, path.Base(r.URL.Path))
+	case "POST /cache/invalidate":
+		if q := r.URL.RawQuery; q != "cluster=aws_pricing" && q != "cluster=aws_pricing&path=%2Fv1%2Fa+b%3F" {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprintf(w, `{"error":"unknown cluster of %s"}`, q)
+			return
+		}
+		fmt.Fprint(w, `{"cluster":"aws_pricing","done":"invalidate"}`)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"error":"unknown cluster"}`)
@@ -76,13 +86,17 @@ func runAt(t *testing.T, h http.HandlerFunc, line string) result {
 
 func TestStatusAndReset(t *testing.T) {
 	for line, want := range map[string]string{
-		"status ADDRESS":                       table,
-		"status http://ADDRESS/":               table,
-		"status --json ADDRESS":                indented(t, allStatus),
-		"status --json ADDRESS aws_pricing":    indented(t, `{"cluster":"aws_pricing",`+strings.TrimPrefix(awsStatus, "{")),
-		"reset ADDRESS aws_pricing":            "aws_pricing at http://ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counts are zero\n",
-		"reset --json ADDRESS/ aws_pricing":    indented(t, `{"cluster":"aws_pricing","done":"reset"}`),
-		"reset http://u:p@ADDRESS aws_pricing": "aws_pricing at http://u:xxxxx@ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counts are zero\n",
+		"status ADDRESS":                          table,
+		"status http://ADDRESS/":                  table,
+		"status --json ADDRESS":                   indented(t, allStatus),
+		"status --json ADDRESS aws_pricing":       indented(t, `{"cluster":"aws_pricing",`+strings.TrimPrefix(awsStatus, "{")),
+		"reset ADDRESS aws_pricing":               "aws_pricing at http://ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counts are zero\n",
+		"reset --json ADDRESS/ aws_pricing":       indented(t, `{"cluster":"aws_pricing","done":"reset"}`),
+		"reset http://u:p@ADDRESS aws_pricing":    "aws_pricing at http://u:xxxxx@ADDRESS is reset: its circuit breaker is closed, its limit is unused, its counts are zero\n",
+		"breaker open ADDRESS aws_pricing":        "aws_pricing at http://ADDRESS: its circuit breaker is forced open: requests get a fallback or 503, until `weir breaker auto`\n",
+		"breaker close ADDRESS aws_pricing":       "aws_pricing at http://ADDRESS: its circuit breaker is forced closed, whatever upstream answers, until `weir breaker auto`\n",
+		"breaker auto --json ADDRESS aws_pricing": indented(t, `{"cluster":"aws_pricing","done":"auto"}`),
+		"cache invalidate ADDRESS aws_pricing":    "aws_pricing at http://ADDRESS: its kept answers are dropped\n",
 	} {
 		t.Run(line, func(t *testing.T) {
 			got := runAt(t, listener, line)
@@ -90,6 +104,17 @@ func TestStatusAndReset(t *testing.T) {
 				t.Errorf("got (+), want (-):\n%s", diff)
 			}
 		})
+	}
+	if got := runAt(t, listener, "status --fail-on half-open,open ADDRESS"); got.status != StatusFailed || got.out != table || got.err != "weir: aws_pricing is half-open\n" {
+		t.Errorf("--fail-on, half-open: got %+v, want the table, status 1 and the cluster", got)
+	}
+	if got := runAt(t, listener, "status --fail-on open ADDRESS"); got.status != StatusOK || got.out != table || got.err != "" {
+		t.Errorf("--fail-on, none: got %+v, want the table and status 0", got)
+	}
+	address := host(t, listener)
+	if got := run(t, "", "cache", "invalidate", "--path", "/v1/a b?", address, "aws_pricing"); got.status != StatusOK ||
+		got.out != "aws_pricing at http://"+address+": its kept answers of /v1/a b? are dropped\n" {
+		t.Errorf("one path: got %+v, want it dropped", got)
 	}
 	got := runAt(t, listener, "status ADDRESS aws_pricing")
 	for _, want := range []string{"aws_pricing at http://ADDRESS, 20", ": half-open: probing: 1 of 3", "\ncircuit breaker  half_open; ", "\nrequests         140 allowed, 7 rate limited"} {
@@ -117,6 +142,9 @@ func TestStatusFailures(t *testing.T) {
 		want    string
 	}{
 		"unknown cluster":   {"status ADDRESS aws_pricng", listener, "weir: http://ADDRESS: no cluster aws_pricng; there are: aws_pricing, azure\n"},
+		"unknown to open":   {"breaker open ADDRESS azur", listener, "no cluster azur; there are: azure, aws_pricing\n"},
+		"no cache":          {"cache invalidate ADDRESS azur", listener, "no cluster azur; there are: azure, aws_pricing\n"},
+		"not confirmed":     {"breaker open ADDRESS a", respond(200, "application/json", `{"cluster":"a","done":"close"}`), "does not confirm open of a"},
 		"unknown to reset":  {"reset ADDRESS azur", listener, "no cluster azur; there are: azure, aws_pricing\n"},
 		"a path for a name": {"reset ADDRESS ../reset/aws_pricing?x", listener, "no cluster ../reset/aws_pricing?x; there are: "},
 		"no policy there": {
@@ -158,7 +186,7 @@ func TestStatusFailures(t *testing.T) {
 		},
 		"not with TLS":     {"status https://ADDRESS", listener, "weir: https://ADDRESS: the server does not use TLS: write http://\n"},
 		"another's status": {"status ADDRESS aws", respond(200, "application/json", `{"cluster":"azure"}`), `its response is not a status of aws: {"cluster":"azure"}`},
-		"done what?":       {"reset ADDRESS aws", respond(200, "application/json", `{"cluster":"aws","done":"opened"}`), "its response does not confirm the reset of aws"},
+		"done what?":       {"reset ADDRESS aws", respond(200, "application/json", `{"cluster":"aws","done":"opened"}`), "its response does not confirm reset of aws"},
 		"hostile error":    {"status ADDRESS", respond(403, "application/json", `{"error":"go \u001b[2J away"}`), `http://ADDRESS: refused: 403 go \x1b[2J away`},
 		"hostile body":     {"status ADDRESS", respond(200, "application/json", `{"\u009b":"`+strings.Repeat("y", 100)+`"}`), `its response is not a status: {"\u009b":"yyy`},
 		"hostile name":     {"status ADDRESS " + hostile, listener, `no cluster \x1b[2Jxxx`},

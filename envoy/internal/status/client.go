@@ -68,7 +68,7 @@ var ErrNotWeir = errors.New("not Weir's admin listener")
 
 // Status gets the status of all clusters, as it came and decoded.
 func (c *Client) Status(ctx context.Context) (raw []byte, _ *adminapi.Status, _ error) {
-	raw, err := c.send(ctx, http.MethodGet, "status")
+	raw, err := c.send(ctx, http.MethodGet, nil, "status")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,7 +84,7 @@ func (c *Client) Status(ctx context.Context) (raw []byte, _ *adminapi.Status, _ 
 
 // Cluster gets the status of one cluster, as it came and decoded. A name that is not known is an UnknownCluster error.
 func (c *Client) Cluster(ctx context.Context, name string) (raw []byte, _ *adminapi.Cluster, _ error) {
-	raw, err := c.send(ctx, http.MethodGet, "status", name)
+	raw, err := c.send(ctx, http.MethodGet, nil, "status", name)
 	if err != nil {
 		return nil, nil, c.explain(ctx, name, err)
 	}
@@ -107,13 +107,32 @@ func (c *Client) Cluster(ctx context.Context, name string) (raw []byte, _ *admin
 // Reset closes a cluster's breaker, makes its limits unused and starts its counts at zero. It returns the response as
 // it came.
 func (c *Client) Reset(ctx context.Context, cluster string) (raw []byte, _ error) {
-	raw, err := c.send(ctx, http.MethodPost, "reset", cluster)
+	return c.change(ctx, cluster, "reset", nil, "reset", cluster)
+}
+
+// Breaker forces a cluster's breaker (action: open or close), or ends that (auto). It returns the response as it came.
+func (c *Client) Breaker(ctx context.Context, cluster, action string) (raw []byte, _ error) {
+	return c.change(ctx, cluster, action, nil, "breaker", cluster, action)
+}
+
+// Invalidate drops a cluster's kept answers, those of one path where it is not empty. It returns the response as it came.
+func (c *Client) Invalidate(ctx context.Context, cluster, path string) (raw []byte, _ error) {
+	query := url.Values{"cluster": {cluster}}
+	if path != "" {
+		query.Set("path", path)
+	}
+	return c.change(ctx, cluster, "invalidate", query, "cache", "invalidate")
+}
+
+// change sends a POST that changes a cluster, and looks whether the response says that this was done.
+func (c *Client) change(ctx context.Context, cluster, what string, query url.Values, path ...string) (raw []byte, _ error) {
+	raw, err := c.send(ctx, http.MethodPost, query, path...)
 	if err != nil {
 		return nil, c.explain(ctx, cluster, err)
 	}
 	var done struct{ Cluster, Done string }
-	if err := json.Unmarshal(raw, &done); err != nil || done.Cluster != cluster || done.Done != "reset" {
-		return nil, c.notWeir("its response does not confirm the reset of %s: %s", Printable(cluster), excerpt(raw))
+	if err := json.Unmarshal(raw, &done); err != nil || done.Cluster != cluster || done.Done != what {
+		return nil, c.notWeir("its response does not confirm %s of %s: %s", what, Printable(cluster), excerpt(raw))
 	}
 	return raw, nil
 }
@@ -164,13 +183,14 @@ func (c *Client) otherVersion(err error) error {
 }
 
 // send sends a request without a body, and returns the body of the response if it is a 200 with JSON.
-func (c *Client) send(ctx context.Context, method string, path ...string) ([]byte, error) {
+func (c *Client) send(ctx context.Context, method string, query url.Values, path ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	target := c.base
 	for _, part := range path {
 		target.Path, target.RawPath = join(target.EscapedPath(), url.PathEscape(part))
 	}
+	target.RawQuery = query.Encode()
 	r, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func judge(c *adminapi.Cluster, now time.Time) Verdict {
 	if b := c.Breaker; b != nil {
 		switch {
 		case b.Forced == "open":
-			return Verdict{ForcedOpen, joined("an operator forced it open"+ago(now, b.Since), "`weir reset` ends it")}
+			return Verdict{ForcedOpen, joined("an operator forced it open"+ago(now, b.Since), "`weir breaker auto` ends it")}
 		case b.State == "open":
 			why := "opened" + ago(now, firstOf(b.OpenedAt, b.Since))
 			if cause := causeOf(b); cause != "" {

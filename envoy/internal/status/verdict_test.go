@@ -45,7 +45,7 @@ func TestVerdict(t *testing.T) {
 		},
 		"forced open": {
 			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "open", Forced: "open", Since: before(time.Second)}},
-			Verdict{ForcedOpen, "an operator forced it open 1s ago; `weir reset` ends it"},
+			Verdict{ForcedOpen, "an operator forced it open 1s ago; `weir breaker auto` ends it"},
 		},
 		"forced closed": {
 			adminapi.Cluster{Breaker: &adminapi.Breaker{State: "closed", Forced: "closed", Since: before(time.Minute)}},
