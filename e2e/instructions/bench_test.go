@@ -100,7 +100,7 @@ func BenchmarkFilters(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	err = errors.Join(Plot(plot, fmt.Sprintf("Instructions a request, over the %d of an Envoy without the filter", none), bars), plot.Close())
+	err = errors.Join(Plot(plot, fmt.Sprintf("Instructions a request, over the %s of an Envoy without the filter", thousands(none)), bars), plot.Close())
 	if err != nil {
 		b.Fatal(err)
 	}
