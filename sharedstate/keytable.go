@@ -66,7 +66,7 @@ func NewKeyTable(store Store, cluster string, maxKeys int) *KeyTable {
 
 // Update changes the state of a key. A key without a way gets one whose state is idle: then it is empty.
 func (t *KeyTable) Update(key Fingerprint, states KeyStates) (at Slot, conflicts int, err error) {
-	t.key, t.states, t.takes = key, states, true
+	t.key, t.states, t.takes, t.overflows = key, states, true, false
 	t.use(t.setOf(key))
 	conflicts, err = t.setCell.Apply(t.changeSet)
 	at = Slot{Key: key, Overflow: t.overflows}

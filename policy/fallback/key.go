@@ -46,7 +46,8 @@ type part struct{ class, name, value string } // class: the dashed name
 
 // AppendKey appends the bytes of the key of the request that Request has read just now, once. GET and HEAD have the same.
 func (r *CacheRules) AppendKey(b []byte) []byte {
-	// Stable, by insertion: a key has some five parts, and slices.SortStableFunc would be called with a function each.
+	// Stable, by insertion: a key has some five parts, at most the 100 headers that Envoy takes of a request by default, and
+	// slices.SortStableFunc calls a function for each comparison.
 	for i := 1; i < len(r.parts); i++ {
 		for j := i; j > 0 && r.parts[j].class < r.parts[j-1].class; j-- {
 			r.parts[j], r.parts[j-1] = r.parts[j-1], r.parts[j]
