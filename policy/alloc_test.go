@@ -38,7 +38,7 @@ func TestDecodeAllocates(t *testing.T) {
 		most float64 // allocations a cluster
 	}{
 		{"a Struct", wire, 60},
-		{"JSON", []byte(text.String()), 180},
+		{"JSON", []byte(text.String()), 60},
 	} {
 		got := testing.AllocsPerRun(5, func() {
 			if _, err := Decode(tc.raw, func(string) (string, bool) { return "", false }); err != nil {

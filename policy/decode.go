@@ -50,7 +50,8 @@ func Decode(raw []byte, getenv func(string) (string, bool)) (*Document, error) {
 // decoder is the state of one call of Decode.
 type decoder struct {
 	getenv           func(string) (string, bool)
-	at               place // while it reads, and while it substitutes
+	at               place     // while it reads, and while it substitutes
+	clusters         []Cluster // decoded so far, in the order of the document
 	mistakes         []Mistake
 	count            int // of mistakes, including those beyond maxMistakes
 	substitutedBytes int

@@ -55,6 +55,7 @@ func (d *decoder) jsonList(r *jsontext.Reader, depth int) (value, error) {
 }
 
 func (d *decoder) jsonObject(r *jsontext.Reader, depth int) (value, error) {
+	clusters := d.beginClusters()
 	v := value{kind: object}
 	var seen nameSet
 	for r.More() {
@@ -64,14 +65,15 @@ func (d *decoder) jsonObject(r *jsontext.Reader, depth int) (value, error) {
 		if err != nil {
 			return value{}, err
 		}
-		fresh := seen.add(name, v.members)
-		if !fresh {
+		if !seen.add(name, v.members) {
 			d.mistake(d.at.String(), errWrittenTwice)
-		}
-		d.at.leave()
-		if fresh {
+		} else {
+			if clusters {
+				inner = d.cluster(name, inner)
+			}
 			v.members = append(v.members, member{name, inner})
 		}
+		d.at.leave()
 	}
 	return v, nil
 }

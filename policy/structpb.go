@@ -28,61 +28,71 @@ const (
 var errNotStruct = errors.New("must be JSON or the bytes of a google.protobuf.Struct, got neither")
 
 // readStruct reads the wire bytes of a google.protobuf.Struct, without reflection: that would add the whole protobuf
-// runtime to every proxy. A Struct's entries have no order, so they are sorted by name.
+// runtime to every proxy.
 func (d *decoder) readStruct(raw []byte) (value, error) { return d.structObject(raw, 1) }
 
+// structObject reads the members of an object in the order of their names, since a Struct's entries have none. A key that is
+// written twice is a mistake; the first one counts.
 func (d *decoder) structObject(raw []byte, depth int) (value, error) {
-	n, err := count(raw)
+	entries, err := structEntries(raw)
 	if err != nil {
 		return value{}, err
 	}
-	v := value{kind: object, members: make([]member, 0, n)}
-	for len(raw) > 0 {
-		var entry field
-		if entry, raw, err = next(raw); err != nil {
-			return v, err
-		}
-		if entry.number != structFields || entry.kind != protowire.BytesType {
-			return v, errNotStruct
-		}
-		name, content, err := structEntry(entry.bytes)
+	clusters := d.beginClusters()
+	v := value{kind: object, members: make([]member, 0, len(entries))}
+	for i := range entries {
+		e := &entries[i]
+		d.at.enter(e.name)
+		inner, err := d.structValue(e.content, depth)
 		if err != nil {
 			return v, err
 		}
-		d.at.enter(name)
-		inner, err := d.structValue(content, depth)
-		if err != nil {
-			return v, err
+		if i > 0 && entries[i-1].name == e.name {
+			d.mistake(d.at.String(), errWrittenTwice)
+		} else {
+			if clusters {
+				inner = d.cluster(e.name, inner)
+			}
+			v.members = append(v.members, member{e.name, inner})
 		}
 		d.at.leave()
-		v.members = append(v.members, member{name, inner})
 	}
-	v.members = d.withoutTwins(v.members)
 	return v, nil
 }
 
-// withoutTwins sorts an object's members by name. A key that is written twice is a mistake; the first one counts.
-func (d *decoder) withoutTwins(members []member) []member {
-	order := make([]int, len(members))
-	for i := range order {
-		order[i] = i
+// entry is one of a Struct's map.
+type entry struct {
+	name    string
+	content []byte // of its google.protobuf.Value
+	place   int    // among the entries
+}
+
+// structEntries are the entries of a Struct in the order of their names; where a name is there twice, in that of the bytes.
+func structEntries(raw []byte) ([]entry, error) {
+	n, err := count(raw)
+	if err != nil {
+		return nil, err
 	}
-	heapsort.Sort(len(order), func(i, j int) bool {
-		a, b := order[i], order[j]
-		return members[a].name < members[b].name || members[a].name == members[b].name && a < b
-	}, func(i, j int) { order[i], order[j] = order[j], order[i] })
-	sorted := make([]member, 0, len(members))
-	for _, i := range order {
-		m := &members[i]
-		if n := len(sorted); n > 0 && sorted[n-1].name == m.name {
-			d.at.enter(m.name)
-			d.mistake(d.at.String(), errWrittenTwice)
-			d.at.leave()
-			continue
+	entries := make([]entry, 0, n)
+	for len(raw) > 0 {
+		var f field
+		if f, raw, err = next(raw); err != nil {
+			return nil, err
 		}
-		sorted = append(sorted, *m)
+		if f.number != structFields || f.kind != protowire.BytesType {
+			return nil, errNotStruct
+		}
+		name, content, err := structEntry(f.bytes)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry{name, content, len(entries)})
 	}
-	return sorted
+	heapsort.Sort(len(entries), func(i, j int) bool {
+		a, b := &entries[i], &entries[j]
+		return a.name < b.name || a.name == b.name && a.place < b.place
+	}, func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
+	return entries, nil
 }
 
 // structEntry reads an entry of a Struct's map.
