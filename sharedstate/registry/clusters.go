@@ -55,6 +55,25 @@ func (l *clusterList) all(yield func(e *Entry) bool) {
 	}
 }
 
+// each calls do for each entry, up to the first whose name cannot be read. It unpacks no more than the name, which comes first.
+func (l *clusterList) each(do func(cluster, packed []byte)) {
+	for rest := l.entries; len(rest) >= 2; {
+		size := int(binary.LittleEndian.Uint16(rest))
+		if size > len(rest)-2 {
+			return
+		}
+		c := codec{packed: rest[2 : 2+size]}
+		var length uint64
+		c.varint(&length)
+		name := c.take(length)
+		if c.broken {
+			return
+		}
+		do(name, rest[2:2+size])
+		rest = rest[2+size:]
+	}
+}
+
 // add appends an entry, if it fits.
 func (l *clusterList) add(packed []byte) {
 	if len(packed) > 1<<16-1 || clusterListFixed+len(l.entries)+2+len(packed) > MaxBytes {

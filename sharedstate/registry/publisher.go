@@ -120,12 +120,18 @@ func (p *Publisher) publish() error {
 		if l.claim < p.claim {
 			*l, store = clusterList{claim: p.claim, entries: l.entries[:0]}, true
 		}
-		listed := map[string]bool{} // by this document's other workers
-		l.all(func(e *Entry) bool { listed[e.Cluster] = true; return true })
+		listed := make([]bool, len(p.entries)) // by this document's other workers
+		l.each(func(cluster, _ []byte) {
+			if i, own := p.index[string(cluster)]; own {
+				listed[i] = true
+			}
+		})
 		before, size := l.leftOut, len(l.entries)
-		for i := range p.entries[p.published:] {
-			if e := &p.entries[p.published+i]; !listed[e.Cluster] {
-				l.add(e.AppendTo(nil))
+		var packed []byte
+		for i := p.published; i < len(p.entries); i++ {
+			if !listed[i] {
+				packed = p.entries[i].AppendTo(packed[:0])
+				l.add(packed)
 			}
 		}
 		return store || len(l.entries) != size || l.leftOut != before
@@ -133,11 +139,18 @@ func (p *Publisher) publish() error {
 	if err == nil {
 		p.published = len(p.entries)
 	}
+	p.dropList()
 	return err
 }
 
-// deleteClusters empties the list of a dead document and returns what it held. Where another document has the row by
-// now, it leaves the list alone.
+// dropList frees the list that was worked on: it has up to 256 KiB, packed as well, and is hardly ever needed again.
+func (p *Publisher) dropList() {
+	p.list = clusterList{}
+	p.listCell = sharedstate.NewCell(p.store, "", &p.list)
+}
+
+// deleteClusters empties the list of a dead document and returns those of its clusters that this document has not. Where another
+// document has the row by now, it leaves the list alone.
 func (p *Publisher) deleteClusters(slot int, claim uint32) (clusters []Entry, err error) {
 	p.listCell.Move(clustersKey(slot))
 	_, err = p.listCell.Update(func() bool {
@@ -145,14 +158,23 @@ func (p *Publisher) deleteClusters(slot int, claim uint32) (clusters []Entry, er
 		if p.list.claim != claim {
 			return false
 		}
-		p.list.all(func(e *Entry) bool { clusters = append(clusters, *e); return true })
+		p.list.each(func(cluster, packed []byte) {
+			if _, own := p.index[string(cluster)]; own {
+				return
+			}
+			var e Entry
+			if e.Unpack(packed) {
+				clusters = append(clusters, e)
+			}
+		})
 		p.list = clusterList{claim: claim, entries: p.list.entries[:0]}
 		return true
 	})
+	p.dropList()
 	return clusters, err
 }
 
-// withoutDocument are those of the clusters that no document has, including this one.
+// withoutDocument are those of the clusters that no document has.
 func (p *Publisher) withoutDocument(clusters []Entry, now int64) (without []Entry) {
 	listing, err := Read(p.store, now)
 	if err != nil {
@@ -163,7 +185,7 @@ func (p *Publisher) withoutDocument(clusters []Entry, now int64) (without []Entr
 		listed[listing.Entries[i].Cluster] = true
 	}
 	for _, e := range clusters {
-		if _, own := p.index[e.Cluster]; !own && !listed[e.Cluster] {
+		if !listed[e.Cluster] {
 			without = append(without, e)
 		}
 	}

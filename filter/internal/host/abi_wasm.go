@@ -4,7 +4,6 @@ package host
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 	"unsafe"
 
@@ -278,8 +277,13 @@ const pluginConfiguration Buffer = 7
 // that the arena has room for: TinyGo's collector takes any word of the module's constants for a pointer, and such a word keeps
 // most blocks of 64 KiB for ever. A document of 1,000 clusters has 420 KB, and each reload would leave one behind.
 func PluginConfiguration(to []byte) ([]byte, error) {
-	const piece = arenaSize / 2
-	to = slices.Grow(to, current.configurationSize)
+	const (
+		piece             = arenaSize / 2
+		configurationRoom = 1 << 10 // so that the next configuration, which is some bytes longer, fits
+	)
+	if cap(to) < current.configurationSize {
+		to = make([]byte, 0, current.configurationSize+configurationRoom) // append would round up to a power of two
+	}
 	for left := current.configurationSize; left > 0; {
 		ReuseMemory()
 		bytes, err := Bytes(pluginConfiguration, current.configurationSize-left, min(left, piece))
