@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
@@ -30,12 +31,21 @@ func (p *Plugin) startMesh() (err error) {
 	config := p.document.Redis
 	p.redis = &redisBridge{
 		plugin: p, cluster: config.Cluster, timeout: uint32(max(config.Timeout.Milliseconds(), 1)),
-		headers: [][2]string{{":method", ""}, {":path", ""}, {":authority", config.Cluster}, {"content-type", ""}},
+		headers: [][2]string{{":method", ""}, {":path", ""}, {":authority", authority(config.Cluster)}, {"content-type", ""}},
 		paused:  map[uint32]*stream{},
 	}
 	p.mesh = mesh.NewClient(config, p.worker, p.redis, observe.NewRedis(shareddata.Store{}, p.observe.Metrics))
 	p.redis.queue, err = host.RegisterQueue("weir/" + p.mesh.Name())
 	return err
+}
+
+// authority is the host that calls are for: that of Istio's name for a cluster, outbound|7379||bridge.shop.svc.cluster.local.
+// Go's HTTP server, and so the bridge, answers 400 to a host with a | in it.
+func authority(cluster string) string {
+	if host := cluster[strings.LastIndexByte(cluster, '|')+1:]; host != "" {
+		return host
+	}
+	return cluster
 }
 
 // Wake implements mesh.Bridge.
