@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/weir-mesh/weir/envoy/istio"
 	"github.com/weir-mesh/weir/envoy/policyfile"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/envoy/run"
@@ -67,31 +68,32 @@ func TestPresets(t *testing.T) {
 // The WasmPlugin has the quickstart's policy, under Istio's name for the cluster, also when read as Kubernetes reads
 // YAML.
 func TestIstioHasTheSamePolicy(t *testing.T) {
-	raw, err := os.ReadFile("istio-wasmplugin.yaml")
+	raw, err := os.ReadFile("istio.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var plugin struct {
-		Spec struct {
-			VMConfig struct {
-				Env []struct{ Name, ValueFrom, Value string } `json:"env"`
-			} `json:"vmConfig"`
-			PluginConfig json.RawMessage `json:"pluginConfig"`
-		} `json:"spec"`
+	for text := range bytes.SplitSeq(raw, []byte("---\n")) {
+		var plugin struct {
+			Kind string `json:"kind"`
+			Spec struct {
+				PluginConfig json.RawMessage `json:"pluginConfig"`
+			} `json:"spec"`
+		}
+		if err := yaml.Unmarshal(text, &plugin); err != nil {
+			t.Fatal(err)
+		}
+		if plugin.Kind != "WasmPlugin" {
+			continue
+		}
+		istio := decode(t, plugin.Spec.PluginConfig, nil)
+		quickstart := decode(t, policyJSON(t, "quickstart.policy.yaml"), nil)
+		got := istio.For("outbound|80||aws-pricing.shop.svc.cluster.local")
+		if diff := cmp.Diff(quickstart.For(QuickstartCluster), got); diff != "" {
+			t.Errorf("differs from the quickstart (-want +got): %s", diff)
+		}
+		return
 	}
-	if err := yaml.Unmarshal(raw, &plugin); err != nil {
-		t.Fatal(err)
-	}
-	environment := map[string]string{}
-	for _, variable := range plugin.Spec.VMConfig.Env {
-		environment[variable.Name] = variable.Value
-	}
-	istio := decode(t, plugin.Spec.PluginConfig, environment)
-	quickstart := decode(t, policyJSON(t, "quickstart.policy.yaml"), nil)
-	got := istio.For("outbound|80||aws-pricing.quickstart.svc.cluster.local")
-	if diff := cmp.Diff(quickstart.For(QuickstartCluster), got); diff != "" {
-		t.Errorf("differs from the quickstart (-want +got): %s", diff)
-	}
+	t.Error("got no WasmPlugin")
 }
 
 func TestQuickstartIsTheRenderersOutput(t *testing.T) {
@@ -140,7 +142,33 @@ func quickstart(t *testing.T) []render.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return files
+	return append(files, istioExample(t))
+}
+
+// istioExample is the output of
+//
+//	weir render istio -f quickstart.policy.yaml --module oci://registry.example.com/weir:1 --namespace shop \
+//	    --selector app=cart --upstream aws_pricing=aws-pricing.shop.svc.cluster.local:80
+func istioExample(t *testing.T) render.File {
+	t.Helper()
+	upstream, err := istio.ParseUpstream(QuickstartCluster + "=aws-pricing.shop.svc.cluster.local:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := istio.Defaults()
+	o.Module, o.Namespace, o.Selector = "oci://registry.example.com/weir:1", "shop", map[string]string{"app": "cart"}
+	o.Upstreams = []istio.Upstream{upstream}
+	o.Policy = o.Named(policyJSON(t, "quickstart.policy.yaml"))
+	o.Document = decode(t, o.Policy, nil)
+	objects, warnings, err := istio.Objects(o)
+	if err != nil || warnings != nil {
+		t.Fatalf("got warnings %v, %v", warnings, err)
+	}
+	content, err := istio.YAML(objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return render.File{Path: "envoy/examples/istio.yaml", Content: content}
 }
 
 func policyJSON(t *testing.T, file string) []byte {

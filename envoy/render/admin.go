@@ -43,15 +43,29 @@ func (o Options) adminPolicy() ([]byte, error) {
 // separate listener, so that no client's route leads to it. It has no authentication: only the network decides which
 // machines reach it, so a port without an address is bound to the loopback address.
 func adminListener(o Options) (*listenerv3.Listener, error) {
-	bind, err := o.weirAdminAddress()
+	filter, err := AdminFilter(o)
 	if err != nil {
 		return nil, err
 	}
+	return AdminListener(o, &hcmv3.HttpFilter{
+		Name: adminName, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: filter.GetTypedConfig()},
+	})
+}
+
+// AdminFilter renders the filter of Weir's admin listener.
+func AdminFilter(o Options) (*corev3.TypedExtensionConfig, error) {
+	o = o.withDefaults()
+	var err error
 	if o.Policy, err = o.adminPolicy(); err != nil {
 		return nil, err
 	}
 	o.StringValue = false
-	filter, err := filterNamed(adminName, o)
+	return filterNamed(adminName, o)
+}
+
+// AdminListener renders Weir's admin listener with its filter, which may come by discovery.
+func AdminListener(o Options, filter *hcmv3.HttpFilter) (*listenerv3.Listener, error) {
+	bind, err := o.weirAdminAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +77,7 @@ func adminListener(o Options) (*listenerv3.Listener, error) {
 		StatPrefix:     adminName,
 		CodecType:      hcmv3.HttpConnectionManager_AUTO,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: adminRoutes()},
-		HttpFilters: []*hcmv3.HttpFilter{
-			{Name: adminName, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: filter.GetTypedConfig()}},
-			router,
-		},
+		HttpFilters:    []*hcmv3.HttpFilter{filter, router},
 	})
 }
 

@@ -21,7 +21,7 @@ func trafficListener(o Options) (*listenerv3.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	strip, err := stripClientHeaders(o.Document)
+	strip, err := StripClientHeaders(o.Document)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func httpFilters(o Options) ([]*hcmv3.HttpFilter, error) {
 	} else {
 		weir.ConfigType = &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovery(o.ECDS)}
 	}
-	resolver, err := routeResolver()
+	resolver, err := RouteResolver()
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +92,13 @@ func httpFilters(o Options) ([]*hcmv3.HttpFilter, error) {
 // resolverName is the name of the filter before Weir. It is not the one that a route's CORS policy is for.
 const resolverName = "resolve_route"
 
-// routeResolver makes Envoy resolve the route right before Weir. A filter that stands before Weir and changes the
+// RouteResolver makes Envoy resolve the route right before Weir. A filter that stands before Weir and changes the
 // request may clear the route that Envoy resolved at first. Envoy resolves it again when a filter asks for it, which a
 // Wasm filter can't: Weir would still see the first route's cluster, and decide by its policy. A CORS filter asks for
 // the route of each request, and does nothing more where that has no policy for its name. It is rendered although
 // nothing stands before it, since users add filters later. It costs 2,500 instructions a request; set_metadata costs
 // 1,400, but asks for the route only in the latest Envoys.
-func routeResolver() (*hcmv3.HttpFilter, error) { return httpFilter(resolverName, &corsv3.Cors{}) }
+func RouteResolver() (*hcmv3.HttpFilter, error) { return httpFilter(resolverName, &corsv3.Cors{}) }
 
 // routerFilter is the last filter of each chain.
 func routerFilter() (*hcmv3.HttpFilter, error) {

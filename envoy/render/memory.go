@@ -7,9 +7,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// memoryRelease lets Envoy give free memory back to the system, up to 16 MiB each second. By default it keeps what it once
+// MemoryRelease lets Envoy give free memory back to the system, up to 16 MiB each second. By default it keeps what it once
 // had: the start of a Wasm module and each reload of a large policy need memory for a moment.
-func memoryRelease() *bootstrapv3.MemoryAllocatorManager {
+func MemoryRelease() *bootstrapv3.MemoryAllocatorManager {
 	return &bootstrapv3.MemoryAllocatorManager{
 		BytesToRelease:        16 << 20,
 		MemoryReleaseInterval: durationpb.New(time.Second),

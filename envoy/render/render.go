@@ -129,6 +129,13 @@ func checkAdmin(o Options) error {
 	return nil
 }
 
+// CheckAdmin returns what is wrong with Admin and AdminHosts.
+func (o Options) CheckAdmin() error {
+	_, addressErr := o.weirAdminAddress()
+	_, policyErr := o.adminPolicy()
+	return errors.Join(addressErr, policyErr)
+}
+
 // Bootstrap renders a complete bootstrap: Envoy's admin, the listeners, one cluster for each upstream, and the filter,
 // inline or by ECDS. Every message in it, also inside each Any, has passed its validation rules.
 func Bootstrap(o Options) (*bootstrapv3.Bootstrap, error) {
@@ -151,8 +158,8 @@ func Bootstrap(o Options) (*bootstrapv3.Bootstrap, error) {
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Clusters: clusters,
 		},
-		StatsConfig:            statsConfig(),
-		MemoryAllocatorManager: memoryRelease(),
+		StatsConfig:            StatsConfig(),
+		MemoryAllocatorManager: MemoryRelease(),
 	}
 	if o.LDS != "" {
 		b.DynamicResources = &bootstrapv3.Bootstrap_DynamicResources{LdsConfig: watchedFile(o.LDS)}

@@ -10,17 +10,17 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// routerRetries says that Envoy's router does the retries.
-func routerRetries(r *policy.Retry) bool { return r != nil && r.Driver == policy.DriverEnvoy }
+// RouterRetries says that Envoy's router does the retries.
+func RouterRetries(r *policy.Retry) bool { return r != nil && r.Driver == policy.DriverEnvoy }
 
-// backOff has only the delays between the router's retries. It has no retry_on: the router retries only the requests
+// BackOff has only the delays between the router's retries. It has no retry_on: the router retries only the requests
 // for which the filter sets x-envoy-retry-on and x-envoy-max-retries.
 //
 // The router's delay is uniform between 0 and base_interval x 2^n, at most max_interval (n from 0, whole milliseconds,
 // the upper end excluded), which is the policy's full jitter. After a Retry-After of r seconds the delay is between r
 // and 1.5 r; an r above max_interval is ignored.
 // https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto#config-route-v3-retrypolicy-retrybackoff
-func backOff(r *policy.Retry) *routev3.RetryPolicy {
+func BackOff(r *policy.Retry) *routev3.RetryPolicy {
 	return &routev3.RetryPolicy{
 		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
 			BaseInterval: durationpb.New(r.BaseDelay),

@@ -115,7 +115,7 @@ func TestStrippedHeaders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := options()
 			o.Policy = []byte(test.policy)
-			strip, err := stripClientHeaders(o.withDefaults().Document)
+			strip, err := StripClientHeaders(o.withDefaults().Document)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -37,8 +37,8 @@ func route(d *policy.Document, name, cluster string) *routev3.Route {
 		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 		Action: &routev3.Route_Route{Route: action},
 	}
-	if retry := policyOf(d, cluster).Retry; routerRetries(retry) {
-		action.RetryPolicy = backOff(retry)
+	if retry := policyOf(d, cluster).Retry; RouterRetries(retry) {
+		action.RetryPolicy = BackOff(retry)
 	}
 	return r
 }

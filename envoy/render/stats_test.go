@@ -40,7 +40,7 @@ func TestStatsTags(t *testing.T) {
 	} {
 		left := name
 		var labels []string
-		for _, tag := range statsConfig().GetStatsTags() {
+		for _, tag := range StatsConfig().GetStatsTags() {
 			match := regexp.MustCompile(tag.GetRegex()).FindStringSubmatch(name)
 			if match == nil {
 				continue

@@ -18,12 +18,12 @@ import (
 // may read as the same, see header.IsOwn.
 var ownPrefixes = [...]string{header.Prefix, "x_weir_", "x-weir_", "x_weir-"}
 
-// stripClientHeaders removes headers that only Weir may set from a client's request before Envoy chooses a route.
+// StripClientHeaders removes headers that only Weir may set from a client's request before Envoy chooses a route.
 // Otherwise a client that sends `x-weir-cluster: aws_pricing_eu` would choose the cluster. The filter removes them too,
 // but after that choice: it reads the cluster (xds.cluster_name) of the route that was chosen first, even when Envoy
 // has chosen another since.
 // https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/early_header_mutation
-func stripClientHeaders(d *policy.Document) (*corev3.TypedExtensionConfig, error) {
+func StripClientHeaders(d *policy.Document) (*corev3.TypedExtensionConfig, error) {
 	var mutations []*mutationv3.HeaderMutation
 	for _, prefix := range ownPrefixes {
 		mutations = append(mutations, removeOnMatch(&matcherv3.StringMatcher{

@@ -237,7 +237,7 @@ func TestBadDocuments(t *testing.T) {
 
 // TestExamples: the published files have nothing that is worth a warning.
 func TestExamples(t *testing.T) {
-	for _, file := range []string{"istio-wasmplugin.yaml", "mesh.policy.yaml", "presets.yaml", "quickstart.ecds.yaml", "quickstart.policy.yaml", "regions.policy.yaml"} {
+	for _, file := range []string{"istio.yaml", "mesh.policy.yaml", "presets.yaml", "quickstart.ecds.yaml", "quickstart.policy.yaml", "regions.policy.yaml"} {
 		raw, err := os.ReadFile("../../examples/" + file)
 		if err != nil {
 			t.Fatal(err)

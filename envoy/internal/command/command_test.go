@@ -54,10 +54,20 @@ func TestUsage(t *testing.T) {
 		"--frobnicate":               "unknown flag: --frobnicate",
 		"validate":                   "requires at least 1 arg",
 		"validate --env A good.yaml": "want NAME=VALUE",
-		"render":                     "name a subcommand: envoy",
-		"render istio":               `unknown command "istio"`,
-		"render envoy":               "-f POLICY",
-		"render envoy -f good.yaml":  "--upstream NAME=HOST:PORT",
+		"render":                     "name a subcommand: envoy, istio",
+		"render istio":               "-f POLICY",
+		"render istio -f good.yaml":  "No image of Weir is published",
+		"render istio -f good.yaml --module weir.wasm":                     "want oci://HOST/IMAGE:TAG",
+		"render istio -f good.yaml --module file:///w --upstream a=b":      "missing port",
+		"render istio -f good.yaml --module file:///w --side left":         "want one of both, client, server",
+		"render istio -f good.yaml --module file:///w --phase last":        "want one of authn, authz, none, stats",
+		"render istio -f good.yaml --module file:///w --target Pod/a":      "want Gateway/NAME",
+		"render istio -f good.yaml --module file:///w --port 0":            "--port: must be between 1 and 65535",
+		"render istio -f good.yaml --module file:///w -o a --output-dir b": "exclude each other",
+		"render istio -f good.yaml --module file:///w --weir-admin-host a": "--weir-admin-host needs --weir-admin",
+		"render istio -f good.yaml --module file:///w --redis 10.0.0.1:1":  "is an address",
+		"render envoy":                                                            "-f POLICY",
+		"render envoy -f good.yaml":                                               "--upstream NAME=HOST:PORT",
 		"render envoy -f good.yaml --upstream a=b":                                "missing port",
 		"render envoy -f good.yaml --upstream a=b:1 --upstream a=c:1":             "given twice",
 		"render envoy -f good.yaml --upstream a=b:1 --listen here:1":              "must be an IP address",
@@ -94,7 +104,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, line := range []string{"validate", "schema", "import", "import ratelimit", "render", "render envoy", "demo", "bridge", "status", "reset", "breaker", "breaker open", "cache", "cache invalidate", "version"} {
+	for _, line := range []string{"validate", "schema", "import", "import ratelimit", "render", "render envoy", "render istio", "demo", "bridge", "status", "reset", "breaker", "breaker open", "cache", "cache invalidate", "version"} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", append(strings.Fields(line), "--help")...)
 			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {

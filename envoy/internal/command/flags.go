@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -95,3 +96,64 @@ func (f healthPathsFlag) apply(upstreams []render.Upstream) error {
 	}
 	return nil
 }
+
+// choiceFlag is a flag that takes one of some words.
+type choiceFlag[T comparable] struct {
+	value *T
+	name  string
+	words map[string]T
+}
+
+func choice[T comparable](value *T, name string, words map[string]T) *choiceFlag[T] {
+	return &choiceFlag[T]{value, name, words}
+}
+
+func (f *choiceFlag[T]) Set(s string) error {
+	v, ok := f.words[s]
+	if !ok {
+		return fmt.Errorf("want one of %s, got %q", strings.Join(slices.Sorted(maps.Keys(f.words)), ", "), s)
+	}
+	*f.value = v
+	return nil
+}
+
+func (f *choiceFlag[T]) String() string {
+	if f.value == nil { // a flag's zero value, which pflag makes
+		return ""
+	}
+	for word, v := range f.words {
+		if v == *f.value {
+			return word
+		}
+	}
+	return ""
+}
+
+// Type is what `--help` shows for the value.
+func (f *choiceFlag[T]) Type() string { return f.name }
+
+// parsedFlag is a flag that may be repeated and whose values are read by a function.
+type parsedFlag[T any] struct {
+	values  *[]T
+	name    string
+	parse   func(string) (T, error)
+	written []string
+}
+
+func listFlag[T any](values *[]T, name string, parse func(string) (T, error)) *parsedFlag[T] {
+	return &parsedFlag[T]{values: values, name: name, parse: parse}
+}
+
+func (f *parsedFlag[T]) Set(s string) error {
+	v, err := f.parse(s)
+	if err != nil {
+		return err
+	}
+	*f.values, f.written = append(*f.values, v), append(f.written, s)
+	return nil
+}
+
+func (f *parsedFlag[T]) String() string { return strings.Join(f.written, ",") }
+
+// Type is what `--help` shows for the value.
+func (f *parsedFlag[T]) Type() string { return f.name }

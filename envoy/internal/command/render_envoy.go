@@ -161,6 +161,12 @@ func writeBootstrap(o render.Options, input, output string, out io.Writer) error
 	if err != nil {
 		return err
 	}
+	return writeFiles(files, input, out, func(f render.File) bool { return !f.Watched })
+}
+
+// writeFiles writes those files that differ, and says so, and which of them a running Envoy reads only at its next start.
+// input is the path of the policy.
+func writeFiles(files []render.File, input string, out io.Writer, restart func(render.File) bool) error {
 	if err := checkOverwrite(input, files); err != nil {
 		return err
 	}
@@ -174,7 +180,7 @@ func writeBootstrap(o render.Options, input, output string, out io.Writer) error
 		if err := file.Replace(); err != nil {
 			return err
 		}
-		if replaced && !file.Watched {
+		if replaced && restart(file) {
 			fmt.Fprintf(out, "wrote %s; restart Envoy to apply it\n", file.Path)
 			continue
 		}

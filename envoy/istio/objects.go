@@ -1,0 +1,41 @@
+package istio
+
+import "fmt"
+
+// Objects are all that enforce the policy, in the order in which they are best applied: the filter is last. The warnings
+// are about what it can't enforce as a rendered Envoy would.
+func Objects(o Options) (objects []Object, warnings []string, err error) {
+	if err := o.Check(); err != nil {
+		return nil, nil, err
+	}
+	if err := o.checkPolicy(); err != nil {
+		return nil, nil, err
+	}
+	byHost, warnings := o.hosts()
+	for _, pattern := range o.unmatched() {
+		warnings = append(warnings, fmt.Sprintf("the filter is only where %s has no requests; render with --side both", pattern))
+	}
+	objects = o.bridge()
+	for _, namespace := range o.BootstrapIn {
+		data, err := bootstrapJSON()
+		if err != nil {
+			return nil, nil, err
+		}
+		object := o.object("v1", "ConfigMap", "-bootstrap", "", nil)
+		object.Comment = fmt.Sprintf(bootstrapComment, object.Metadata.Name)
+		object.Metadata.Namespace = namespace
+		object.Data = map[string]string{"custom_bootstrap.json": data}
+		objects = append(objects, object)
+	}
+	objects = append(objects, o.destinationRules(byHost)...)
+	objects = append(objects, o.virtualServices(byHost)...)
+	patches, err := o.envoyFilter(routePatches(byHost))
+	if err != nil {
+		return nil, nil, err
+	}
+	plugin, err := o.wasmPlugin()
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(objects, patches, plugin), warnings, nil
+}
