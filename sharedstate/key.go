@@ -7,7 +7,7 @@ import "strconv"
 // and the new one work side by side and would overwrite each other's values under the same keys.
 //
 //	weir/1/  the modules up to 0.1.0, records of version 3
-//	weir/2/  records of version 4, cache entries of version 2
+//	weir/2/  records of version 4, limits and cache entries of version 2
 const Prefix = "weir/2/"
 
 // ClusterKey is the key of a cluster's record.

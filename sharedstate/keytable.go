@@ -2,7 +2,7 @@ package sharedstate
 
 // maxWays is how many keys a set has at most. A key overflows when its set is full. With 32 ways that happens in 1 of
 // 10,000 sets while half of the table is in use, and in 1 of 10 at four fifths (Poisson). A set is copied for each
-// request of a limit by key: its keys' states of 40 to 2,128 bytes each, for those that were in use at one time.
+// request of a limit by key: its keys' states of 48 to 2,128 bytes each, for those that were in use at one time.
 const maxWays = 32
 
 // KeyTable keeps one state for each key of a cluster, in a set-associative table (as in a CPU's cache): a key belongs

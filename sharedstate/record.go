@@ -39,7 +39,7 @@ const RecordVersion = 4
 //	1  breaker       breaker/pack.go      40 to 504, always there
 //	2  bulkhead      bulkhead/pack.go     16 for each owner, at most 4096
 //	3  retry budget  retry/state.go       184, has a check of its own
-//	4  limit         ratelimit/state.go   40 to 2128, has a check of its own
+//	4  limit         ratelimit/state.go   48 to 2128, has a check of its own
 //
 // A breaker alone takes 12 + 4 + 40 = 56 bytes.
 //

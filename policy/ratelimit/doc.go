@@ -40,6 +40,10 @@
 //	 │  9 │  7 │  0 │ 12 │     │ 31 │  4 ││
 //	      └ counts as a whole            now
 //
+// # Leases
+//
+// Of a bucket or of sub-windows a worker may take several requests at once, to be used later, see lease.go.
+//
 // # Adaptive
 //
 // A sliding window whose limit moves with the success rate of what it admitted, at each evaluation:

@@ -132,11 +132,16 @@ func (l *Limiter) Quota() (q int64, w time.Duration) {
 }
 
 func loadBucket(state []byte) Bucket {
-	return Bucket{Level: packed.I64(state, atLevel), At: packed.I64(state, atLevelAt)}
+	return Bucket{
+		Level: packed.I64(state, atLevel), At: packed.I64(state, atLevelAt),
+		Leased: packed.U32(state, atLeased), LeasedBefore: packed.U32(state, atLeasedBefore),
+	}
 }
 
 func (l *Limiter) storeBucket(state []byte, b Bucket) {
 	packed.PutI64(state, atLevel, b.Level)
 	packed.PutI64(state, atLevelAt, b.At)
+	packed.PutU32(state, atLeased, b.Leased)
+	packed.PutU32(state, atLeasedBefore, b.LeasedBefore)
 	l.seal(state)
 }

@@ -392,7 +392,7 @@ func TestQuotaSizeAndCurrent(t *testing.T) {
 		quota int64
 		per   time.Duration
 	}{
-		{"token bucket", NewTokenBucket(20, 2), 40, 20, 10 * time.Second},
+		{"token bucket", NewTokenBucket(20, 2), 48, 20, 10 * time.Second},
 		{"one request", NewSlidingWindow(1, time.Second), 48, 1, time.Second},
 		{"log", NewSlidingWindow(512, time.Minute), 40 + 2048, 512, time.Minute},
 		{"sub-windows", NewSlidingWindow(513, time.Minute), 40 + 264, 513, time.Minute},

@@ -195,7 +195,7 @@ func TestBucketBytesEqualBucket(t *testing.T) {
 			}
 			level, _ := c.refill(b, now)
 			limit, used := l.Current(state, now)
-			if limit != burst || used != burst-level.Level/fixedpoint.Nano || l.Idle(state, now) != (level == Bucket{c.capacity, now}) {
+			if limit != burst || used != burst-level.Level/fixedpoint.Nano || l.Idle(state, now) != (level == Bucket{Level: c.capacity, At: now}) {
 				t.Fatalf("at %d: got %d of %d used, idle %v, want by the bucket %+v", now, used, limit, l.Idle(state, now), level)
 			}
 		}

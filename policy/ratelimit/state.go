@@ -19,7 +19,8 @@ import (
 //	token bucket                     log and sub-windows
 //	24  i64  level, nano-tokens      24  i64  last: time of the last admission
 //	32  i64  time of the level       32  u32  used: what was counted at that time
-//	                                 36  u32  log: place of the oldest entry; sub-windows: 0
+//	40  u32  leased, see Bucket      36  u32  log: place of the oldest entry; sub-windows: 0
+//	44  u32  leased before
 //
 //	                                 adaptive part
 //	                                 40  i64  current limit, milli-requests
@@ -36,7 +37,7 @@ import (
 //
 // The check leaves the entries out: whatever they contain, a limit only counts wrongly, for a window at most.
 const (
-	stateVersion = 1
+	stateVersion = 2
 
 	kindBucket     = 1
 	kindLog        = 2
@@ -48,8 +49,10 @@ const (
 	atLimit      = 8
 	atWindow     = 16
 
-	atLevel   = 24
-	atLevelAt = 32
+	atLevel        = 24
+	atLevelAt      = 32
+	atLeased       = 40
+	atLeasedBefore = 44
 
 	atLast   = 24
 	atUsed   = 32
@@ -62,7 +65,7 @@ const (
 	atSuccesses   = 68
 	atRatio       = 72
 
-	bucketSize    = 40
+	bucketSize    = 48
 	windowFixed   = 40
 	adaptiveFixed = 80
 )
@@ -101,7 +104,8 @@ func (l *Limiter) Usable(state []byte) bool {
 	}
 	if l.kind == kindBucket {
 		level, at := packed.I64(state, atLevel), packed.I64(state, atLevelAt)
-		return level >= 0 && level <= l.bucket.capacity && at >= 0 && at <= longest
+		return level >= 0 && level <= l.bucket.capacity && at >= 0 && at <= longest &&
+			packed.U32(state, atLeased)+packed.U32(state, atLeasedBefore) <= l.bucket.mostLeased()
 	}
 	last, used, oldest := packed.I64(state, atLast), packed.U32(state, atUsed), packed.U32(state, atOldest)
 	if last < 0 || last > longest || used > l.limit || (last == 0 && used != 0) ||

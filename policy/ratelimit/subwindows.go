@@ -92,3 +92,20 @@ func (w *subWindows) uses(state []byte, known []use) []use {
 	}
 	return known
 }
+
+func (w *subWindows) shared(state []byte) (place, until int64) {
+	s := packed.I64(state, atLast) / w.width
+	return s, (s + 1) * w.width
+}
+
+func (w *subWindows) giveBack(state []byte, s, n int64) (changed bool) {
+	newest := packed.I64(state, atLast) / w.width
+	if s > newest || s <= newest-subWindowCount { // its place is another one's
+		return false
+	}
+	count := packed.U32(state, w.place(s))
+	n = min(n, count, packed.U32(state, atUsed))
+	packed.PutU32(state, w.place(s), count-n)
+	packed.PutU32(state, atUsed, packed.U32(state, atUsed)-n)
+	return n > 0
+}

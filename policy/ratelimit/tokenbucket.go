@@ -35,6 +35,10 @@ func (c *BucketConfig) Fill() time.Duration { return time.Duration(c.fill) }
 type Bucket struct {
 	Level int64 // nano-tokens at time At
 	At    int64 // nanoseconds; 0: never used
+
+	// Whole tokens that were leased in the period of At, and in the one before. Some of them may not be used yet, so the
+	// bucket is full where Level and they make its capacity.
+	Leased, LeasedBefore int64
 }
 
 // Verdict is the result of Take.
@@ -76,14 +80,29 @@ func (c *BucketConfig) refill(b Bucket, now int64) (Bucket, bool) {
 		return Bucket{Level: b.Level, At: now}, true
 	case passed <= 0: // another worker's reading, a little ahead: no refill, and At stays
 		return b, false
-	case passed >= c.fill:
-		b.Level = c.capacity
-	default:
-		// passed < fill, so this adds less than capacity + rate / 1e6 <= 1e15 + 1e6.
-		b.Level = min(b.Level+fixedpoint.MulDiv(passed, c.rate, fixedpoint.Micro), c.capacity)
 	}
-	b.At = now
-	return b, false
+	for b.Leased|b.LeasedBefore != 0 { // at most twice
+		end := (b.At/leasePeriod + 1) * leasePeriod
+		if end > now {
+			break
+		}
+		b = c.fillUntil(b, end)
+		b.Leased, b.LeasedBefore = 0, b.Leased
+	}
+	return c.fillUntil(b, now), false
+}
+
+// fillUntil adds what is refilled until a time in the period of At, or its end.
+func (c *BucketConfig) fillUntil(b Bucket, t int64) Bucket {
+	full := c.capacity - (b.Leased+b.LeasedBefore)*fixedpoint.Nano
+	if passed := t - b.At; passed >= c.fill {
+		b.Level = full
+	} else {
+		// passed < fill, so this adds less than capacity + rate / 1e6 <= 1e15 + 1e6.
+		b.Level = min(b.Level+fixedpoint.MulDiv(passed, c.rate, fixedpoint.Micro), full)
+	}
+	b.At = t
+	return b
 }
 
 // longest stands for all times beyond 146 years, so that sums of them do not overflow.

@@ -182,6 +182,23 @@ func (v *Views) Take(now, n int64) Verdict {
 	return verdict
 }
 
+// Alone reports whether there is no other state. A lease is valid only then: others noted it as used when it was taken.
+func (v *Views) Alone() bool { return v.n == 1 }
+
+// TakeLease asks for one request and for n - 1 more to be used later. See Limiter.TakeLease. Nothing is leased from
+// several states.
+func (v *Views) TakeLease(now, n int64) (Verdict, Lease) {
+	if v.n > 1 {
+		return v.Take(now, 1), Lease{}
+	}
+	return v.own.TakeLease(v.state, now, n)
+}
+
+// Return gives back what is left of a lease, see Limiter.Return. Nothing is given back to several states.
+func (v *Views) Return(lease Lease, now int64) (changed bool) {
+	return v.n == 1 && v.own.Return(v.state, lease, now)
+}
+
 // Outcome records how an admitted request ended, for all adaptive limits. See Limiter.Outcome.
 func (v *Views) Outcome(success bool, now int64) (changed bool) {
 	if !v.own.Outcome(v.state, success, now) {

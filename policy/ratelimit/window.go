@@ -19,6 +19,11 @@ type entries interface {
 	empties(t int64) int64
 	// drop drops the k oldest of the used requests.
 	drop(state []byte, t, used, oldest, k int64) (int64, int64)
+	// shared is the place of the last admission, and until when requests may be admitted in advance there: they count as long as
+	// those that are admitted then. 0: they may not.
+	shared(state []byte) (place, until int64)
+	// giveBack takes n requests out of a place, and reports whether there were any.
+	giveBack(state []byte, place, n int64) (changed bool)
 	// uses appends all requests, the oldest first, each with its time or a later one.
 	uses(state []byte, known []use) []use
 }

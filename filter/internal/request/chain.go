@@ -41,7 +41,7 @@ func (c *Cluster) newChain(p *policy.Policy, client *mesh.Client) *stage.Chain {
 		case c.key != nil:
 			apart = append(apart, c.byKey(c.limiter, index, l))
 		default:
-			members = append(members, limit.NewPerCluster(c.limiter, index, learns))
+			members = append(members, limit.NewLeasedPerCluster(c.limiter, index, learns, c.name, c.worker.Leases))
 		}
 	}
 	if b := p.Bulkhead; b != nil {

@@ -4,10 +4,12 @@ package worker
 
 import (
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 
 	"github.com/weir-mesh/weir/filter/internal/fallbackcache"
 	"github.com/weir-mesh/weir/filter/internal/stage/bulkhead"
+	"github.com/weir-mesh/weir/filter/internal/stage/limit"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
@@ -17,6 +19,7 @@ type Worker struct {
 	ID       uint32    // no other worker of this process has or had it
 	Seed     [2]uint64 // for fingerprints; the same in all workers of the process
 	Holds    *bulkhead.Holds
+	Leases   *limit.Leases
 	Captures *fallbackcache.Captures
 
 	random *rand.PCG
@@ -37,7 +40,7 @@ func New(store sharedstate.Store, random [16]byte) (*Worker, error) {
 	le := binary.LittleEndian
 	return &Worker{
 		Store: store, ID: id, Seed: [2]uint64{k0, k1},
-		Holds: bulkhead.NewHolds(store, id), Captures: fallbackcache.NewCaptures(),
+		Holds: bulkhead.NewHolds(store, id), Leases: limit.NewLeases(store, id), Captures: fallbackcache.NewCaptures(),
 		random: rand.NewPCG(le.Uint64(random[:8])^uint64(id), le.Uint64(random[8:])),
 	}, nil
 }
@@ -54,5 +57,5 @@ func (w *Worker) NextMesh() uint32 {
 // Heartbeat shows that this worker is alive. Call it every sharedstate.HeartbeatEvery.
 func (w *Worker) Heartbeat(now int64) error {
 	w.Captures.Expire(now)
-	return w.Holds.Heartbeat(now)
+	return errors.Join(w.Holds.Heartbeat(now), w.Leases.Heartbeat(now))
 }

@@ -14,6 +14,7 @@ type PerCluster struct {
 	views  *ratelimit.Views
 	index  int
 	learns bool
+	lease  lease
 }
 
 // NewPerCluster is the stage of a limiter at this index among the policy's limits. Learns says that the limit is
@@ -22,12 +23,24 @@ func NewPerCluster(l *ratelimit.Limiter, index int, learns bool) *PerCluster {
 	return &PerCluster{views: ratelimit.NewViews(l), index: index, learns: learns}
 }
 
+// NewLeasedPerCluster is NewPerCluster for a limit of which the worker takes leases.
+func NewLeasedPerCluster(l *ratelimit.Limiter, index int, learns bool, cluster string, leases *Leases) *PerCluster {
+	c := NewPerCluster(l, index, learns)
+	c.lease = lease{leases: leases, cluster: cluster, most: l.Leasable(leases.workers), size: 1}
+	return c
+}
+
 // Admit implements stage.Stage.
 func (l *PerCluster) Admit(a *stage.Attempt, now int64) stage.Verdict {
 	a.Record.Limit = l.views.Open(a.Record.Limit, now)
-	v := l.views.Take(now, 1)
-	a.Limits[l.index].Verdict = v
-	return verdict(&v)
+	if l.lease.most <= 1 {
+		v := l.views.Take(now, 1)
+		a.Limits[l.index].Verdict = v
+		return verdict(&v)
+	}
+	v := &a.Limits[l.index].Verdict
+	*v = l.lease.take(l.views, a.Record.Resets, now)
+	return verdict(v)
 }
 
 // verdict is a limiter's decision as a stage's.
@@ -48,4 +61,8 @@ func (l *PerCluster) Settle(a *stage.Attempt, s stage.Settlement, now int64) (ch
 }
 
 // Done implements stage.Member.
-func (*PerCluster) Done(*stage.Attempt, stage.Settlement, bool) {}
+func (l *PerCluster) Done(_ *stage.Attempt, s stage.Settlement, _ bool) {
+	if l.lease.most > 1 && !s.Known && !s.Over {
+		l.lease.taken(l)
+	}
+}
