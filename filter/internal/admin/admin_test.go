@@ -365,14 +365,43 @@ func TestForce(t *testing.T) {
 func TestPage(t *testing.T) {
 	f := newFixture(t, everything)
 	for _, method := range []string{"GET", "HEAD"} {
-		r := f.request(method, "/")
-		if r.Status != 200 || string(r.Body) != string(page.HTML) {
-			t.Errorf("%s: got %d, %d bytes, want 200 and the page's %d", method, r.Status, len(r.Body), len(page.HTML))
+		r := f.request(method, "/", func(r *Request) { r.Encodings = "gzip" })
+		if r.Status != 200 || string(r.Body) != page.Gzip {
+			t.Errorf("%s: got %d, %d bytes, want 200 and the page's %d", method, r.Status, len(r.Body), len(page.Gzip))
 		}
-		for name, want := range map[string]string{"content-type": page.ContentType, "content-security-policy": page.CSP} {
+		for name, want := range map[string]string{
+			"content-type": page.ContentType, "content-security-policy": page.CSP, "content-encoding": "gzip",
+		} {
 			if got := r.header(name); got != want {
 				t.Errorf("%s: got %s %q, want %q", method, name, got, want)
 			}
+		}
+	}
+}
+
+// TestPageIsCompressed: only who accepts gzip gets it.
+func TestPageIsCompressed(t *testing.T) {
+	f := newFixture(t, everything)
+	for _, tc := range []struct {
+		encodings string
+		want      int
+	}{
+		{"gzip, deflate, br, zstd", 200},
+		{"br;q=1.0, GZIP;q=0.1", 200},
+		{"*", 200},
+		{",deflate,gzip", 200},
+		{"gzip;q=0, *", 406},
+		{"gzip; q=0.000", 406},
+		{"*;q=0", 406},
+		{"identity", 406},
+		{"", 406},
+	} {
+		r := f.request("GET", "/", func(r *Request) { r.Encodings = tc.encodings })
+		if r.Status != tc.want {
+			t.Errorf("accept-encoding %q: got %d, want %d", tc.encodings, r.Status, tc.want)
+		}
+		if tc.want == 406 && (r.header("content-encoding") != "" || !strings.Contains(string(r.Body), "curl --compressed")) {
+			t.Errorf("accept-encoding %q: got %q, want a text that says what to do", tc.encodings, r.Body)
 		}
 	}
 }

@@ -13,6 +13,7 @@ type Request struct {
 	Origin      string
 	FetchSite   string // Sec-Fetch-Site
 	ContentType string
+	Encodings   string // Accept-Encoding
 	Length      string // Content-Length
 	Ended       bool   // no body follows
 }

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"strings"
+
 	"github.com/weir-mesh/weir/filter/internal/admin/page"
 	"github.com/weir-mesh/weir/policy/jsontext"
 )
@@ -64,4 +66,31 @@ func jsonResponse(status int, write func(*jsontext.Writer)) Response {
 	return newResponse(status, "application/json", strictCSP, append(w.Text, '\n'))
 }
 
-func pageResponse() Response { return newResponse(200, page.ContentType, page.CSP, page.HTML) }
+// pageResponse is the page, which the module has compressed only. Browsers accept that; any other client is told what it can do.
+func pageResponse(acceptEncoding string) (Response, *httpError) {
+	if !acceptsGzip(acceptEncoding) {
+		return Response{}, newError(406, "the page is for browsers and sent to clients that accept gzip: open it in a browser, or use "+
+			"curl --compressed; as JSON it is at /status, as text weir status shows it")
+	}
+	r := newResponse(200, page.ContentType, page.CSP, []byte(page.Gzip))
+	r.Headers = append(r.Headers, [2]string{"content-encoding", "gzip"})
+	return r, nil
+}
+
+// acceptsGzip reads a header accept-encoding (RFC 9110, section 12.5.3).
+func acceptsGzip(header string) bool {
+	accepts := false
+	for coding := range strings.SplitSeq(header, ",") {
+		name, weight, _ := strings.Cut(coding, ";")
+		name = strings.TrimSpace(name)
+		_, q, _ := strings.Cut(weight, "=")
+		wanted := strings.Trim(q, " 0.") != "" || strings.TrimSpace(q) == ""
+		switch {
+		case strings.EqualFold(name, "gzip"):
+			return wanted
+		case name == "*":
+			accepts = wanted
+		}
+	}
+	return accepts
+}

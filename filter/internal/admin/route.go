@@ -5,6 +5,7 @@ import "strings"
 // route is what a path does.
 type route struct {
 	changes bool // by POST; others read, by GET and HEAD
+	page    bool // the live page, and do is nil
 	do      func(h *Handler, at Instant) (Response, *httpError)
 }
 
@@ -51,6 +52,8 @@ func (h *Handler) handle(r *Request, at Instant) (Response, *httpError) {
 		response, failed := route.do(h, at)
 		h.renderings.outdated()
 		return response, failed
+	case (r.Method == "GET" || r.Method == "HEAD") && route.page:
+		return pageResponse(r.Encodings)
 	case (r.Method == "GET" || r.Method == "HEAD") && !route.changes:
 		return route.do(h, at)
 	}
@@ -63,7 +66,7 @@ func find(target string) (route, *httpError) {
 	path, query, _ := strings.Cut(target, "?")
 	switch path {
 	case "/":
-		return route{do: func(*Handler, Instant) (Response, *httpError) { return pageResponse(), nil }}, nil
+		return route{page: true}, nil
 	case "/status", "/status/":
 		return route{do: (*Handler).all}, nil
 	case "/cache/invalidate":

@@ -184,6 +184,8 @@ func adminRequest(headers host.Headers, ended bool) *admin.Request {
 			once(&r.FetchSite, value)
 		case "content-type":
 			r.ContentType = value
+		case "accept-encoding":
+			r.Encodings += "," + value
 		case "content-length":
 			r.Length = value
 		}

@@ -2,12 +2,48 @@ package page
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/base64"
+	"flag"
+	"io"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 )
+
+var update = flag.Bool("update", false, "compress index.html again")
+
+// HTML is the document as it is written.
+//
+//go:embed index.html
+var HTML []byte
+
+func TestGzipIsTheDocument(t *testing.T) {
+	if *update {
+		var compressed bytes.Buffer
+		w, _ := gzip.NewWriterLevel(&compressed, gzip.BestCompression)
+		if _, err := w.Write(HTML); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile("index.html.gz", compressed.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	r, err := gzip.NewReader(strings.NewReader(Gzip))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, HTML) {
+		t.Errorf("index.html.gz is not index.html (%v); write it by: go test ./filter/internal/admin/page -update", err)
+	}
+}
 
 // between is the text in the only element <tag>.
 func between(t *testing.T, tag string) []byte {
