@@ -70,7 +70,7 @@ package = ./filter$(if $(filter-out weir,$(1)),/internal/testmodules/$(1))
 
 .SECONDEXPANSION:
 TINYGO_VERSION := $(shell awk '$$1 == "github.com/tinygo-org/tinygo" { print $$2 }' filter/tinygo/go.mod)
-TINYGO_DIR     := $(CACHE)/tinygo-$(TINYGO_VERSION)-$(shell cat $(addprefix filter/tinygo/,go.sum runtime.sed data_start.S) | cksum | cut -d ' ' -f 1)
+TINYGO_DIR     := $(CACHE)/tinygo-$(TINYGO_VERSION)-$(shell cat $(addprefix filter/tinygo/,go.sum runtime.sed runtime.S) | cksum | cut -d ' ' -f 1)
 TINYGO         := $(TINYGO_DIR)/bin/tinygo
 TINYGO_ARGS    := -target=filter/tinygo/tinygo.json -opt=z -panic=trap -no-debug -tags=abi021
 WASM_FEATURES  := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals
@@ -78,9 +78,9 @@ build/%.wasm: $(SOURCES) $$(wildcard filter/internal/testmodules/$$*/*.go) | $(T
 	$(call say_missing,$@)
 	@mkdir -p $(@D)
 	TINYGOROOT=$(TINYGO_DIR)/root PATH=$(TINYGO_DIR)/bin:$$PATH $(TINYGO) build $(TINYGO_ARGS) \
-		-ldflags="-extldflags='-Map=$(CURDIR)/build/$*.map $(TINYGO_DIR)/data_start.o $(TINYGO_LIBC) $(TINYGO_RT)'" \
+		-ldflags="-extldflags='-Map=$(CURDIR)/build/$*.map $(TINYGO_DIR)/runtime.o $(TINYGO_LIBC) $(TINYGO_RT)'" \
 		-o build/$*.linked.wasm $(call package,$*)
-	@grep -A 1 ' \.data$$' build/$*.map | grep -q weir_data_start || { echo >&2 "make $@: .data does not begin with data_start.S"; exit 1; }
+	@grep -A 1 ' \.data$$' build/$*.map | grep -q weir_data_start || { echo >&2 "make $@: .data does not begin with runtime.S"; exit 1; }
 	go run ./filter/postlink exports build/$*.linked.wasm build/$*.finished.wasm
 	$(WASM_OPT) -Oz $(WASM_FEATURES) --strip-debug --strip-producers build/$*.finished.wasm -o build/$*.optimized.wasm
 	go run ./filter/postlink calls build/$*.optimized.wasm $@
@@ -103,7 +103,7 @@ $(TINYGO):
 	sed -i -f filter/tinygo/runtime.sed $(TINYGO_DIR)/root/src/runtime/arch_tinygowasm.go
 	@test $$(grep -c 'memorySize/4\|dataStartSymbol' $(TINYGO_DIR)/root/src/runtime/arch_tinygowasm.go) = 3 || { \
 		echo >&2 "make tinygo: filter/tinygo/runtime.sed does not fit this TinyGo"; exit 1; }
-	clang-19 --target=wasm32-unknown-wasi -c filter/tinygo/data_start.S -o $(TINYGO_DIR)/data_start.o
+	clang-19 --target=wasm32-unknown-wasi -c filter/tinygo/runtime.S -o $(TINYGO_DIR)/runtime.o
 	mkdir -p $(TINYGO_DIR)/root/src/net/http
 	ln -sf $(TINYGO_LINK) $(TINYGO_DIR)/bin/wasm-ld
 	CGO_ENABLED=1 CC=clang-19 CXX=clang++-19 go -C filter/tinygo build -tags=llvm19 -trimpath -o $@ github.com/tinygo-org/tinygo

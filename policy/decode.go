@@ -33,8 +33,7 @@ func Decode(raw []byte, getenv func(string) (string, bool)) (*Document, error) {
 	d := &decoder{getenv: getenv}
 	root, err := d.read(raw)
 	if err != nil {
-		var mistakes *Mistakes
-		if errors.As(err, &mistakes) {
+		if mistakes, ok := errors.AsType[*Mistakes](err); ok {
 			return nil, mistakes
 		}
 		return nil, &Mistakes{[]Mistake{{Text: err.Error()}}}

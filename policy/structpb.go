@@ -1,28 +1,27 @@
 package policy
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"strconv"
 	"unicode/utf8"
-
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/weir-mesh/weir/policy/heapsort"
 )
 
 // The fields of google/protobuf/struct.proto.
 const (
-	structFields protowire.Number = 1
-	entryKey     protowire.Number = 1
-	entryValue   protowire.Number = 2
-	valueNull    protowire.Number = 1
-	valueNumber  protowire.Number = 2
-	valueString  protowire.Number = 3
-	valueBool    protowire.Number = 4
-	valueStruct  protowire.Number = 5
-	valueList    protowire.Number = 6
-	listValues   protowire.Number = 1
+	structFields uint64 = 1
+	entryKey     uint64 = 1
+	entryValue   uint64 = 2
+	valueNull    uint64 = 1
+	valueNumber  uint64 = 2
+	valueString  uint64 = 3
+	valueBool    uint64 = 4
+	valueStruct  uint64 = 5
+	valueList    uint64 = 6
+	listValues   uint64 = 1
 )
 
 var errNotStruct = errors.New("must be JSON or the bytes of a google.protobuf.Struct, got neither")
@@ -79,7 +78,7 @@ func structEntries(raw []byte) ([]entry, error) {
 		if f, raw, err = next(raw); err != nil {
 			return nil, err
 		}
-		if f.number != structFields || f.kind != protowire.BytesType {
+		if f.number != structFields || f.kind != lengthDelimited {
 			return nil, errNotStruct
 		}
 		name, content, err := structEntry(f.bytes)
@@ -103,12 +102,12 @@ func structEntry(raw []byte) (name string, content []byte, err error) {
 			return "", nil, err
 		}
 		switch {
-		case f.number == entryKey && f.kind == protowire.BytesType:
+		case f.number == entryKey && f.kind == lengthDelimited:
 			if !utf8.Valid(f.bytes) {
 				return "", nil, errNotUTF8
 			}
 			name = string(f.bytes)
-		case f.number == entryValue && f.kind == protowire.BytesType:
+		case f.number == entryValue && f.kind == lengthDelimited:
 			content = f.bytes
 		default:
 			return "", nil, errNotStruct
@@ -125,9 +124,9 @@ func (d *decoder) structValue(raw []byte, depth int) (v value, err error) {
 			break
 		}
 		switch {
-		case f.number == valueNull && f.kind == protowire.VarintType:
+		case f.number == valueNull && f.kind == varint:
 			v = value{}
-		case f.number == valueNumber && f.kind == protowire.Fixed64Type:
+		case f.number == valueNumber && f.kind == fixed64:
 			n := math.Float64frombits(f.bits)
 			if math.IsNaN(n) || math.IsInf(n, 0) {
 				d.mistake(d.at.String(), "must be a finite number, got "+strconv.FormatFloat(n, 'g', -1, 64))
@@ -135,15 +134,15 @@ func (d *decoder) structValue(raw []byte, depth int) (v value, err error) {
 				continue
 			}
 			v = value{kind: number, number: n, text: numberText(n)}
-		case f.number == valueString && f.kind == protowire.BytesType:
+		case f.number == valueString && f.kind == lengthDelimited:
 			if !utf8.Valid(f.bytes) {
 				return v, errNotUTF8
 			}
 			v = value{kind: text, text: string(f.bytes)}
 			v.unquoted = looksFractional(v.text)
-		case f.number == valueBool && f.kind == protowire.VarintType:
+		case f.number == valueBool && f.kind == varint:
 			v = value{kind: boolean, truth: f.bits != 0}
-		case (f.number == valueStruct || f.number == valueList) && f.kind == protowire.BytesType:
+		case (f.number == valueStruct || f.number == valueList) && f.kind == lengthDelimited:
 			switch {
 			case depth == maxDepth:
 				return v, errTooDeep(&d.at)
@@ -170,7 +169,7 @@ func (d *decoder) structList(raw []byte, depth int) (value, error) {
 		if f, raw, err = next(raw); err != nil {
 			return v, err
 		}
-		if f.number != listValues || f.kind != protowire.BytesType {
+		if f.number != listValues || f.kind != lengthDelimited {
 			return v, errNotStruct
 		}
 		d.at.enterItem(len(v.items))
@@ -184,33 +183,52 @@ func (d *decoder) structList(raw []byte, depth int) (value, error) {
 	return v, nil
 }
 
+// The wire types that google.protobuf.Struct has. They are read here, not by package protowire, which brings fmt and reflection
+// into the module: 17 KB.
+const (
+	varint          = 0
+	fixed64         = 1
+	lengthDelimited = 2
+)
+
 // field is one field of a message: bits of a varint or a fixed64, bytes of a length-delimited field.
 type field struct {
-	number protowire.Number
-	kind   protowire.Type
+	number uint64
+	kind   uint64
 	bits   uint64
 	bytes  []byte
 }
 
 // next reads the first field of a message.
 func next(raw []byte) (f field, rest []byte, err error) {
-	id, kind, n := protowire.ConsumeTag(raw)
-	if n < 0 {
+	tag, n := binary.Uvarint(raw)
+	f = field{number: tag >> 3, kind: tag & 7}
+	if n <= 0 || f.number == 0 {
 		return f, nil, errNotStruct
 	}
 	raw = raw[n:]
-	f = field{number: id, kind: kind}
-	switch kind {
-	case protowire.VarintType:
-		f.bits, n = protowire.ConsumeVarint(raw)
-	case protowire.Fixed64Type:
-		f.bits, n = protowire.ConsumeFixed64(raw)
-	case protowire.BytesType:
-		f.bytes, n = protowire.ConsumeBytes(raw)
+	switch f.kind {
+	case varint:
+		f.bits, n = binary.Uvarint(raw)
+	case fixed64:
+		if n = 8; len(raw) < n {
+			return f, nil, errNotStruct
+		}
+		f.bits = binary.LittleEndian.Uint64(raw)
+	case lengthDelimited:
+		var size uint64
+		if size, n = binary.Uvarint(raw); n > 0 {
+			raw = raw[n:]
+			if size > uint64(len(raw)) {
+				return f, nil, errNotStruct
+			}
+			f.bytes, n = raw[:size], int(size)
+			return f, raw[n:], nil
+		}
 	default:
 		return f, nil, errNotStruct
 	}
-	if n < 0 {
+	if n <= 0 {
 		return f, nil, errNotStruct
 	}
 	return f, raw[n:], nil

@@ -44,8 +44,8 @@ func (e *Error) Error() string { return "redis: " + e.Kind.String() + ": " + e.D
 
 // IsNoScript says whether the script's source must be sent.
 func IsNoScript(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Kind == NoScript
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == NoScript
 }
 
 // unavailable is the error for a response without a reply of Redis. The first bytes of its body are the reason, where it
@@ -53,8 +53,8 @@ func IsNoScript(err error) bool {
 func unavailable(status int, body []byte) *Error {
 	j := reader{b: body}
 	why := ""
-	var said *Error
-	if r := j.outcome(); !j.bad && errors.As(r.Err, &said) {
+	r := j.outcome()
+	if said, ok := errors.AsType[*Error](r.Err); ok && !j.bad {
 		why = said.Detail
 	} else {
 		why = strings.ToValidUTF8(strings.TrimSpace(string(body[:min(len(body), maxDetail)])), "\uFFFD")

@@ -25,15 +25,13 @@ func (f *Failure) Log() string {
 
 // failureOf is the failure of a whole call with an error of package redis, nil without one.
 func failureOf(err error) *Failure {
-	var known *redis.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &known):
-		return &Failure{Error: *known}
-	default:
-		return &Failure{Error: redis.Error{Kind: redis.Unavailable, Detail: err.Error()}}
 	}
+	if known, ok := errors.AsType[*redis.Error](err); ok {
+		return &Failure{Error: *known}
+	}
+	return &Failure{Error: redis.Error{Kind: redis.Unavailable, Detail: err.Error()}}
 }
 
 // partFailure is the failure of the part of a call for one cluster's limit.

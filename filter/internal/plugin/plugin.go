@@ -142,8 +142,7 @@ func (p *Plugin) logStart() {
 // its main thread first, so this is called once for all workers.
 func (p *Plugin) refuse(err error) {
 	reasons := []string{"the policy is refused: " + err.Error()}
-	var mistakes *policy.Mistakes
-	if errors.As(err, &mistakes) {
+	if mistakes, ok := errors.AsType[*policy.Mistakes](err); ok {
 		reasons = reasons[:0]
 		for _, m := range mistakes.List {
 			reasons = append(reasons, m.Path+": "+m.Text)
