@@ -54,9 +54,12 @@ func TestUsage(t *testing.T) {
 		"--frobnicate":               "unknown flag: --frobnicate",
 		"validate":                   "requires at least 1 arg",
 		"validate --env A good.yaml": "want NAME=VALUE",
-		"render":                     "name a subcommand: envoy, istio",
+		"render":                     "name a subcommand: envoy, filter, istio",
 		"render istio":               "-f POLICY",
-		"render istio -f good.yaml":  "No image of Weir is published",
+		"render filter":              "-f POLICY",
+		"render filter -f good.yaml --weir-admin x":                        "weir admin:",
+		"render filter -f good.yaml --weir-admin-host x":                   "--weir-admin-host needs --weir-admin",
+		"render istio -f good.yaml":                                        "No image of Weir is published",
 		"render istio -f good.yaml --module weir.wasm":                     "want oci://HOST/IMAGE:TAG",
 		"render istio -f good.yaml --module file:///w --upstream a=b":      "missing port",
 		"render istio -f good.yaml --module file:///w --side left":         "want one of both, client, server",
@@ -104,7 +107,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, line := range []string{"validate", "schema", "import", "import ratelimit", "render", "render envoy", "render istio", "demo", "bridge", "status", "reset", "breaker", "breaker open", "cache", "cache invalidate", "version"} {
+	for _, line := range []string{"validate", "schema", "import", "import ratelimit", "render", "render envoy", "render filter", "render istio", "demo", "bridge", "status", "reset", "breaker", "breaker open", "cache", "cache invalidate", "version"} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", append(strings.Fields(line), "--help")...)
 			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {

@@ -75,9 +75,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 			if o.Redis, err = redisUpstream(document, redis); err != nil {
 				return err
 			}
-			if o.AdminOnAllAddresses() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "weir: warning: --weir-admin %s listens on all addresses, and every client that reaches it can reset limits and force breakers; use 127.0.0.1 or a network policy to keep it private\n", o.Admin)
-			}
+			warnAdmin(o, cmd.ErrOrStderr())
 			o.Policy, o.Document = asJSON, document
 			return writeBootstrap(o, file, output, cmd.OutOrStdout())
 		}),
@@ -101,6 +99,13 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	flags.BoolVar(&watchListeners, "lds", false, "also write the listeners and routes to a watched file")
 	flags.StringVarP(&output, "output", "o", "", "write to this file, and the policy to a watched file in the same directory")
 	return cmd
+}
+
+// warnAdmin warns of an admin listener that more than this machine reaches.
+func warnAdmin(o render.Options, warnings io.Writer) {
+	if o.AdminOnAllAddresses() {
+		fmt.Fprintf(warnings, "weir: warning: --weir-admin %s listens on all addresses, and every client that reaches it can reset limits and force breakers; use 127.0.0.1 or a network policy to keep it private\n", o.Admin)
+	}
 }
 
 // checkCoverage compares the policy's clusters with the upstreams. A cluster without an upstream is an error, since

@@ -1,0 +1,78 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-mesh/weir/envoy/render"
+)
+
+func newRenderFilter() *cobra.Command {
+	var file string
+	o := render.Options{Env: map[string]string{}}
+	cmd := &cobra.Command{
+		Use:   "filter -f POLICY",
+		Short: "Write the pieces that an envoy.yaml of your own needs for a policy",
+		Long: `Write the pieces that an envoy.yaml of your own needs for a policy, each with a comment that says where it goes: the
+filter and what stands before it, the removal of headers that clients must not send, the routes of retries and failover,
+the labels of metrics, and with --weir-admin the admin listener. A policy names the clusters of your envoy.yaml.
+
+With --ecds PATH the filter with its policy is written to that file, which Envoy watches: the same command again reloads
+the policy without a restart. Paths are relative to the directory where Envoy is started.
+
+A policy with mistakes is refused. The filter replaces ${NAME} in it when it starts, from --env and --host-env.`,
+		Example: `  weir render filter -f policy.yaml --wasm /etc/envoy/weir.wasm
+  weir render filter -f policy.yaml --wasm /etc/envoy/weir.wasm --ecds /etc/envoy/weir.ecds.yaml --weir-admin 9902`,
+		Args: cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			if file == "" {
+				return errors.New("the policy document is missing: add -f POLICY")
+			}
+			if len(o.AdminHosts) > 0 && o.Admin == "" {
+				return errors.New("--weir-admin-host needs --weir-admin, which adds the listener")
+			}
+			if err := o.CheckAdmin(); err != nil {
+				return fmt.Errorf("weir admin: %w", err)
+			}
+			return nil
+		},
+		RunE: work(func(cmd *cobra.Command, _ []string) (err error) {
+			same := func(json []byte) []byte { return json }
+			o.Document, o.Policy, err = readPolicy(file, Streams{In: cmd.InOrStdin(), Err: cmd.ErrOrStderr()}, o.Getenv, same)
+			if err != nil {
+				return err
+			}
+			warnAdmin(o, cmd.ErrOrStderr())
+			pieces, err := render.Pieces(o)
+			if err != nil {
+				return err
+			}
+			if o.ECDS != "" {
+				watched, err := render.ECDSPiece(o)
+				if err != nil {
+					return err
+				}
+				// Standard output is for the pieces.
+				if err := writeFiles([]render.File{watched}, file, cmd.ErrOrStderr(), never); err != nil {
+					return err
+				}
+			}
+			_, err = cmd.OutOrStdout().Write(pieces)
+			return err
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&file, "file", "f", "", "the policy document, YAML or JSON; - is standard input")
+	flags.StringVar(&o.Wasm, "wasm", render.DefaultWasm, "path of weir.wasm, as Envoy opens it")
+	flags.StringVar(&o.ECDS, "ecds", "", "write the filter to this file, which Envoy watches; default: it is among the pieces")
+	flags.StringVar(&o.Admin, "weir-admin", "",
+		"where Weir's own admin interface listens, IP:PORT, or PORT on 127.0.0.1; keep it private; default: no such listener")
+	flags.StringArrayVar(&o.AdminHosts, "weir-admin-host", nil,
+		"another host name that browsers may use for Weir's admin interface, besides addresses and private names; may be repeated")
+	flags.Var(environmentFlag(o.Env), "env", "a variable for ${NAME}, as NAME=VALUE; may be repeated")
+	flags.StringArrayVar(&o.HostEnv, "host-env", nil, "a variable of Envoy's environment for ${NAME}; may be repeated")
+	flags.BoolVar(&o.StringValue, "string-value", false, "write the policy as a JSON string, as Istio does")
+	return cmd
+}
