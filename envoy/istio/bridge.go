@@ -1,9 +1,11 @@
 package istio
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +20,7 @@ the Secret %[1]s, which you create:
   kubectl -n %[3]s create secret generic %[1]s --from-literal=REDIS_URL=redis://HOST:6379%[4]s`
 	bridgeOpenComment = `
 The policy has no redis.token, so the bridge takes calls from everybody who reaches it: let an AuthorizationPolicy say
-who does, or write redis: {token: ${WEIR_BRIDGE_TOKEN}} and render with --host-env WEIR_BRIDGE_TOKEN.`
+who does, or write redis: {token: ${WEIR_BRIDGE_TOKEN:-}} and render with --env or --host-env.`
 	externalComment = `The HTTP bridge to Redis, which is outside of the mesh.`
 	bridgePort      = 7379
 )
@@ -88,7 +90,7 @@ func (o Options) bridgeDeployment() Object {
 	arguments := []string{"bridge", "--listen=0.0.0.0:" + strconv.Itoa(bridgePort), "--drain=5s"}
 	variables := []any{o.fromSecret("REDIS_URL")}
 	and, literal, open := "", "", bridgeOpenComment
-	if o.Document.Redis.Token != "" {
+	if o.hasToken() {
 		variables = append(variables, o.fromSecret("WEIR_BRIDGE_TOKEN"))
 		and, literal, open = " and WEIR_BRIDGE_TOKEN", " --from-literal=WEIR_BRIDGE_TOKEN=TOKEN", ""
 	} else {
@@ -123,6 +125,16 @@ func (o Options) bridgeDeployment() Object {
 			},
 		},
 	})
+}
+
+// hasToken says whether the filters send a token, which may be in the sidecars' environment and not in this one.
+func (o Options) hasToken() bool {
+	var written struct{ Redis struct{ Token string } }
+	if json.Unmarshal(o.Policy, &written) != nil {
+		return false // Objects reports it
+	}
+	fromSidecar := func(name string) bool { return strings.Contains(written.Redis.Token, "${"+name) }
+	return o.Document.Redis.Token != "" || slices.ContainsFunc(o.HostEnv, fromSidecar)
 }
 
 func (o Options) fromSecret(name string) map[string]any {
