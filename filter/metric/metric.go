@@ -44,6 +44,7 @@ var (
 	SuccessRatio     = Metric{"weir_success_ratio", []string{"cluster"}}
 	NoHealthyHost    = Metric{"weir_no_healthy_host", []string{"cluster"}}
 	RecordVersion    = Metric{"weir_record_version", []string{"cluster"}}
+	BulkheadPlaces   = Metric{"weir_bulkhead_places", []string{"cluster", "worker"}}
 )
 
 // The histograms.
@@ -52,7 +53,7 @@ var (
 )
 
 // Labels are the names of all labels in the table, each once. The bootstrap needs a stats_tags rule for each.
-var Labels = [...]string{"cluster", "decision", "source", "to", "reason", "result", "version"}
+var Labels = [...]string{"cluster", "decision", "source", "to", "reason", "result", "version", "worker"}
 
 // With names the series that has these label values, one for each label in the table's order. Values beyond the labels are
 // dropped, and labels beyond the values are left out. In the values a `;`, which ends one in the name, a `_=`, which begins

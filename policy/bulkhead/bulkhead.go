@@ -37,6 +37,52 @@ const (
 	TooManyOwners                // MaxOwners other owners have running requests
 )
 
+// Shown are the numbers of running requests that owners show outside of the state, where all can read them at once. Those
+// of the state are only as new as the owner's last change of it.
+type Shown interface {
+	// Of is how many requests of an owner run. ok is false where it shows none: the state's number counts.
+	Of(owner uint32) (running uint32, ok bool)
+}
+
+// Enter asks for one more request of an owner that shows its number, at time now. It shows so many already, the new one
+// included: of two owners who ask at once, at least one sees the other's. It reports whether the state changed and must be
+// stored: that is where the owner is not in it, or was silent for half of Expiry. Refused, it has to show one less again.
+func (s *State) Enter(c Config, shown Shown, owner, running uint32, now int64) (v Verdict, changed bool) {
+	mine := s.find(owner)
+	if silent := mine < 0 || now-s.Owners[mine].Heartbeat > int64(c.Expiry)/2; silent || !s.Owners[mine].alive(c, now) {
+		if mine >= 0 {
+			s.Owners[mine].Heartbeat = now
+		}
+		s.drop(c, now)
+		if mine < 0 && !s.add(owner, running, now) {
+			return TooManyOwners, false
+		}
+		changed = true
+	}
+	if s.others(c, shown, owner, now)+uint64(running) > uint64(c.Max) {
+		return Full, false
+	}
+	return Acquired, changed
+}
+
+// others is the number of running requests of all other owners that are alive at time now.
+func (s *State) others(c Config, shown Shown, owner uint32, now int64) (sum uint64) {
+	for i := range s.Owners {
+		o := &s.Owners[i]
+		if o.ID == owner || !o.alive(c, now) {
+			continue
+		}
+		n := o.Count
+		if shown != nil {
+			if of, ok := shown.Of(o.ID); ok {
+				n = of
+			}
+		}
+		sum += uint64(n)
+	}
+	return sum
+}
+
 // Acquire adds one request of an owner at time now. Full and TooManyOwners are refusals: nothing must be stored.
 func (s *State) Acquire(c Config, owner uint32, now int64) Verdict {
 	mine := s.find(owner)
@@ -83,7 +129,13 @@ func (s *State) Heartbeat(owner, count uint32, now int64) (changed bool) {
 	return true
 }
 
-// Running is the number of running requests of all owners that are alive at time now.
+// RunningShown is Running where owners show their numbers. Shown may be nil.
+func (s *State) RunningShown(c Config, shown Shown, now int64) uint32 {
+	const nobody = 0 // ids begin at 1
+	return uint32(min(s.others(c, shown, nobody, now), math.MaxUint32))
+}
+
+// Running is the number of running requests of all owners that are alive at time now, by the state alone.
 func (s *State) Running(c Config, now int64) uint32 {
 	sum := uint64(0)
 	for i := range s.Owners {

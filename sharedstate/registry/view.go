@@ -54,11 +54,11 @@ func (v *View) RetryAfter(record *sharedstate.Record, now int64) time.Duration {
 }
 
 // InFlight is how many requests the bulkhead counts, 0 without a bulkhead.
-func (v *View) InFlight(record *sharedstate.Record, now int64) uint32 {
+func (v *View) InFlight(record *sharedstate.Record, shown bulkhead.Shown, now int64) uint32 {
 	if v.bulkhead == nil {
 		return 0
 	}
-	return record.Bulkhead.Running(*v.bulkhead, now)
+	return record.Bulkhead.RunningShown(*v.bulkhead, shown, now)
 }
 
 // RetryBudget is how many retries the budget admits now, 0 without retries.

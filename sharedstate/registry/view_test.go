@@ -23,7 +23,7 @@ func TestViewOfNoSections(t *testing.T) {
 	if got := v.RetryAfter(r, second); got != 0 {
 		t.Errorf("RetryAfter: got %v, want 0", got)
 	}
-	if got := v.InFlight(r, second); got != 0 {
+	if got := v.InFlight(r, nil, second); got != 0 {
 		t.Errorf("InFlight: got %d, want 0", got)
 	}
 	if got := v.RetryBudget(r, second); got != 0 {
@@ -97,7 +97,7 @@ func TestViewOfABulkheadAndABudget(t *testing.T) {
 		at   int64
 		want uint32
 	}{{100, 4}, {105, 4}, {106, 0}} { // a worker counts for 5 s after its last heartbeat
-		if got := v.InFlight(&r, tc.at*second); got != tc.want {
+		if got := v.InFlight(&r, nil, tc.at*second); got != tc.want {
 			t.Errorf("InFlight at %d s: got %d, want %d", tc.at, got, tc.want)
 		}
 	}

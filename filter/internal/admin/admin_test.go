@@ -17,6 +17,7 @@ import (
 	"github.com/weir-mesh/weir/filter/version"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/bulkhead"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/redis"
@@ -77,7 +78,7 @@ func newFixture(t testing.TB, document string) *fixture {
 		TB: t, store: sharedstate.NewMemory(), metrics: &fakeMetrics{metrics: map[string]*fakeMetric{}},
 		now: Instant{Monotonic: 1000 * second, Wall: 1_700_000_000 * second},
 	}
-	f.handler = NewHandler(f.store, [2]uint64{1, 2}, []string{"Weir.example.com."}, f.metrics, &f.audit)
+	f.handler = NewHandler(f.store, [2]uint64{1, 2}, []string{"Weir.example.com."}, f.metrics, &f.audit, func(string) bulkhead.Shown { return nil })
 	f.publish(document)
 	return f
 }

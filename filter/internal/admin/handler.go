@@ -6,6 +6,7 @@ import (
 
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/policy/bulkhead"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/registry"
@@ -28,6 +29,7 @@ type Handler struct {
 	hosts   []string
 	metrics Metrics
 	audit   AuditLog
+	shown   Shown
 
 	clusters   map[string]*cluster // those listed, by name
 	renderings renderings
@@ -45,10 +47,13 @@ type cluster struct {
 	view     *registry.View
 }
 
+// Shown is what the workers show of the requests that a cluster's bulkhead counts.
+type Shown func(cluster string) bulkhead.Shown
+
 // NewHandler is the admin API over a store. Seed is the process's, see sharedstate.Seed. Hosts are names that a
 // browser may ask for, besides addresses and private names.
-func NewHandler(store sharedstate.Store, seed [2]uint64, hosts []string, metrics Metrics, audit AuditLog) *Handler {
-	h := &Handler{store: store, seed: seed, hosts: hosts, metrics: metrics, audit: audit, clusters: map[string]*cluster{}}
+func NewHandler(store sharedstate.Store, seed [2]uint64, hosts []string, metrics Metrics, audit AuditLog, shown Shown) *Handler {
+	h := &Handler{store: store, seed: seed, hosts: hosts, metrics: metrics, audit: audit, shown: shown, clusters: map[string]*cluster{}}
 	h.redisCalls = append(h.redisCalls, metrics.Counter(metric.RedisCallsTotal.With("ok")))
 	for kind := redis.Malformed; kind <= redis.Refused; kind++ {
 		h.redisCalls = append(h.redisCalls, metrics.Counter(metric.RedisCallsTotal.With(strings.ReplaceAll(kind.String(), " ", "_"))))

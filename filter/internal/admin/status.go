@@ -102,7 +102,7 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 	}
 	if b := p.Bulkhead; b != nil {
 		c.Bulkhead = &adminapi.Bulkhead{
-			InFlight: float64(view.InFlight(&record, at.Monotonic)), RejectedTotal: c.Requests.BulkheadFull,
+			InFlight: float64(view.InFlight(&record, h.shown(name), at.Monotonic)), RejectedTotal: c.Requests.BulkheadFull,
 			MaxConcurrent: float64(b.MaxConcurrent),
 		}
 	}

@@ -26,7 +26,7 @@ func newAdminPlugin(p *Plugin) *adminPlugin {
 	}
 	a.renew = func() *admin.Handler {
 		metrics := observe.AdminMetrics{Metrics: p.observe.Metrics}
-		return admin.NewHandler(p.worker.Store, p.worker.Seed, p.document.AdminHosts, metrics, a.audit)
+		return admin.NewHandler(p.worker.Store, p.worker.Seed, p.document.AdminHosts, metrics, a.audit, p.worker.Holds.Shown)
 	}
 	a.handler = a.renew()
 	return a

@@ -18,10 +18,13 @@
 package plugin
 
 import (
+	"strconv"
+
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/observe"
 	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/shareddata"
+	"github.com/weir-mesh/weir/filter/internal/stage/bulkhead"
 	"github.com/weir-mesh/weir/filter/internal/worker"
 	"github.com/weir-mesh/weir/filter/metric"
 )
@@ -54,13 +57,18 @@ func (v *VM) start() (*worker.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.worker, err = worker.New(shareddata.NewStore(v.version), random)
+	v.worker, err = worker.New(shareddata.NewStore(v.version), v.places, random)
 	return v.worker, err
 }
 
 // version is the gauge whose number says how often a cluster's record was changed, see sharedstate.Version.
 func (v *VM) version(cluster string) host.Gauge {
 	return v.metrics.Gauge(metric.RecordVersion.With(cluster))
+}
+
+// places is the gauge by which a worker shows how many requests of a cluster it has in flight, see bulkhead.Holds.
+func (v *VM) places(cluster string, slot uint32) bulkhead.Number {
+	return shareddata.Number{Gauge: v.metrics.Gauge(metric.BulkheadPlaces.With(cluster, strconv.FormatUint(uint64(slot), 10)))}
 }
 
 // remember notes that a cluster is used, for later plugins of this VM. The set is bounded as a plugin's clusters are.

@@ -173,7 +173,7 @@ func (c *cluster) showGauges(now int64) (steady bool) {
 		c.gauges.Breaker(record.Breaker.Status)
 	}
 	if rules.Bulkhead != nil {
-		n := c.view.InFlight(record, now)
+		n := c.view.InFlight(record, c.Shown(), now)
 		c.gauges.InFlight(n)
 		steady = n == 0
 	}

@@ -193,22 +193,22 @@ func TestOperatorReset(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if load(); r.Breaker.Status != breaker.Open || view.RetryBudget(&r, p.Now) != 8 || view.InFlight(&r, p.Now) != 1 {
+	if load(); r.Breaker.Status != breaker.Open || view.RetryBudget(&r, p.Now) != 8 || view.InFlight(&r, nil, p.Now) != 1 {
 		t.Fatalf("before: got %v, budget %d, %d in flight; want open, 8, 1", r.Breaker.Status, view.RetryBudget(&r, p.Now),
-			view.InFlight(&r, p.Now))
+			view.InFlight(&r, nil, p.Now))
 	}
 	moved, err := registry.ResetCluster(p.store, "aws", p.rules, p.Now)
 	if err != nil || moved != (registry.Transition{From: breaker.Open, To: breaker.Closed}) {
 		t.Fatalf("got %+v (%v), want open to closed", moved, err)
 	}
-	if load(); r.Breaker.Status != breaker.Closed || r.Resets != 1 || view.RetryBudget(&r, p.Now) != 10 || view.InFlight(&r, p.Now) != 1 {
+	if load(); r.Breaker.Status != breaker.Closed || r.Resets != 1 || view.RetryBudget(&r, p.Now) != 10 || view.InFlight(&r, nil, p.Now) != 1 {
 		t.Fatalf("after: got %+v, budget %d, %d in flight; want closed, 1 reset, budget 10, 1 in flight", r,
-			view.RetryBudget(&r, p.Now), view.InFlight(&r, p.Now))
+			view.RetryBudget(&r, p.Now), view.InFlight(&r, nil, p.Now))
 	}
 	// admitted before the reset: it counts nowhere
 	held.Respond(&request.Response{Status: 500, Details: requesttest.Upstream, GRPC: -1, Ended: true}, p.Now)
 	held.Gone(requesttest.Upstream, 0, p.Now)
-	if load(); r.Breaker.Failures != 0 || r.Breaker.Status != breaker.Closed || view.InFlight(&r, p.Now) != 0 {
+	if load(); r.Breaker.Failures != 0 || r.Breaker.Status != breaker.Closed || view.InFlight(&r, nil, p.Now) != 0 {
 		t.Fatalf("after the last request: got %+v, want closed, no failures and 0 in flight", r)
 	}
 }

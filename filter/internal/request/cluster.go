@@ -10,6 +10,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/stage/budget"
 	"github.com/weir-mesh/weir/filter/internal/worker"
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/bulkhead"
 	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/sharedstate"
 )
@@ -89,6 +90,9 @@ func (c *Cluster) LoadRecord() (cas uint32, err error) { return c.cell.Load() }
 
 // Record is the cluster's record as it was last loaded.
 func (c *Cluster) Record() *sharedstate.Record { return &c.record }
+
+// Shown is what the workers show of the requests that the bulkhead counts.
+func (c *Cluster) Shown() bulkhead.Shown { return c.worker.Holds.Shown(c.name) }
 
 // Observer is notified of the decisions and responses of the cluster's requests.
 func (c *Cluster) Observer() Observer { return c.observer }

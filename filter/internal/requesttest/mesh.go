@@ -51,7 +51,7 @@ func JoinMeshOn(t testing.TB, server *miniredis.Miniredis, rules, config string,
 	document := Decode(t, `{"clusters":{"aws":`+rules+`},"redis":{`+config[1:]+`}}`)
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // another one for each proxy; it never fails
-	w, err := worker.New(store, random)
+	w, err := worker.New(store, nil, random)
 	if err != nil {
 		t.Fatal(err)
 	}

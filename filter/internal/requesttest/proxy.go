@@ -46,7 +46,7 @@ func StartOn(t testing.TB, rules string, store sharedstate.Store) *Proxy {
 // NewWorker registers a worker in a store.
 func NewWorker(t testing.TB, store sharedstate.Store) *worker.Worker {
 	t.Helper()
-	w, err := worker.New(store, [16]byte{1})
+	w, err := worker.New(store, nil, [16]byte{1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,3 +94,15 @@ func (v version) Read() (uint64, bool) {
 	n, err := v.gauge.Value()
 	return n, err == nil
 }
+
+// Number is a gauge as a word that all workers read and one sets. It implements bulkhead.Number.
+type Number struct{ Gauge host.Gauge }
+
+// Set implements bulkhead.Number.
+func (n Number) Set(value uint64) { n.Gauge.Set(value) }
+
+// Value implements bulkhead.Number.
+func (n Number) Value() (uint64, bool) {
+	value, err := n.Gauge.Value()
+	return value, err == nil && n.Gauge.Defined()
+}

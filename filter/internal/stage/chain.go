@@ -88,8 +88,12 @@ func (ch *Chain) Settle(a *Attempt, s Settlement, now int64) {
 // needsSettling reports whether a settlement changes anything: it gives back what the attempt holds, or, with learns,
 // its outcome counts.
 func (a *Attempt) needsSettling(s Settlement, learns bool) bool {
-	return s.Known && (a.Held&(HeldProbe|HeldRetries) != 0 || learns && s.Outcome != breaker.Neither) ||
-		s.Over && a.Held&HeldPlace != 0
+	return a.counts(s, learns) || s.Over && a.Held&HeldPlace != 0
+}
+
+// counts reports whether a settlement's outcome changes anything.
+func (a *Attempt) counts(s Settlement, learns bool) bool {
+	return s.Known && (a.Held&(HeldProbe|HeldRetries) != 0 || learns && s.Outcome != breaker.Neither)
 }
 
 // StopWaiting removes an attempt from the queue in which it waits.

@@ -12,6 +12,7 @@ type Shared struct {
 	cell     *sharedstate.Cell
 	record   *sharedstate.Record
 	members  []Member
+	placer   Placer // of the members; nil: none
 	learns   bool
 	reporter Reporter
 
@@ -23,7 +24,13 @@ type Shared struct {
 // NewShared is the stage of these members, whose record cell loads. Learns says that a member needs the outcome of
 // every request.
 func NewShared(cell *sharedstate.Cell, record *sharedstate.Record, learns bool, r Reporter, members ...Member) *Shared {
-	return &Shared{cell: cell, record: record, members: members, learns: learns, reporter: r}
+	s := &Shared{cell: cell, record: record, members: members, learns: learns, reporter: r}
+	for _, m := range members {
+		if p, ok := m.(Placer); ok {
+			s.placer = p
+		}
+	}
+	return s
 }
 
 // admission is the change that admits an attempt. It implements sharedstate.Change.
@@ -78,9 +85,11 @@ func (s *Shared) Admit(a *Attempt, now int64) Verdict {
 			a.Limits[i].Verdict = ratelimit.Verdict{}
 		}
 		a.faulted |= 1 << a.admitted
+		s.refused(a)
 		return Verdict{}
 	case c.refused >= 0:
 		a.Held = c.held
+		s.refused(a)
 		v := c.verdict
 		if v.Changed {
 			s.repair(a, s.members[c.refused], now)
@@ -91,6 +100,13 @@ func (s *Shared) Admit(a *Attempt, now int64) Verdict {
 		m.Done(a, Settlement{}, true)
 	}
 	return Verdict{}
+}
+
+// refused gives back the place of an attempt that holds none.
+func (s *Shared) refused(a *Attempt) {
+	if s.placer != nil {
+		s.placer.Refused(a)
+	}
 }
 
 // repair stores what a member repaired in the record while it refused, without the changes of the others: a limit whose
@@ -126,6 +142,17 @@ func (c *settlement) Apply() sharedstate.Effect {
 func (s *Shared) Settle(a *Attempt, e Settlement, now int64) bool {
 	if !a.needsSettling(e, s.learns) {
 		return false
+	}
+	if !a.counts(e, s.learns) { // only a place is given back
+		if s.placer == nil {
+			return false
+		}
+		if !s.placer.Places() { // the record does not count it
+			for _, m := range s.members {
+				m.Done(a, e, true)
+			}
+			return true
+		}
 	}
 	a.Record = s.record
 	s.settlement = settlement{members: s.members, attempt: a, with: e, now: now}

@@ -46,6 +46,14 @@ type Member interface {
 	Done(a *Attempt, s Settlement, stored bool)
 }
 
+// Placer is a Member that counts requests in flight outside of the record, too.
+type Placer interface {
+	// Places reports whether the record counts them.
+	Places() (inRecord bool)
+	// Refused is called instead of Done for a request that another member refused, or whose change could not be stored.
+	Refused(a *Attempt)
+}
+
 // Verdict is a stage's decision. The zero Verdict admits.
 type Verdict struct {
 	Reason  fallback.Reason // why it refuses; fallback.None: it does not

@@ -27,8 +27,8 @@ type Worker struct {
 }
 
 // New registers a worker in the store. Random is 16 secret random bytes; those of the process's first worker become the
-// seed of all workers.
-func New(store sharedstate.Store, random [16]byte) (*Worker, error) {
+// seed of all workers. Numbers may be nil, see bulkhead.NewHolds.
+func New(store sharedstate.Store, numbers bulkhead.Numbers, random [16]byte) (*Worker, error) {
 	id, err := sharedstate.NextWorker(store)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func New(store sharedstate.Store, random [16]byte) (*Worker, error) {
 	le := binary.LittleEndian
 	return &Worker{
 		Store: store, ID: id, Seed: [2]uint64{k0, k1},
-		Holds: bulkhead.NewHolds(store, id), Leases: limit.NewLeases(store, id), Captures: fallbackcache.NewCaptures(),
+		Holds: bulkhead.NewHolds(store, numbers, id), Leases: limit.NewLeases(store, id), Captures: fallbackcache.NewCaptures(),
 		random: rand.NewPCG(le.Uint64(random[:8])^uint64(id), le.Uint64(random[8:])),
 	}, nil
 }

@@ -1,9 +1,11 @@
 // Package bulkhead is the stage of the bulkhead: policy/bulkhead on the cluster's record, and the places that each
 // worker holds.
 //
-//	Admit ─► a place in the record, owner: this worker ─► Holds: one more in flight
-//	Over  ─► the place is given back                   ─► Holds: one less
+//	Admit ─► Holds: one more in flight, shown to all workers ─► as many as all show: admitted, or one less again
+//	Over  ─► Holds: one less
 //	every second: Holds.Heartbeat writes this worker's true count into each record
+//
+// Where nothing can be shown (no Numbers), each request takes its place in the record and gives it back there.
 package bulkhead
 
 import (
@@ -33,30 +35,64 @@ var errNoRoom = errors.New("bulkhead: more workers than its record has room for;
 
 // Admit implements stage.Stage.
 func (s *Stage) Admit(a *stage.Attempt, now int64) stage.Verdict {
-	switch a.Record.Bulkhead.Acquire(*s.config, s.holds.worker, now) {
-	case bulkhead.Full:
-		return stage.Verdict{Reason: fallback.BulkheadFull}
-	case bulkhead.TooManyOwners:
-		s.reporter.Fault(errNoRoom)
-		return stage.Verdict{}
+	s.hold = s.holds.hold(s.cluster, s.hold)
+	if s.Places() {
+		return s.acquire(a, now)
+	}
+	if !a.Placed { // else it is on a newly loaded record
+		s.hold.add()
+		a.Placed = true
+	}
+	v, changed := a.Record.Bulkhead.Enter(*s.config, s.hold, s.holds.worker, s.hold.inFlight, now)
+	if v == bulkhead.Acquired {
+		a.Held |= stage.HeldPlace
+		return stage.Verdict{Changed: changed}
+	}
+	s.Refused(a)
+	return s.refusal(v)
+}
+
+// acquire takes a place where only the record counts.
+func (s *Stage) acquire(a *stage.Attempt, now int64) stage.Verdict {
+	v := a.Record.Bulkhead.Acquire(*s.config, s.holds.worker, now)
+	if v != bulkhead.Acquired {
+		return s.refusal(v)
 	}
 	a.Held |= stage.HeldPlace
 	return stage.Verdict{Changed: true}
 }
 
+func (s *Stage) refusal(v bulkhead.Verdict) stage.Verdict {
+	if v == bulkhead.Full {
+		return stage.Verdict{Reason: fallback.BulkheadFull}
+	}
+	s.reporter.Fault(errNoRoom)
+	return stage.Verdict{}
+}
+
+// Refused implements stage.Placer.
+func (s *Stage) Refused(a *stage.Attempt) {
+	if a.Placed {
+		a.Placed = false
+		s.hold.remove()
+	}
+}
+
+// Places implements stage.Placer.
+func (s *Stage) Places() (inRecord bool) { return s.holds.numbers == nil }
+
 // Settle implements stage.Stage.
 func (s *Stage) Settle(a *stage.Attempt, e stage.Settlement, now int64) (changed bool) {
-	return e.Over && a.Placed && a.Record.Bulkhead.Release(s.holds.worker, now)
+	return e.Over && a.Placed && s.Places() && a.Record.Bulkhead.Release(s.holds.worker, now)
 }
 
 // Done implements stage.Member. A release that could not be stored is corrected by the next heartbeat.
 func (s *Stage) Done(a *stage.Attempt, e stage.Settlement, _ bool) {
 	switch {
-	case !e.Known && !e.Over && a.Held&stage.HeldPlace != 0:
+	case !e.Known && !e.Over && a.Held&stage.HeldPlace != 0 && !a.Placed:
 		a.Placed = true
-		s.hold = s.holds.add(s.cluster, s.hold)
-	case e.Over && a.Placed:
-		a.Placed = false
-		s.hold.remove()
+		s.hold.add()
+	case e.Over:
+		s.Refused(a)
 	}
 }

@@ -44,7 +44,7 @@ func count(t *testing.T, s sharedstate.Store, cluster string, worker uint32) uin
 
 func TestHeartbeatWritesTheTrueCount(t *testing.T) {
 	store := &brokenStore{Memory: sharedstate.NewMemory()}
-	h := NewHolds(store, 7)
+	h := NewHolds(store, nil, 7)
 	for i, tc := range []struct {
 		name    string
 		change  func()
@@ -54,9 +54,9 @@ func TestHeartbeatWritesTheTrueCount(t *testing.T) {
 		wantErr bool
 	}{
 		{"nothing in flight", func() {}, "", 0, 0, 0, false},
-		{"some in flight", func() { h.add("a", h.add("a", nil)); h.add("b", nil) }, "", 2, 1, 2, false},
+		{"some in flight", func() { h.hold("a", nil).add(); h.hold("a", nil).add(); h.hold("b", nil).add() }, "", 2, 1, 2, false},
 		{"one less", func() { h.Remove("a") }, "", 1, 1, 2, false},
-		{"the store of a fails", func() { h.Remove("a"); h.add("b", nil) }, sharedstate.ClusterKey("a"), 1, 2, 2, true},
+		{"the store of a fails", func() { h.Remove("a"); h.hold("b", nil).add() }, sharedstate.ClusterKey("a"), 1, 2, 2, true},
 		{"the store of a works again", func() {}, "", 0, 2, 1, false},
 		{"removed too often", func() { h.Remove("b"); h.Remove("b"); h.Remove("b"); h.Remove("c") }, "", 0, 0, 0, false},
 	} {
@@ -76,21 +76,21 @@ func TestHeartbeatWritesTheTrueCount(t *testing.T) {
 // TestHoldsOfTwoPlugins: the stages of two plugins count one cluster together, also after it was idle for a heartbeat.
 func TestHoldsOfTwoPlugins(t *testing.T) {
 	store := sharedstate.NewMemory()
-	h := NewHolds(store, 7)
+	h := NewHolds(store, nil, 7)
 	var one, other *hold
 	for i, tc := range []struct {
 		do     string
 		change func()
 		want   uint32
 	}{
-		{"one takes", func() { one = h.add("a", one) }, 1},
-		{"the other takes", func() { other = h.add("a", other) }, 2},
+		{"one takes", func() { one = h.hold("a", one); one.add() }, 1},
+		{"the other takes", func() { other = h.hold("a", other); other.add() }, 2},
 		{"both return", func() { one.remove(); other.remove() }, 0},
-		{"the other takes first", func() { other = h.add("a", other) }, 1},
-		{"one takes, whose hold is no longer listed", func() { one = h.add("a", one) }, 2},
+		{"the other takes first", func() { other = h.hold("a", other); other.add() }, 1},
+		{"one takes, whose hold is no longer listed", func() { one = h.hold("a", one); one.add() }, 2},
 		{"one returns", func() { one.remove() }, 1},
 		{"the other returns by the name", func() { h.Remove("a") }, 0},
-		{"one takes again", func() { one = h.add("a", one) }, 1},
+		{"one takes again", func() { one = h.hold("a", one); one.add() }, 1},
 	} {
 		tc.change()
 		if err := h.Heartbeat(int64(i+1) * second); err != nil {
@@ -109,7 +109,7 @@ func (r *reporter) Fault(error)   { r.faults++ }
 
 func TestStageTakesAndReturnsAPlace(t *testing.T) {
 	store := sharedstate.NewMemory()
-	h, r, record := NewHolds(store, 7), &reporter{}, &sharedstate.Record{}
+	h, r, record := NewHolds(store, nil, 7), &reporter{}, &sharedstate.Record{}
 	s := New(&bulkhead.Config{Max: 1, Expiry: 5 * time.Second}, "aws", h, r)
 	first, second := stage.Attempt{Record: record}, stage.Attempt{Record: record}
 	if got := s.Admit(&first, 1); got != (stage.Verdict{Changed: true}) || first.Held != stage.HeldPlace {
@@ -148,7 +148,7 @@ func TestRecordWithoutRoom(t *testing.T) {
 	for id := range uint32(bulkhead.MaxOwners) {
 		record.Bulkhead.Acquire(*config, id+1, 1)
 	}
-	s := New(config, "aws", NewHolds(sharedstate.NewMemory(), bulkhead.MaxOwners+1), r)
+	s := New(config, "aws", NewHolds(sharedstate.NewMemory(), nil, bulkhead.MaxOwners+1), r)
 	c := stage.Attempt{Record: record}
 	if got := s.Admit(&c, 1); got != (stage.Verdict{}) || c.Held != 0 || r.faults != 1 {
 		t.Errorf("Admit = %+v, held %b, %d faults; want it admitted with no place and 1 fault", got, c.Held, r.faults)
