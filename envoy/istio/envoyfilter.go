@@ -23,8 +23,8 @@ const (
 	filterComment = `What a WasmPlugin can't say, in this order:
 - A client must not send x-weir- headers: they are removed before the route is chosen.
 - resolve_route stands right before the filter, which decides by the cluster of the route: a filter before it that changed
-  the request (ext_authz, jwt_authn) leaves the route open. Versions of Istio give the filter of a WasmPlugin one of two
-  names; the patch of the other does nothing.
+  the request (ext_authz, jwt_authn) leaves the route open. Versions of Istio give the filter of a WasmPlugin one of three
+  names; the patches of the others do nothing.
 `
 	filterAdminComment = `- The admin listener on the loopback address of each pod (weir status, the live page), with the filter in the same VM:
   kubectl port-forward POD %[1]s, then weir status http://127.0.0.1:%[1]s
@@ -128,15 +128,24 @@ func (o Options) resolveRoute() (patches []*patch, err error) {
 	if err != nil {
 		return nil, err
 	}
-	plugin := o.Namespace + "." + o.Name
-	for _, name := range []string{"wasmplugin/" + plugin, "trafficextension/" + plugin + "~istio-translated-wasmplugin"} {
+	for _, name := range o.filterNames() {
 		patches = append(patches, &patch{
 			ApplyTo: networkingv1alpha3.EnvoyFilter_HTTP_FILTER,
-			Match:   httpFilter(networkingv1alpha3.EnvoyFilter_ANY, "extensions.istio.io/"+name), // the filter's name is where the plugin is
+			Match:   httpFilter(networkingv1alpha3.EnvoyFilter_ANY, name), // the filter's name is where the plugin is
 			Patch:   &networkingv1alpha3.EnvoyFilter_Patch{Operation: networkingv1alpha3.EnvoyFilter_Patch_INSERT_BEFORE, Value: value},
 		})
 	}
 	return patches, nil
+}
+
+// filterNames are what versions of Istio call the filter of the WasmPlugin.
+func (o Options) filterNames() []string {
+	plugin := o.Namespace + "." + o.Name
+	return []string{
+		"extenstions.istio.io/wasmplugin/" + plugin,                                       // up to 1.25, with Istio's own misspelling
+		"extensions.istio.io/wasmplugin/" + plugin,                                        // 1.26 to 1.29
+		"extensions.istio.io/trafficextension/" + plugin + "~istio-translated-wasmplugin", // since 1.30
+	}
 }
 
 // adminListener is a listener whose filter comes by ECDS like a WasmPlugin's, so that the agent fetches the module.
