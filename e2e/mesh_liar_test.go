@@ -106,7 +106,7 @@ func plainly(w http.ResponseWriter, status int, body []byte) {
 
 var numbers = regexp.MustCompile(`\[\d+(,\d+)*\]`)
 
-// twisted lies about the eight numbers of each answer.
+// twisted lies about the nine numbers of each answer.
 func twisted(twist func(n []string) []string) func(http.ResponseWriter, int, []byte) {
 	return func(w http.ResponseWriter, status int, truth []byte) {
 		plainly(w, status, numbers.ReplaceAllFunc(truth, func(list []byte) []byte {

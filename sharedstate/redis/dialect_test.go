@@ -128,8 +128,8 @@ func equal(a, b Result) bool {
 func TestInvalidRepliesAreRefused(t *testing.T) {
 	l := NewSlidingWindow(100, 60e9, 5e8)
 	req := &LeaseRequest{Number: 17, Need: 2, Want: 5}
-	good := []int64{17, 1764000000000000, 5, 0, 95, 100, 3, 0}
-	if r, err := l.Read(Result{Ints: good}, req); err != nil || r != (Reply{At: 1764000000000000, Granted: 5, Remaining: 95, Limit: 100, Live: 3}) {
+	good := []int64{17, 1764000000000000, 5, 0, 95, 100, 3, 0, 2}
+	if r, err := l.Read(Result{Ints: good}, req); err != nil || r != (Reply{At: 1764000000000000, Granted: 5, Remaining: 95, Limit: 100, Live: 3, Lately: 2}) {
 		t.Fatalf("a valid reply: got %+v, %v", r, err)
 	}
 	for _, tc := range []struct {
@@ -150,6 +150,8 @@ func TestInvalidRepliesAreRefused(t *testing.T) {
 		{"no limit", 5, 0},
 		{"no proxy", 6, 0},
 		{"a rate above 1", 7, 1_000_002},
+		{"no proxy lately", 8, 0},
+		{"more proxies lately than there are", 8, 4},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bad := slices.Clone(good)
@@ -161,7 +163,7 @@ func TestInvalidRepliesAreRefused(t *testing.T) {
 			}
 		})
 	}
-	for _, r := range []Result{{Ints: good[:7]}, {Ints: append(slices.Clone(good), 0)}, {Status: "OK"}, {}} {
+	for _, r := range []Result{{Ints: good[:8]}, {Ints: append(slices.Clone(good), 0)}, {Status: "OK"}, {}} {
 		if _, err := l.Read(r, req); err == nil {
 			t.Errorf("Read(%+v): got no error, want one", r)
 		}

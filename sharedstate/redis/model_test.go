@@ -97,7 +97,7 @@ func TestLeaseFreeScriptsEqualPureLimits(t *testing.T) {
 						limit, used := pure.Current(state, now*1000)
 						ratio, known := pure.SuccessRatio(state)
 						want := Reply{
-							At: now, Granted: granted, Remaining: max(limit-used, 0), Limit: limit, Live: 1,
+							At: now, Granted: granted, Remaining: max(limit-used, 0), Limit: limit, Live: 1, Lately: 1,
 							RatioKnown: known, RetryAfter: got.RetryAfter, Ratio: got.Ratio,
 						}
 						if got != want || (known && (ratio-got.Ratio > 2e-6 || got.Ratio-ratio > 2e-6)) {

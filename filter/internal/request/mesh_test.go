@@ -206,7 +206,7 @@ func TestMeshRepliesTwiceOrNever(t *testing.T) {
 	m.Client.MakeCalls(m.Now)
 	m.Client.Ended(77, 200, []byte("{}"), m.Now) // a call that was never made
 	m.Answer()
-	m.Client.Ended(m.LastCall, 200, []byte(`{"result":[1,1,1,0,1,5,1,0]}`), m.Now)
+	m.Client.Ended(m.LastCall, 200, []byte(`{"result":[1,1,1,0,1,5,1,0,1]}`), m.Now)
 	if got := strings.Join(m.Resumed, ", "); got != "1 continue" {
 		t.Errorf("got resumed %s, want 1 continue", got)
 	}
@@ -277,7 +277,7 @@ func TestMeshByWebdis(t *testing.T) {
 	const numberAt = 4 + 9 // EVALSHA, sha, 9, the keys; the holder; then the number
 	m.Client.Ended(1, 200, []byte(`{"EVALSHA":[false,"NOSCRIPT No matching script."]}`), m.Now)
 	number := words(2)[numberAt]
-	m.Client.Ended(2, 200, []byte(`{"EVALSHA":[`+number+`,1800000000000000,1,0,4,5,1,0]}`), m.Now)
+	m.Client.Ended(2, 200, []byte(`{"EVALSHA":[`+number+`,1800000000000000,1,0,4,5,1,0,1]}`), m.Now)
 	if got := words(3)[0]; got != "EVAL" {
 		t.Fatalf("after NOSCRIPT: got %s, want EVAL", got)
 	}

@@ -49,6 +49,9 @@ func (h *Holder) wantedTokens(now int64) int64 {
 			size = min(size, h.config.MaxTokens)
 		}
 	}
+	if h.crowded() && h.openLen < maxOpen {
+		size = max(size, min(h.batch, int64(h.waiters)+int64(rate*float64(h.ttl)+0.5)))
+	}
 	return max(size, int64(h.waiters))
 }
 
@@ -67,7 +70,10 @@ func (h *Holder) Reply(number int64, r redis.Reply, now int64) Decisions {
 	h.lastReply = r
 	h.roundTrip += (now - sent - h.roundTrip) / 4
 	h.notBefore = 0
-	if r.Remaining == 0 {
+	if h.request.Want > 0 {
+		h.pace = h.paceAfter(r, now-sent, sent-h.busySince)
+	}
+	if r.Remaining == 0 || h.paced() {
 		h.pause(r, now)
 	}
 	if r.Granted > 0 {
@@ -78,7 +84,7 @@ func (h *Holder) Reply(number int64, r redis.Reply, now int64) Decisions {
 	case h.waiters == 0:
 	case r.Granted > 0 && now-sent >= h.ttl: // too late for its tokens to be used
 		d.Failed = h.dropWaiters()
-	case r.Remaining == 0:
+	case r.Remaining == 0 || now < h.notBefore:
 		d.Refused, d.RetryAfter = h.dropWaiters(), h.retryAfter(now)
 	default:
 		h.setDue(now)
@@ -89,12 +95,16 @@ func (h *Holder) Reply(number int64, r redis.Reply, now int64) Decisions {
 
 // pause notes that no token is left. Then the next call is made when the next token comes, but in 5 ms at the earliest
 // and 1 s at the latest, since other proxies may give tokens back. A random delay of up to 2 ms for each proxy, 100 ms
-// at most, is added, so that many proxies don't call all at once, nor more often than they can get something.
+// at most, is added, so that many proxies don't call all at once, nor more often than they can get something. A pace is
+// longer than that, a quarter more or less.
 func (h *Holder) pause(r redis.Reply, now int64) {
 	wait := max(int64(r.RetryAfter), 1)
 	h.nextToken = now + wait
 	spread := h.w.below(min(r.Live*int64(2*time.Millisecond), longestPause/10))
 	h.notBefore = now + min(max(wait, shortestPause), longestPause) + spread
+	if h.paced() {
+		h.notBefore = now + h.pace*3/4 + h.w.below(h.pace/2)
+	}
 }
 
 // Fail says that a call got no valid reply: an error, a timeout, a malformed one. All waiting requests have failed.
@@ -155,6 +165,11 @@ func (h *Holder) Tick(now int64) Decisions {
 		d.CallDue = now-h.dueSince >= lostDue
 		return d
 	}
+	if h.paceIsOver(now) {
+		h.setDue(now)
+		d.CallDue = true
+		return d
+	}
 	h.spendable(now)
 	for h.closedLen > 0 && now-h.closing[0].sent > h.ttl+int64(h.limit.Window())+longestPause {
 		h.forget(1) // Redis has forgotten it, too
@@ -169,7 +184,7 @@ func (h *Holder) Tick(now int64) Decisions {
 
 // reportDue says whether something should be reported to Redis now. Unused tokens are reported at once, as other
 // proxies may be waiting for them. Used ones can wait for an eighth of a window, 1 s at most: they count for longer
-// than they should only if they are not reported within a window.
+// than they should only if they are not reported within a window. With a pace, the next call reports both.
 func (h *Holder) reportDue(now int64) bool {
 	if now-h.called < shortestPause {
 		return false
@@ -177,9 +192,13 @@ func (h *Holder) reportDue(now int64) bool {
 	if h.successes+h.failures > 0 && now-h.firstOutcome >= longestPause {
 		return true
 	}
-	patience := min(int64(h.limit.Window())/8, longestPause)
+	window := int64(h.limit.Window())
+	patience, urgent := min(window/8, longestPause), int64(0)
+	if h.paced() {
+		patience, urgent = min(window/2, longestPause), 2*h.pace
+	}
 	for i := range h.closedLen {
-		if h.closing[i].urgent || now-h.closing[i].sent >= patience {
+		if (h.closing[i].urgent && now-h.called >= urgent) || now-h.closing[i].sent >= patience {
 			return true
 		}
 	}

@@ -16,7 +16,7 @@
 // One call is pending at a time. While traffic is steady no request waits: the call for the next lease is made when a
 // quarter of the last one is left, or as much as is used while two calls take place. A lease is for 100 ms of traffic,
 // and at most for half of its lifetime. When nothing is left, no call is made before the next token comes: see
-// Holder.pause.
+// Holder.pause. Hundreds of proxies on a large limit let a time pass between their calls: see pace.go.
 //
 // The holder records when the tokens of a lease were used, as at most eight times, each later than the real one and
 // never earlier, and reports them with its next call:

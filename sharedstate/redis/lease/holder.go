@@ -13,6 +13,8 @@ type Config struct {
 	MaxTokens int64
 	// MaxWaiters is how many requests wait at a time, at least 1.
 	MaxWaiters int
+
+	keyed bool // it is one key's part of a limit by key
 }
 
 // Holder is one worker's part of a limit. It has the tokens that it leased and counts the requests that wait; its
@@ -32,6 +34,10 @@ type Holder struct {
 	closing   [redis.MaxSettled]closing          // of each in closed
 	closedLen int
 	waiters   int
+
+	batch     int64 // of tokens, see pace.go
+	pace      int64 // from the last call to the next, 0: no pace
+	busySince int64 // when requests began to come after a gap
 
 	lowMark     int64 // with that many tokens left, more are requested
 	notBefore   int64 // no tokens are requested before: none was left
@@ -90,16 +96,22 @@ func (h *Holder) init(w *Worker, limit *redis.Limit, config Config, limitBreaker
 	ttl := int64(limit.TTL() - time.Microsecond)
 	*h = Holder{w: w, limit: limit, config: config, limitBreaker: limitBreaker, ttl: ttl, step: max(ttl/64/1000, 1)}
 	h.config.MaxWaiters = max(config.MaxWaiters, 1)
+	h.batch = batch(limit, config)
 }
 
 // Take requests one token at time now.
 func (h *Holder) Take(now int64) Verdict {
+	h.noteBurst(now)
 	h.demand.add(now)
 	if l := h.spendable(now); l != nil {
 		h.spend(l, now, 1)
 		return Verdict{Decision: Granted, CallDue: h.refillDue(now)}
 	}
 	if now < h.notBefore {
+		if h.waitsForPace(now) {
+			h.waiters++
+			return Verdict{Decision: Waiting}
+		}
 		return Verdict{Decision: Refused, RetryAfter: h.retryAfter(now)}
 	}
 	switch state := h.breakerAt(now); {

@@ -38,6 +38,7 @@ const maxMembers = 8192
 
 // NewSet is a set for a cluster's limit with max_keys, of which a worker holds at most maxMembers.
 func NewSet(w *Worker, limit *redis.Limit, config Config, prefix, cluster string, maxKeys int) *Set {
+	config.keyed = true
 	s := &Set{
 		w: w, limit: limit, config: config, prefix: prefix, cluster: cluster, maxKeys: max(maxKeys, 1),
 		members: map[sharedstate.Fingerprint]*Member{},

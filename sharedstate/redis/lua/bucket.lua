@@ -36,7 +36,7 @@ if known then -- this call arrived before: it was delivered twice
   local tokens, _, _, time = string.match(known, grant)
   granted, at = tonumber(tokens), tonumber(time)
 elseif want > 0 and left > 0 then
-  granted = share(left, proxies, rate / 10000000 / proxies)
+  granted = share(left, proxies, rate / 1000000)
   left, new = left - granted, granted
   add_to_bucket(r, b, granted)
   keep_alive(start)
@@ -47,4 +47,4 @@ if left == 0 then
   local lacking = b.level < 0 and nano - b.level or nano - b.level % nano
   retry = math.max(quotient(lacking * 1000, rate) + b.at - now, 1)
 end
-return {number, at, granted, retry, left, math.floor(capacity / nano), proxies, 0}
+return {number, at, granted, retry, left, math.floor(capacity / nano), proxies, 0, called_lately()}

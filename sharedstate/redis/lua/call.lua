@@ -17,7 +17,7 @@
 --       23 ..     number of settled leases, then for each: its number, the time of its grant (0: not known, no reply
 --                 came), number of uses, then for each: microseconds after that time, tokens
 -- Reply   number of the call, time of the grant, granted tokens, microseconds until the next token (0: some are left),
---         tokens left, limit, live proxies, success rate in millionths + 1 (0: none)
+--         tokens left, limit, live proxies, success rate in millionths + 1 (0: none), proxies that called lately
 -- Numbers are passed to Redis as they are. In composed texts they are formatted by %.0f, since Lua 5.1's own tostring
 -- has 14 digits, and a time has 16.
 local holder, number, proxy = ARGV[1], tonumber(ARGV[2]), ARGV[3]
@@ -52,6 +52,9 @@ local function live(period)
   return redis.call('ZCOUNT', KEYS[1], now - period + 1, '+inf')
 end
 
+-- called_lately is how many proxies called in the last 300 ms, this one included: those that have requests now.
+local function called_lately() return redis.call('ZCOUNT', KEYS[1], now - 300000 + 1, '+inf') end
+
 -- settlements reads the leases that the call settles.
 local function settlements()
   local list, at = {}, 24
@@ -71,8 +74,10 @@ local function settlements()
 end
 
 -- share is how many of the tokens that are left a call gets. Waiting requests come first. Beyond them it gets a part of
--- what is left, so that many proxies get some: half, divided by the proxies, or slice if that is more.
-local function share(left, proxies, slice)
+-- what is left, so that many proxies get some: half, divided by the proxies, or its part of what comes in within 100 ms
+-- if that is more. More than 250 proxies call less often (lease/pace.go), so they get their part of a longer time.
+local function share(left, proxies, tokens_a_second)
+  local slice = tokens_a_second * math.max(0.1, proxies * 0.0004) / proxies
   local most = math.max(1, math.floor(left / (2 * proxies)), math.floor(slice))
   return math.min(left, math.max(need, math.min(want, most)))
 end

@@ -53,7 +53,7 @@ local new = 0 -- tokens that are not noted yet
 if want > 0 and known then -- this call arrived before: it was delivered twice, and gets the same lease
   granted, at = tonumber(known), redis.call('ZSCORE', r.entries, lease) - ttl
 elseif want > 0 and left > 0 then
-  granted = share(left, proxies, l.limit * 100000 / window / proxies)
+  granted = share(left, proxies, l.limit * 1000000 / window)
   add_to_window(r, granted, total)
   left, total, new = left - granted, total + granted, granted
   store_state(r, l)
@@ -65,4 +65,4 @@ elseif want > 0 and left > 0 then
 end
 note(noted, before_key, list, new)
 if left > 0 then retry = 0 end
-return {number, at, granted, retry, left, l.limit, proxies, l.ratio}
+return {number, at, granted, retry, left, l.limit, proxies, l.ratio, called_lately()}

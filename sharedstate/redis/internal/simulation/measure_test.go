@@ -77,7 +77,7 @@ func (l *log) called(w *worker, a *redis.LeaseRequest, r redis.Result, now int64
 	if now >= l.from {
 		l.calls++
 	}
-	if len(r.Ints) == 8 {
+	if len(r.Ints) == 9 {
 		l.grants = append(l.grants, grant{at: now, want: a.Want, granted: r.Ints[2], left: r.Ints[4], limit: r.Ints[5], worker: w})
 	}
 }
