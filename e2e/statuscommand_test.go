@@ -95,6 +95,7 @@ clusters:
 	t.Run("table", func(t *testing.T) {
 		got := runWeir(t, "status", address)
 		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z, Weir \S+: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
+Policy \d+ in force since 2\S+Z
 
 STATE +CLUSTER +LIMIT/MIN +LEFT +IN FLIGHT +ALLOWED +REFUSED +FALLBACK +RETRIES +WHY
 open +broken +2 +2 +4 +0 +opened \d+s ago by 2 failures in a row; the next probe in (1h|59m\d+s)

@@ -38,8 +38,10 @@ func Decode(raw []byte, getenv func(string) (string, bool)) (*Document, error) {
 		}
 		return nil, &Mistakes{[]Mistake{{Text: err.Error()}}}
 	}
+	hash := root.hash() + d.clustersHash
 	d.substitute(&root)
 	doc := d.document(&root)
+	doc.Hash = hash
 	if err := asError(d.mistakes); err != nil {
 		return nil, err
 	}
@@ -51,6 +53,7 @@ type decoder struct {
 	getenv           func(string) (string, bool)
 	at               place     // while it reads, and while it substitutes
 	clusters         []Cluster // decoded so far, in the order of the document
+	clustersHash     uint64    // of their values, which root does not have any more
 	mistakes         []Mistake
 	count            int // of mistakes, including those beyond maxMistakes
 	substitutedBytes int

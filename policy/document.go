@@ -32,6 +32,7 @@ type Document struct {
 	Redis    *Redis    // nil: absent
 	Admin    bool      // `admin: {}`: this plugin serves the admin API and has no policy
 	Attempts bool      // `attempts: {}`: this plugin stands in the internal listener of retry.via and has no policy
+	Hash     uint64    // of what is written, see Version
 	// AdminHosts are host names by which browsers may use the admin API, in addition to IP addresses and private names;
 	// lower case.
 	AdminHosts []string

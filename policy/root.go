@@ -52,12 +52,13 @@ func (d *decoder) beginClusters() bool {
 	if len(d.at.steps) != 1 || d.at.steps[0].name != "clusters" {
 		return false
 	}
-	d.clusters = nil
+	d.clusters, d.clustersHash = nil, 0
 	return true
 }
 
 // cluster decodes one entry of `clusters`, and returns what stays of its value: nothing.
 func (d *decoder) cluster(name string, v value) value {
+	d.clustersHash += hash(hashText(fnvOffset, name), v.hash())
 	d.substitute(&v)
 	path := memberPath("clusters", name)
 	if problem := clusterPattern(name); problem != "" {

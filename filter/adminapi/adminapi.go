@@ -19,8 +19,15 @@ type Status struct {
 	LeftOut  bool               `json:"left_out,omitempty"` // there are more clusters than Weir publishes
 	Redis    *Redis             `json:"redis"`
 
+	Policies  []Policy   `json:"policies"`                 // in force, the one that came last first; one that was replaced stays for some 5 s
 	Misrouted *Misrouted `json:"misrouted,omitempty"`      // nil: none in the last hour
 	Refused   *Refused   `json:"policy_refused,omitempty"` // nil: the filter refused no policy since the last one started
+}
+
+// Policy is a policy document in force.
+type Policy struct {
+	Version uint32 `json:"version"` // the metric weir_policy_version: a hash of what is written, the same in all proxies that have it
+	Since   Time   `json:"since"`
 }
 
 // Refused is the policy document that the filter refused last. What was in force before stays in force. That it was put

@@ -34,6 +34,19 @@ func (s *Status) Write(w *jsontext.Writer) {
 	} else {
 		s.Redis.write(w)
 	}
+	w.Name("policies")
+	if s.Policies == nil {
+		w.Null()
+	} else {
+		w.Open('[')
+		for _, p := range s.Policies {
+			w.Open('{')
+			number(w, "version", float64(p.Version))
+			text(w, "since", p.Since.rfc3339())
+			w.Close('}')
+		}
+		w.Close(']')
+	}
 	if m := s.Misrouted; m != nil {
 		w.Name("misrouted")
 		w.Open('{')

@@ -77,6 +77,8 @@ func fill(t *rapid.T, v reflect.Value) {
 		v.SetFloat(rapid.Float64Range(-1e22, 1e22).Draw(t, "number"))
 	case reflect.Int64: // a Time
 		v.SetInt(rapid.Int64Range(0, 253_402_300_799_999).Draw(t, "time"))
+	case reflect.Uint32:
+		v.SetUint(uint64(rapid.Uint32().Draw(t, "number")))
 	case reflect.Bool:
 		v.SetBool(rapid.Bool().Draw(t, "truth"))
 	default:

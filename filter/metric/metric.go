@@ -34,6 +34,8 @@ var (
 // The gauges. Envoy's gauges are whole numbers: weir_success_ratio counts ten-thousandths.
 var (
 	BuildInfo        = Metric{"weir_build_info", []string{"version"}}
+	PolicyVersion    = Metric{"weir_policy_version", nil}
+	PolicyTime       = Metric{"weir_policy_time_ms", nil}
 	PolicyRefusedAt  = Metric{"weir_policy_refused_time_ms", nil}
 	Mode             = Metric{"weir_mode", []string{"cluster"}}
 	BreakerState     = Metric{"weir_breaker_state", []string{"cluster"}}

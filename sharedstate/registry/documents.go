@@ -28,6 +28,9 @@ func (r *documentRow) alive(now int64) bool {
 	return r.document != 0 && silent <= int64(sharedstate.WorkerExpiry) && silent >= -int64(sharedstate.WorkerExpiry)
 }
 
+// since is when the document came into force.
+func (r *documentRow) since() int64 { return int64(r.claim) << claimShift }
+
 // documentTable is the record of all documents.
 type documentTable struct {
 	claims uint32 // the last claim that a row got
@@ -128,7 +131,13 @@ func (t *documentTable) claim(document uint64, redis bool, now int64) (slot int)
 			slot = i
 		}
 	}
-	t.claims = max(t.claims+1, uint32(now>>claimShift))
-	t.rows[slot] = documentRow{document: document, heartbeat: now, claim: t.claims, redis: redis}
+	t.rows[slot] = documentRow{document: document, heartbeat: now, redis: redis}
+	t.renew(slot, now)
 	return slot
+}
+
+// renew makes a row the newest. Its list of clusters is written again.
+func (t *documentTable) renew(slot int, now int64) {
+	t.claims = max(t.claims+1, uint32(now>>claimShift))
+	t.rows[slot].claim = t.claims
 }

@@ -23,7 +23,9 @@ type Publisher struct {
 	published int            // how many of entries are in the list
 	slot      int            // of the document's row
 	claim     uint32         // 0: the document has no row yet
-	news      bool           // the document was not the newest one in force before the last Heartbeat
+	renew     bool           // the next Heartbeat makes the document the newest one in force
+	news      bool           // the last Heartbeat did
+	newest    bool           // it was the newest one after the last Heartbeat
 
 	documents     documentTable
 	documentsCell *sharedstate.Cell
@@ -61,22 +63,29 @@ func (p *Publisher) Heartbeat(now int64) (gone []Entry, err error) {
 	_, err = p.documentsCell.Update(func() (store bool) {
 		dead, store = p.documents.removeDead(p.document, now)
 		slot := p.documents.find(p.document)
-		p.news = slot < 0 || slot != p.documents.newest(now)
-		if slot < 0 {
+		p.news = slot < 0 || p.renew && slot != p.documents.newest(now)
+		switch {
+		case slot < 0:
 			slot, store = p.documents.claim(p.document, p.redis, now), true
+		case p.news:
+			p.documents.renew(slot, now)
+			store = true
 		}
 		row := &p.documents.rows[slot]
 		if now-row.heartbeat >= int64(sharedstate.HeartbeatEvery)/2 || !row.alive(now) {
 			row.heartbeat, store = now, true
 		}
+		p.newest = slot == p.documents.newest(now)
 		if slot != p.slot || row.claim != p.claim {
 			p.slot, p.claim, p.published = slot, row.claim, 0
 		}
 		return store
 	})
 	if err != nil {
+		p.news = false
 		return nil, err
 	}
+	p.renew = false
 	for slot, row := range dead {
 		if row.document == 0 {
 			continue
@@ -91,9 +100,21 @@ func (p *Publisher) Heartbeat(now int64) (gone []Entry, err error) {
 	return gone, err
 }
 
-// News reports whether the document was not the newest one in force when the last Heartbeat began. At the first Heartbeat
-// of a plugin that means another policy than before: a new one or one that comes back, and not one more worker of it.
+// Renew says that the document was loaded again: with the next Heartbeat it is the newest one in force, if it is not yet. A policy
+// that comes back within seconds has its row still, since its old workers were alive just now.
+func (p *Publisher) Renew() { p.renew = true }
+
+// News reports whether the last Heartbeat made the document the newest one in force: a new one or one that comes back, and not
+// one more worker of it.
 func (p *Publisher) News() bool { return p.news }
+
+// NewestSince is since when the document was the newest one in force at the last Heartbeat, as Policy.Since; 0: another one was newer.
+func (p *Publisher) NewestSince() int64 {
+	if !p.newest {
+		return 0
+	}
+	return p.documents.rows[p.slot].since()
+}
 
 // removeDead frees the rows of all documents without a heartbeat, except own. Dead are these rows as they were.
 func (t *documentTable) removeDead(own uint64, now int64) (dead [MaxDocuments]documentRow, changed bool) {

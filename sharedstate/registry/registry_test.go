@@ -111,23 +111,31 @@ func TestNews(t *testing.T) {
 		who  string
 		id   uint64
 		want bool
+		load bool // Envoy loaded the document again, see Renew
 	}{
-		{100, "one", 11, true},
-		{100, "two", 11, false},
-		{101, "one", 11, false},
-		{101, "two again", 11, false}, // after a crash
-		{102, "next", 12, true},
-		{102, "next's other", 12, false},
-		{102, "one", 11, true},  // which ends its last streams
-		{102, "back", 11, true}, // comes back meanwhile
-		{104, "next", 12, false},
-		{120, "back again", 11, true}, // all were silent
-		{121, "back again", 11, false},
+		{100, "one", 11, true, false},
+		{100, "two", 11, false, false},
+		{101, "one", 11, false, false},
+		{101, "two again", 11, false, false}, // after a crash
+		{102, "next", 12, true, true},
+		{102, "next's other", 12, false, true},
+		{102, "one", 11, false, false}, // which ends its last streams
+		{102, "two again 2", 11, false, false},
+		{103, "back", 11, true, true}, // comes back meanwhile
+		{103, "back's other", 11, false, true},
+		{104, "next", 12, false, false},
+		{105, "back", 11, false, false},
+		{110, "third", 13, true, true},
+		{120, "back again", 11, true, true}, // all were silent
+		{121, "back again", 11, false, false},
 	} {
 		p := publishers[step.who]
 		if p == nil {
 			p = NewPublisher(s, step.id, false)
 			publishers[step.who] = p
+			if step.load {
+				p.Renew()
+			}
 		}
 		heartbeat(t, p, step.at*second)
 		if got := p.News(); got != step.want {
@@ -356,4 +364,36 @@ func TestLeftOut(t *testing.T) {
 			t.Errorf("%d clusters: got %d, left out %v, %v, want left out %v", tc.clusters, len(l.Entries), l.LeftOut, err, tc.leftOut)
 		}
 	}
+}
+
+// TestReadPolicies: the documents in force, the one that came last first, each since it came or came back.
+func TestReadPolicies(t *testing.T) {
+	s := sharedstate.NewMemory()
+	inForce := func(at int64) (all string) {
+		t.Helper()
+		policies, err := ReadPolicies(s, at*second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range policies {
+			all += fmt.Sprintf("%d:%.0f ", p.Document, float64(p.Since)/float64(second))
+		}
+		return strings.TrimSpace(all)
+	}
+	at := func(seconds int64, p *Publisher, want string) {
+		t.Helper()
+		heartbeat(t, p, seconds*second)
+		if got := inForce(seconds); got != want {
+			t.Errorf("at %d: got %q, want %q", seconds, got, want)
+		}
+	}
+	ten, twenty := NewPublisher(s, 10, false), NewPublisher(s, 20, false)
+	at(100, ten, "10:100")
+	at(110, ten, "10:100")
+	at(112, twenty, "20:112 10:100")
+	back := NewPublisher(s, 10, false)
+	back.Renew()
+	at(114, back, "10:114 20:112")
+	at(115, twenty, "10:114 20:112") // ends its last streams
+	at(130, back, "10:114")
 }

@@ -158,6 +158,9 @@ func (p Printer) Status(from string, s *adminapi.Status) {
 			fmt.Fprintln(p.Out, p.paint(red, Printable(fmt.Sprintf("%s%s: %s; %s.", e.Name, concerns, e.Message, e.Advice))))
 		}
 	}
+	for _, one := range s.Policies {
+		fmt.Fprintf(p.Out, "Policy %d in force since %s\n", one.Version, one.Since.Time().Format(time.RFC3339))
+	}
 	if r := s.Refused; r != nil {
 		fmt.Fprintln(p.Out, p.paint(red, fmt.Sprintf("A policy was refused at %s, and the one before stays in force. This is shown until a new one starts.",
 			r.At.Time().Format(time.RFC3339))))

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"strings"
 	"testing"
 
@@ -90,7 +89,7 @@ func (f *fixture) publish(document string) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	p := registry.NewPublisher(f.store, maphash.String(documentHash, document), d.Redis != nil)
+	p := registry.NewPublisher(f.store, d.Hash, d.Redis != nil)
 	for _, c := range d.Clusters {
 		if !strings.Contains(c.Pattern, "*") {
 			p.Add(registry.Entry{Cluster: c.Pattern, Policy: *c.Policy})
@@ -100,8 +99,6 @@ func (f *fixture) publish(document string) {
 		f.Fatal(err)
 	}
 }
-
-var documentHash = maphash.MakeSeed()
 
 func (f *fixture) request(method, target string, change ...func(r *Request)) Response {
 	f.Helper()
@@ -207,7 +204,8 @@ func TestStatusOfAFreshCluster(t *testing.T) {
 		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"upstream":{"no_healthy_host":false}},` +
 		`"bare":{"mode":"off","requests":{"allowed":0,"rate_limited":0,"circuit_open":0,"bulkhead_full":0},` +
 		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"upstream":{"no_healthy_host":false}}},` +
-		`"redis":{"state":"off","calls_total":0,"errors_total":0}}` + "\n"
+		`"redis":{"state":"off","calls_total":0,"errors_total":0},` +
+		`"policies":[{"version":4093553111,"since":"2023-11-14T22:13:19.989Z"}]}` + "\n"
 	if r.Status != 200 || string(r.Body) != want {
 		t.Errorf("got %d\n%s, want 200\n%s", r.Status, r.Body, want)
 	}

@@ -31,6 +31,20 @@ func (h *Handler) misrouted(at Instant) (*adminapi.Misrouted, error) {
 	return &adminapi.Misrouted{Cluster: m.Decided, To: m.Went, At: *at.wallTime(m.At), Total: float64(total)}, nil
 }
 
+// policies are the policy documents in force.
+func (h *Handler) policies(at Instant) ([]adminapi.Policy, error) {
+	inForce, err := registry.ReadPolicies(h.store, at.Monotonic)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]adminapi.Policy, 0, len(inForce))
+	for _, p := range inForce {
+		document := policy.Document{Hash: p.Document}
+		all = append(all, adminapi.Policy{Version: document.Version(), Since: *at.wallTime(max(p.Since, 1))})
+	}
+	return all, nil
+}
+
 // refused is the policy that was refused last, nil where another one started since.
 func (h *Handler) refused(at Instant) (*adminapi.Refused, error) {
 	r, err := registry.ReadRefused(h.store)

@@ -53,6 +53,14 @@ func (m *Metrics) ShowRefused(at int64) {
 	gauge.Set(uint64(at))
 }
 
+// ShowPolicy shows which policy came into force last, and when, in milliseconds since 1970. It is a number and no label: Envoy keeps
+// each label's value for good.
+func (m *Metrics) ShowPolicy(version uint32, at int64) {
+	which, since := m.Gauge(metric.PolicyVersion.With()), m.Gauge(metric.PolicyTime.With())
+	which.Set(uint64(version))
+	since.Set(uint64(at))
+}
+
 // NewGauges defines the gauges of the sections that a cluster's policy has.
 func (m *Metrics) NewGauges(cluster string, rules *policy.Policy) publish.Gauges {
 	g := &Gauges{

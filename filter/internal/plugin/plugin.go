@@ -52,9 +52,10 @@ type Plugin struct {
 
 	redirected *replay.Attempt // in an internal listener: its stream has just ended, and begins anew
 
-	publisher *publish.Publisher
-	inherited []string // clusters that other plugins of this VM used, and this one has not yet
-	admin     *adminPlugin
+	publisher   *publish.Publisher
+	newestSince int64    // as it was last shown, see publish.Publisher.NewestSince
+	inherited   []string // clusters that other plugins of this VM used, and this one has not yet
+	admin       *adminPlugin
 
 	lastMeshTick  int64 // when mesh.Client.Tick was last called
 	lastHeartbeat int64 // when onHeartbeat was last called
@@ -82,14 +83,14 @@ func (p *Plugin) OnPluginStart(int) host.StartStatus {
 		p.refuse(err)
 		return host.StartFailed
 	}
-	if err = p.start(raw); err != nil {
+	if err = p.start(); err != nil {
 		host.Error("weir: can't start: " + err.Error())
 		return host.StartFailed
 	}
 	return host.StartOK
 }
 
-func (p *Plugin) start(raw []byte) (err error) {
+func (p *Plugin) start() (err error) {
 	if p.worker, err = p.vm.start(); err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (p *Plugin) start(raw []byte) (err error) {
 			return err
 		}
 	}
-	if err = p.publish(raw); err != nil {
+	if err = p.publish(); err != nil {
 		return err
 	}
 	p.held.streams = map[uint32]*stream{}
@@ -124,18 +125,15 @@ func (p *Plugin) start(raw []byte) (err error) {
 	if err = host.Every(uint32(p.held.period.Milliseconds())); err != nil {
 		return err
 	}
-	p.logStart()
 	return nil
 }
 
-// logStart logs that the policy is in force: once for all workers.
-func (p *Plugin) logStart() {
-	const interval = time.Second
-	what := "policy/" + strconv.FormatUint(p.publisher.ID(), 36)
-	if sharedstate.AllowLog(shareddata.Store{}, what, interval, host.Now()) {
-		host.Info("weir: version " + version.Module + ": a policy of " + strconv.Itoa(len(p.document.Clusters)) +
-			" clusters and patterns is in force")
-	}
+// inForce says that the policy is in force now: once for all workers, and again for one that comes back.
+func (p *Plugin) inForce() error {
+	host.Info("weir: version " + version.Module + ": policy " + strconv.FormatUint(uint64(p.document.Version()), 10) + " of " +
+		strconv.Itoa(len(p.document.Clusters)) + " clusters and patterns is in force")
+	p.observe.Metrics.ShowRefused(0)
+	return registry.PublishRefused(shareddata.Store{}, registry.Refused{})
 }
 
 // refuse says why a document is refused: in the log, and to operators until another one starts. Envoy starts a document on
@@ -158,8 +156,11 @@ func (p *Plugin) refuse(err error) {
 }
 
 // publish begins to publish the plugin's document, before its first request.
-func (p *Plugin) publish(raw []byte) error {
-	p.publisher = publish.New(p.worker, raw, p.document, p.mesh)
+func (p *Plugin) publish() error {
+	p.publisher = publish.New(p.worker, p.document, p.mesh)
+	if p.vm.startedBefore(p.document.Hash) {
+		p.publisher.Renew()
+	}
 	for _, c := range p.document.Clusters {
 		if strings.Contains(c.Pattern, "*") { // the clusters of a pattern are shown when they are used
 			continue
@@ -172,9 +173,8 @@ func (p *Plugin) publish(raw []byte) error {
 	}
 	p.inherited = slices.Collect(maps.Keys(p.vm.used))
 	err := p.publishOnce(host.Now())
-	if p.publisher.News() { // a policy that is new or comes back, not one in force that starts in one more worker
-		p.observe.Metrics.ShowRefused(0)
-		err = errors.Join(err, registry.PublishRefused(shareddata.Store{}, registry.Refused{}))
+	if p.publisher.News() {
+		err = errors.Join(err, p.inForce())
 	}
 	return err
 }
@@ -183,6 +183,13 @@ func (p *Plugin) publishOnce(now int64) error {
 	gone, err := p.publisher.Heartbeat(now)
 	for i := range gone {
 		p.observe.Metrics.Retire(&gone[i])
+	}
+	// Each worker shows it once: a metric ends with the VM that defined it, and Envoy tries a document in a VM that it drops.
+	if since := p.publisher.NewestSince(); since != p.newestSince {
+		p.newestSince = since
+		if since != 0 {
+			p.observe.Metrics.ShowPolicy(p.document.Version(), (host.WallNano()-now+since)/1e6)
+		}
 	}
 	return err
 }

@@ -18,6 +18,7 @@
 package plugin
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
@@ -39,7 +40,9 @@ type VM struct {
 	used     map[string]struct{} // clusters that any plugin used
 	streams  streams
 
-	configuration []byte // of the last plugin that started; the next one's has the same memory
+	documents     [16]uint64 // that its last plugins started with, by policy.Document.Hash
+	next          int        // in documents
+	configuration []byte     // of the last plugin that started; the next one's has the same memory
 }
 
 // NewVM is a VM to be registered with the host.
@@ -77,4 +80,14 @@ func (v *VM) remember(cluster string) {
 		v.used = map[string]struct{}{}
 	}
 	v.used[cluster] = struct{}{}
+}
+
+// startedBefore reports whether one of the last plugins of this VM had this document, and notes that one more has. A VM that is
+// started, since Envoy is or since the last one trapped, starts each of its documents for the first time. What it starts again
+// was loaded again: Envoy's main thread has a VM, too, and comes first.
+func (v *VM) startedBefore(document uint64) (before bool) {
+	before = slices.Contains(v.documents[:], document)
+	v.documents[v.next%len(v.documents)] = document
+	v.next++
+	return before
 }

@@ -10,8 +10,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/dchest/siphash"
-
 	"github.com/weir-mesh/weir/filter/internal/mesh"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/worker"
@@ -37,7 +35,6 @@ type Gauges interface {
 // Publisher publishes one plugin's policy document.
 type Publisher struct {
 	store    sharedstate.Store
-	id       uint64
 	registry *registry.Publisher
 	client   *mesh.Client // nil without Redis
 	clusters []cluster
@@ -66,10 +63,9 @@ type cluster struct {
 	steady  bool   // what is shown stays correct until the record changes
 }
 
-// New publishes a document, whose bytes are raw. Client is the plugin's client of Redis, nil without Redis.
-func New(w *worker.Worker, raw []byte, document *policy.Document, client *mesh.Client) *Publisher {
-	id := siphash.Hash(w.Seed[0], w.Seed[1], raw)
-	p := &Publisher{store: w.Store, id: id, client: client, registry: registry.NewPublisher(w.Store, id, document.Redis != nil)}
+// New publishes a document. Client is the plugin's client of Redis, nil without Redis.
+func New(w *worker.Worker, document *policy.Document, client *mesh.Client) *Publisher {
+	p := &Publisher{store: w.Store, client: client, registry: registry.NewPublisher(w.Store, document.Hash, document.Redis != nil)}
 	for _, c := range document.Clusters {
 		switch {
 		case strings.Contains(c.Pattern, "*"): // its clusters are published when they are used
@@ -82,10 +78,13 @@ func New(w *worker.Worker, raw []byte, document *policy.Document, client *mesh.C
 	return p
 }
 
-// ID is the document's number: the same in all workers, and different for every other document.
-func (p *Publisher) ID() uint64 { return p.id }
+// Renew says that the document was loaded again: with the next Heartbeat it is the newest one in force.
+func (p *Publisher) Renew() { p.registry.Renew() }
 
-// News reports whether another document was the newest one in force before the last Heartbeat.
+// NewestSince is since when the document is the newest one in force, by the clock of Heartbeat; 0: another one is newer.
+func (p *Publisher) NewestSince() int64 { return p.registry.NewestSince() }
+
+// News reports whether the last Heartbeat made the document the newest one in force.
 func (p *Publisher) News() bool { return p.registry.News() }
 
 // Add publishes a cluster that is used.

@@ -26,7 +26,7 @@ func TestMeshResetReachesRedisOnce(t *testing.T) {
 	a, b := requesttest.JoinMeshOn(t, server, rules, "", store), requesttest.JoinMeshOn(t, server, rules, "", store)
 	var publishers []*publish.Publisher
 	for _, m := range []*requesttest.MeshProxy{a, b} {
-		p := publish.New(m.Worker, []byte(raw), document, m.Client)
+		p := publish.New(m.Worker, document, m.Client)
 		p.Add(m.Cluster, document.For("aws"), &gauges{})
 		publishers = append(publishers, p)
 	}
@@ -102,7 +102,7 @@ func TestMeshResetThatNeverReachesRedis(t *testing.T) {
 			raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
 			document := requesttest.Decode(t, raw)
 			m := requesttest.JoinMeshOn(t, nil, rules, "", store)
-			p := publish.New(m.Worker, []byte(raw), document, m.Client)
+			p := publish.New(m.Worker, document, m.Client)
 			p.Add(m.Cluster, document.For("aws"), &gauges{})
 			if _, err := p.Heartbeat(m.Now); err != nil {
 				t.Fatal(err)
@@ -136,7 +136,7 @@ func TestRedisViewIsPublished(t *testing.T) {
 	raw := `{"clusters":{"aws":` + rules + `},"redis":{}}`
 	document := requesttest.Decode(t, raw)
 	m := requesttest.JoinMeshOn(t, miniredis.RunT(t), rules, "", store)
-	p, g := publish.New(m.Worker, []byte(raw), document, m.Client), &gauges{}
+	p, g := publish.New(m.Worker, document, m.Client), &gauges{}
 	p.Add(m.Cluster, document.For("aws"), g)
 	for stream := range uint32(4) {
 		m.BeginStream(stream)
@@ -172,7 +172,7 @@ func TestRedisViewOfAnotherServer(t *testing.T) {
 	a, b := requesttest.JoinMeshOn(t, miniredis.RunT(t), rules, "", store), requesttest.JoinMeshOn(t, miniredis.RunT(t), rules, "", store)
 	b.ClockLag = 3_600_000 * ms
 	add := func(m *requesttest.MeshProxy) (heartbeat func()) {
-		p := publish.New(m.Worker, []byte(raw), document, m.Client)
+		p := publish.New(m.Worker, document, m.Client)
 		p.Add(m.Cluster, document.For("aws"), &gauges{})
 		return func() {
 			t.Helper()
@@ -222,7 +222,7 @@ func TestRedisViewsOfTwoListeners(t *testing.T) {
 		document := requesttest.Decode(t, raw)
 		l.rules, l.gauges = document.For("aws").RateLimit, &gauges{}
 		l.proxy = requesttest.JoinMeshOn(t, server, rules, "", store)
-		l.publisher = publish.New(l.proxy.Worker, []byte(raw), document, l.proxy.Client)
+		l.publisher = publish.New(l.proxy.Worker, document, l.proxy.Client)
 		l.publisher.Add(l.proxy.Cluster, document.For("aws"), l.gauges)
 	}
 	stream := uint32(0)

@@ -46,7 +46,7 @@ func start(t *testing.T, rules string, store sharedstate.Store, g *gauges) *work
 	raw := `{"clusters":{"aws":` + rules + `}}`
 	document := requesttest.Decode(t, raw)
 	w := &worker{Proxy: requesttest.StartOn(t, rules, store), store: store, rules: document.For("aws")}
-	w.publisher = publish.New(w.Worker, []byte(raw), document, nil)
+	w.publisher = publish.New(w.Worker, document, nil)
 	w.publisher.Add(w.Cluster, w.rules, g)
 	return w
 }
@@ -68,7 +68,7 @@ func TestRegistryListsTheClusters(t *testing.T) {
 	w := requesttest.NewWorker(t, store)
 	raw := `{"clusters":{"a":{"bulkhead":{}},"b*":{},"off":{"mode":"off","bulkhead":{}}},"default":{}}`
 	document := requesttest.Decode(t, raw)
-	p := publish.New(w, []byte(raw), document, nil)
+	p := publish.New(w, document, nil)
 	listed := func(now int64) (names string) {
 		t.Helper()
 		if _, err := p.Heartbeat(now); err != nil {
@@ -236,7 +236,7 @@ func TestHeartbeatLooksAtClustersInTurn(t *testing.T) {
 	w := requesttest.NewWorker(t, store)
 	raw := `{"clusters":{"*":{"circuit_breaker":{},"bulkhead":{}}}}`
 	document := requesttest.Decode(t, raw)
-	p := publish.New(w, []byte(raw), document, nil)
+	p := publish.New(w, document, nil)
 	var all []*request.Cluster
 	for i := range clusters {
 		name := fmt.Sprintf("c%d", i)

@@ -26,5 +26,5 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // compares them with the document.
 const (
 	styleHash  = "sha256-2nx4O38OonGZuvv7VvFy3nJJdcDPy0T6fjN1Xj6HxZo="
-	scriptHash = "sha256-sriSHwxEtBfVzINF1EZN8Z5yQwOU1ComrKmjSfr1P6U="
+	scriptHash = "sha256-HkPpqQ5paS5XnNbNSzMUstVboD6OBI+RhbGfxqAaEyU="
 )
