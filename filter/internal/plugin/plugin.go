@@ -161,14 +161,18 @@ func (p *Plugin) publish() error {
 	if p.vm.startedBefore(p.document.Hash) {
 		p.publisher.Renew()
 	}
+	const ready = 8 // clusters
+	made := 0
 	for _, c := range p.document.Clusters {
 		if strings.Contains(c.Pattern, "*") { // the clusters of a pattern are shown when they are used
 			continue
 		}
 		p.observe.Metrics.ShowMode(c.Pattern, c.Policy.Mode)
-		// A worker that has the cluster sends an operator's reset of a mesh limit to Redis.
-		if l := c.Policy.RateLimit; l != nil && l.Scope == policy.ScopeMesh {
+		// The first clusters are made ready, or the first request to each would wait 2 to 4 ms while Envoy makes its metrics. Of
+		// many, others may never be used. A worker that has the cluster sends an operator's reset of a mesh limit to Redis.
+		if l := c.Policy.RateLimit; made < ready || l != nil && l.Scope == policy.ScopeMesh {
 			p.cluster(c.Pattern)
+			made++
 		}
 	}
 	p.inherited = slices.Collect(maps.Keys(p.vm.used))
