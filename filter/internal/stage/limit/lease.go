@@ -128,6 +128,7 @@ func (l *Leases) Heartbeat(now int64) (err error) {
 		c.lease.listed = false
 		if held.Left > 0 {
 			err = errors.Join(err, l.giveBack(c, now))
+			c.lease.had -= held.Left // that many were used, see taken
 			held.Left = 0
 		}
 	}
