@@ -13,13 +13,17 @@ import "github.com/weir-mesh/weir/policy/fixedpoint"
 //	             │◄──────────── capacity ────────────►│
 //	             │ Level, refilled up to here │ leased │      leased: in this period and the one before
 //
-//	             A lease is valid for a period, so what is not in these two was used or is no longer valid. What was used
-//	             gives its place free when its worker takes the next lease.
+//	             A lease is valid for a part of a period, and a period is long enough for the worker's next heartbeat to give
+//	             back what is left of it; what is not in these two was used or is lost. What was used gives its place free
+//	             when its worker takes the next lease.
 //
 // A log of times is exact to a request, and an adaptive limit changes with each outcome: neither is leased.
 
-// leasePeriod is how long a lease of a bucket is valid, nanoseconds.
-const leasePeriod = int64(100e6)
+// Nanoseconds.
+const (
+	leaseValid  = int64(100e6)  // how long a lease of a bucket may be used
+	leasePeriod = int64(1500e6) // how long it has its place at least: leaseValid, and the time from heartbeat to heartbeat
+)
 
 // Lease is what a worker may still use of what it took in advance. The zero Lease is none.
 type Lease struct {
@@ -61,7 +65,7 @@ func (l *Limiter) TakeLease(state []byte, now, n int64) (Verdict, Lease) {
 		return v, lease
 	}
 	b := loadBucket(state)
-	lease.Until, lease.period = now+leasePeriod, b.At/leasePeriod
+	lease.Until, lease.period = now+leaseValid, b.At/leasePeriod
 	if lease.Left > 0 {
 		b.Leased += lease.Left
 		l.storeBucket(state, b)

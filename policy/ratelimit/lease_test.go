@@ -167,8 +167,8 @@ func TestBucketHasRoomForLeases(t *testing.T) {
 			_, lease := l.TakeLease(state, start+ms, 2)
 			l.Return(state, lease, start+2*ms)
 		}, 99, 9970, "30 are leased"},
-		{"in the next period", func(*Limiter, []byte) {}, 150, 9970, "the bucket does not know when in its period they were"},
-		{"later", func(*Limiter, []byte) {}, 250, 10_000, "the lease is over"},
+		{"in the next period", func(*Limiter, []byte) {}, 1600, 9970, "what is left of them may still be given back"},
+		{"later", func(*Limiter, []byte) {}, 3500, 10_000, "what was not given back is lost"},
 	} {
 		l := NewTokenBucket(10_000, 100_000)
 		state := make([]byte, l.Size())

@@ -18,6 +18,8 @@ func TestLeasesOfABucketWasteLittle(t *testing.T) {
 		beat  int64 // after them
 	}{
 		{"one a second, after many", 1, 2, 500 * ms},
+		{"nine a second", 9, 9.5, 500 * ms},
+		{"eleven a second, given back late", 11, 11.5, 990 * ms},
 	} {
 		l := ratelimit.NewTokenBucket(2000, tc.rate)
 		w := newLeasing(sharedstate.NewMemory(), l)
