@@ -67,6 +67,9 @@ func (c *Cell) Swap(cas uint32) error {
 	return nil
 }
 
+// Current reports whether the record is known to be the stored one still.
+func (c *Cell) Current() bool { return c.kept.isCurrent() }
+
 // Update loads the record, calls change, and stores the record if change returns true. Where another worker changed the
 // record meanwhile, it starts over, at most MaxSwaps times; it returns the number of these conflicts. So change may run
 // several times, each time on a newly loaded record, and the results of its last run count.
@@ -88,6 +91,7 @@ const (
 	Unchanged Effect = iota // the record is as it was loaded
 	Changed                 // it is to be stored
 	Dropped                 // it may have been changed, and is not to be stored
+	Stale                   // as Dropped, and it is to be loaded again. Not twice in one Apply
 )
 
 type changeFunc func() (store bool)
@@ -120,6 +124,9 @@ func (c *Cell) Apply(change Change) (conflicts int, err error) {
 		case Dropped:
 			c.kept.current = false
 			return conflicts, nil
+		case Stale:
+			c.kept.current, loaded = false, false
+			continue
 		}
 		if cas == 0 && !loaded { // the record is known, its cas is not
 			c.kept.current = false

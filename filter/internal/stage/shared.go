@@ -36,6 +36,7 @@ func NewShared(cell *sharedstate.Cell, record *sharedstate.Record, learns bool, 
 // admission is the change that admits an attempt. It implements sharedstate.Change.
 type admission struct {
 	members []Member
+	cell    *sharedstate.Cell
 	attempt *Attempt
 	now     int64
 	held    Held // by the attempt before
@@ -46,6 +47,7 @@ type admission struct {
 // Apply implements sharedstate.Change.
 func (c *admission) Apply() sharedstate.Effect {
 	c.attempt.Held, c.refused = c.held, -1
+	placed := c.attempt.Placed
 	before, effect := c.attempt.Record.Limit, sharedstate.Unchanged
 	for i, m := range c.members {
 		if c.verdict = m.Admit(c.attempt, c.now); c.verdict.Reason != fallback.None {
@@ -58,6 +60,10 @@ func (c *admission) Apply() sharedstate.Effect {
 		if c.verdict.Changed {
 			effect = sharedstate.Changed
 		}
+	}
+	if c.attempt.Placed && !placed && !c.cell.Current() {
+		// A worker that came after the record was loaded, and asked before this place was shown, is only seen now.
+		return sharedstate.Stale
 	}
 	return moved(effect, before, c.attempt.Record)
 }
@@ -73,7 +79,7 @@ func moved(effect sharedstate.Effect, before []byte, r *sharedstate.Record) shar
 // Admit implements Stage. A record that can't be changed refuses nothing.
 func (s *Shared) Admit(a *Attempt, now int64) Verdict {
 	c := &s.admission
-	*c = admission{members: s.members, attempt: a, now: now, held: a.Held}
+	*c = admission{members: s.members, cell: s.cell, attempt: a, now: now, held: a.Held}
 	a.Record = s.record
 	conflicts, err := s.cell.Apply(c)
 	c.attempt = nil

@@ -40,6 +40,7 @@ func (s *Stage) Admit(a *stage.Attempt, now int64) stage.Verdict {
 		return s.acquire(a, now)
 	}
 	if !a.Placed { // else it is on a newly loaded record
+		s.hold.join(int64(s.config.Expiry)/2, now)
 		s.hold.add()
 		a.Placed = true
 	}

@@ -14,8 +14,16 @@ import (
 //
 //	u32 worker │ u32 requests in flight
 //
-// So a request changes no record. The record says which workers there are: one is added with its first request, its
+// So a request changes no record. The record says which workers there are: one is added before its first request, its
 // heartbeat says once a second that it is alive, and removes it where nothing is in flight.
+//
+// Never too many are admitted, since each worker is in the record before it shows a request, and shows it before it reads
+// the others':
+//
+//	new worker     in the record ─► its version ─► shows ─► loads the record, reads what others show
+//	any other one                         shows ─► its version: as the record that it has? Else it loads it ─► reads
+//
+// Either the other one sees the new version, or its request was shown before the new worker reads.
 type Holds struct {
 	store    sharedstate.Store
 	numbers  Numbers
@@ -40,9 +48,11 @@ const slots = 256
 // hold is a worker's share of one cluster's bulkhead. It implements bulkhead.Shown.
 type hold struct {
 	inFlight uint32
-	listed   bool // in Holds.clusters
+	listed   bool  // in Holds.clusters
+	heard    int64 // when the record last got this worker's heartbeat; 0: it is not there
 	record   sharedstate.Record
 	cell     *sharedstate.Cell
+	now      int64 // of join
 
 	cluster string
 	numbers Numbers
@@ -86,6 +96,25 @@ func (h *hold) number(worker uint32) Number {
 		return nil
 	}
 	return h.numbers(h.cluster, worker%slots)
+}
+
+// join adds the worker to the record unless the record has heard of it lately. Where that fails, the request does it.
+func (h *hold) join(lately, now int64) {
+	if h.heard > 0 && now-h.heard <= lately {
+		return
+	}
+	h.now = now
+	if _, err := h.cell.Apply(h); err == nil {
+		h.heard = now
+	}
+}
+
+// Apply implements sharedstate.Change, for join.
+func (h *hold) Apply() sharedstate.Effect {
+	if h.record.Bulkhead.Heartbeat(h.worker, h.inFlight+1, h.now) {
+		return sharedstate.Changed
+	}
+	return sharedstate.Dropped
 }
 
 // add counts one request more, and shows it.
@@ -156,8 +185,9 @@ func (h *Holds) Heartbeat(now int64) (err error) {
 			err = errors.Join(err, failed) // the other clusters get their heartbeat
 			continue
 		}
+		held.heard = now
 		if held.inFlight == 0 {
-			held.listed = false
+			held.listed, held.heard = false, 0
 			delete(h.clusters, cluster)
 		}
 	}

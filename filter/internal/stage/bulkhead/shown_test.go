@@ -215,7 +215,7 @@ func TestPlacesOfRefusedRequests(t *testing.T) {
 		{"admitted", 0, nil, 1},
 		{"admitted at the third try", 2, nil, 1},
 		{"refused by another stage", 0, []stage.Member{refuser{}}, 0},
-		{"the record can't be changed", sharedstate.MaxSwaps, nil, 0},
+		{"the record can't be changed", 2 * sharedstate.MaxSwaps, nil, 0},
 	} {
 		store, r, record := &rival{sharedstate.NewMemory(), tc.rivals}, &reporter{}, &sharedstate.Record{}
 		holds := NewHolds(store, words{}.number, 7)
