@@ -129,7 +129,7 @@ func (l *Leases) Heartbeat(now int64) (err error) {
 		if held.Left > 0 {
 			err = errors.Join(err, l.giveBack(c, now))
 			c.lease.had -= held.Left // that many were used, see taken
-			held.Left = 0
+			*held = ratelimit.Lease{}
 		}
 	}
 	clear(l.listed[len(kept):])
