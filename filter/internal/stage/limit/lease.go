@@ -14,7 +14,7 @@ import (
 //	Admit  a lease is valid    ─► one less
 //	       none is left        ─► one request and a new lease, in one change of the record
 //	Done   that change is in the record: it counts
-//	every second: Leases.Heartbeat gives back what is left of leases that are no longer valid
+//	every second: Leases.Heartbeat gives back what is left of leases that are no longer valid, or were not used for a second
 type lease struct {
 	leases  *Leases
 	cluster string
@@ -25,6 +25,7 @@ type lease struct {
 	had    int64           // what it had at first
 	resets uint32          // of the record that it was taken from
 	listed bool            // in leases
+	before int64           // what was left of it at the last heartbeat
 
 	// Of the verdict that took it, without what is left of it.
 	remaining int64
@@ -116,16 +117,18 @@ func (l *Leases) list(c *PerCluster) {
 	l.listed = append(l.listed, c)
 }
 
-// Heartbeat gives back what is left of leases that are no longer valid.
+// Heartbeat gives back what is left of leases that are no longer valid, or were not used since the last one: of a long
+// window a lease is valid for minutes, and its plugin may be gone.
 func (l *Leases) Heartbeat(now int64) (err error) {
 	kept := l.listed[:0]
 	for _, c := range l.listed {
 		held := &c.lease.held
-		if held.Left > 0 && now < held.Until {
+		if held.Left > 0 && now < held.Until && held.Left != c.lease.before {
+			c.lease.before = held.Left
 			kept = append(kept, c)
 			continue
 		}
-		c.lease.listed = false
+		c.lease.listed, c.lease.before = false, 0
 		if held.Left > 0 {
 			err = errors.Join(err, l.giveBack(c, now))
 			c.lease.had -= held.Left // that many were used, see taken
