@@ -185,6 +185,12 @@ func (v *Views) Take(now, n int64) Verdict {
 // Alone reports whether there is no other state. A lease is valid only then: others noted it as used when it was taken.
 func (v *Views) Alone() bool { return v.n == 1 }
 
+// Remaining is how many whole requests the own limit has left at time now.
+func (v *Views) Remaining(now int64) int64 {
+	limit, used := v.own.Current(v.state, now)
+	return max(limit-used, 0)
+}
+
 // TakeLease asks for one request and for n - 1 more to be used later. See Limiter.TakeLease. Nothing is leased from
 // several states.
 func (v *Views) TakeLease(now, n int64) (Verdict, Lease) {

@@ -27,9 +27,7 @@ type lease struct {
 	listed bool            // in leases
 	before int64           // what was left of it at the last heartbeat
 
-	// Of the verdict that took it, without what is left of it.
-	remaining int64
-	emptyAt   int64 // when nothing is used; 0: as ever
+	emptyAt int64 // when nothing is used, by the verdict that took it; 0: as ever
 
 	decided decided // by the last Admit, for Done
 }
@@ -58,7 +56,7 @@ func (l *lease) take(views *ratelimit.Views, resets uint32, now int64) ratelimit
 	if ours && l.held.Left > 0 && now < l.held.Until {
 		d.from = fromLease
 		return ratelimit.Verdict{
-			Admitted: true, Remaining: l.remaining + l.held.Left - 1, Reset: time.Duration(max(l.emptyAt-now, 0)),
+			Admitted: true, Remaining: views.Remaining(now) + l.held.Left - 1, Reset: time.Duration(max(l.emptyAt-now, 0)),
 		}
 	}
 	if ours {
@@ -89,7 +87,7 @@ func (l *lease) taken(of *PerCluster) {
 			l.size = max(l.had-l.held.Left, 1)
 		}
 		l.held, l.had, l.resets = d.held, d.held.Left+1, d.resets
-		l.remaining, l.emptyAt = d.verdict.Remaining-d.held.Left, d.now+int64(d.verdict.Reset)
+		l.emptyAt = d.now + int64(d.verdict.Reset)
 		if l.held.Left > 0 && !l.listed {
 			l.leases.list(of)
 		}
