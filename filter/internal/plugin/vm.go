@@ -21,6 +21,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/dchest/siphash"
+
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/observe"
 	"github.com/weir-mesh/weir/filter/internal/replay"
@@ -71,7 +73,14 @@ func (v *VM) version(cluster string) host.Gauge {
 
 // places is the gauge by which a worker shows how many requests of a cluster it has in flight, see bulkhead.Holds.
 func (v *VM) places(cluster string, slot uint32) bulkhead.Number {
-	return shareddata.Number{Gauge: v.metrics.Gauge(metric.BulkheadPlaces.With(cluster, strconv.FormatUint(uint64(slot), 10)))}
+	return shareddata.Number{Gauge: v.metrics.Gauge(placesName(cluster, slot, v.worker.Seed))}
+}
+
+// placesName is the name of that gauge. All VMs of a process share Envoy's gauges, but those of another vm_id, or of a module
+// whose keys have another prefix, have workers with the same ids and records of their own: the seed tells them apart.
+func placesName(cluster string, slot uint32, seed [2]uint64) string {
+	process := siphash.Hash(seed[0], seed[1], []byte("bulkhead places")) & (1<<30 - 1) // the seed is secret
+	return metric.BulkheadPlaces.With(cluster, strconv.FormatUint(uint64(slot), 10)+"."+strconv.FormatUint(process, 36))
 }
 
 // remember notes that a cluster is used, for later plugins of this VM. The set is bounded as a plugin's clusters are.
