@@ -59,6 +59,7 @@ const (
 	MTLS Path = "connection\x00mtls"
 	// Metadata is all dynamic metadata of the stream as the message envoy.config.core.v3.Metadata, empty where there is none.
 	Metadata Path = "metadata"
+	VMID     Path = "plugin_vm_id"
 )
 
 // LocalReply is a response that the filter makes itself.

@@ -20,8 +20,7 @@ package plugin
 import (
 	"slices"
 	"strconv"
-
-	"github.com/dchest/siphash"
+	"strings"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/observe"
@@ -30,11 +29,13 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/stage/bulkhead"
 	"github.com/weir-mesh/weir/filter/internal/worker"
 	"github.com/weir-mesh/weir/filter/metric"
+	"github.com/weir-mesh/weir/sharedstate"
 )
 
 // VM is one worker's VM. Each reload starts a new plugin in it. It implements host.VMContext.
 type VM struct {
 	worker   *worker.Worker
+	id       string // vm_id
 	recorder *replay.Recorder
 	inFlight replay.InFlight // the attempts that plugins of this worker make themselves
 	metrics  observe.Metrics
@@ -58,6 +59,11 @@ func (v *VM) start() (*worker.Worker, error) {
 	if v.worker != nil {
 		return v.worker, nil
 	}
+	var err error
+	if v.id, err = host.Text(host.VMID); err != nil && err != host.ErrNotFound {
+		return nil, err
+	}
+	v.id = strings.Clone(v.id)
 	random, err := host.Random()
 	if err != nil {
 		return nil, err
@@ -73,14 +79,15 @@ func (v *VM) version(cluster string) host.Gauge {
 
 // places is the gauge by which a worker shows how many requests of a cluster it has in flight, see bulkhead.Holds.
 func (v *VM) places(cluster string, slot uint32) bulkhead.Number {
-	return shareddata.Number{Gauge: v.metrics.Gauge(placesName(cluster, slot, v.worker.Seed))}
+	return shareddata.Number{Gauge: v.metrics.Gauge(placesName(cluster, v.id, slot))}
 }
 
 // placesName is the name of that gauge. All VMs of a process share Envoy's gauges, but those of another vm_id, or of a module
-// whose keys have another prefix, have workers with the same ids and records of their own: the seed tells them apart.
-func placesName(cluster string, slot uint32, seed [2]uint64) string {
-	process := siphash.Hash(seed[0], seed[1], []byte("bulkhead places")) & (1<<30 - 1) // the seed is secret
-	return metric.BulkheadPlaces.With(cluster, strconv.FormatUint(uint64(slot), 10)+"."+strconv.FormatUint(process, 36))
+// whose keys have another prefix, have workers with the same ids and records of their own: `vm_id/2/1`, where keys begin
+// with `weir/2/`, of slot 1.
+func placesName(cluster, vmID string, slot uint32) string {
+	layout := strings.TrimPrefix(sharedstate.Prefix, "weir")
+	return metric.BulkheadPlaces.With(cluster, vmID+layout+strconv.FormatUint(uint64(slot), 10))
 }
 
 // remember notes that a cluster is used, for later plugins of this VM. The set is bounded as a plugin's clusters are.
