@@ -32,7 +32,8 @@ func TestEdition(t *testing.T) {
 	w := start(t, "clusters: {aws: {circuit_breaker: {}}}", map[string]*upstream.Upstream{"aws": upstream.New(t)})
 	want := version.Version + "+" + repo.Edition()
 	w.WaitMetric(`weir_build_info{version="`+want+`"}`, engine.Exactly(1))
-	w.WaitLog("weir: version " + want + ": a policy of 1 clusters and patterns is in force")
+	w.WaitLog("weir: version " + want + ": policy ")
+	w.WaitLog(" of 1 clusters and patterns is in force")
 }
 
 // options is the input of `weir render envoy`: a policy in YAML and an upstream for each cluster.
