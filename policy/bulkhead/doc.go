@@ -7,10 +7,14 @@
 //	│ 3 running │   │ 4 running │   │ 2         │          Running = 3 + 4
 //	│ 1 s ago   │   │ 0 s ago   │   │ 6 s ago   │          a new request is admitted while that is below Max
 //	└───────────┘   └───────────┘   └───────────┘
-//	  alive           alive           dead: its share is free, the next Acquire removes it
+//	  alive           alive           dead: its share is free, the next request removes it
 //
 // A worker (one VM instance) is an owner: it has an id of its own and also counts its running requests itself. Each of
 // its changes shows that it is alive, and it sends a Heartbeat at least every second.
+//
+// Where an owner can show its number outside of the state, at once to all (Shown), a request changes no state: Enter counts
+// what the owners show, and the state says which of them are alive. Its numbers are then those of their last heartbeats.
+// Else Acquire and Release count in the state.
 //
 //   - A worker that crashes sends no more heartbeats. After Expiry its share no longer counts. The VM that replaces it is
 //     another owner, with another id.
