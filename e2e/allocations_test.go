@@ -24,6 +24,7 @@ func TestPathAllocatesNothing(t *testing.T) {
 		{"keyed", `{rate_limit: {algorithm: sliding_window, requests: 1000000, headers: none, key: [{header: user-agent}, path, method, {cookie: a}, {query: b}]}}`},
 		{"by-ip", `{rate_limit: {algorithm: token_bucket, requests: 1000000, headers: none, key: [client_ip]}}`},
 		{"kept", `{circuit_breaker: {}, fallback: {}}`},
+		{"by-path", `{circuit_breaker: {}, fallback: {enable_cache_fallback: false, default_data_by_path: {/a: {}, /*: {}}}}`},
 		{"retried", "{" + retryRules("filter", "max_attempts: 3") + "}"},
 	}
 	policy, upstreams := "clusters:\n", map[string]*upstream.Upstream{"plain": upstream.New(t)}
@@ -42,7 +43,7 @@ func TestPathAllocatesNothing(t *testing.T) {
 		}
 		return n
 	}
-	for _, cluster := range []string{"plain", "breaker", "bucket", "window", "full", "keyed", "by-ip", "kept", "retried"} {
+	for _, cluster := range []string{"plain", "breaker", "bucket", "window", "full", "keyed", "by-ip", "kept", "by-path", "retried"} {
 		for range 50 {
 			allocated(cluster) // the first requests make what the others use again
 		}

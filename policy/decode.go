@@ -14,7 +14,7 @@ const (
 	maxBytes = 1 << 20 // of the document, and of the values of its variables
 	maxDepth = 32      // nested objects and lists, default_data's body included
 	maxList  = 100     // items of a list
-	maxName  = 256     // bytes of a name: a cluster's, a header's, a variable's
+	maxName  = 256     // bytes of a name: a cluster's, a header's, a variable's; of a path
 )
 
 // errWrittenTwice is the mistake about a key of an object that has it already.

@@ -64,6 +64,7 @@ func defaults() *Document {
 				MaxBodyBytes:   65536,
 				EnableDefault:  true,
 				Default:        &DefaultData{Status: 200},
+				DefaultByPath:  []PathDefault{{"/PATH", &DefaultData{Status: 200}}},
 				EnableDegraded: true,
 				DegradedStatus: 503,
 				Methods:        []string{"GET", "HEAD"},
@@ -120,6 +121,8 @@ func TestWholeDocument(t *testing.T) {
 	p.Fallback.CacheKeyHeaders = []string{}
 	p.Fallback.Default.Headers = [][2]string{{"content-type", "application/json"}}
 	p.Fallback.Default.Body = []byte(`{"degraded":true,"services":[]}`)
+	regions := &DefaultData{Status: 200, Headers: p.Fallback.Default.Headers, Body: []byte(`[]`)}
+	p.Fallback.DefaultByPath = []PathDefault{{"/v1/regions", regions}}
 	p.Fallback.DegradedWritten = true
 	p.Fallback.Limitations = []string{"prices may be missing"}
 	p.Failover.To = []string{"aws_pricing_eu"}

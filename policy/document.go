@@ -223,7 +223,8 @@ type Fallback struct {
 	MaxBodyBytes    int64
 	Methods         []string // whose requests the cache and Default may answer
 	EnableDefault   bool
-	Default         *DefaultData // nil: not written, this fallback is skipped
+	Default         *DefaultData // nil: not written, this fallback is skipped where DefaultByPath has nothing
+	DefaultByPath   []PathDefault
 	EnableDegraded  bool
 	DegradedStatus  int
 	DegradedWritten bool // degraded.status is written: it replaces upstream's own status
@@ -236,6 +237,12 @@ type DefaultData struct {
 	Status  int
 	Headers [][2]string // names in lower case, in the order of the document's form
 	Body    []byte      // any JSON, compact; or a string's bytes as they are
+}
+
+// PathDefault is one entry of `fallback.default_data_by_path`.
+type PathDefault struct {
+	Pattern string
+	Data    *DefaultData
 }
 
 // Bulkhead is the section `bulkhead`.

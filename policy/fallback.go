@@ -23,6 +23,7 @@ func decodeFallback(s *section) *Fallback {
 		Methods:         s.texts("methods", "methods", []string{"GET", "HEAD"}, method),
 		EnableDefault:   s.boolean("enable_default_fallback", true),
 		Default:         decodeDefaultData(s.section("default_data")),
+		DefaultByPath:   decodeDefaultByPath(s),
 		EnableDegraded:  s.boolean("enable_degraded_mode", true),
 	}
 	degraded := s.subsection("degraded")

@@ -18,7 +18,7 @@ const everySection = `{
     "rate_limit": {"lease": {}},
     "circuit_breaker": {"failure_rate": {}, "slow_calls": {}},
     "retry": {"budget": {}},
-    "fallback": {"default_data": {}, "degraded": {}},
+    "fallback": {"default_data": {}, "default_data_by_path": {"/PATH": {}}, "degraded": {}},
     "bulkhead": {},
     "failover": {"to": ["other"]}
   }},
@@ -34,6 +34,7 @@ func Keys() []Key {
 	for _, document := range []string{withKey, `{"admin": {}}`, `{"attempts": {}}`} {
 		d := &decoder{getenv: func(string) (string, bool) { return "", false }, describe: func(k Key) {
 			k.Path = strings.ReplaceAll(k.Path, "[0]", "[]") // an entry of a list
+			k.Path = strings.ReplaceAll(k.Path, `["/PATH"]`, ".PATH")
 			keys = append(keys, k)
 		}}
 		root, err := d.read([]byte(document))

@@ -28,6 +28,21 @@ func clusterPattern(s string) (problem string) {
 	return ""
 }
 
+// pathPattern checks a path in which * matches any run of characters.
+func pathPattern(s string) (problem string) {
+	switch {
+	case s == "" || s[0] != '/' && s[0] != '*':
+		return "must be a path that begins with / or *, got " + quote(s)
+	case len(s) > maxName:
+		return "the path must have at most 256 bytes"
+	case strings.ContainsAny(s, "?#"):
+		return "is compared with the path alone; remove what begins with ? or #"
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "must have only printable ASCII characters and no spaces: a request has others as %20 and such"
+	}
+	return ""
+}
+
 // headerName returns a header's name in lower case (RFC 9110, section 5.1), or what is wrong with it.
 func headerName(s string) (lower, problem string) {
 	switch {

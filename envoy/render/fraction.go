@@ -31,7 +31,7 @@ func findFraction(v any, inData bool) bool {
 		}
 	case map[string]any:
 		for name, member := range v {
-			if findFraction(member, inData || name == "default_data") {
+			if findFraction(member, inData || name == "default_data" || name == "default_data_by_path") {
 				return true
 			}
 		}

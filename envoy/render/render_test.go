@@ -322,6 +322,7 @@ func unpack(t *testing.T, packed *anypb.Any) proto.Message {
 func TestFractionsInDataSurviveYAML(t *testing.T) {
 	for policy, want := range map[string]string{
 		`{"clusters":{"a":{"fallback":{"default_data":{"body":{"price":[1.5]}}}}}}`: "google.protobuf.StringValue",
+		`{"default":{"fallback":{"default_data_by_path":{"/a":{"body":[1.5]}}}}}`:   "google.protobuf.StringValue",
 		`{"clusters":{"a":{"fallback":{"default_data":{"body":{"price":[15]}}}}}}`:  "google.protobuf.Struct",
 		`{"clusters":{"a":{"rate_limit":{"refill_rate":1.5}}}}`:                     "google.protobuf.Struct",
 	} {

@@ -78,6 +78,10 @@ type builder struct {
 
 // fields is an object with the keys below n. The keys of a list's entries are below a node of their own, `key[]`.
 func (b *builder) fields(n *node) object {
+	if byPath := n.children["PATH"]; byPath != nil {
+		one := b.fields(byPath)
+		return object{"type": "object", "propertyNames": pathPattern, "additionalProperties": one, "maxProperties": 100}
+	}
 	properties := object{}
 	for name, child := range n.children {
 		if !strings.HasSuffix(name, "[]") {

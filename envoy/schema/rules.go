@@ -35,9 +35,11 @@ func addRules(document, cluster object) {
 	fallback["true"] = object{"description": "`on`, as YAML 1.1 reads it.", "allOf": []any{fallback["on"]}}
 
 	empty := object{"properties": object{"body": object{"const": ""}}}
-	data := section("fallback", "default_data")
-	data["if"] = object{"properties": object{"status": object{"enum": []int{204, 205, 304}}}, "required": []string{"status"}}
-	data["then"] = empty
+	byPath := section("fallback", "default_data_by_path")["additionalProperties"].(object)
+	for _, data := range []object{section("fallback", "default_data"), byPath} {
+		data["if"] = object{"properties": object{"status": object{"enum": []int{204, 205, 304}}}, "required": []string{"status"}}
+		data["then"] = empty
+	}
 
 	driver := func(word string) object { return object{"properties": object{"driver": object{"const": word}}} }
 	byFilter := driver("filter")

@@ -19,7 +19,9 @@ const token = "!#$%&'*+.^_`|~0-9A-Z-"
 var (
 	clusterPattern = object{"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[^\\x00-\\x1f\\x7f]*$"}
 	clusterName    = object{"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[^*\\x00-\\x1f\\x7f]*$"}
-	headerName     = matching("^[" + token + "a-z]{1,256}$")
+	// ! to ~ without # and ?
+	pathPattern = object{"type": "string", "maxLength": 256, "pattern": `^[/*][!"$->@-~]*$`}
+	headerName  = matching("^[" + token + "a-z]{1,256}$")
 )
 
 func matching(pattern string) object { return object{"type": "string", "pattern": pattern} }

@@ -59,7 +59,7 @@ func IsFallback(source string) bool {
 type Config struct {
 	On       [UpstreamFailure + 1]bool // by reason
 	Cache    bool                      // stored answers may be used
-	Default  bool                      // there is default data, and it may be used
+	Default  bool                      // default data may be used, where there is some for the request
 	Degraded bool                      // degraded mode may be used
 }
 
@@ -75,15 +75,15 @@ func (c *Config) ForError() *Config {
 
 // Choose returns the first step of the chain that has an answer. found is the source that Serve returned for a stored
 // answer, FromCache or FromStaleCache; anything else means that there is none. It is ignored unless WantsCache.
-// FromError means that no step has an answer: the client gets the refusal, or upstream's own answer. tried reports
-// whether the chain applies to this reason.
-func Choose(c *Config, reason Reason, found Source) (s Source, tried bool) {
+// hasDefault: there is default data for the request. FromError means that no step has an answer: the client gets the refusal, or
+// upstream's own answer. tried reports whether the chain applies to this reason.
+func Choose(c *Config, reason Reason, found Source, hasDefault bool) (s Source, tried bool) {
 	switch {
 	case !c.On[reason]:
 		return FromError, false
 	case c.Cache && (found == FromCache || found == FromStaleCache):
 		return found, true
-	case c.Default:
+	case c.Default && hasDefault:
 		return FromDefault, true
 	case c.Degraded:
 		return FromDegraded, true

@@ -16,12 +16,14 @@ func TestChoose(t *testing.T) {
 		{"stale before default data", Config{On: on, Cache: true, Default: true, Degraded: true}, CircuitOpen, FromStaleCache, FromStaleCache, true},
 		{"nothing found: default data", Config{On: on, Cache: true, Default: true, Degraded: true}, CircuitOpen, FromError, FromDefault, true},
 		{"the cache is switched off", Config{On: on, Default: true}, CircuitOpen, FromCache, FromDefault, true},
+		{"no default data for the request", Config{On: on, Default: true, Degraded: true}, CircuitOpen, FromError, FromDegraded, true},
 		{"then degraded mode", Config{On: on, Degraded: true}, UpstreamFailure, FromError, FromDegraded, true},
 		{"then nothing", Config{On: on, Cache: true}, CircuitOpen, FromError, FromError, true},
 		{"not asked for this reason", Config{On: on, Cache: true, Default: true}, RateLimited, FromCache, FromError, false},
 		{"a source that is not of the cache", Config{On: on, Cache: true}, CircuitOpen, FromUpstream, FromError, true},
 	} {
-		got, tried := Choose(&tc.config, tc.reason, tc.found)
+		hasDefault := tc.name != "no default data for the request"
+		got, tried := Choose(&tc.config, tc.reason, tc.found, hasDefault)
 		if got != tc.want || tried != tc.tried {
 			t.Errorf("%s: got %v %v, want %v %v", tc.name, got, tried, tc.want, tc.tried)
 		}

@@ -129,17 +129,18 @@ func wasmOf(name, message, value string) string {
 
 func TestWarnings(t *testing.T) {
 	for in, want := range map[string]string{
-		"{rate_limit: {burst_capacity: 5}}":                            "1:45 clusters.a.rate_limit.burst_capacity: has no effect without algorithm: token_bucket",
-		"{rate_limit: {algorithm: token_bucket, burst_capacity: 5}}":   "",
-		`{rate_limit: {algorithm: "${A:-adaptive}", refill_rate: 5}}`:  "",
-		"{rate_limit: {backoff_factor: 0.5}}":                          "1:45 clusters.a.rate_limit.backoff_factor: has no effect without algorithm: adaptive",
-		"{rate_limit: {lease: {max_tokens: 1}}}":                       "1:29 clusters.a.rate_limit.lease: has no effect without scope: mesh",
-		"{rate_limit: {max_keys: 5}}":                                  "1:39 clusters.a.rate_limit.max_keys: has no effect without key",
-		"{retry: {max_body_bytes: 5}}":                                 "1:40 clusters.a.retry.max_body_bytes: has no effect without driver: filter",
-		"{failover: {to: [b]}}":                                        "1:16 clusters.a.failover: never acts, because only an open breaker sends requests elsewhere; add circuit_breaker: {}",
-		"{failover: {to: [b]}, circuit_breaker: {}}":                   "",
-		"{fallback: {enable_default_fallback: off, default_data: {}}}": "1:57 clusters.a.fallback.default_data: has no effect with enable_default_fallback: false",
-		"{mode: shadow, mode: enforce}":                                "1:16 clusters.a.mode: is written again in the same line, and Envoy takes only the last one; remove one",
+		"{rate_limit: {burst_capacity: 5}}":                                    "1:45 clusters.a.rate_limit.burst_capacity: has no effect without algorithm: token_bucket",
+		"{rate_limit: {algorithm: token_bucket, burst_capacity: 5}}":           "",
+		`{rate_limit: {algorithm: "${A:-adaptive}", refill_rate: 5}}`:          "",
+		"{rate_limit: {backoff_factor: 0.5}}":                                  "1:45 clusters.a.rate_limit.backoff_factor: has no effect without algorithm: adaptive",
+		"{rate_limit: {lease: {max_tokens: 1}}}":                               "1:29 clusters.a.rate_limit.lease: has no effect without scope: mesh",
+		"{rate_limit: {max_keys: 5}}":                                          "1:39 clusters.a.rate_limit.max_keys: has no effect without key",
+		"{retry: {max_body_bytes: 5}}":                                         "1:40 clusters.a.retry.max_body_bytes: has no effect without driver: filter",
+		"{failover: {to: [b]}}":                                                "1:16 clusters.a.failover: never acts, because only an open breaker sends requests elsewhere; add circuit_breaker: {}",
+		"{failover: {to: [b]}, circuit_breaker: {}}":                           "",
+		"{fallback: {enable_default_fallback: off, default_data: {}}}":         "1:57 clusters.a.fallback.default_data: has no effect with enable_default_fallback: false",
+		"{fallback: {enable_default_fallback: off, default_data_by_path: {}}}": "1:57 clusters.a.fallback.default_data_by_path: has no effect with enable_default_fallback: false",
+		"{mode: shadow, mode: enforce}":                                        "1:16 clusters.a.mode: is written again in the same line, and Envoy takes only the last one; remove one",
 	} {
 		t.Run(in, func(t *testing.T) {
 			var got []string

@@ -56,7 +56,6 @@ const (
 // Replies are the parts of a cluster's local replies that do not depend on the request. They do not change.
 type Replies struct {
 	refusals       [fallback.UpstreamFailure + 1]refusal
-	defaultData    *policy.DefaultData
 	degradedStatus int  // degraded.status
 	keepsStatus    bool // it is not written: upstream's own 5xx stays
 	limitHeaders   policy.HeadersMode
@@ -80,7 +79,6 @@ func New(cluster string, p *policy.Policy, limiter *ratelimit.Limiter) *Replies 
 	if f := p.Fallback; f != nil {
 		limitations = f.Limitations
 		r.degradedStatus, r.keepsStatus = f.DegradedStatus, !f.DegradedWritten
-		r.defaultData = f.Default
 	}
 	for _, x := range []struct {
 		reason fallback.Reason
@@ -117,8 +115,9 @@ type Request struct {
 	Limit    *ratelimit.Verdict // of the rate limit
 	// ErrorOnly: the client must not take the reply for a success. Its method is not in fallback.methods.
 	ErrorOnly bool
-	Upstream  int // the status of upstream's failure, 0 where it did not answer
-	Forwarded int // the same, or that of Envoy's answer in its place; 0: the request was not forwarded
+	Upstream  int                 // the status of upstream's failure, 0 where it did not answer
+	Forwarded int                 // the same, or that of Envoy's answer in its place; 0: the request was not forwarded
+	Default   *policy.DefaultData // for that source
 }
 
 // Make is the reply from a source other than the cache. Consulted: the fallback chain applies to the reason, so
@@ -134,8 +133,8 @@ func (rs *Replies) Make(r *Request, source fallback.Source, consulted bool) *Rep
 	problemJSON := header.Pair{"content-type", "application/problem+json"}
 	switch {
 	case source == fallback.FromDefault:
-		headers = appendOthers(headers, rs.defaultData.Headers, "cache-control")
-		reply.Status, reply.Body = rs.defaultData.Status, rs.defaultData.Body
+		headers = appendOthers(headers, r.Default.Headers, "cache-control")
+		reply.Status, reply.Body = r.Default.Status, r.Default.Body
 	case source == fallback.FromDegraded:
 		headers = append(headers, problemJSON)
 		reply.Status = rs.degradedStatusFor(r)

@@ -11,6 +11,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/retries"
+	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/header"
 )
 
@@ -30,6 +31,8 @@ type stream struct {
 
 	retypes bool   // a local reply is on its way, to which Envoy gives another content-type
 	typed   string // its own, "" where it has none
+
+	path []byte // request.Incoming.Path
 
 	recording replay.Recording // of the request, for another attempt
 	paused    int64            // when it began to wait for Redis; 0: it never did
@@ -101,6 +104,10 @@ func (s *stream) begin(c *request.Cluster, in *request.Incoming, method string, 
 	}
 	in.Retry, in.Body = c.Retries(method), !ended
 	in.ErrorOnly = in.Upgrade || c.ErrorOnly(method)
+	if !in.ErrorOnly && c.DefaultsByPath() {
+		s.path = append(s.path[:0], fallback.PathOf(header.First(&s.headers, ":path"))...)
+		in.Path = s.path
+	}
 	return s.request.Begin(c, in, host.Now())
 }
 

@@ -7,6 +7,9 @@ type streams struct{ idle []*stream }
 // maxIdle bounds the streams that are kept, at some 1 KB each, after a burst of requests.
 const maxIdle = 256
 
+// maxIdlePath bounds the bytes of a path for which such a stream keeps room.
+const maxIdlePath = 256
+
 // get is a fresh stream.
 func (ss *streams) get(p *Plugin, id uint32) *stream {
 	last := len(ss.idle) - 1
@@ -25,6 +28,10 @@ func (ss *streams) put(s *stream) {
 	if s.call != nil || s.asked != nil || s.request.Waits() || len(ss.idle) == maxIdle {
 		return
 	}
-	*s = stream{}
+	path := s.path[:0]
+	if cap(path) > maxIdlePath {
+		path = nil
+	}
+	*s = stream{path: path}
 	ss.idle = append(ss.idle, s)
 }

@@ -121,5 +121,6 @@ func (r *Request) reply(reason fallback.Reason, wait time.Duration, choice fallb
 	if choice.source == fallback.FromCache || choice.source == fallback.FromStaleCache {
 		return Step{Kind: SendReply, Reply: c.replies.Kept(&request, &choice.kept, r.in.Cache.IfNoneMatch)}
 	}
+	request.Default = choice.data
 	return Step{Kind: SendReply, Reply: c.replies.Make(&request, choice.source, choice.consulted)}
 }

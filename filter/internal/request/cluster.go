@@ -82,6 +82,11 @@ func (c *Cluster) ErrorOnly(method string) bool {
 	return c.fallbacks != nil && !slices.Contains(c.methods, method)
 }
 
+// DefaultsByPath reports whether the default data depends on the path. A route may change it before the response comes.
+func (c *Cluster) DefaultsByPath() bool {
+	return c.fallbacks != nil && c.fallbacks.Default && len(c.defaults.DefaultByPath) > 0
+}
+
 // Mesh is the cluster's limit that all proxies share; nil where it has none.
 func (c *Cluster) Mesh() *mesh.Limit { return c.mesh }
 

@@ -24,6 +24,7 @@ type compiled struct {
 	failoverRules  *policy.Failover   // nil: off
 	fallbacks      *fallback.Config   // nil: off
 	methods        []string           // of fallback
+	defaults       *policy.Fallback   // the section, for DefaultFor; nil: off
 	// fallbacks as they are for other methods and for upgrades
 	fallbacksForError *fallback.Config
 	maxConcurrent     int // of the bulkhead
@@ -58,14 +59,14 @@ func compilePolicy(cluster string, p *policy.Policy) *compiled {
 	if f := p.Fallback; f != nil {
 		c.fallbacks = &fallback.Config{
 			Cache:    f.EnableCache,
-			Default:  f.EnableDefault && f.Default != nil,
+			Default:  f.EnableDefault && (f.Default != nil || len(f.DefaultByPath) > 0),
 			Degraded: f.EnableDegraded,
 		}
 		c.fallbacks.On[fallback.RateLimited] = f.On.RateLimited
 		c.fallbacks.On[fallback.CircuitOpen] = f.On.CircuitOpen
 		c.fallbacks.On[fallback.BulkheadFull] = f.On.BulkheadFull
 		c.fallbacks.On[fallback.UpstreamFailure] = f.On.UpstreamFailure
-		c.fallbacksForError, c.methods = c.fallbacks.ForError(), f.Methods
+		c.fallbacksForError, c.methods, c.defaults = c.fallbacks.ForError(), f.Methods, f
 	}
 	c.replies = localreply.New(cluster, p, c.limiter)
 	failed := fallback.UpstreamFailure.String()

@@ -30,6 +30,7 @@ type Incoming struct {
 	Key        sharedstate.Fingerprint // for a cluster with a Key
 	Cache      fallbackcache.Key       // for a cluster with a Cache
 	Stream     uint32                  // the stream's id for Resumer.Resume
+	Path       []byte                  // without its query, as the client asked for it; for a cluster that DefaultsByPath
 }
 
 // Begin decides about a request whose headers have come, at time now (nanoseconds, monotonic).

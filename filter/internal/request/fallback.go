@@ -3,14 +3,16 @@ package request
 import (
 	"github.com/weir-mesh/weir/filter/internal/fallbackcache"
 	"github.com/weir-mesh/weir/filter/internal/localreply"
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/fallback"
 )
 
 // fallbackChoice is the source that the fallback chain chose.
 type fallbackChoice struct {
-	source    fallback.Source    // FromError: no fallback applies
-	consulted bool               // the chain applies to the reason
-	kept      fallbackcache.Kept // for the cache's sources
+	source    fallback.Source     // FromError: no fallback applies
+	consulted bool                // the chain applies to the reason
+	kept      fallbackcache.Kept  // for the cache's sources
+	data      *policy.DefaultData // for FromDefault
 }
 
 // findFallback chooses a fallback. A client of gRPC, gRPC-Web or Connect
@@ -37,7 +39,10 @@ func (r *Request) findFallback(reason fallback.Reason, now int64) (choice fallba
 			c.observer.NotUsed(why)
 		}
 	}
-	choice.source, choice.consulted = fallback.Choose(chain, reason, kept)
+	if chain.Default && kept == fallback.FromError {
+		choice.data = c.defaults.DefaultFor(string(r.in.Path))
+	}
+	choice.source, choice.consulted = fallback.Choose(chain, reason, kept, choice.data != nil)
 	switch r.in.Protocol {
 	case localreply.PlainHTTP:
 		if r.in.GRPC {
