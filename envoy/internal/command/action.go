@@ -12,7 +12,7 @@ import (
 	"github.com/weir-mesh/weir/envoy/internal/status"
 )
 
-// action is a subcommand that changes a cluster in all workers of an Envoy, through Weir's admin listener.
+// action is a subcommand that changes a cluster in all workers of one or more Envoys, through Weir's admin listeners.
 type action struct {
 	use, short, long, example string
 	// do sends it, and returns the response as it came.
@@ -28,13 +28,14 @@ func (a action) command() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use: a.use, Short: a.short, Long: a.long, Example: a.example,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := status.NewClient(args[0], timeout)
+			cluster := args[len(args)-1]
+			clients, err := newClients(args[:len(args)-1], timeout)
 			if err == nil {
 				err = checkTimeout(timeout)
 			}
-			if err == nil && args[1] == "" {
+			if err == nil && cluster == "" {
 				err = errors.New("CLUSTER must not be empty")
 			}
 			if err == nil && a.check != nil {
@@ -43,8 +44,12 @@ func (a action) command() *cobra.Command {
 			if err != nil {
 				return err // of usage
 			}
-			return work(func(cmd *cobra.Command, args []string) error {
-				return a.run(cmd.Context(), client, args[1], cmd.OutOrStdout(), asJSON)
+			return work(func(cmd *cobra.Command, _ []string) error {
+				var all error // one that fails does not keep the others from it
+				for _, client := range clients {
+					all = errors.Join(all, a.run(cmd.Context(), client, cluster, cmd.OutOrStdout(), asJSON))
+				}
+				return all
 			})(cmd, args)
 		},
 	}

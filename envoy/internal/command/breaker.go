@@ -25,7 +25,7 @@ upstream answers, over reloads too, until "weir breaker auto" or "weir reset".`,
 		{"auto", "Let the breaker decide again", ": its circuit breaker decides again, by its policy"},
 	} {
 		cmd.AddCommand(action{
-			use: a.name + " URL CLUSTER", short: a.short, long: a.short + ". See `weir breaker --help`.",
+			use: a.name + " URL... CLUSTER", short: a.short, long: a.short + ". See `weir breaker --help`.",
 			example: "  weir breaker " + a.name + " 127.0.0.1:9902 aws_pricing",
 			do: func(ctx context.Context, client *status.Client, cluster string) ([]byte, error) {
 				return client.Breaker(ctx, cluster, a.name)

@@ -26,7 +26,7 @@ func newCache() *cobra.Command {
 func newInvalidate() *cobra.Command {
 	var path string
 	cmd := action{
-		use:   "invalidate URL CLUSTER",
+		use:   "invalidate URL... CLUSTER",
 		short: "Drop a cluster's kept answers, all of them or those of one path",
 		long: `Drop the answers that Weir has kept of a cluster, in all workers of an Envoy, through Weir's admin listener. No request
 gets them any more, also not those that are in flight. New answers are kept from now on.`,

@@ -3,6 +3,11 @@ package command
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/weir-mesh/weir/envoy/internal/status"
@@ -10,10 +15,15 @@ import (
 )
 
 // text gets a status and formats it. Found are the clusters whose state is one of --fail-on.
-func (o statusOptions) text(ctx context.Context, client *status.Client, cluster string, color bool) (text []byte, found []string, _ error) {
+func (o statusOptions) text(ctx context.Context, clients []*status.Client, cluster string, color bool) (text []byte, found []string, _ error) {
+	if len(clients) > 1 {
+		return o.fleet(ctx, clients, cluster, color)
+	}
 	var b bytes.Buffer
 	printer := status.Printer{Out: &b, Color: color}
+	client := clients[0]
 	var raw []byte
+	var flat any
 	if cluster == "" {
 		response, all, err := client.Status(ctx)
 		if err != nil {
@@ -22,6 +32,7 @@ func (o statusOptions) text(ctx context.Context, client *status.Client, cluster 
 		raw = response
 		found = status.In(o.failOn, all.Clusters, all.Time.Time())
 		printer.Status(client.String(), all)
+		flat = status.FlatAll(all.Clusters)
 	} else {
 		response, one, err := client.Cluster(ctx, cluster)
 		if err != nil {
@@ -31,12 +42,77 @@ func (o statusOptions) text(ctx context.Context, client *status.Client, cluster 
 		now := time.Now()
 		found = status.In(o.failOn, map[string]adminapi.Cluster{cluster: *one}, now)
 		printer.Cluster(client.String(), cluster, one, now)
+		flat = status.FlatOf(one)
 	}
-	if o.asJSON {
+	switch o.format {
+	case inJSON:
 		text, err := status.JSON(raw, o.watch == 0)
 		return text, found, err
+	case inFlat:
+		text, err := status.FlatJSON(flat, o.watch == 0)
+		return text, found, err
+	default:
+		return b.Bytes(), found, nil
 	}
-	return b.Bytes(), found, nil
+}
+
+// fleet is text for several Envoys. One that does not answer is an error beside the text about the others.
+func (o statusOptions) fleet(ctx context.Context, clients []*status.Client, cluster string, color bool) (text []byte, found []string, err error) {
+	members, raws := make([]status.Member, len(clients)), make([]json.RawMessage, len(clients))
+	var all sync.WaitGroup
+	for i, client := range clients {
+		all.Go(func() {
+			raw, s, err := client.Status(ctx)
+			members[i], raws[i] = status.Member{At: client.String(), Status: s, Err: err}, raw
+		})
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
+	}
+	whole, flat, known := map[string]any{}, map[string]any{}, false
+	for i, m := range members {
+		if m.Err != nil {
+			err = errors.Join(err, m.Err)
+			failed := map[string]string{"error": m.Err.Error()}
+			whole[m.At], flat[m.At] = failed, failed
+			continue
+		}
+		clusters := m.Status.Clusters
+		whole[m.At] = raws[i]
+		if cluster != "" {
+			c, here := clusters[cluster]
+			clusters = map[string]adminapi.Cluster{}
+			if here {
+				known, clusters[cluster] = true, c
+			}
+			var as struct{ Clusters map[string]json.RawMessage } // as they came, with what only another version knows
+			if failed := json.Unmarshal(raws[i], &as); failed != nil {
+				return nil, nil, failed
+			}
+			maps.DeleteFunc(as.Clusters, func(name string, _ json.RawMessage) bool { return name != cluster })
+			whole[m.At] = as.Clusters
+		}
+		flat[m.At] = status.FlatAll(clusters)
+		for _, one := range status.In(o.failOn, clusters, m.Status.Time.Time()) {
+			found = append(found, one+" at "+m.At)
+		}
+	}
+	if cluster != "" && !known {
+		return nil, nil, errors.Join(fmt.Errorf("no cluster %s at any of the %d URLs", status.Printable(cluster), len(clients)), err)
+	}
+	switch o.format {
+	case inJSON:
+		text, failed := status.FlatJSON(whole, o.watch == 0)
+		return text, found, errors.Join(err, failed)
+	case inFlat:
+		text, failed := status.FlatJSON(flat, o.watch == 0)
+		return text, found, errors.Join(err, failed)
+	default:
+		var b bytes.Buffer
+		status.Printer{Out: &b, Color: color}.Fleet(members, cluster)
+		return b.Bytes(), found, err
+	}
 }
 
 // overScreen makes a text that replaces what the terminal shows, without the flicker of an empty screen: it starts in

@@ -48,6 +48,7 @@ func (p Printer) paint(code, text string) string {
 
 // row is a cluster with its name and verdict.
 type row struct {
+	at   string // of a fleet: the admin listener's address
 	name string
 	*adminapi.Cluster
 	Verdict
@@ -134,7 +135,7 @@ func fromFallback(a *adminapi.Answers) float64 {
 func (p Printer) Status(from string, s *adminapi.Status) {
 	rows := make([]row, 0, len(s.Clusters))
 	for name, c := range s.Clusters {
-		rows = append(rows, row{name, &c, Judge(&c, s.Time.Time())})
+		rows = append(rows, row{name: name, Cluster: &c, Verdict: Judge(&c, s.Time.Time())})
 	}
 	slices.SortFunc(rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.name, b.name))
@@ -178,7 +179,7 @@ func (p Printer) Status(from string, s *adminapi.Status) {
 	}
 	if len(rows) > 0 {
 		fmt.Fprintln(p.Out)
-		p.table(rows)
+		p.table(columns, rows)
 	}
 }
 
@@ -203,7 +204,7 @@ func summary(rows []row) string {
 	return text
 }
 
-func (p Printer) table(rows []row) {
+func (p Printer) table(columns []column, rows []row) {
 	lines := make([][]string, 1+len(rows))
 	var shown []column
 	for _, c := range columns {
