@@ -52,8 +52,8 @@ func newRoot() *cobra.Command {
 		Use:   "weir",
 		Short: "Check policies, render Envoy's configuration, show a filter's status, and serve Redis to it",
 		Long: `Weir is a resilience filter for Envoy: rate limits, circuit breakers and fallback answers for each upstream cluster,
-configured by one policy document. This command checks such a document, renders the Envoy configuration for it, shows and
-resets the state of running filters, serves Redis over HTTP for limits that all proxies share, and demonstrates the filter.
+configured by one policy document. This command checks such a document, replays access logs with it, renders the Envoy
+configuration for it, shows and resets the state of running filters, serves Redis over HTTP for limits that all proxies share, and demonstrates the filter.
 
 Exit status: 0 for success, 1 when the work failed, 2 when the command line was wrong.`,
 		Args:          onlySubcommands,
@@ -64,7 +64,7 @@ Exit status: 0 for success, 1 when the work failed, 2 when the command line was 
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newValidate(), newSchema(), newImport(), newRender(), newDemo(), newBridge(), newStatus(), newReset(), newBreaker(), newCache(), newVersion())
+	root.AddCommand(newValidate(), newSchema(), newImport(), newRender(), newReplay(), newDemo(), newBridge(), newStatus(), newReset(), newBreaker(), newCache(), newVersion())
 	return root
 }
 
