@@ -71,6 +71,12 @@ func start(t *testing.T, policy string, upstreams map[string]*upstream.Upstream)
 // startWith starts an Envoy whose bootstrap a test may change first.
 func startWith(t *testing.T, o render.Options, changes ...func(*bootstrapv3.Bootstrap)) *weir {
 	t.Helper()
+	return startWithLog(t, o, "", changes...)
+}
+
+// startWithLog is startWith with a level of Envoy's log for some components: "wasm:debug".
+func startWithLog(t *testing.T, o render.Options, level string, changes ...func(*bootstrapv3.Bootstrap)) *weir {
+	t.Helper()
 	bootstrap, err := render.Bootstrap(o)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +84,7 @@ func startWith(t *testing.T, o render.Options, changes ...func(*bootstrapv3.Boot
 	for _, change := range changes {
 		change(bootstrap)
 	}
-	e := engine.Start(t, engine.Config{Bootstrap: bootstrap})
+	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, ComponentLogLevel: level})
 	return &weir{Envoy: e, t: t, url: e.URL()}
 }
 

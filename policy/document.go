@@ -102,8 +102,19 @@ type RateLimit struct {
 	Lease   Lease
 	Key     []KeyPart
 	MaxKeys int
+	Show    ShowKeys // show_keys
 	Headers HeadersMode
 }
+
+// ShowKeys is how operators see the keys that a limit refuses.
+type ShowKeys uint8
+
+// The values of `show_keys`.
+const (
+	ShowHash  ShowKeys = iota // a hash that can't be turned back
+	ShowPlain                 // the hash and the key itself
+	ShowOff                   // nothing
+)
 
 // Lease is `rate_limit.lease`.
 type Lease struct {

@@ -32,6 +32,7 @@ func decodeRateLimit(s *section) *RateLimit {
 		Scope:   Scope(s.choice("scope", "proxy", "mesh")),
 		Key:     decodeKey(s),
 		MaxKeys: int(s.whole("max_keys", 1024, 1, 65536)),
+		Show:    ShowKeys(s.choice("show_keys", "hash", "plain", "off")),
 		Headers: HeadersMode(s.choice("headers", "refused", "all", "none")),
 	}
 	r.Requests = decodeRequests(s, r.Window)

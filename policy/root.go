@@ -80,7 +80,7 @@ func (d *decoder) sortedClusters() []Cluster {
 func (d *decoder) policy(path string, v *value) *Policy {
 	s := d.section(path, v)
 	p := &Policy{
-		Mode:           decodeMode(s),
+		Mode:           Mode(s.choice("mode", "enforce", "shadow", "off")),
 		RateLimit:      decodeRateLimit(s.section("rate_limit")),
 		CircuitBreaker: decodeCircuitBreaker(s.section("circuit_breaker")),
 		Retry:          decodeRetry(s.section("retry")),
@@ -90,16 +90,6 @@ func (d *decoder) policy(path string, v *value) *Policy {
 	}
 	s.end()
 	return p
-}
-
-// decodeMode reads `mode`. In YAML 1.1, which Envoy and Kubernetes read, a plain off is the boolean false.
-func decodeMode(s *section) Mode {
-	words := []string{"enforce", "shadow", "off"}
-	v := s.findChoice("mode", words)
-	if v != nil && v.kind == boolean && !v.truth {
-		return ModeOff
-	}
-	return Mode(s.choose("mode", v, words))
 }
 
 // checkReferences checks what one section says about another: a mesh limit needs Redis, and a failover needs another

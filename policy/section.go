@@ -155,19 +155,15 @@ func (s *section) text(name, typ, fallback string, check func(string) (problem s
 
 // choice reads one of some words and returns its index; the first is the default.
 func (s *section) choice(name string, words ...string) int {
-	return s.choose(name, s.findChoice(name, words), words)
-}
-
-func (s *section) findChoice(name string, words []string) *value {
 	if s.describes() {
 		s.describe(name, strings.Join(words, ", "), words[0])
 	}
-	return s.find(name)
-}
-
-func (s *section) choose(name string, v *value, words []string) int {
+	v := s.find(name)
 	if v == nil {
 		return 0
+	}
+	if off := slices.Index(words, "off"); off >= 0 && v.kind == boolean && !v.truth { // plain off of YAML 1.1, which Envoy and Kubernetes read
+		return off
 	}
 	if v.kind != text {
 		s.mistake(name, "must be one of "+strings.Join(words, ", ")+", got "+v.kind.String())

@@ -90,6 +90,25 @@ type RateLimit struct {
 	LimitedTotal        float64  `json:"limited_total"`
 	Keyed               bool     `json:"keyed"`
 	Window              float64  `json:"window"` // of a token bucket: from empty to full
+
+	RefusedKeys *RefusedKeys `json:"refused_keys,omitempty"` // nil: none yet, not by key, or the policy has show_keys: off
+}
+
+// RefusedKeys are the keys that a limit refused most, or would have refused in shadow, in the last quarter of an hour in which it
+// refused any.
+type RefusedKeys struct {
+	Since Time         `json:"since"`
+	Last  Time         `json:"last"`
+	Total float64      `json:"total"` // of all keys
+	Keys  []RefusedKey `json:"keys"`  // at most 16, the most frequent first
+}
+
+// RefusedKey is a key.
+type RefusedKey struct {
+	Key     string  `json:"key"`            // a hash, 16 hexadecimal digits, the same in this process's log and access log
+	Text    string  `json:"text,omitempty"` // "(none)", "(ambiguous)", and with show_keys: plain the key itself
+	AtLeast float64 `json:"at_least"`       // how often it was refused. Of at most 16 keys, both are the exact number
+	AtMost  float64 `json:"at_most"`        //
 }
 
 // Requests counts the decisions.

@@ -195,6 +195,37 @@ func (l *RateLimit) write(w *jsontext.Writer) {
 	number(w, "limited_total", l.LimitedTotal)
 	boolean(w, "keyed", l.Keyed)
 	number(w, "window", l.Window)
+	if k := l.RefusedKeys; k != nil {
+		w.Name("refused_keys")
+		k.write(w)
+	}
+	w.Close('}')
+}
+
+func (k *RefusedKeys) write(w *jsontext.Writer) {
+	w.Open('{')
+	text(w, "since", k.Since.rfc3339())
+	text(w, "last", k.Last.rfc3339())
+	number(w, "total", k.Total)
+	w.Name("keys")
+	if k.Keys == nil {
+		w.Null()
+		w.Close('}')
+		return
+	}
+	w.Open('[')
+	for i := range k.Keys {
+		key := &k.Keys[i]
+		w.Open('{')
+		text(w, "key", key.Key)
+		if key.Text != "" {
+			text(w, "text", key.Text)
+		}
+		number(w, "at_least", key.AtLeast)
+		number(w, "at_most", key.AtMost)
+		w.Close('}')
+	}
+	w.Close(']')
 	w.Close('}')
 }
 

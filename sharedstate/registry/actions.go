@@ -41,7 +41,7 @@ func ResetCluster(store sharedstate.Store, cluster string, p *policy.Policy, now
 			err = clearRedisViews(store, cluster)
 		}
 		if len(l.Key) > 0 {
-			err = errors.Join(err, sharedstate.NewKeyTable(store, cluster, l.MaxKeys).Clear())
+			err = errors.Join(err, sharedstate.NewKeyTable(store, cluster, l.MaxKeys).Clear(), forgetRefusedKeys(store, cluster))
 		}
 	}
 	return t, errors.Join(err, MarkChange(store, now)) // last: whoever sees the mark sees all of the change

@@ -23,15 +23,16 @@
 // left out, and Read says so. There are a few small records beside that: when an operator last changed something (8
 // bytes), how calls to Redis end (RedisCalls, at most 1,558 bytes), the last request whose cluster was not the one
 // whose policy decided (Misroute, at most 2,060 bytes), what Redis last replied about a limit (RedisView, 48 bytes for each
-// configuration of a limit of scope mesh, at most four a cluster), and for each cluster that an operator has reset, what its metrics had
-// counted then (CountsAtReset, some 120 bytes) and which reset was sent to Redis (4 bytes).
+// configuration of a limit of scope mesh, at most four a cluster), the keys that each cluster's limit refused most
+// (RefusedKeys, at most 2.7 KB), and for each cluster that an operator has reset, what its metrics had counted then
+// (CountsAtReset, some 120 bytes) and which reset was sent to Redis (4 bytes).
 //
 // # The packed form
 //
 // Clusters are packed in binary, not as JSON. Measured with a policy that has all sections, Wasm in V8:
 //
 //	                               binary     JSON
-//	bytes of a cluster                140      647
+//	bytes of a cluster                141      647
 //	clusters that fit in MaxBytes   1,846      403
 //	unpacking 1,000 natively        4.8 ms    39 ms
 //	unpacking 1,000 in Wasm          27 ms   330 ms

@@ -7,7 +7,7 @@ import (
 // Entry is one cluster, and the part of its policy that a View needs. Of the sections Policy has only:
 //
 //	rate_limit       Algorithm, Scope, Requests, Window, Burst, Refill, Adaptive…, BackoffFactor, RecoveryFactor,
-//	                 MaxKeys, and Key's kinds without the names
+//	                 MaxKeys, Show, and Key's kinds without the names
 //	circuit_breaker  FailureThreshold, SuccessThreshold, HalfOpenMaxCalls, RecoveryTimeout, MaxRecoveryTimeout, and
 //	                 the Threshold of FailureRate and SlowCalls
 //	retry            MaxAttempts, Budget
@@ -39,6 +39,7 @@ func (e *Entry) fields(c *codec) {
 		number(c, &l.AdaptiveInterval)
 		number(c, &l.AdaptiveMinSamples)
 		number(c, &l.MaxKeys)
+		enum(c, &l.Show, policy.ShowOff)
 		count(c, &l.Key)
 		for i := range l.Key {
 			enum(c, &l.Key[i].Kind, policy.KeyMethod)

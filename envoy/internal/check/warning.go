@@ -63,7 +63,7 @@ var withoutEffect = []struct {
 		word("rate_limit", "algorithm", "adaptive"), "without algorithm: adaptive",
 	},
 	{"rate_limit", []string{"lease"}, word("rate_limit", "scope", "mesh"), "without scope: mesh"},
-	{"rate_limit", []string{"max_keys"}, func(p *policyfile.Node) bool { return p.At("rate_limit", "key") != nil }, "without key"},
+	{"rate_limit", []string{"max_keys", "show_keys"}, func(p *policyfile.Node) bool { return p.At("rate_limit", "key") != nil }, "without key"},
 	{"retry", []string{"max_body_bytes", "via"}, word("retry", "driver", "filter"), "without driver: filter"},
 	{"fallback", []string{"default_data", "default_data_by_path"}, on("enable_default_fallback"), "with enable_default_fallback: false"},
 	{"fallback", []string{"degraded"}, on("enable_degraded_mode"), "with enable_degraded_mode: false"},

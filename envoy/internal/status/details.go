@@ -37,6 +37,7 @@ func (p Printer) Cluster(from, name string, c *adminapi.Cluster, now time.Time) 
 			rows = append(rows, []string{section.title, Printable(section.text)})
 		}
 	}
+	rows = append(rows, keyRows(c.RateLimit)...)
 	for _, row := range align(rows, []column{{}, {}}) {
 		fmt.Fprintf(p.Out, "%s  %s\n", p.paint(dim, row[0]), strings.TrimRight(row[1], " "))
 	}
@@ -94,6 +95,32 @@ func limitLine(l *adminapi.RateLimit) string {
 		text += "; success rate " + percent(*l.SuccessRate)
 	}
 	return text + "; " + number(l.LimitedTotal) + " refused"
+}
+
+// keyRows are the keys that the limit refused most, a line for each.
+func keyRows(l *adminapi.RateLimit) (rows [][]string) {
+	if l == nil || l.RefusedKeys == nil {
+		return nil
+	}
+	k := l.RefusedKeys
+	rows = [][]string{{"refused keys", fmt.Sprintf("%s requests from %s to %s, most often of", number(k.Total), k.Since.Time().Format(time.RFC3339), k.Last.Time().Format(time.RFC3339))}}
+	for i := range k.Keys {
+		rows = append(rows, []string{"", Printable(keyTimes(&k.Keys[i]))})
+	}
+	return rows
+}
+
+// keyTimes is "9f86d081884c7d65 120 times", with the key itself where it is known.
+func keyTimes(k *adminapi.RefusedKey) string {
+	times := number(k.AtLeast)
+	if k.AtMost > k.AtLeast {
+		times += " to " + number(k.AtMost)
+	}
+	text := k.Key
+	if k.Text != "" {
+		text += " " + k.Text
+	}
+	return text + " " + times + " times"
 }
 
 func bulkheadLine(b *adminapi.Bulkhead) string {

@@ -86,6 +86,10 @@ func judge(c *adminapi.Cluster, now time.Time) Verdict {
 	if l := c.RateLimit; l != nil && l.Remaining != nil && *l.Remaining < 1 {
 		return Verdict{Limited, fmt.Sprintf("the limit of %s a minute is used up; %s refused so far", number(l.PerMinute), number(l.LimitedTotal))}
 	}
+	if l := c.RateLimit; l != nil && l.RefusedKeys != nil && recent(l, now) && len(l.RefusedKeys.Keys) > 0 {
+		return Verdict{Limited, fmt.Sprintf("the limit of %s a minute for each key refuses some; most often %s since %s",
+			number(l.PerMinute), keyTimes(&l.RefusedKeys.Keys[0]), l.RefusedKeys.Since.Time().Format(time.TimeOnly))}
+	}
 	if l := c.RateLimit; l != nil && l.PerMinute < l.ConfiguredPerMinute {
 		why := fmt.Sprintf("the limit went down to %s of %s a minute", number(l.PerMinute), number(l.ConfiguredPerMinute))
 		if l.SuccessRate != nil {
@@ -97,6 +101,11 @@ func judge(c *adminapi.Cluster, now time.Time) Verdict {
 		return Verdict{ForcedClosed, joined("an operator forced it closed"+ago(now, b.Since), "failures do not open it")}
 	}
 	return Verdict{OK, warning(c)}
+}
+
+// recent reports whether the limit refused a key within its last window, or ten seconds: so old may the word of it be.
+func recent(l *adminapi.RateLimit, now time.Time) bool {
+	return now.Sub(l.RefusedKeys.Last.Time()).Seconds() < max(l.Window, 10)
 }
 
 // warning is what may soon refuse requests where nothing does yet.

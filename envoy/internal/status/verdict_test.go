@@ -60,8 +60,21 @@ func TestVerdict(t *testing.T) {
 			adminapi.Cluster{Bulkhead: &adminapi.Bulkhead{InFlight: 10, MaxConcurrent: 10, RejectedTotal: 4}},
 			Verdict{Full, "10 of 10 requests in flight; 4 refused so far"},
 		},
-		"limited":                 {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Remaining: new(0.4), LimitedTotal: 7}}, Verdict{Limited, "the limit of 100 a minute is used up; 7 refused so far"}},
-		"limited by key":          {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true}}, Verdict{OK, ""}},
+		"limited":        {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Remaining: new(0.4), LimitedTotal: 7}}, Verdict{Limited, "the limit of 100 a minute is used up; 7 refused so far"}},
+		"limited by key": {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true}}, Verdict{OK, ""}},
+		"limited by key, refusing": {
+			adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true, Window: 60, RefusedKeys: &adminapi.RefusedKeys{
+				Since: *before(5 * time.Minute), Last: *before(59 * time.Second), Total: 13,
+				Keys: []adminapi.RefusedKey{{Key: "9f86d081884c7d65", AtLeast: 10, AtMost: 12}, {Key: "0c", Text: "(none)", AtLeast: 1, AtMost: 1}},
+			}}},
+			Verdict{Limited, "the limit of 100 a minute for each key refuses some; most often 9f86d081884c7d65 10 to 12 times since 09:55:00"},
+		},
+		"limited by key, long ago": {
+			adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true, Window: 1, RefusedKeys: &adminapi.RefusedKeys{
+				Since: *before(5 * time.Minute), Last: *before(10 * time.Second), Keys: []adminapi.RefusedKey{{Key: "0c"}},
+			}}},
+			Verdict{OK, ""},
+		},
 		"lowered":                 {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 70, ConfiguredPerMinute: 100, Remaining: new(1.0)}}, Verdict{Lowered, "the limit went down to 70 of 100 a minute"}},
 		"off":                     {adminapi.Cluster{Mode: "off", Breaker: &adminapi.Breaker{State: "open"}}, Verdict{Off, "its policy is off: requests pass unchanged"}},
 		"shadow":                  {adminapi.Cluster{Mode: "shadow"}, Verdict{Shadow, "its policy decides, but does not act"}},

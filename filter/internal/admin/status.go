@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/filter/adminapi"
+	"github.com/weir-mesh/weir/filter/internal/key"
 	"github.com/weir-mesh/weir/filter/internal/replay"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
@@ -97,7 +98,7 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 		c.Breaker = breakerStatus(view, &record, at)
 	}
 	if p.RateLimit != nil {
-		if c.RateLimit, err = h.limitStatus(view, name, &record, at.Monotonic); err != nil {
+		if c.RateLimit, err = h.limitStatus(view, name, &record, at); err != nil {
 			return c, err
 		}
 		c.RateLimit.LimitedTotal = c.Requests.RateLimited
@@ -192,7 +193,7 @@ func breakerStatus(v *registry.View, record *sharedstate.Record, at Instant) *ad
 	return b
 }
 
-func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedstate.Record, now int64) (*adminapi.RateLimit, error) {
+func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedstate.Record, at Instant) (*adminapi.RateLimit, error) {
 	p := v.Policy.RateLimit
 	var redis registry.RedisView
 	if p.Scope == policy.ScopeMesh {
@@ -201,7 +202,7 @@ func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedst
 			return nil, err
 		}
 	}
-	l := v.Limit(record, &redis, now)
+	l := v.Limit(record, &redis, at.Monotonic)
 	limit := &adminapi.RateLimit{
 		Algorithm: algorithmName(p.Algorithm), Scope: scopeName(p.Scope), Keyed: len(p.Key) > 0,
 		PerMinute: l.PerMinute, ConfiguredPerMinute: l.ConfiguredPerMinute, Window: seconds(l.Window),
@@ -212,7 +213,35 @@ func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedst
 	if l.SuccessRatioKnown {
 		limit.SuccessRate = &l.SuccessRatio
 	}
+	if limit.Keyed && p.Show != policy.ShowOff {
+		keys, err := registry.ReadRefusedKeys(h.store, cluster)
+		if err != nil {
+			return nil, err
+		}
+		limit.RefusedKeys = refusedKeys(&keys, p.Show, at)
+	}
 	return limit, nil
+}
+
+// refusedKeys are the keys that a limit refused most, nil where there are none.
+func refusedKeys(k *registry.RefusedKeys, show policy.ShowKeys, at Instant) *adminapi.RefusedKeys {
+	if k.Since == 0 {
+		return nil
+	}
+	refused := &adminapi.RefusedKeys{Since: *at.wallTime(k.Since), Last: *at.wallTime(k.Last), Total: float64(k.Total)}
+	for _, e := range k.Keys.Keys() {
+		if e.Over == e.Count { // nothing is known of it
+			continue
+		}
+		text := e.Text
+		if show != policy.ShowPlain && !key.SaysNothing(text) { // an earlier policy had show_keys: plain
+			text = ""
+		}
+		refused.Keys = append(refused.Keys, adminapi.RefusedKey{
+			Key: string(key.AppendHash(nil, e.Key)), Text: text, AtLeast: float64(e.Count - e.Over), AtMost: float64(e.Count),
+		})
+	}
+	return refused
 }
 
 // redisStatus is how calls to Redis end. Used says whether a policy has a Redis.

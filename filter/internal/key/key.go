@@ -36,6 +36,8 @@ type Hasher struct {
 	seed      [2]uint64
 	ambiguous sharedstate.Fingerprint // of all requests with an ambiguous part
 	reader    reader
+
+	wasAmbiguous bool // the key of the last fingerprint
 }
 
 // NewHasher hashes these parts of a request under a seed. No parts: the limit is not counted by key.
@@ -59,12 +61,13 @@ func (h *Hasher) ByClientIP() bool {
 // Fingerprint is a request's identity. The hash costs 1 ns a byte; Envoy bounds a request's headers (60 KB by default).
 func (h *Hasher) Fingerprint(headers header.Headers, clientIP string) sharedstate.Fingerprint {
 	r := &h.reader
-	r.b = r.b[:0]
+	r.b, h.wasAmbiguous = r.b[:0], false
 	for i := range h.parts {
 		start := len(r.b)
 		r.b = append(r.b, absentMark, 0, 0, 0, 0)
 		switch r.read(&h.parts[i], headers, clientIP) {
 		case ambiguous:
+			h.wasAmbiguous = true
 			return h.ambiguous
 		case found:
 			r.b[start] = foundMark

@@ -23,6 +23,7 @@ type Plugin struct {
 	Faults  *Faults
 	Debug   bool                  // whether the host logged at debug at the last heartbeat
 	Count   func(*BatchedCounter) // counts one more, in batches
+	Refused *RefusedKeys          // the VM's
 
 	misroutes map[[2]string]*misroutes // by the cluster that decided and the one that the request went to
 }
@@ -41,6 +42,8 @@ type Cluster struct {
 	failovers   map[string]host.Counter // by cluster
 	notKept     *obstacles              // nil: none yet
 	notUsed     *obstacles
+
+	keys *clusterKeys // that were refused; nil: none yet
 
 	uncarried registry.Uncarried // that this plugin has noted
 

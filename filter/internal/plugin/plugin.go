@@ -97,6 +97,7 @@ func (p *Plugin) start() (err error) {
 	metrics := &p.vm.metrics
 	p.observe = observe.Plugin{
 		Store: shareddata.Store{}, Metrics: metrics, Faults: observe.NewFaults(metrics), Debug: host.Debugging(), Count: p.Count,
+		Refused: &p.vm.refused,
 	}
 	info := metrics.Gauge(metric.BuildInfo.With(version.Module))
 	info.Set(1)
@@ -238,7 +239,7 @@ func (p *Plugin) onHeartbeat(now int64) {
 		p.expirePaused(now, p.redis.pauseTimeout())
 	}
 	p.inherit()
-	if err := errors.Join(p.worker.Heartbeat(now), p.publishOnce(now)); err != nil {
+	if err := errors.Join(p.worker.Heartbeat(now), p.publishOnce(now), p.vm.refused.Publish(p.observe.Store)); err != nil {
 		p.observe.Faults.Log(err.Error())
 	}
 }

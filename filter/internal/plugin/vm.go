@@ -40,6 +40,7 @@ type VM struct {
 	inFlight replay.InFlight // the attempts that plugins of this worker make themselves
 	metrics  observe.Metrics
 	counts   observe.Batch
+	refused  observe.RefusedKeys
 	used     map[string]struct{} // clusters that any plugin used
 	streams  streams
 

@@ -20,7 +20,8 @@ func (r *Request) admit(now int64) Step {
 	if !v.Pending {
 		return r.decide(v, now)
 	}
-	if r.cluster.shadow { // the request passes, and is counted when the stage has decided
+	r.keyText, r.keyRead = r.cluster.textOfKey(), true // the next request's key takes its place
+	if r.cluster.shadow {                              // the request passes, and is counted when the stage has decided
 		r.state = Sent
 		return Step{}
 	}
@@ -72,6 +73,9 @@ func (r *Request) decide(v stage.Verdict, now int64) Step {
 	r.retry.probe = r.attempt.Held&stage.HeldProbe != 0
 	c.observer.Decided(v.Reason, c.shadow)
 	c.begun++
+	if v.Reason == fallback.RateLimited && c.showsKeys() {
+		c.observer.RefusedKey(c.hashOfKey(r.in.Key), r.textOfKey(), now)
+	}
 	if c.observer.Explains() {
 		c.observer.Explain(r.explain(v))
 	}

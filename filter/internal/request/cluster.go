@@ -27,10 +27,11 @@ type Cluster struct {
 	cell   *sharedstate.Cell
 	record sharedstate.Record // the cluster's, as it was last loaded
 	chain  *stage.Chain
-	judged bool                 // how a request ends matters: to a stage, a fallback or a retry
-	budget *budget.Stage        // nil: no retries
-	mesh   *mesh.Limit          // nil: no limit of scope mesh
-	key    *key.Hasher          // nil: the limit is not counted by key
+	judged bool          // how a request ends matters: to a stage, a fallback or a retry
+	budget *budget.Stage // nil: no retries
+	mesh   *mesh.Limit   // nil: no limit of scope mesh
+	key    *key.Hasher   // nil: the limit is not counted by key
+	shown  shownKeys
 	cache  *fallbackcache.Cache // nil: no responses are kept
 
 	hosts    hosts
@@ -49,6 +50,7 @@ func NewCluster(name string, p *policy.Policy, w *worker.Worker, client *mesh.Cl
 			seed = client.KeySeed()
 		}
 		c.key = key.NewHasher(l.Key, seed)
+		c.shown = shownKeys{show: l.Show, seed: w.Seed}
 	}
 	if f := p.Fallback; f != nil && f.EnableCache {
 		c.cache = fallbackcache.New(w.Store, name, f, w.Seed, w.Captures)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weir-mesh/weir/filter/internal/key"
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/header"
@@ -41,6 +42,13 @@ func (r *Request) explain(v stage.Verdict) string {
 	}
 	if limit := &r.attempt.Limits[0].Verdict; limit.Admitted {
 		say("", limit.Remaining, " left of the limit")
+	}
+	if c.showsKeys() {
+		b = key.AppendHash(append(append(b, separator...), "key "...), c.hashOfKey(r.in.Key))
+		if text := r.textOfKey(); text != "" {
+			b = append(append(b, ' '), text...)
+		}
+		separator = ", "
 	}
 	if c.retries != nil && v.Reason == fallback.None && !c.retries.ByFilter {
 		say("the router may make ", int64(r.attempt.Retries.Reserved.Granted), " retries")

@@ -15,6 +15,9 @@ type Observer interface {
 	stage.Reporter
 	// Decided reports the decision about a request: fallback.None is admitted. In shadow it is not enforced.
 	Decided(reason fallback.Reason, shadow bool)
+	// RefusedKey reports the key of a request that a limit by key refused, or would refuse in shadow: its hash, and what may be
+	// shown of it.
+	RefusedKey(hash uint64, text string, now int64)
 	// Explains reports whether Explain is to be called.
 	Explains() bool
 	// Explain takes the reason for the last decision.

@@ -52,6 +52,8 @@ type Request struct {
 	cluster *Cluster        // of the current attempt; not home only after failover between retries
 	route   *Cluster        // to which the request's route leads without failover's header; not home after failover
 	in      Incoming
+	keyText string // what operators may see of the key of a request that waited for Redis
+	keyRead bool   // keyText is that
 
 	attempt  stage.Attempt // the current one, or the last
 	came     int64         // when the request did, nanoseconds; of what a client's deadline may have ended, its stream

@@ -15,7 +15,8 @@ import (
 // Observer implements request.Observer. It records one line for each event.
 type Observer struct {
 	Events      []string
-	Explanation string // of the last decision
+	Explanation string   // of the last decision
+	Keys        []string // that were refused
 }
 
 func (o *Observer) add(format string, args ...any) {
@@ -29,6 +30,11 @@ func (o *Observer) Decided(reason fallback.Reason, shadow bool) {
 	} else {
 		o.add("decided %v", reason)
 	}
+}
+
+// RefusedKey implements request.Observer.
+func (o *Observer) RefusedKey(hash uint64, text string, _ int64) {
+	o.Keys = append(o.Keys, fmt.Sprintf("%016x %s", hash, text))
 }
 
 // Explains implements request.Observer.
@@ -99,6 +105,9 @@ type Discard struct{}
 
 // Decided implements request.Observer.
 func (Discard) Decided(fallback.Reason, bool) {}
+
+// RefusedKey implements request.Observer.
+func (Discard) RefusedKey(uint64, string, int64) {}
 
 // Explains implements request.Observer.
 func (Discard) Explains() bool { return false }
