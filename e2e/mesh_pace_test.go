@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,7 +12,8 @@ import (
 
 // TestMeshOfManyProxies: two Envoys share a limit of 6,000 a second that is nearly used up, as it seems with 400 other
 // proxies that call Redis all the time. So their calls are paced: requests are refused though tokens are left, or wait
-// for the next call. None of the 100 tokens that are left is used twice, and nearly all are used.
+// for the next call. None of the 100 tokens that are left is used twice, and nearly all are used. The two workers of each
+// have one pool of tokens.
 func TestMeshOfManyProxies(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t)
@@ -33,6 +36,7 @@ func TestMeshOfManyProxies(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
+	pooled := false
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
@@ -40,6 +44,8 @@ func TestMeshOfManyProxies(t *testing.T) {
 				t.Errorf("the other proxies' calls: %v", err)
 				return
 			}
+			names, _ := m.server.Client.HKeys(ctx, "weir:{crowd}:2:w10000000:n").Result() // leases that are out
+			pooled = pooled || slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, "-pool") })
 			time.Sleep(50 * time.Millisecond) // how often they call
 		}
 	}()
@@ -59,6 +65,9 @@ func TestMeshOfManyProxies(t *testing.T) {
 		case admitted < tokens*9/10:
 			refusedEarly++
 		}
+	}
+	if !pooled {
+		t.Error("got no lease of a pool, want some")
 	}
 	t.Logf("%d asked, %d admitted, of which %d took more than 15 ms, %d refused before nine tenths of the tokens were used",
 		len(all), admitted, waited, refusedEarly)

@@ -147,6 +147,15 @@ func (l *Limit) longestWait() int64 {
 	return min(window+window/10+2*quantum, micros(maxWindow))
 }
 
+// Identity is all that the limit's calls depend on, as text.
+func (l *Limit) Identity() string {
+	text := l.script.name + " " + l.name + " " + l.record + " " + decimal(l.limit) + " " + decimal(l.ttl)
+	for _, n := range l.numbers {
+		text += " " + decimal(n)
+	}
+	return text
+}
+
 // Adaptive says whether the limit depends on outcomes.
 func (l *Limit) Adaptive() bool { return l.adaptive }
 

@@ -10,6 +10,7 @@
 package mesh
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,6 +37,10 @@ type Bridge interface {
 	Wake()
 	// Send sends a request. When it has ended, after Send has returned, Client.Ended is called with this id.
 	Send(r *redis.Request) (id uint32, err error)
+	// Queue is what others wake this worker by.
+	Queue() uint32
+	// WakeWorker has Client.MakeCalls called soon in the worker that has this queue.
+	WakeWorker(queue uint32)
 }
 
 // Observer is notified of the results of calls to Redis.
@@ -80,6 +85,7 @@ type Client struct {
 	proxies  map[string]int64 // live proxies by cluster, see local.go
 
 	queues map[*lease.Holder]*queue
+	pools  []*queue // those of pools
 	due    []*queue
 	woken  bool
 	calls  map[uint32]*call
@@ -134,15 +140,21 @@ func (c *Client) KeySeed() (seed [2]uint64) {
 	return seed
 }
 
-// MakeCalls makes the calls that are due.
+// MakeCalls makes the calls that are due, and decides on requests that waited for the call of another worker.
 func (c *Client) MakeCalls(now int64) {
 	c.woken = false
+	for _, q := range slices.Clone(c.pools) {
+		if pool, ok := q.from.(*lease.Pool); ok && len(q.waiting) > 0 {
+			c.deliver(q, pool.Tick(now), now)
+			c.release(q)
+		}
+	}
 	due := c.due
 	c.due = nil
 	parts := make([]part, 0, len(due))
 	for _, q := range due {
 		q.due = false
-		request, decisions, ok := q.holder.NextCall(now)
+		request, decisions, ok := q.from.NextCall(now)
 		c.deliver(q, decisions, now)
 		if ok {
 			q.inFlight = request.Number
@@ -176,7 +188,7 @@ func (c *Client) send(parts []part, source bool, now int64) {
 	if err != nil {
 		c.ended(failureOf(notSent(err)), 0)
 		for i := range parts {
-			c.lost(&parts[i], parts[i].queue.holder.Fail(parts[i].number, redis.OfRedis, now), now)
+			c.lost(&parts[i], parts[i].queue.from.Fail(parts[i].number, redis.OfRedis, now), now)
 		}
 		return
 	}

@@ -1,7 +1,11 @@
 package mesh
 
 import (
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/dchest/siphash"
 
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/policy"
@@ -9,6 +13,7 @@ import (
 	"github.com/weir-mesh/weir/policy/compile"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/ratelimit"
+	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
@@ -29,9 +34,9 @@ type Limit struct {
 	limit   *redis.Limit
 	leasing lease.Config
 
-	holder *lease.Holder // of the cluster as a whole; nil where the limit is counted by key
-	place  *redis.Place
-	set    *lease.Set
+	part  *lease.Part // of the cluster as a whole; nil where the limit is counted by key
+	place *redis.Place
+	set   *lease.Set
 
 	local     local
 	reset     reset
@@ -54,37 +59,63 @@ func (c *Client) NewLimit(cluster string, l *policy.RateLimit, index int, newLoc
 		limit.limit = redis.NewSlidingWindow(l.Requests, l.Window, l.Lease.TTL)
 	}
 	if len(l.Key) == 0 {
-		limit.place = redis.NewPlace(c.config.KeyPrefix, cluster)
+		limit.part = c.newPart(limit)
+	} else {
+		limit.set = limit.newSet()
 	}
-	limit.newHolders()
 	c.limits = append(c.limits, limit)
 	return limit
 }
 
-// newHolders gives the limit holders without tokens. Tokens of earlier ones count in Redis until they expire.
-func (l *Limit) newHolders() {
-	if len(l.rules.Key) > 0 {
-		l.set = lease.NewSet(l.client.leases, l.limit, l.leasing, l.client.config.KeyPrefix, l.cluster, l.rules.MaxKeys)
-	} else {
-		l.holder = lease.NewHolder(l.client.leases, l.limit, l.leasing)
+// newPart is this worker's part of a limit that is not counted by key.
+func (c *Client) newPart(l *Limit) *lease.Part {
+	l.place = redis.NewPlace(c.config.KeyPrefix, l.cluster)
+	var pool *lease.Pool
+	if lease.Poolable(l.limit, l.leasing) {
+		key := sharedstate.PoolKey(l.cluster)
+		pool = lease.NewPool(c.leases, l.limit, l.leasing, c.worker.Store, key, c.identity(l), c.bridge.Queue())
 	}
+	return lease.NewPart(lease.NewHolder(c.leases, l.limit, l.leasing), pool)
 }
 
-// at is the holder of the tokens for an attempt, and its place in Redis.
-func (l *Limit) at(a *stage.Attempt) (*lease.Holder, *redis.Place) {
+// identity is that of what a limit's calls depend on: plugins that differ in it can't have one pool.
+func (c *Client) identity(l *Limit) uint64 {
+	r := c.config
+	text := strings.Join([]string{
+		r.Cluster, strconv.Itoa(int(r.Dialect)), r.Token, r.KeyPrefix, r.Timeout.String(),
+		strconv.FormatInt(l.leasing.MaxTokens, 10), l.limit.Identity(),
+	}, "\x00")
+	return siphash.Hash(c.worker.Seed[0], c.worker.Seed[1], []byte(text))
+}
+
+func (l *Limit) newSet() *lease.Set {
+	return lease.NewSet(l.client.leases, l.limit, l.leasing, l.client.config.KeyPrefix, l.cluster, l.rules.MaxKeys)
+}
+
+// dropTokens drops this worker's tokens, and those of its proxy's pool. They count in Redis until they expire.
+func (l *Limit) dropTokens(resets uint32, now int64) {
+	if l.set != nil {
+		l.set = l.newSet()
+		return
+	}
+	l.part.Reset(resets, now, func(from lease.Source, d lease.Decisions) { l.ticked(from, l.place, d, now) })
+}
+
+// take takes one token for an attempt: from is where it waits if it does, place where that is in Redis.
+func (l *Limit) take(a *stage.Attempt, now int64) (from lease.Source, place *redis.Place, v lease.Verdict) {
 	if l.set == nil {
-		return l.holder, l.place
+		from, v = l.part.Take(now)
+		return from, l.place, v
 	}
 	member := l.set.Get(a.Limits[l.index].Slot.Key)
-	return &member.Holder, member.Place
+	return &member.Holder, member.Place, member.Take(now)
 }
 
 // Admit implements stage.Stage: it takes one token, or makes the request wait for the reply to a call.
 func (l *Limit) Admit(a *stage.Attempt, now int64) stage.Verdict {
-	h, place := l.at(a)
-	v := h.Take(now)
+	from, place, v := l.take(a, now)
 	if v.CallDue || v.Decision == lease.Waiting {
-		q := l.client.queue(h, place, l)
+		q := l.client.queue(from, place, l)
 		if v.Decision == lease.Waiting {
 			q.waiting = append(q.waiting, a)
 			a.Wait(q)
@@ -93,17 +124,17 @@ func (l *Limit) Admit(a *stage.Attempt, now int64) stage.Verdict {
 			l.client.scheduleCall(q)
 		}
 	}
-	return l.decide(a, h, v, now)
+	return l.decide(a, from, v, now)
 }
 
-// decide turns a holder's verdict into the stage's.
-func (l *Limit) decide(a *stage.Attempt, h *lease.Holder, v lease.Verdict, now int64) stage.Verdict {
+// decide turns a verdict on tokens into the stage's.
+func (l *Limit) decide(a *stage.Attempt, from lease.Source, v lease.Verdict, now int64) stage.Verdict {
 	switch v.Decision {
 	case lease.Granted:
 		verdict := ratelimit.Verdict{Admitted: true}
 		if l.rules.Headers == policy.HeadersAll {
-			last, _ := h.LastReply()
-			verdict.Remaining, verdict.Reset = last.Remaining+h.Held(now), l.limit.Window()
+			last, _ := from.LastReply()
+			verdict.Remaining, verdict.Reset = last.Remaining+from.Held(now), l.limit.Window()
 		}
 		a.Limits[l.index].Verdict = verdict
 		return stage.Verdict{}
@@ -128,7 +159,7 @@ func (l *Limit) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed
 	}
 	success := s.Outcome == breaker.Success
 	if l.set == nil {
-		l.holder.Report(success, now)
+		l.part.Report(success, now)
 	} else {
 		l.set.Find(a.Limits[l.index].Slot.Key).Report(success, now)
 	}
@@ -137,17 +168,20 @@ func (l *Limit) Settle(a *stage.Attempt, s stage.Settlement, now int64) (changed
 
 func (l *Limit) tick(now int64) {
 	if l.set == nil {
-		l.ticked(l.holder, l.place, l.holder.Tick(now), now)
+		l.part.Tick(now, func(from lease.Source, d lease.Decisions) { l.ticked(from, l.place, d, now) })
 		return
 	}
 	l.set.Tick(now, keysPerTick, func(m *lease.Member, d lease.Decisions) { l.ticked(&m.Holder, m.Place, d, now) })
 }
 
-func (l *Limit) ticked(h *lease.Holder, place *redis.Place, d lease.Decisions, now int64) {
+func (l *Limit) ticked(from lease.Source, place *redis.Place, d lease.Decisions, now int64) {
+	for _, worker := range from.Wakes() {
+		l.client.bridge.WakeWorker(worker)
+	}
 	if d == (lease.Decisions{}) {
 		return
 	}
-	q := l.client.queue(h, place, l)
+	q := l.client.queue(from, place, l)
 	l.client.deliver(q, d, now)
 	l.client.release(q)
 }

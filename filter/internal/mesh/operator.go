@@ -23,11 +23,11 @@ func (c *Client) Publish(now int64) error {
 
 // Publish publishes Redis's last reply to this worker, and returns its last reply to any worker with the same numbers.
 func (l *Limit) Publish(now int64) (registry.RedisView, error) {
-	if l.holder == nil {
+	if l.part == nil {
 		return registry.RedisView{}, nil
 	}
 	store := l.client.worker.Store
-	if last, known := l.holder.LastReply(); known && last.At != l.published {
+	if last, known := l.part.LastReply(); known && last.At != l.published {
 		view := registry.RedisView{
 			PublishedAt: now, RedisTime: last.At, Limit: last.Limit, Remaining: last.Remaining,
 			SuccessRatio: last.Ratio, SuccessRatioKnown: last.RatioKnown,
@@ -57,7 +57,7 @@ func (l *Limit) Resetting() bool { return l.reset.tries != 0 }
 func (l *Limit) Reset(resets uint32, now int64) error {
 	c := l.client
 	if l.reset.tries == 0 {
-		l.newHolders()
+		l.dropTokens(resets, now)
 		mine, err := registry.ClaimReset(c.worker.Store, l.cluster, resets)
 		if err != nil || !mine {
 			return err

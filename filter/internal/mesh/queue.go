@@ -1,15 +1,17 @@
 package mesh
 
 import (
+	"slices"
+
 	"github.com/weir-mesh/weir/filter/internal/stage"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
 
-// queue is a holder for which a call is due or in flight, and the attempts that wait for it, in order. It
+// queue is a source of tokens for which a call is due or in flight, and the attempts that wait for it, in order. It
 // implements stage.Queue.
 type queue struct {
-	holder   *lease.Holder
+	from     lease.Source
 	place    *redis.Place
 	limit    *Limit
 	waiting  []*stage.Attempt
@@ -17,17 +19,20 @@ type queue struct {
 	inFlight int64 // the number of the call that is in flight, 0: none
 }
 
-// queue finds or makes the queue of a holder.
-func (c *Client) queue(h *lease.Holder, place *redis.Place, limit *Limit) *queue {
-	q := c.queues[h]
+// queue finds or makes the queue of a source.
+func (c *Client) queue(from lease.Source, place *redis.Place, limit *Limit) *queue {
+	q := c.queues[from.Identity()]
 	if q == nil {
-		q = &queue{holder: h, place: place, limit: limit}
-		c.queues[h] = q
+		q = &queue{from: from, place: place, limit: limit}
+		c.queues[from.Identity()] = q
+		if _, ok := from.(*lease.Pool); ok {
+			c.pools = append(c.pools, q)
+		}
 	}
 	return q
 }
 
-// scheduleCall makes a holder's call due, and wakes the bridge.
+// scheduleCall makes a source's call due, and wakes the bridge.
 func (c *Client) scheduleCall(q *queue) {
 	if !q.due {
 		q.due = true
@@ -42,7 +47,10 @@ func (c *Client) scheduleCall(q *queue) {
 // release deletes a queue that is not needed any more.
 func (c *Client) release(q *queue) {
 	if len(q.waiting) == 0 && !q.due && q.inFlight == 0 {
-		delete(c.queues, q.holder)
+		delete(c.queues, q.from.Identity())
+		if i := slices.Index(c.pools, q); i >= 0 {
+			c.pools = slices.Delete(c.pools, i, i+1)
+		}
 	}
 }
 
@@ -54,7 +62,7 @@ func (q *queue) decide(v lease.Verdict, now int64) {
 	attempt := q.waiting[0]
 	q.waiting[0] = nil
 	q.waiting = q.waiting[1:]
-	attempt.Waiter.Decided(q.limit.decide(attempt, q.holder, v, now), now)
+	attempt.Waiter.Decided(q.limit.decide(attempt, q.from, v, now), now)
 }
 
 // Leave implements stage.Queue.
@@ -62,7 +70,7 @@ func (q *queue) Leave(attempt *stage.Attempt) {
 	for i, other := range q.waiting {
 		if other == attempt {
 			q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
-			q.holder.CancelWaiting(1)
+			q.from.CancelWaiting(1)
 			return
 		}
 	}

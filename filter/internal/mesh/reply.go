@@ -44,11 +44,11 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 			unknown = append(unknown, *p)
 		case err != nil: // of the whole call
 			c.ended(failureOf(err), took)
-			c.lost(p, p.queue.holder.Fail(p.number, redis.OfRedis, now), now)
+			c.lost(p, p.queue.from.Fail(p.number, redis.OfRedis, now), now)
 		default:
 			failure := partFailure(failed, p.queue.limit.cluster)
 			c.ended(failure, took)
-			c.lost(p, p.queue.holder.Fail(p.number, failure.Scope(), now), now)
+			c.lost(p, p.queue.from.Fail(p.number, failure.Scope(), now), now)
 		}
 	}
 	c.sendAll(unknown, true, now)
@@ -83,7 +83,7 @@ func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 	q.inFlight = 0
 	c.setLive(q.limit.cluster, reply.Live)
 	wanted := p.request.Want
-	decisions := q.holder.Reply(p.number, reply, now)
+	decisions := q.from.Reply(p.number, reply, now)
 	switch {
 	case decisions.Late:
 		c.observer.Leased(LeaseLate)
@@ -108,6 +108,9 @@ func (c *Client) lost(p *part, decisions lease.Decisions, now int64) {
 
 // deliver decides the attempts that waited, in order.
 func (c *Client) deliver(q *queue, d lease.Decisions, now int64) {
+	for _, worker := range q.from.Wakes() {
+		c.bridge.WakeWorker(worker)
+	}
 	for range d.Granted {
 		q.decide(lease.Verdict{Decision: lease.Granted}, now)
 	}

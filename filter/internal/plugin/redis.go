@@ -55,7 +55,14 @@ func (b *redisBridge) Wake() {
 	}
 }
 
-// OnQueueReady implements host.PluginContext: a stream of this worker has woken the plugin.
+// Queue implements mesh.Bridge.
+func (b *redisBridge) Queue() uint32 { return b.queue }
+
+// WakeWorker implements mesh.Bridge. Where that worker is gone, or its VM was replaced, nobody waits there.
+func (b *redisBridge) WakeWorker(queue uint32) { _ = host.Enqueue(queue) }
+
+// OnQueueReady implements host.PluginContext: a stream of this worker has woken the plugin, or a call of another worker has
+// ended.
 func (p *Plugin) OnQueueReady(uint32) {
 	defer p.rescue()
 	host.Drain(p.redis.queue)

@@ -28,12 +28,14 @@ type MeshProxy struct {
 	Calls     map[uint32][]byte // bodies of the calls that are out, by their id
 	LastCall  uint32
 	Wakes     int
-	SendError error // that Send fails with
-	ClockLag  int64 // nanoseconds by which Redis's clock is behind
+	Woken     []uint32 // workers that this one has woken
+	SendError error    // that Send fails with
+	ClockLag  int64    // nanoseconds by which Redis's clock is behind
 	Resumed   []string
 	Counts    map[string]int // of events: ok, failed, the lease results, reset done, reset failed
 
 	redis *goredis.Client
+	queue uint32
 }
 
 // JoinMesh starts a proxy with this policy and these members of the document's section redis, each after a comma.
@@ -55,7 +57,7 @@ func JoinMeshOn(t testing.TB, server *miniredis.Miniredis, rules, config string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &MeshProxy{Redis: server, Calls: map[uint32][]byte{}, Counts: map[string]int{}}
+	m := &MeshProxy{Redis: server, Calls: map[uint32][]byte{}, Counts: map[string]int{}, queue: w.ID}
 	if server != nil {
 		m.redis = goredis.NewClient(&goredis.Options{Addr: server.Addr(), Protocol: 2, MaxRetries: -1})
 		t.Cleanup(func() { _ = m.redis.Close() })
@@ -68,6 +70,12 @@ func JoinMeshOn(t testing.TB, server *miniredis.Miniredis, rules, config string,
 
 // Wake implements mesh.Bridge.
 func (m *MeshProxy) Wake() { m.Wakes++ }
+
+// Queue implements mesh.Bridge.
+func (m *MeshProxy) Queue() uint32 { return m.queue }
+
+// WakeWorker implements mesh.Bridge.
+func (m *MeshProxy) WakeWorker(queue uint32) { m.Woken = append(m.Woken, queue) }
 
 // Send implements mesh.Bridge.
 func (m *MeshProxy) Send(r *redis.Request) (uint32, error) {

@@ -22,11 +22,11 @@ func (h *Holder) NextCall(now int64) (request *redis.LeaseRequest, d Decisions, 
 	h.limitBreaker.sent(now, h.w.timeout)
 	h.breaker.sent(now, h.w.timeout)
 	h.spendable(now) // closes leases that are over
-	h.pending = call{number: h.w.nextNumber(), sent: now, reported: h.closedLen}
+	h.pending = call{number: h.w.nextNumber(), sent: now, want: h.wantedTokens(now), reported: h.closedLen}
 	h.called = now
 	h.request = redis.LeaseRequest{
 		Holder: h.w.holder, Number: h.pending.number, Proxy: h.w.proxy,
-		Need: int64(h.waiters), Want: h.wantedTokens(now),
+		Need: int64(h.waiters), Want: h.pending.want,
 		Successes: h.successes, Failures: h.failures,
 		Settled: h.closed[:h.closedLen],
 	}
@@ -58,35 +58,65 @@ func (h *Holder) wantedTokens(now int64) int64 {
 // Reply takes Redis's reply to a call. A reply to a call that was given up is dropped: what it grants is lost, since
 // the call was settled or will be.
 func (h *Holder) Reply(number int64, r redis.Reply, now int64) Decisions {
-	if number != h.pending.number || number == 0 {
+	ended := h.received(number, r, now)
+	if ended == 0 {
 		return Decisions{Late: true}
 	}
-	sent := h.pending.sent
+	return h.decideWaiters(ended, now)
+}
+
+// ending is how a call ended.
+type ending uint8
+
+const (
+	replied ending = iota + 1
+	tooLate        // the reply came too late for its tokens to be used
+	failed
+)
+
+// received notes a reply; 0: its call was given up.
+func (h *Holder) received(number int64, r redis.Reply, now int64) ending {
+	if number != h.pending.number || number == 0 {
+		return 0
+	}
+	pending := h.pending
 	h.w.breaker.succeeded()
 	h.limitBreaker.succeeded()
 	h.breaker.succeeded()
-	h.forget(h.pending.reported)
+	h.forget(pending.reported)
 	h.pending = call{}
 	h.lastReply = r
-	h.roundTrip += (now - sent - h.roundTrip) / 4
+	h.roundTrip += (now - pending.sent - h.roundTrip) / 4
 	h.notBefore = 0
-	if h.request.Want > 0 {
-		h.pace = h.paceAfter(r, now-sent, sent-h.busySince)
+	if pending.want > 0 {
+		h.pace = h.paceAfter(r, now-pending.sent, pending.sent-h.busySince)
 	}
 	if r.Remaining == 0 || h.paced() {
 		h.pause(r, now)
 	}
-	if r.Granted > 0 {
-		h.addLease(r, sent)
+	if r.Granted == 0 {
+		return replied
+	}
+	h.addLease(r, pending)
+	if now-pending.sent >= h.ttl {
+		return tooLate
+	}
+	return replied
+}
+
+// decideWaiters decides on waiting requests after a call.
+func (h *Holder) decideWaiters(ended ending, now int64) Decisions {
+	if ended == failed {
+		return Decisions{Failed: h.dropWaiters()}
 	}
 	d := Decisions{Granted: h.serveWaiters(now)}
 	switch {
 	case h.waiters == 0:
-	case r.Granted > 0 && now-sent >= h.ttl: // too late for its tokens to be used
+	case ended == tooLate:
 		d.Failed = h.dropWaiters()
-	case r.Remaining == 0 || now < h.notBefore:
+	case h.lastReply.Remaining == 0 || now < h.notBefore:
 		d.Refused, d.RetryAfter = h.dropWaiters(), h.retryAfter(now)
-	default:
+	case !h.callPending():
 		h.setDue(now)
 		d.CallDue = true
 	}
@@ -114,7 +144,7 @@ func (h *Holder) Fail(number int64, scope redis.Scope, now int64) Decisions {
 	if number != h.pending.number || number == 0 {
 		return Decisions{Late: true}
 	}
-	sent := h.pending.sent
+	pending := h.pending
 	h.pending = call{}
 	switch scope {
 	case redis.OfRedis:
@@ -127,10 +157,10 @@ func (h *Holder) Fail(number int64, scope redis.Scope, now int64) Decisions {
 		h.limitBreaker.succeeded()
 		h.breaker.failed(now)
 	}
-	if h.request.Want > 0 {
-		h.settle(&redis.Settlement{Number: number}, closing{sent: sent, urgent: true})
+	if pending.want > 0 {
+		h.settle(&redis.Settlement{Number: number}, closing{sent: pending.sent, urgent: true})
 	}
-	return Decisions{Failed: h.dropWaiters()}
+	return h.decideWaiters(failed, now)
 }
 
 // breakerAt is what may be sent at time now: what the breakers of the worker, the limit and the holder all let through.

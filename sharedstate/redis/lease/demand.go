@@ -11,9 +11,9 @@ type demand struct {
 	rate float64 // requests a nanosecond, at time last
 }
 
-// add counts a request.
-func (d *demand) add(now int64) {
-	d.rate = d.at(now) + 1/averagedOver
+// add counts n requests.
+func (d *demand) add(n, now int64) {
+	d.rate = d.at(now) + float64(n)/averagedOver
 	d.last = now
 }
 

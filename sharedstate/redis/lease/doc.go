@@ -25,5 +25,7 @@
 //	─┬──────┬────────┬─────────────┬─► the holder's clock
 //	 └─ 0   └ 1.6 ms └ 3.2 ms      └ ttl: closed, reported by Tick if no other call is made
 //
+// Where calls are paced and a proxy gets few tokens, its workers have one Pool instead of a Holder each: see Part.
+//
 // A holder's memory is lost with its worker. The next worker has another name, and what the first one held expires.
 package lease

@@ -67,7 +67,8 @@ type closing struct {
 type call struct {
 	number   int64 // 0: no call is pending
 	sent     int64
-	reported int // closed leases in it
+	want     int64 // tokens
+	reported int   // closed leases in it
 }
 
 const (
@@ -94,7 +95,9 @@ func NewHolder(w *Worker, limit *redis.Limit, config Config) *Holder {
 func (h *Holder) init(w *Worker, limit *redis.Limit, config Config, limitBreaker *breaker) {
 	// Redis's clock is read in whole microseconds, rounded down: a grant may be up to one later than it says.
 	ttl := int64(limit.TTL() - time.Microsecond)
-	*h = Holder{w: w, limit: limit, config: config, limitBreaker: limitBreaker, ttl: ttl, step: max(ttl/64/1000, 1)}
+	*h = Holder{} // not a literal with values, which is 3 KB of Wasm
+	h.w, h.limit, h.config, h.limitBreaker = w, limit, config, limitBreaker
+	h.ttl, h.step = ttl, max(ttl/64/1000, 1)
 	h.config.MaxWaiters = max(config.MaxWaiters, 1)
 	h.batch = batch(limit, config)
 }
@@ -102,7 +105,12 @@ func (h *Holder) init(w *Worker, limit *redis.Limit, config Config, limitBreaker
 // Take requests one token at time now.
 func (h *Holder) Take(now int64) Verdict {
 	h.noteBurst(now)
-	h.demand.add(now)
+	h.demand.add(1, now)
+	return h.take(now)
+}
+
+// take is Take of a request that demand has counted.
+func (h *Holder) take(now int64) Verdict {
 	if l := h.spendable(now); l != nil {
 		h.spend(l, now, 1)
 		return Verdict{Decision: Granted, CallDue: h.refillDue(now)}
@@ -173,6 +181,12 @@ func (h *Holder) Idle(now int64) bool {
 	return h.openLen == 0 && h.waiters == 0 && !h.callPending() && h.closedLen == 0 &&
 		h.successes+h.failures == 0 && now >= h.notBefore && h.breaker.at(now) != breakerOpen
 }
+
+// Wakes implements Source: nobody waits for this worker's calls but its own requests.
+func (h *Holder) Wakes() []uint32 { return nil }
+
+// Identity implements Source.
+func (h *Holder) Identity() *Holder { return h }
 
 // callPending says whether a call is pending, or announced as due.
 func (h *Holder) callPending() bool { return h.pending.number != 0 || h.dueSince != 0 }

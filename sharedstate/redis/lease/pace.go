@@ -11,18 +11,18 @@ import (
 // scarce, a holder lets a time pass between its calls, in proportion to the proxies that have requests now, and asks for
 // a batch. What comes shortly before the next call waits for it; what comes before is refused.
 //
-//	reply: 6 granted, 2 to requests that waited     next call, at 205 ms
+//	reply: 6 granted, 2 to requests that waited     next call, at 200 ms
 //	─┬─────┬───┬────┬────┬──────────────────────────┬────────┬──►   1,000 proxies, 20,000 a second
-//	 0     4 more are used     refused              165 ms: requests wait
+//	 0     4 more are used     refused              152 ms: requests wait
 //
-// That needs no more calls than maxCalls a second and worker of a proxy, however many proxies there are.
+// That needs no more calls than maxCalls a second, however many proxies there are, as a proxy's workers have one Pool.
 const (
 	maxCalls  = 5000
-	callsGap  = int64(205 * time.Microsecond) // from one call of any proxy to the next, where all of them are paced
+	callsGap  = int64(200 * time.Microsecond) // from one call of any proxy to the next, where all of them are paced
 	batchRate = 3600                          // tokens a second for each token of a batch: some more than calls bring
 
 	shortestPace = int64(50 * time.Millisecond) // fewer proxies than for that need no pace
-	patience     = int64(40 * time.Millisecond) // how long before the next call requests wait for it
+	patience     = int64(48 * time.Millisecond) // how long before the next call requests wait for it
 
 	// Redis has too much to do where a reply takes longer than slowReply. Then calls come less often.
 	slowReply = int64(8 * time.Millisecond)

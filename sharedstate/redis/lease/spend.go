@@ -6,12 +6,12 @@ import (
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
-// addLease opens a lease.
-func (h *Holder) addLease(r redis.Reply, sent int64) {
+// addLease opens the lease that a call brought.
+func (h *Holder) addLease(r redis.Reply, of call) {
 	if h.openLen == maxOpen {
 		h.closeOldest()
 	}
-	h.open[h.openLen] = lease{sent: sent, left: r.Granted, out: redis.Settlement{Number: h.request.Number, At: r.At}}
+	h.open[h.openLen] = lease{sent: of.sent, left: r.Granted, out: redis.Settlement{Number: of.number, At: r.At}}
 	h.openLen++
 	// A call for more is made early enough for its reply to come before the last token is used.
 	h.lowMark = min(max(r.Granted/4, int64(h.demand.rate*float64(2*h.roundTrip))), r.Granted/2)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
@@ -39,7 +40,7 @@ type mesh struct {
 	config  lease.Config
 	healthy func(now int64) float64 // the success rate of upstream, for an adaptive limit
 	places  []*place
-	workers int // so far
+	workers map[uint32]*worker // all so far, by their queues
 	log     *log
 	broken  error // the first violation
 }
@@ -55,27 +56,40 @@ type worker struct {
 	mesh    *mesh
 	place   *place
 	name    string
-	holder  *lease.Holder
-	ahead   int64 // its clock's zero is another one
+	part    *lease.Part
+	ahead   int64 // its proxy's clock has another zero
+	lines   map[lease.Source]*line
+	crashed bool
+}
+
+// line is the requests that wait for tokens of one source, by the times at which they came.
+type line struct {
+	worker  *worker
+	from    lease.Source
 	waiting []int64
 	woken   bool
-	crashed bool
 }
 
 // join starts a proxy.
 func (m *mesh) join(p *place) {
-	proxy := fmt.Sprintf("p%d-%d", p.id, m.workers)
+	proxy := fmt.Sprintf("p%d-%d", p.id, len(m.workers))
 	p.workers = p.workers[:0]
+	ahead, store := m.dice.Int64N(int64(held)), sharedstate.NewMemory()
 	for range *size {
-		m.workers++
-		w := &worker{mesh: m, place: p, name: fmt.Sprintf("%s-%d", proxy, m.workers), ahead: m.dice.Int64N(int64(held))}
+		queue := uint32(len(m.workers) + 1)
+		w := &worker{mesh: m, place: p, name: fmt.Sprintf("%s-%d", proxy, queue), ahead: ahead, lines: map[lease.Source]*line{}}
 		names := lease.NewWorker(w.name, proxy, time.Duration(timeout), m.dice.Uint64())
-		w.holder = lease.NewHolder(names, m.limit, m.config)
+		var pool *lease.Pool
+		if *size > 1 && lease.Poolable(m.limit, m.config) {
+			pool = lease.NewPool(names, m.limit, m.config, store, "pool", 1, queue)
+		}
+		w.part = lease.NewPart(lease.NewHolder(names, m.limit, m.config), pool)
 		p.workers = append(p.workers, w)
+		m.workers[queue] = w
 		var tick func()
 		tick = func() {
 			if !w.crashed {
-				w.deliver(w.holder.Tick(w.now()))
+				w.part.Tick(w.now(), w.deliver)
 				m.clock.after(tickEvery, tick)
 			}
 		}
@@ -104,12 +118,13 @@ func (m *mesh) request(p *place) {
 	}
 	w := p.workers[m.dice.IntN(len(p.workers))]
 	m.log.offered(p.id, m.clock.now)
-	v := w.holder.Take(w.now())
+	from, v := w.part.Take(w.now())
 	switch v.Decision {
 	case lease.Granted:
 		w.admitted(m.clock.now)
 	case lease.Waiting:
-		w.waiting = append(w.waiting, m.clock.now)
+		l := w.line(from)
+		l.waiting = append(l.waiting, m.clock.now)
 	case lease.Refused:
 		if v.RetryAfter <= 0 {
 			m.fault("refused: got RetryAfter %v, want one above 0", v.RetryAfter)
@@ -120,7 +135,7 @@ func (m *mesh) request(p *place) {
 		m.fault("got decision %v, want a known one", v.Decision)
 	}
 	if v.CallDue {
-		w.wake()
+		w.line(from).wake()
 	}
 }
 
@@ -138,51 +153,78 @@ func (w *worker) admitted(came int64) {
 	m.log.admitted(w, m.clock.now, m.clock.now-came)
 	if m.healthy != nil {
 		success := m.dice.Float64() < m.healthy(m.clock.now)
-		m.clock.after(upstream, func() { w.holder.Report(success, w.now()) })
+		m.clock.after(upstream, func() { w.part.Report(success, w.now()) })
 	}
 }
 
-// deliver applies decisions to the waiting requests, in order.
-func (w *worker) deliver(a lease.Decisions) {
-	if a.Granted+a.Refused+a.Failed > len(w.waiting) {
-		w.mesh.fault("%s: %+v, and %d wait", w.name, a, len(w.waiting))
+func (w *worker) line(from lease.Source) *line {
+	l := w.lines[from]
+	if l == nil {
+		l = &line{worker: w, from: from}
+		w.lines[from] = l
+	}
+	return l
+}
+
+// deliver applies decisions to the requests that wait for a source, in order, and wakes other workers.
+func (w *worker) deliver(from lease.Source, a lease.Decisions) {
+	for _, queue := range from.Wakes() {
+		w.mesh.clock.after(wake, w.mesh.workers[queue].wokenUp)
+	}
+	if a == (lease.Decisions{}) {
 		return
 	}
-	for _, came := range w.waiting[:a.Granted] {
+	l := w.line(from)
+	if a.Granted+a.Refused+a.Failed > len(l.waiting) {
+		w.mesh.fault("%s: %+v, and %d wait", w.name, a, len(l.waiting))
+		return
+	}
+	for _, came := range l.waiting[:a.Granted] {
 		w.admitted(came)
 	}
-	for _, came := range w.waiting[a.Granted : a.Granted+a.Refused+a.Failed] {
+	for _, came := range l.waiting[a.Granted : a.Granted+a.Refused+a.Failed] {
 		w.mesh.log.waited(w.mesh.clock.now, w.mesh.clock.now-came)
 	}
 	w.mesh.log.failed(a.Failed, w.mesh.clock.now)
-	w.waiting = slices.Delete(w.waiting, 0, a.Granted+a.Refused+a.Failed)
+	l.waiting = slices.Delete(l.waiting, 0, a.Granted+a.Refused+a.Failed)
 	if a.CallDue {
-		w.wake()
+		l.wake()
+	}
+}
+
+// wokenUp is what a worker does when another one has woken it.
+func (w *worker) wokenUp() {
+	for from := range w.lines {
+		if pool, ok := from.(*lease.Pool); ok && !w.crashed {
+			w.deliver(pool, pool.Tick(w.now()))
+		}
 	}
 }
 
 // wake plans the call that is due.
-func (w *worker) wake() {
-	if !w.woken {
-		w.woken = true
-		w.mesh.clock.after(wake, w.call)
+func (l *line) wake() {
+	if !l.woken {
+		l.woken = true
+		l.worker.mesh.clock.after(wake, l.call)
 	}
 }
 
-func (w *worker) call() {
-	w.woken = false
+func (l *line) call() {
+	l.woken = false
+	w := l.worker
 	if w.crashed {
 		return
 	}
-	req, a, ok := w.holder.NextCall(w.now())
-	w.deliver(a)
+	req, a, ok := l.from.NextCall(w.now())
+	w.deliver(l.from, a)
 	if ok {
-		w.send(req, false)
+		l.send(req, false)
 	}
 }
 
 // send makes a call; with the script's source if Redis does not know it.
-func (w *worker) send(req *redis.LeaseRequest, source bool) {
+func (l *line) send(req *redis.LeaseRequest, source bool) {
+	w := l.worker
 	m := w.mesh
 	sent := *req // an answer may come when the holder has made the next one
 	sent.Settled = nil
@@ -199,15 +241,15 @@ func (w *worker) send(req *redis.LeaseRequest, source bool) {
 			reply, err := m.limit.Read(r, &sent)
 			switch {
 			case answered || err == nil:
-				a := w.holder.Reply(sent.Number, reply, w.now())
+				a := l.from.Reply(sent.Number, reply, w.now())
 				if answered && !a.Late {
 					m.fault("%s: the answer to call %d was taken after it had failed", w.name, sent.Number)
 				}
 				answered = true
-				w.deliver(a)
+				w.deliver(l.from, a)
 			case redis.IsNoScript(err) && !source:
 				answered = true
-				w.send(req, true)
+				l.send(req, true)
 			default:
 				m.fault("%s: %+v is answered by %v: %v", w.name, sent, r.Ints, err)
 			}
@@ -216,7 +258,7 @@ func (w *worker) send(req *redis.LeaseRequest, source bool) {
 	m.clock.after(timeout, func() {
 		if !w.crashed && !answered {
 			answered = true
-			w.deliver(w.holder.Fail(sent.Number, redis.OfRedis, w.now()))
+			w.deliver(l.from, l.from.Fail(sent.Number, redis.OfRedis, w.now()))
 		}
 	})
 }

@@ -117,7 +117,7 @@ func (s *scenario) run(t testing.TB) results {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(s.seed, 6))
 	m := &mesh{
-		dice: dice, redis: s.redis, limit: s.limit, keys: redis.NewPlace("weir:", "a"),
+		dice: dice, workers: map[uint32]*worker{}, redis: s.redis, limit: s.limit, keys: redis.NewPlace("weir:", "a"),
 		network: network{loss: s.loss, late: s.late, busy: int64(*busy), dice: dice},
 		config:  lease.Config{MaxWaiters: maxWaiting},
 	}

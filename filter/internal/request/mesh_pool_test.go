@@ -1,0 +1,75 @@
+package request_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/weir-mesh/weir/filter/internal/requesttest"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// TestMeshPoolOfTwoWorkers: with 400 other proxies two workers take their tokens from one pool, by one call, and the worker
+// that did not make it is woken.
+func TestMeshPoolOfTwoWorkers(t *testing.T) {
+	server, store := miniredis.RunT(t), sharedstate.NewMemory()
+	rules := `{"rate_limit":{"requests":60000,"window_size":"10s","scope":"mesh"}}`
+	a, b := requesttest.JoinMeshOn(t, server, rules, "", store), requesttest.JoinMeshOn(t, server, rules, "", store)
+	others := func() {
+		for i := range 400 {
+			at := time.Unix(1_800_000_000, a.Now).UnixMicro()
+			if _, err := server.ZAdd("weir:{aws}:2:p", float64(at), fmt.Sprint("other ", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	others()
+	for _, m := range []*requesttest.MeshProxy{a, b} { // each learns that there are so many proxies
+		if _, got := m.BeginStream(1); got != "paused" {
+			t.Fatalf("the first request: got %s, want paused", got)
+		}
+		m.Client.MakeCalls(m.Now)
+		m.Answer()
+		for got := "continue"; got == "continue"; { // the worker's own tokens
+			_, got = m.BeginStream(2)
+		}
+		m.Now += int64(time.Second)
+		m.Client.Tick(m.Now)
+		m.Answer()
+		m.Resumed = nil
+	}
+	a.Now = b.Now
+	others()
+	for _, m := range []*requesttest.MeshProxy{a, b} {
+		if _, got := m.BeginStream(3); got != "paused" {
+			t.Fatalf("the pool's first requests: got %s, want paused", got)
+		}
+	}
+	b.Client.MakeCalls(b.Now)
+	if len(b.Calls) != 0 {
+		t.Errorf("got %d calls by the worker that was second, want 0", len(b.Calls))
+	}
+	a.Client.MakeCalls(a.Now)
+	if len(a.Calls) != 1 {
+		t.Fatalf("got %d calls by the worker that was first, want 1", len(a.Calls))
+	}
+	a.Answer()
+	if got := strings.Join(a.Resumed, ", "); got != "3 continue" {
+		t.Errorf("the worker that called: got resumed %s, want 3 continue", got)
+	}
+	if want := []uint32{b.Worker.ID}; !slices.Equal(a.Woken, want) {
+		t.Fatalf("got workers %v woken, want %v", a.Woken, want)
+	}
+	b.Client.MakeCalls(b.Now)
+	if got := strings.Join(b.Resumed, ", "); got != "3 continue" {
+		t.Errorf("the worker that was woken: got resumed %s, want 3 continue", got)
+	}
+	names, err := server.HKeys("weir:{aws}:2:w10000000:n")
+	if err != nil || !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, "-pool") }) {
+		t.Errorf("got leases %v, %v, want one of a pool", names, err)
+	}
+}
