@@ -55,7 +55,7 @@ clusters:
 	w.get("open", "/")
 	w.get("home", "/")
 	eu := answer{status: 203, body: `{"prices":[1.5],"region":"eu"}`}
-	any, prices, none := answer{status: 200, body: "any"}, answer{status: 200, body: "prices"}, answer{status: 204}
+	other, prices, none := answer{status: 200, body: "any"}, answer{status: 200, body: "prices"}, answer{status: 204}
 	for _, tc := range []struct {
 		method, cluster, path string
 		reason                string
@@ -66,7 +66,7 @@ clusters:
 		{"GET", "failing", "/prices/us/east?x=/health", "upstream_failure", prices},
 		{"GET", "failing", "/prices/health", "upstream_failure", prices}, // the longer of two patterns
 		{"GET", "failing", "/v1/health", "upstream_failure", none},
-		{"GET", "failing", "/prices", "upstream_failure", any},
+		{"GET", "failing", "/prices", "upstream_failure", other},
 		{"HEAD", "failing", "/prices/eu", "upstream_failure", answer{status: 203}},
 		{"POST", "failing", "/prices/eu", "upstream_failure", answer{status: 500, body: "sorry"}},
 		{"GET", "open", "/prices/eu", "circuit_open", eu},

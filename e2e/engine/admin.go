@@ -31,6 +31,9 @@ func (e *Envoy) readiness() string {
 	return strings.TrimSpace(text)
 }
 
+// AdminAddr is host:port of Envoy's admin interface.
+func (e *Envoy) AdminAddr() string { return e.admin }
+
 // Admin gets a path of Envoy's admin interface and returns the body. Any status but 200 fails the test.
 func (e *Envoy) Admin(path string) string {
 	e.t.Helper()

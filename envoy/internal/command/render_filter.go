@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +11,7 @@ import (
 )
 
 func newRenderFilter() *cobra.Command {
-	var file string
+	var file, into string
 	o := render.Options{Env: map[string]string{}}
 	cmd := &cobra.Command{
 		Use:   "filter -f POLICY",
@@ -22,9 +23,13 @@ the labels of metrics, and with --weir-admin the admin listener. A policy names 
 With --ecds PATH the filter with its policy is written to that file, which Envoy watches: the same command again reloads
 the policy without a restart. Paths are relative to the directory where Envoy is started.
 
+With --into ENVOY_YAML it writes that whole file with the pieces put in, in every connection manager of a static listener, right
+before the router. The routes of retries and failover have to be pasted.
+
 A policy with mistakes is refused. The filter replaces ${NAME} in it when it starts, from --env and --host-env.`,
 		Example: `  weir render filter -f policy.yaml --wasm /etc/envoy/weir.wasm
-  weir render filter -f policy.yaml --wasm /etc/envoy/weir.wasm --ecds /etc/envoy/weir.ecds.yaml --weir-admin 9902`,
+  weir render filter -f policy.yaml --wasm /etc/envoy/weir.wasm --ecds /etc/envoy/weir.ecds.yaml --weir-admin 9902
+  weir render filter -f policy.yaml --ecds weir.ecds.yaml --weir-admin 9902 --into envoy.yaml > envoy-weir.yaml`,
 		Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			if file == "" {
@@ -45,7 +50,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 				return err
 			}
 			warnAdmin(o, cmd.ErrOrStderr())
-			pieces, err := render.Pieces(o)
+			pieces, err := filterPieces(o, into)
 			if err != nil {
 				return err
 			}
@@ -65,6 +70,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "file", "f", "", "the policy document, YAML or JSON; - is standard input")
+	flags.StringVar(&into, "into", "", "write this `ENVOY_YAML` with the pieces put in, instead of the pieces")
 	flags.StringVar(&o.Wasm, "wasm", render.DefaultWasm, "path of weir.wasm, as Envoy opens it")
 	flags.StringVar(&o.ECDS, "ecds", "", "write the filter to this file, which Envoy watches; default: it is among the pieces")
 	flags.StringVar(&o.Admin, "weir-admin", "",
@@ -75,4 +81,20 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	flags.StringArrayVar(&o.HostEnv, "host-env", nil, "a variable of Envoy's environment for ${NAME}; may be repeated")
 	flags.BoolVar(&o.StringValue, "string-value", false, "write the policy as a JSON string, as Istio does")
 	return cmd
+}
+
+// filterPieces are the pieces, or the whole of a file that they are put into.
+func filterPieces(o render.Options, into string) ([]byte, error) {
+	if into == "" {
+		return render.Pieces(o)
+	}
+	envoy, err := os.ReadFile(into)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := render.Into(envoy, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", into, err)
+	}
+	return whole, nil
 }
