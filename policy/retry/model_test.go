@@ -247,8 +247,9 @@ func TestPromise(t *testing.T) {
 // inFlight is a request whose retries are made by Envoy's router.
 type inFlight struct {
 	Reservation
-	since int64
-	used  int
+	worker int
+	since  int64
+	used   int
 }
 
 // router is a budget that is used by reservations, with the times of all requests and retries.
@@ -256,6 +257,8 @@ type router struct {
 	*numbers
 	b        Budget
 	state    []byte
+	parts    []Part // of the workers
+	quiet    int    // requests that did not change the state
 	now      int64
 	flights  []*inFlight
 	requests []int64
@@ -264,10 +267,14 @@ type router struct {
 	given    int     // reservations' retries that were never used
 }
 
-func (r *router) begin(n int) {
-	r.b.Request(r.state, r.now)
+func (r *router) begin(worker, n int) {
+	next, reserved, changed := r.b.RequestBy(r.parts[worker], r.state, r.now, n)
+	r.parts[worker] = next
+	if !changed {
+		r.quiet++
+	}
 	r.requests = append(r.requests, r.now)
-	r.flights = append(r.flights, &inFlight{Reservation: r.b.Reserve(r.state, r.now, n), since: r.now})
+	r.flights = append(r.flights, &inFlight{Reservation: reserved, worker: worker, since: r.now})
 }
 
 func (r *router) retry(f *inFlight) (ok bool) {
@@ -285,7 +292,7 @@ func (r *router) end(i int, crashed bool) {
 	r.flights = append(r.flights[:i:i], r.flights[i+1:]...)
 	if !crashed {
 		r.given += f.Granted - f.used
-		r.b.Settle(r.state, r.now, f.Reservation, f.used)
+		r.parts[f.worker], _ = r.b.SettleBy(r.parts[f.worker], r.state, r.now, f.Reservation, f.used)
 	}
 }
 
@@ -299,7 +306,8 @@ func (r *router) pass(by int64, within bool) {
 	r.now = now
 }
 
-// TestReservationsPromise checks the same promises for reserved retries, with the times at which they were sent. That
+// TestReservationsPromise checks the same promises for reserved retries, with the times at which they were sent, where up
+// to 4 workers each have a part of the budget, and some crash. That
 // for any 10 s, by the requests before the last grant, holds for requests that settle within 10 s; that for all time
 // holds for all, also for those that settle a minute later or never.
 func TestReservationsPromise(t *testing.T) {
@@ -308,17 +316,26 @@ func TestReservationsPromise(t *testing.T) {
 		within bool
 	}{{"settled within 10 s", true}, {"settled late, or never", false}} {
 		t.Run(tc.name, func(t *testing.T) {
-			sent, none, given := 0, 0, 0
+			sent, none, given, quiet := 0, 0, 0, 0
 			rapid.Check(t, func(t *rapid.T) {
 				n := anyNumbers(t)
 				r := &router{numbers: n, b: n.budget(), state: fresh(), now: rapid.Int64Range(0, int64(1000*second)).Draw(t, "begin")}
 				begin := r.now
+				r.parts = make([]Part, rapid.IntRange(1, 4).Draw(t, "workers"))
+				for i := range r.parts {
+					r.parts[i] = NewPart(uint32(len(r.parts)))
+				}
 				for range rapid.IntRange(50, 400).Draw(t, "steps") {
 					r.pass(pass.Draw(t, "pass"), tc.within)
-					do := rapid.SampledFrom([]string{"begin", "begin", "retry", "retry", "end", "crash"}).Draw(t, "do")
+					worker := rapid.IntRange(0, len(r.parts)-1).Draw(t, "worker")
+					do := rapid.SampledFrom([]string{"begin", "begin", "retry", "retry", "end", "crash", "new worker"}).Draw(t, "do")
+					if do == "new worker" { // in the place of one that crashed
+						r.parts[worker] = NewPart(uint32(len(r.parts)))
+						continue
+					}
 					if do == "begin" {
-						for range rapid.IntRange(1, 10).Draw(t, "requests") {
-							r.begin(rapid.IntRange(1, 9).Draw(t, "retries"))
+						for range rapid.IntRange(1, 100).Draw(t, "requests") {
+							r.begin(worker, rapid.IntRange(0, 9).Draw(t, "retries"))
 							if r.flights[len(r.flights)-1].Granted == 0 {
 								none++
 							}
@@ -342,12 +359,13 @@ func TestReservationsPromise(t *testing.T) {
 					}
 				}
 				given += r.given
+				quiet += r.quiet
 				if !retriesFit(len(r.retries), n.bound(len(r.requests), chunks(begin, r.now))) {
 					t.Fatalf("got %d retries for %d requests in %d ns, want fewer", len(r.retries), len(r.requests), r.now-begin)
 				}
 			})
-			if sent == 0 || none == 0 || given == 0 {
-				t.Errorf("the draws are too weak: got %d sent, %d granted none, %d given back, want some of each", sent, none, given)
+			if sent == 0 || none == 0 || given == 0 || quiet == 0 {
+				t.Errorf("the draws are too weak: got %d sent, %d granted none, %d given back, %d without a change, want some of each", sent, none, given, quiet)
 			}
 		})
 	}

@@ -49,7 +49,7 @@ func (c *Cluster) newChain(p *policy.Policy, client *mesh.Client) *stage.Chain {
 		members = append(members, bulkhead.New(config, c.name, c.worker.Holds, c.observer))
 	}
 	if c.retries != nil {
-		c.budget = budget.New(c.retries.Budget, c.retries.RouterMost())
+		c.budget = budget.New(c.retries.Budget, c.retries.RouterMost(), c.worker.ID)
 		if len(apart) > 0 {
 			after = append(after, c.budget)
 		} else {

@@ -133,7 +133,11 @@ func (c *Cluster) withdraw(now int64) (taken bool) {
 		taken = c.budget.Withdraw(r, now)
 		return taken
 	})
-	return ok && taken
+	if !ok || !taken {
+		return false
+	}
+	c.budget.Withdrawn()
+	return true
 }
 
 // nextAttempt has the stages decide about the next attempt.

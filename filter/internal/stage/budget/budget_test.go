@@ -33,7 +33,7 @@ func TestAdmitReservesForTheRouter(t *testing.T) {
 		{"the filter makes the retries", stage.Attempt{Retry: true}, 0, 0, false, 4, true},
 		{"a retry of the filter's", stage.Attempt{Retry: true, Later: true}, 0, 0, false, 4, false},
 	} {
-		s, record := budget.New(fourRetries(), tc.router), &sharedstate.Record{}
+		s, record := budget.New(fourRetries(), tc.router, 1), &sharedstate.Record{}
 		c := tc.call
 		c.Record = record
 		if got := s.Admit(&c, now); got != (stage.Verdict{Changed: tc.changed}) {
@@ -50,7 +50,7 @@ func TestAdmitReservesForTheRouter(t *testing.T) {
 }
 
 func TestSpentBudgetDeniesRetries(t *testing.T) {
-	s, record := budget.New(fourRetries(), 4), &sharedstate.Record{}
+	s, record := budget.New(fourRetries(), 4, 1), &sharedstate.Record{}
 	s.Admit(&stage.Attempt{Retry: true, Record: record}, now)
 	c := stage.Attempt{Retry: true, Record: record}
 	if s.Admit(&c, now); !c.Retries.Denied || c.Held != 0 {
@@ -73,7 +73,7 @@ func TestSettleReturnsWhatWasNotUsed(t *testing.T) {
 		{"one made", 1, stage.Settlement{Known: true, Outcome: breaker.Neither}, 3, true},
 		{"the outcome is not known yet", 1, stage.Settlement{Over: true}, 1, false},
 	} {
-		s, record := budget.New(fourRetries(), 3), &sharedstate.Record{}
+		s, record := budget.New(fourRetries(), 3, 1), &sharedstate.Record{}
 		c := stage.Attempt{Retry: true, Record: record}
 		s.Admit(&c, now)
 		c.Retries.Made = tc.made
@@ -87,10 +87,14 @@ func TestSettleReturnsWhatWasNotUsed(t *testing.T) {
 }
 
 func TestWithdraw(t *testing.T) {
-	s, record := budget.New(fourRetries(), 0), &sharedstate.Record{}
+	s, record := budget.New(fourRetries(), 0, 1), &sharedstate.Record{}
 	for i, want := range []bool{true, true, true, true, false} {
-		if got := s.Withdraw(record, now); got != want {
+		got := s.Withdraw(record, now)
+		if got != want {
 			t.Errorf("Withdraw %d = %v, want %v", i+1, got, want)
+		}
+		if got {
+			s.Withdrawn()
 		}
 	}
 }
