@@ -40,8 +40,8 @@ type recent struct {
 
 const recentKeys = 256
 
-// askAgain is how long a key whose response was not to be kept, because of the route or of who asked, is left alone: to find
-// that out costs up to six host calls, 60,000 instructions. Another client's response may be one that is kept.
+// askAgain is how long a key whose response was not to be kept, because of who asked, is left alone: to find that out costs
+// up to six host calls, 60,000 instructions. Another client's response may be one that is kept.
 const askAgain = int64(10 * time.Millisecond)
 
 // New is the cache of a cluster with this section, for the worker that has captures. Seed is the process's.
@@ -232,7 +232,11 @@ func (c *Cache) Begin(k *Key, r *Response, headers header.Headers, now, wall int
 	}
 	c.withRoute(k)
 	if why = c.toSharing(k, answer.Public); why != fallback.NoObstacle {
-		*c.recently(k) = recent{k.kind(), now - cache.RefreshEvery + askAgain}
+		asked := recent{k.kind(), now}
+		if why != fallback.UnnamedRoute { // the next request with these headers goes by the same route, nearly always
+			asked.at -= cache.RefreshEvery - askAgain
+		}
+		*c.recently(k) = asked
 		return nil, why, nil
 	}
 	if k.Head {
