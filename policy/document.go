@@ -29,6 +29,7 @@ const (
 type Document struct {
 	Clusters []Cluster // exact names and patterns; their order has no meaning, see For
 	Default  *Policy   // the policy of clusters that match no entry; nil: nothing is enforced for them
+	Policies []Named   // in no particular order; see Named
 	Redis    *Redis    // nil: absent
 	Admin    bool      // `admin: {}`: this plugin serves the admin API and has no policy
 	Attempts bool      // `attempts: {}`: this plugin stands in the internal listener of retry.via and has no policy
@@ -42,6 +43,13 @@ type Document struct {
 type Cluster struct {
 	Pattern string // a cluster's name; `*` in it matches any run of characters, also an empty one
 	Policy  *Policy
+}
+
+// Named is one entry of `policies`: what is enforced for the requests of a route, or of a cluster, whose metadata has its
+// name, instead of the cluster's own policy.
+type Named struct {
+	Name   string
+	Policy *Policy
 }
 
 // Policy is what is enforced for one cluster. A nil section is off.

@@ -7,6 +7,15 @@ import (
 	"github.com/weir-mesh/weir/policy/header"
 )
 
+// policyName checks the name of an entry of `policies`. It becomes a part of metric labels and of paths of the admin API.
+func policyName(s string) (problem string) {
+	const most = 64
+	if s == "" || len(s) > most || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
+		return "a policy's name must have 1 to 64 letters, digits, - _ or ., got " + quote(s)
+	}
+	return ""
+}
+
 // clusterName checks the name of an upstream cluster.
 func clusterName(s string) (problem string) {
 	if strings.Contains(s, "*") {

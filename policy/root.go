@@ -2,11 +2,12 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/weir-mesh/weir/policy/heapsort"
 )
 
-// document reads the whole document. Its keys: clusters, default, redis, admin, attempts.
+// document reads the whole document. Its keys: clusters, default, policies, redis, admin, attempts.
 func (d *decoder) document(root *value) *Document {
 	s := d.section("", root)
 	doc := &Document{}
@@ -18,12 +19,13 @@ func (d *decoder) document(root *value) *Document {
 	if v := s.find("default"); v != nil {
 		doc.Default = d.policy(s.at("default"), v)
 	}
+	doc.Policies = d.namedPolicies(s)
 	doc.Redis = decodeRedis(s.section("redis"))
 	if admin := s.section("admin"); admin != nil {
 		doc.Admin = true
 		doc.AdminHosts = admin.texts("hosts", "host names", nil, hostName)
 		admin.end()
-		for _, other := range []string{"clusters", "default", "redis"} {
+		for _, other := range []string{"clusters", "default", "policies", "redis"} {
 			if s.has(other) {
 				s.mistake(other, "can't be combined with admin, which needs a document of its own; remove one")
 			}
@@ -32,13 +34,13 @@ func (d *decoder) document(root *value) *Document {
 	if attempts := s.section("attempts"); attempts != nil {
 		doc.Attempts = true
 		attempts.end()
-		for _, other := range []string{"clusters", "default", "redis", "admin"} {
+		for _, other := range []string{"clusters", "default", "policies", "redis", "admin"} {
 			if s.has(other) {
 				s.mistake(other, "can't be combined with attempts, which needs a document of its own; remove one")
 			}
 		}
 	}
-	if !s.broken && !s.has("clusters") && !s.has("default") && !s.has("admin") && !s.has("attempts") {
+	if !s.broken && !s.has("clusters") && !s.has("default") && !s.has("policies") && !s.has("admin") && !s.has("attempts") {
 		s.mistake("clusters", "missing, so there is nothing to enforce; write a policy here or in default, or write admin: {}")
 	}
 	s.end()
@@ -101,6 +103,10 @@ func (d *decoder) checkReferences(doc *Document, redis bool) {
 		}
 	})
 	for _, c := range doc.Clusters {
+		if at := strings.LastIndexByte(c.Pattern, '@'); at >= 0 && doc.Named(c.Pattern[at+1:]) != nil {
+			d.mistake(memberPath("clusters", c.Pattern), "is what the policy "+quote(c.Pattern[at+1:])+" is called where the cluster "+
+				quote(c.Pattern[:at])+" has it; rename the policy")
+		}
 		if c.Policy.Failover != nil && slices.Contains(c.Policy.Failover.To, c.Pattern) {
 			d.mistake(memberPath("clusters", c.Pattern)+".failover.to", "lists the cluster itself, remove it")
 		}
@@ -109,6 +115,9 @@ func (d *decoder) checkReferences(doc *Document, redis bool) {
 
 // Each calls do for each policy of the document, with its path.
 func (doc *Document) Each(do func(path string, p *Policy)) {
+	for _, n := range doc.Policies {
+		do(memberPath("policies", n.Name), n.Policy)
+	}
 	for _, c := range doc.Clusters {
 		do(memberPath("clusters", c.Pattern), c.Policy)
 	}

@@ -30,6 +30,10 @@ func (o Options) Named(document []byte) []byte {
 		}
 		root["clusters"] = renamed
 	}
+	named, _ := root["policies"].(map[string]any)
+	for _, rules := range named {
+		o.nameTargets(rules)
+	}
 	o.nameTargets(root["default"])
 	if redis, ok := root["redis"].(map[string]any); ok && o.redisCluster() != "" {
 		redis["cluster"] = o.redisCluster()

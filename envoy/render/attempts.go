@@ -46,15 +46,18 @@ func WithVia(document []byte) []byte {
 	if !bytes.Contains(document, []byte(`"driver"`)) || json.Unmarshal(document, &root) != nil {
 		return document
 	}
-	clusters := map[string]json.RawMessage{}
 	changed := false
-	if json.Unmarshal(root["clusters"], &clusters) == nil {
+	for _, key := range []string{"clusters", "policies"} {
+		policies := map[string]json.RawMessage{}
+		if json.Unmarshal(root[key], &policies) != nil {
+			continue
+		}
 		some := false
-		for name := range clusters {
-			some = addVia(clusters, name) || some
+		for name := range policies {
+			some = addVia(policies, name) || some
 		}
 		if some {
-			changed = setMember(root, "clusters", clusters)
+			changed = setMember(root, key, policies) || changed
 		}
 	}
 	changed = addVia(root, "default") || changed

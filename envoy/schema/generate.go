@@ -35,6 +35,9 @@ func Generate(keys []policy.Key, meanings map[string]string) ([]byte, error) {
 	described := properties["clusters"].(object)
 	described["propertyNames"] = clusterPattern
 	described["additionalProperties"] = ofCluster
+	named := properties["policies"].(object)
+	named["propertyNames"] = object{"pattern": "^[A-Za-z0-9._-]{1,64}$"}
+	named["additionalProperties"] = ofCluster
 	schema["definitions"] = object{"policy": cluster, "variable": variable}
 	schema["$schema"] = "http://json-schema.org/draft-07/schema#"
 	schema["$id"] = "https://raw.githubusercontent.com/weir-mesh/weir/main/envoy/schema/policy.schema.json"

@@ -10,14 +10,16 @@ import (
 
 // addRules adds what the decoder says about several keys together.
 func addRules(document, cluster object) {
-	document["anyOf"] = []any{needs("clusters"), needs("default"), needs("admin"), needs("attempts")}
+	document["anyOf"] = []any{needs("clusters"), needs("default"), needs("policies"), needs("admin"), needs("attempts")}
 	document["dependencies"] = object{
-		"admin":    without("clusters", "default", "redis"),
-		"attempts": without("clusters", "default", "redis", "admin"),
+		"admin":    without("clusters", "default", "policies", "redis"),
+		"attempts": without("clusters", "default", "policies", "redis", "admin"),
 	}
 	noMesh := object{"properties": object{"rate_limit": object{"properties": object{"scope": object{"not": object{"const": "mesh"}}}}}}
 	document["if"] = needs("redis")
-	document["else"] = object{"properties": object{"clusters": object{"additionalProperties": noMesh}, "default": noMesh}}
+	document["else"] = object{"properties": object{
+		"clusters": object{"additionalProperties": noMesh}, "policies": object{"additionalProperties": noMesh}, "default": noMesh,
+	}}
 
 	section := func(names ...string) object {
 		s := cluster

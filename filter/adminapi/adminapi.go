@@ -21,6 +21,7 @@ type Status struct {
 
 	Policies  []Policy   `json:"policies"`                 // in force, the one that came last first; one that was replaced stays for some 5 s
 	Misrouted *Misrouted `json:"misrouted,omitempty"`      // nil: none in the last hour
+	Missing   *Missing   `json:"policy_missing,omitempty"` // nil: none in the last hour
 	Refused   *Refused   `json:"policy_refused,omitempty"` // nil: the filter refused no policy since the last one started
 }
 
@@ -45,10 +46,20 @@ type Misrouted struct {
 	Total   float64 `json:"total"` // such requests between these two that were seen: of the others one of 64 is looked at
 }
 
+// Missing is the last request whose route, or whose cluster, has metadata with the name of a policy that the document does not
+// have. It got the cluster's own policy.
+type Missing struct {
+	Cluster string  `json:"cluster"`
+	Policy  string  `json:"policy"` // the name that was not found
+	At      Time    `json:"at"`
+	Total   float64 `json:"total"` // such requests to this cluster
+}
+
 // Cluster is one cluster. It has the sections that its policy has; with mode off there are none.
 type Cluster struct {
 	Name      string     `json:"cluster,omitempty"` // only in GET /status/CLUSTER
 	Mode      string     `json:"mode"`              // enforce, shadow, off
+	Policy    string     `json:"policy,omitempty"`  // of a policy by name: its name, and the member's name is CLUSTER@NAME
 	Breaker   *Breaker   `json:"circuit_breaker,omitempty"`
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 	Requests  *Requests  `json:"requests"`

@@ -56,6 +56,15 @@ func (s *Status) Write(w *jsontext.Writer) {
 		number(w, "total", m.Total)
 		w.Close('}')
 	}
+	if m := s.Missing; m != nil {
+		w.Name("policy_missing")
+		w.Open('{')
+		text(w, "cluster", m.Cluster)
+		text(w, "policy", m.Policy)
+		text(w, "at", m.At.rfc3339())
+		number(w, "total", m.Total)
+		w.Close('}')
+	}
 	if r := s.Refused; r != nil {
 		w.Name("policy_refused")
 		w.Open('{')
@@ -73,6 +82,9 @@ func (c *Cluster) Write(w *jsontext.Writer) {
 		text(w, "cluster", c.Name)
 	}
 	text(w, "mode", c.Mode)
+	if c.Policy != "" {
+		text(w, "policy", c.Policy)
+	}
 	if c.Breaker != nil {
 		w.Name("circuit_breaker")
 		c.Breaker.write(w)

@@ -23,6 +23,7 @@ var (
 	AttemptsUncarriedTotal  = Metric{"weir_attempts_uncarried_total", []string{"cluster", "reason"}}
 	FailoversTotal          = Metric{"weir_failovers_total", []string{"cluster", "to"}}
 	MisroutedTotal          = Metric{"weir_misrouted_total", []string{"cluster", "to"}}
+	PolicyMissingTotal      = Metric{"weir_policy_missing_total", []string{"cluster"}}
 	CacheNotKeptTotal       = Metric{"weir_cache_not_kept_total", []string{"cluster", "reason"}}
 	CacheNotUsedTotal       = Metric{"weir_cache_not_used_total", []string{"cluster", "reason"}}
 	RedisCallsTotal         = Metric{"weir_redis_calls_total", []string{"result"}}

@@ -26,16 +26,27 @@ func ForceBreaker(store sharedstate.Store, cluster string, forced breaker.Forced
 	return t, err
 }
 
-// ResetCluster closes a cluster's breaker and makes its limits and its retry budget unused. Requests that run stay in
-// the bulkhead. The workers that lease from a limit of scope mesh notice the reset and send it to Redis, see
-// ClaimReset.
-func ResetCluster(store sharedstate.Store, cluster string, p *policy.Policy, now int64) (Transition, error) {
-	t, err := changeRecord(store, cluster, func(r *sharedstate.Record) bool {
+// ResetCluster closes a cluster's breaker and makes its limits and its retry budget unused; of a policy by name its own limit,
+// and the breaker and the budget of its cluster. Requests that run stay in the bulkhead. The workers that lease from a
+// limit of scope mesh notice the reset and send it to Redis, see ClaimReset.
+func ResetCluster(store sharedstate.Store, e *Entry, now int64) (Transition, error) {
+	cluster, p := e.Cluster, &e.Policy
+	t, err := changeRecord(store, e.Upstream(), func(r *sharedstate.Record) bool {
 		r.Breaker.Reset(now)
-		r.Limit, r.Budget = nil, nil
-		r.Resets++
+		r.Budget = nil
+		if e.Named == "" {
+			r.Limit = nil
+			r.Resets++
+		}
 		return true
 	})
+	if e.Named != "" && err == nil {
+		_, err = changeRecord(store, cluster, func(r *sharedstate.Record) bool {
+			r.Limit = nil
+			r.Resets++
+			return true
+		})
+	}
 	if l := p.RateLimit; err == nil && l != nil {
 		if l.Scope == policy.ScopeMesh {
 			err = clearRedisViews(store, cluster)

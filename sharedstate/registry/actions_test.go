@@ -60,7 +60,7 @@ func TestResetCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &policy.Policy{RateLimit: &policy.RateLimit{Scope: policy.ScopeMesh}}
-	got, err := ResetCluster(s, "a", p, 2*second)
+	got, err := ResetCluster(s, &Entry{Cluster: "a", Policy: *p}, 2*second)
 	if want := (Transition{breaker.Open, breaker.Closed}); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
@@ -106,7 +106,7 @@ func TestResetClusterByKey(t *testing.T) {
 			t.Fatalf("before: got %d admitted, want %d", got, want)
 		}
 	}
-	if _, err := ResetCluster(s, "a", p, 100*second); err != nil {
+	if _, err := ResetCluster(s, &Entry{Cluster: "a", Policy: *p}, 100*second); err != nil {
 		t.Fatal(err)
 	}
 	if got := admitted(); got != 10 {

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"strings"
+
 	"github.com/weir-mesh/weir/policy"
 )
 
@@ -15,8 +17,17 @@ import (
 //	bulkhead         MaxConcurrent
 //	failover         To
 type Entry struct {
-	Cluster string
+	Cluster string // of a policy by name policy.NamedCluster
+	Named   string // the policy's name, "": it is the cluster's own
 	Policy  policy.Policy
+}
+
+// Upstream is the cluster that the requests go to. It has the breaker, the retry budget and the kept responses.
+func (e *Entry) Upstream() string {
+	if e.Named == "" {
+		return e.Cluster
+	}
+	return strings.TrimSuffix(e.Cluster, "@"+e.Named)
 }
 
 // fields visits the packed fields in their order, to write or to read them. Codec says how each is packed.
@@ -75,6 +86,9 @@ func (e *Entry) fields(c *codec) {
 		for i := range f.To {
 			text(c, &f.To[i])
 		}
+	}
+	if c.writing && e.Named != "" || !c.writing && len(c.packed) > 0 { // an older module reads the entries without it
+		text(c, &e.Named)
 	}
 }
 

@@ -112,9 +112,9 @@ func FuzzSmallRecords(f *testing.F) {
 	f.Add((&RedisCalls{LastOK: 1, LastFailed: 2, Failure: RedisFailure{5, "aws", "OOM"}}).AppendTo(nil))
 	f.Add((&CountsAtReset{Counts: []uint64{1, 2}}).AppendTo(nil))
 	f.Add((&sentReset{Resets: 4}).AppendTo(nil))
-	f.Add((&Misroute{At: 1, Decided: "free", Went: "gold"}).AppendTo(nil))
+	f.Add((&notice{at: 1, first: "free", last: "gold"}).AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, p := range []sharedstate.Packed{&RedisView{}, &redisViews{}, &RedisCalls{}, &CountsAtReset{}, &sentReset{}, &Misroute{}} {
+		for _, p := range []sharedstate.Packed{&RedisView{}, &redisViews{}, &RedisCalls{}, &CountsAtReset{}, &sentReset{}, &notice{}} {
 			if p.Unpack(b) && !bytes.Equal(p.AppendTo(nil), b) {
 				t.Errorf("%T: got %x, want %x", p, p.AppendTo(nil), b)
 			}

@@ -33,6 +33,7 @@ var metrics = map[string][]string{
 	"weir_attempts_uncarried_total": {"cluster", "reason"},
 	"weir_failovers_total":          {"cluster", "to"},
 	"weir_misrouted_total":          {"cluster", "to"},
+	"weir_policy_missing_total":     {"cluster"},
 	"weir_cache_not_kept_total":     {"cluster", "reason"},
 	"weir_cache_not_used_total":     {"cluster", "reason"},
 	"weir_in_flight":                {"cluster"},

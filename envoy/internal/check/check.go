@@ -77,7 +77,7 @@ func File(name string, raw []byte, getenv Lookup) *Result {
 	switch {
 	case len(plugins) > 0:
 	case all > 0:
-		r.whole("has Wasm plugins, but none of Weir: none is named weir, or has clusters, default, admin or attempts; check its name")
+		r.whole("has Wasm plugins, but none of Weir: none is named weir, or has clusters, default, policies, admin or attempts; check its name")
 		return r
 	case isConfiguration(roots):
 		r.whole("has no Wasm plugin with a policy; name the file that has it, such as *.ecds.yaml")

@@ -106,7 +106,7 @@ spec:
 			"6:35 mistake clusters.a.mode: unknown value \"of\", did you mean `off`?",
 		}},
 		"an Envoy without Weir": {"envoy.yaml", wasmOf("other", "Struct", "{}"), []string{
-			"0:0 mistake : has Wasm plugins, but none of Weir: none is named weir, or has clusters, default, admin or attempts; check its name",
+			"0:0 mistake : has Wasm plugins, but none of Weir: none is named weir, or has clusters, default, policies, admin or attempts; check its name",
 		}},
 		"an Envoy without Wasm": {"envoy.yaml", "static_resources: {}\n", []string{
 			"0:0 mistake : has no Wasm plugin with a policy; name the file that has it, such as *.ecds.yaml",

@@ -64,7 +64,7 @@ func (f *finder) add(p plugin, names ...*policyfile.Node) {
 	named := slices.ContainsFunc(names, func(n *policyfile.Node) bool {
 		return n != nil && strings.Contains(strings.ToLower(n.Text), "weir")
 	})
-	if named || slices.ContainsFunc([]string{"clusters", "default", "admin", "attempts"}, func(key string) bool { return policy.Get(key) != nil }) {
+	if named || slices.ContainsFunc([]string{"clusters", "default", "policies", "admin", "attempts"}, func(key string) bool { return policy.Get(key) != nil }) {
 		f.weir = append(f.weir, p)
 	}
 }

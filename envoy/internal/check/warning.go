@@ -40,6 +40,11 @@ func warnings(at *positions, document *policy.Document) []Finding {
 			each(path, m.Value)
 		}
 	}
+	if policies := at.root.Get("policies"); policies != nil {
+		for _, m := range policies.Members {
+			each(policy.MemberPath("policies", m.Name), m.Value)
+		}
+	}
 	if d := at.root.Get("default"); d != nil {
 		each("default", d)
 	}

@@ -174,6 +174,11 @@ func (p Printer) Status(from string, s *adminapi.Status) {
 			"Put a CORS filter right before Weir, and that filter before it, as `weir render envoy` does (resolve_route).",
 			number(m.Total), Printable(m.To), Printable(m.Cluster), m.At.Time().Format(time.RFC3339))))
 	}
+	if m := s.Missing; m != nil {
+		fmt.Fprintln(p.Out, p.paint(yellow, fmt.Sprintf("%s requests to %s got the cluster's own policy, since the policy %s that their route or the cluster names is not there "+
+			"(the last at %s): add it to policies, or correct the metadata weir.policy.",
+			number(m.Total), Printable(m.Cluster), Printable(m.Policy), m.At.Time().Format(time.RFC3339))))
+	}
 	if s.LeftOut {
 		fmt.Fprintln(p.Out, p.paint(yellow, "Weir has more clusters than it can list; some are left out. They work all the same."))
 	}

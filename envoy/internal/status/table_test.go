@@ -74,6 +74,16 @@ off      quotes                                                                 
 				"another filter changed their route. Put a CORS filter right before Weir, and that filter before it, as `weir render envoy` does (resolve_route).\n\n" +
 				"STATE  CLUSTER\nok     aws\n",
 		},
+		"a policy that is not there": {
+			Printer{},
+			&adminapi.Status{
+				Clusters: map[string]adminapi.Cluster{"aws": {}, "aws@gold": {Policy: "gold"}},
+				Missing:  &adminapi.Missing{Cluster: "aws", Policy: "gol\x1bd", At: 1000, Total: 2},
+			},
+			"http://admin at 1970-01-01T00:00:00Z: 2 clusters, 2 ok\n2 requests to aws got the cluster's own policy, since the policy gol\\x1bd that their route or " +
+				"the cluster names is not there (the last at 1970-01-01T00:00:01Z): add it to policies, or correct the metadata weir.policy.\n\n" +
+				"STATE  CLUSTER\nok     aws\nok     aws@gold\n",
+		},
 		"a refused policy": {
 			Printer{},
 			&adminapi.Status{

@@ -31,11 +31,11 @@ func (h *Handler) reset(name string, at Instant) (Response, *httpError) {
 	if err != nil {
 		return Response{}, h.internalError(err)
 	}
-	t, err := registry.ResetCluster(h.store, name, &c.entry.Policy, at.Monotonic)
+	t, err := registry.ResetCluster(h.store, &c.entry, at.Monotonic)
 	if err != nil {
 		return Response{}, h.internalError(err)
 	}
-	h.logTransition(name, t)
+	h.logTransition(c.entry.Upstream(), t)
 	h.audit.Action(name, "reset")
 	return done(name, "reset"), nil
 }
@@ -49,11 +49,11 @@ func (h *Handler) force(name, action string, at Instant) (Response, *httpError) 
 	if c.entry.Policy.CircuitBreaker == nil {
 		return Response{}, newError(400, "the policy of "+quote(name)+" has no circuit_breaker")
 	}
-	t, err := registry.ForceBreaker(h.store, name, breakerActions[action], at.Monotonic)
+	t, err := registry.ForceBreaker(h.store, c.entry.Upstream(), breakerActions[action], at.Monotonic)
 	if err != nil {
 		return Response{}, h.internalError(err)
 	}
-	h.logTransition(name, t)
+	h.logTransition(c.entry.Upstream(), t)
 	h.audit.Action(name, "breaker "+action)
 	return done(name, action), nil
 }
@@ -77,7 +77,7 @@ func (h *Handler) invalidate(name, path string, at Instant) (Response, *httpErro
 	if f == nil || !f.EnableCache {
 		return Response{}, newError(400, "the policy of "+quote(name)+" has no cache: set fallback.enable_cache_fallback")
 	}
-	if err := registry.InvalidateCache(h.store, h.seed, name, path, f, at.Monotonic); err != nil {
+	if err := registry.InvalidateCache(h.store, h.seed, c.entry.Upstream(), path, f, at.Monotonic); err != nil {
 		return Response{}, h.internalError(err)
 	}
 	h.audit.Action(name, "cache invalidated")

@@ -53,7 +53,7 @@ type counters struct {
 
 func newCounters(m Metrics, store sharedstate.Store, e *registry.Entry) *counters {
 	cluster, p := e.Cluster, &e.Policy
-	c := &counters{mode: p.Mode, noHost: m.Gauge(metric.NoHealthyHost.With(cluster))}
+	c := &counters{mode: p.Mode, noHost: m.Gauge(metric.NoHealthyHost.With(e.Upstream()))}
 	if f := p.Fallback; f != nil && f.EnableCache {
 		c.find = append(c.find, func() error { return c.findObstacles(m, store, cluster) })
 	}

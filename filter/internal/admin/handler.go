@@ -35,8 +35,20 @@ type Handler struct {
 	renderings renderings
 	redisCalls []Metric // calls that succeeded, then those that failed, by redis.Kind
 
-	misroutedName  string // of misroutedTotal: Envoy allocates an id each time a metric is looked up
-	misroutedTotal Metric
+	misroutedTotal, missingTotal found
+}
+
+// found is the counter that was looked up last: Envoy allocates an id each time.
+type found struct {
+	name    string
+	counter Metric
+}
+
+func (f *found) value(m Metrics, name string) (uint64, error) {
+	if f.name != name {
+		f.name, f.counter = name, m.Counter(name)
+	}
+	return f.counter.Value()
 }
 
 // cluster is what is kept of a cluster between two requests.

@@ -185,6 +185,9 @@ func (h *Handler) finish(r *rendering) (Response, *httpError) {
 	if s.Misrouted, err = h.misrouted(r.began); err != nil {
 		return Response{}, h.internalError(err)
 	}
+	if s.Missing, err = h.missing(r.began); err != nil {
+		return Response{}, h.internalError(err)
+	}
 	if s.Policies, err = h.policies(r.began); err != nil {
 		return Response{}, h.internalError(err)
 	}

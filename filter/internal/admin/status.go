@@ -21,15 +21,24 @@ func (h *Handler) misrouted(at Instant) (*adminapi.Misrouted, error) {
 	if err != nil || m.At == 0 {
 		return nil, err
 	}
-	name := metric.MisroutedTotal.With(m.Decided, m.Went)
-	if name != h.misroutedName {
-		h.misroutedName, h.misroutedTotal = name, h.metrics.Counter(name)
-	}
-	total, err := h.misroutedTotal.Value()
+	total, err := h.misroutedTotal.value(h.metrics, metric.MisroutedTotal.With(m.Decided, m.Went))
 	if err != nil {
 		return nil, err
 	}
 	return &adminapi.Misrouted{Cluster: m.Decided, To: m.Went, At: *at.wallTime(m.At), Total: float64(total)}, nil
+}
+
+// missing is the last request whose metadata has the name of no policy, nil where there was none.
+func (h *Handler) missing(at Instant) (*adminapi.Missing, error) {
+	m, err := registry.ReadMissing(h.store, at.Monotonic)
+	if err != nil || m.At == 0 {
+		return nil, err
+	}
+	total, err := h.missingTotal.value(h.metrics, metric.PolicyMissingTotal.With(m.Cluster))
+	if err != nil {
+		return nil, err
+	}
+	return &adminapi.Missing{Cluster: m.Cluster, Policy: m.Policy, At: *at.wallTime(m.At), Total: float64(total)}, nil
 }
 
 // policies are the policy documents in force.
@@ -76,6 +85,13 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 	if _, err := sharedstate.NewCell(h.store, sharedstate.ClusterKey(name), &record).Load(); err != nil {
 		return c, err
 	}
+	if kept.entry.Named != "" {
+		var upstream sharedstate.Record
+		if _, err := sharedstate.NewCell(h.store, sharedstate.ClusterKey(kept.entry.Upstream()), &upstream).Load(); err != nil {
+			return c, err
+		}
+		record.Breaker, record.Budget = upstream.Breaker, upstream.Budget
+	}
 	atReset, err := registry.ReadCountsAtReset(h.store, name)
 	if err != nil {
 		return c, err
@@ -90,6 +106,7 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 	}
 	c = adminapi.Cluster{
 		Mode:     modeName(p.Mode),
+		Policy:   kept.entry.Named,
 		Requests: n.requests(),
 		Answers:  n.answers(),
 		Upstream: &adminapi.Upstream{NoHealthyHost: noHost != 0},

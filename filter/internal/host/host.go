@@ -44,6 +44,10 @@ type Path string
 
 // Properties of Envoy's attributes that the filter reads.
 const (
+	// The name of a policy, in the metadata of the route and of its cluster: filter_metadata: {weir: {policy: NAME}}.
+	RoutePolicy   Path = "xds\x00route_metadata\x00filter_metadata\x00weir\x00policy"
+	ClusterPolicy Path = "xds\x00cluster_metadata\x00filter_metadata\x00weir\x00policy"
+
 	ClusterName         Path = "xds\x00cluster_name"
 	ResponseCodeDetails Path = "response\x00code_details"
 	RequestAttempts     Path = "upstream\x00request_attempt_count" // of the router, 8 bytes

@@ -25,6 +25,7 @@ type Plugin struct {
 	Count   func(*BatchedCounter) // counts one more, in batches
 	Refused *RefusedKeys          // the VM's
 
+	missing   map[string]*missing      // by cluster
 	misroutes map[[2]string]*misroutes // by the cluster that decided and the one that the request went to
 }
 
@@ -32,6 +33,7 @@ type Plugin struct {
 type Cluster struct {
 	plugin      *Plugin
 	name        string
+	upstream    string                                   // the cluster with the breaker; not name where the policy is one by name
 	decisions   [fallback.UpstreamFailure]BatchedCounter // by reason; upstream_failure is not a decision
 	shadowed    [fallback.UpstreamFailure]BatchedCounter // the same in shadow
 	sources     [fallback.FromDegraded + 1]BatchedCounter
@@ -51,9 +53,10 @@ type Cluster struct {
 	unlogged int      // fallbacks since this worker last logged one
 }
 
-// NewCluster defines the metrics of a cluster with this policy.
-func (p *Plugin) NewCluster(name string, rules *policy.Policy) request.Observer {
-	c, m := &Cluster{plugin: p, name: name}, p.Metrics
+// NewCluster defines the metrics of a cluster with this policy. Upstream is the cluster that its requests go to, see
+// policy.NamedCluster.
+func (p *Plugin) NewCluster(name, upstream string, rules *policy.Policy) request.Observer {
+	c, m := &Cluster{plugin: p, name: name, upstream: upstream}, p.Metrics
 	for reason := range c.decisions {
 		c.decisions[reason].counter = m.Counter(metric.RequestsTotal.With(name, fallback.Reason(reason).String()))
 	}
@@ -67,9 +70,9 @@ func (p *Plugin) NewCluster(name string, rules *policy.Policy) request.Observer 
 		c.sources[source].counter = m.Counter(metric.ResponsesTotal.With(name, fallback.Source(source).String()))
 	}
 	for status := range c.transitions {
-		c.transitions[status] = m.Counter(metric.BreakerTransitionsTotal.With(name, breaker.Status(status).String()))
+		c.transitions[status] = m.Counter(metric.BreakerTransitionsTotal.With(upstream, breaker.Status(status).String()))
 	}
-	c.state = m.Gauge(metric.BreakerState.With(name))
+	c.state = m.Gauge(metric.BreakerState.With(upstream))
 	if rules.Retry != nil {
 		c.retries = m.Counter(metric.RetriesTotal.With(name))
 		c.exhausted = m.Counter(metric.RetriesExhaustedTotal.With(name))
@@ -122,7 +125,7 @@ func (c *Cluster) Explain(text string) { host.Debug(c.line(text)) }
 func (c *Cluster) Transition(from, to breaker.Status, cause string) {
 	c.transitions[to].Add(1)
 	c.state.Set(uint64(to))
-	host.Info(c.line(transition(from, to, cause)))
+	host.Info("weir: " + c.upstream + ": " + transition(from, to, cause))
 }
 
 func transition(from, to breaker.Status, cause string) string {

@@ -61,14 +61,15 @@ func (m *Metrics) ShowPolicy(version uint32, at int64) {
 	since.Set(uint64(at))
 }
 
-// NewGauges defines the gauges of the sections that a cluster's policy has.
-func (m *Metrics) NewGauges(cluster string, rules *policy.Policy) publish.Gauges {
+// NewGauges defines the gauges of the sections that a cluster's policy has. Upstream is the cluster that its requests go to, see
+// policy.NamedCluster. Alone says that upstream has no other policies.
+func (m *Metrics) NewGauges(cluster, upstream string, rules *policy.Policy, alone bool) publish.Gauges {
 	g := &Gauges{
-		breaker: m.Gauge(metric.BreakerState.With(cluster)),
-		noHost:  m.Gauge(metric.NoHealthyHost.With(cluster)),
+		breaker: m.Gauge(metric.BreakerState.With(upstream)),
+		noHost:  m.Gauge(metric.NoHealthyHost.With(upstream)),
 	}
 	m.ShowMode(cluster, rules.Mode)
-	if rules.CircuitBreaker == nil { // an earlier policy may have had one, which was open
+	if rules.CircuitBreaker == nil && alone { // an earlier policy may have had one, which was open
 		g.Breaker(breaker.Closed)
 	}
 	if rules.Bulkhead != nil {
@@ -127,16 +128,21 @@ func (g *Gauges) HasNoHealthyHost() bool {
 	return err == nil && shown != 0
 }
 
-// Retire sets the gauges of a cluster that no policy has any more to their idle values, or an alert would never end.
-func (m *Metrics) Retire(e *registry.Entry) {
+// Retire sets the gauges of a cluster that no policy has any more to their idle values, or an alert would never end. Used says that
+// its upstream cluster still has another policy.
+func (m *Metrics) Retire(e *registry.Entry, used bool) {
 	m.ShowMode(e.Cluster, policy.ModeOff)
 	show := func(which *metric.Metric, value uint64) {
 		gauge := m.Gauge(which.With(e.Cluster))
 		gauge.Set(value)
 	}
-	show(&metric.NoHealthyHost, 0)
-	if e.Policy.CircuitBreaker != nil {
-		show(&metric.BreakerState, uint64(breaker.Closed))
+	if !used {
+		noHost := m.Gauge(metric.NoHealthyHost.With(e.Upstream()))
+		noHost.Set(0)
+		if e.Policy.CircuitBreaker != nil {
+			state := m.Gauge(metric.BreakerState.With(e.Upstream()))
+			state.Set(uint64(breaker.Closed))
+		}
 	}
 	if e.Policy.Bulkhead != nil {
 		show(&metric.InFlight, 0)

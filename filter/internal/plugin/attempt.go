@@ -284,7 +284,7 @@ func (s *stream) unsent(now int64) replay.Reason {
 // decider is the name of the cluster whose policy decided.
 func (s *stream) decider() string {
 	if c := s.request.Decider(); c != nil {
-		return c.Name()
+		return c.Upstream()
 	}
 	return ""
 }

@@ -19,10 +19,15 @@ func failoverHeaders(document *policy.Document) (names []string) {
 	return names
 }
 
-// steers reports whether only failover may set the header. Names are compared as header.Alike does.
+// steers reports whether only failover may set the header. Names are compared as header.Alike does. It is a loop, since TinyGo
+// allocates what a function literal captures as soon as slices.ContainsFunc has another caller and is not inlined.
 func (p *Plugin) steers(name string) bool {
-	return len(p.failoverHeaders) > 0 &&
-		slices.ContainsFunc(p.failoverHeaders, func(own string) bool { return header.Alike(own, name) })
+	for _, own := range p.failoverHeaders {
+		if header.Alike(own, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // failoverCluster finds a cluster that another one fails over to. A cluster without a policy gets an empty one, so that
@@ -33,7 +38,7 @@ func (p *Plugin) failoverCluster(name string) *request.Cluster {
 	}
 	c := p.withoutPolicy[name]
 	if c == nil {
-		c = p.ready(name, &policy.Policy{})
+		c = p.ready(name, "", &policy.Policy{})
 		p.withoutPolicy[name] = c
 	}
 	return c

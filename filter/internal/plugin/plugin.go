@@ -37,6 +37,7 @@ type Plugin struct {
 	// clusters by name; nil for a cluster without a policy. All of them exist: the names come from Envoy.
 	clusters        map[string]*request.Cluster
 	last            [16]lookup                  // found last, by the length of the name
+	named           *named                      // policies by name; nil: the document has none
 	withoutPolicy   map[string]*request.Cluster // that others fail over to: as many as the document names
 	learners        map[string]*request.Cluster // of requests about which another cluster's policy decided, by name
 	route           request.RouteCheck          // of requests without a policy
@@ -53,8 +54,8 @@ type Plugin struct {
 	redirected *replay.Attempt // in an internal listener: its stream has just ended, and begins anew
 
 	publisher   *publish.Publisher
-	newestSince int64    // as it was last shown, see publish.Publisher.NewestSince
-	inherited   []string // clusters that other plugins of this VM used, and this one has not yet
+	newestSince int64         // as it was last shown, see publish.Publisher.NewestSince
+	inherited   []usedCluster // clusters that other plugins of this VM used, and this one has not yet
 	admin       *adminPlugin
 
 	lastMeshTick  int64 // when mesh.Client.Tick was last called
@@ -109,6 +110,9 @@ func (p *Plugin) start() (err error) {
 		return nil
 	}
 	p.clusters = map[string]*request.Cluster{}
+	if len(p.document.Policies) > 0 {
+		p.named = &named{clusters: map[string]*request.Cluster{}}
+	}
 	p.withoutPolicy = map[string]*request.Cluster{}
 	p.learners = map[string]*request.Cluster{}
 	p.failoverHeaders = failoverHeaders(p.document)
@@ -184,10 +188,25 @@ func (p *Plugin) publish() error {
 	return err
 }
 
+// uses reports whether this plugin has a policy for requests to a cluster.
+func (p *Plugin) uses(upstream string) bool {
+	if p.clusters[upstream] != nil {
+		return true
+	}
+	if p.named != nil {
+		for _, c := range p.named.clusters {
+			if c != nil && c.Upstream() == upstream {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (p *Plugin) publishOnce(now int64) error {
 	gone, err := p.publisher.Heartbeat(now)
 	for i := range gone {
-		p.observe.Metrics.Retire(&gone[i])
+		p.observe.Metrics.Retire(&gone[i], p.uses(gone[i].Upstream()))
 	}
 	// Each worker shows it once: a metric ends with the VM that defined it, and Envoy tries a document in a VM that it drops.
 	if since := p.publisher.NewestSince(); since != p.newestSince {
@@ -204,8 +223,13 @@ func (p *Plugin) publishOnce(now int64) error {
 func (p *Plugin) inherit() {
 	const atOnce = 32
 	n := min(atOnce, len(p.inherited))
-	for _, cluster := range p.inherited[:n] {
-		p.cluster(cluster)
+	for _, used := range p.inherited[:n] {
+		switch {
+		case used.policy == "":
+			p.cluster(used.name)
+		case p.named != nil:
+			p.namedCluster(used.name, used.policy)
+		}
 	}
 	p.inherited = p.inherited[n:]
 }
@@ -307,26 +331,46 @@ type lookup struct {
 }
 
 func (p *Plugin) newCluster(name string) (c *request.Cluster) {
-	if len(p.clusters) >= maxClusters {
-		clear(p.clusters)
-		p.last = [len(p.last)]lookup{}
-		p.publisher.Forget()
-		if p.mesh != nil {
-			p.mesh.Forget()
-		}
-	}
+	p.makeRoom()
 	if rules := p.document.For(name); rules != nil {
-		c = p.ready(name, rules)
-		p.vm.remember(name)
+		c = p.ready(name, "", rules)
+		p.vm.remember(usedCluster{name: name})
 	}
 	p.clusters[name] = c
 	return c
 }
 
-// ready makes and publishes a cluster with this policy.
-func (p *Plugin) ready(name string, rules *policy.Policy) *request.Cluster {
-	c := request.NewCluster(name, rules, p.worker, p.mesh, p, p.observe.NewCluster(name, rules))
+// makeRoom makes room for one more cluster.
+func (p *Plugin) makeRoom() {
+	kept := len(p.clusters)
+	if p.named != nil {
+		kept += len(p.named.clusters)
+	}
+	if kept < maxClusters {
+		return
+	}
+	clear(p.clusters)
+	p.last = [len(p.last)]lookup{}
+	if p.named != nil {
+		clear(p.named.clusters)
+		p.named.last = [len(p.named.last)]namedLookup{}
+	}
+	p.publisher.Forget()
+	if p.mesh != nil {
+		p.mesh.Forget()
+	}
+}
+
+// ready makes and publishes a cluster with these rules: its own, or those of the policy of this name.
+func (p *Plugin) ready(upstream, policyName string, rules *policy.Policy) (c *request.Cluster) {
+	name := policy.NamedCluster(upstream, policyName)
+	o := p.observe.NewCluster(name, upstream, rules)
+	if policyName == "" {
+		c = request.NewCluster(upstream, rules, p.worker, p.mesh, p, o)
+	} else {
+		c = request.NewNamed(upstream, policyName, rules, p.worker, p.mesh, p, o)
+	}
 	c.FindClustersBy(p.failoverCluster)
-	p.publisher.Add(c, rules, p.observe.Metrics.NewGauges(name, rules))
+	p.publisher.Add(c, rules, p.observe.Metrics.NewGauges(name, upstream, rules, p.named == nil))
 	return c
 }

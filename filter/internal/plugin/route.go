@@ -27,7 +27,7 @@ func (s *stream) checkRoute(now int64) {
 	s.routeChecked = true
 	decided := s.passedAs
 	if c := s.request.Decider(); c != nil {
-		decided = c.Name()
+		decided = c.Upstream()
 	}
 	name, err := host.Text(host.ClusterName)
 	if err != nil || name == decided { // a response of Envoy's own has no cluster
@@ -37,10 +37,10 @@ func (s *stream) checkRoute(now int64) {
 	switch from := s.failedOverFrom; {
 	case from != nil:
 		from.StopFailover(now)
-		s.fault(errors.New("failover: " + from.Name() + ": no route leads to " + decided +
+		s.fault(errors.New("failover: " + from.Upstream() + ": no route leads to " + decided +
 			" by the header of failover.header; `weir render` shows the one that is needed"))
 	case s.request.Decider() == nil:
-		if s.plugin.cluster(went) == nil {
+		if s.plugin.choose(went) == nil {
 			return // neither has a policy
 		}
 		s.plugin.route.Watch()
@@ -55,7 +55,9 @@ func (s *stream) checkRoute(now int64) {
 func (s *stream) keyNow(c *request.Cluster) sharedstate.Fingerprint { return s.fingerprint(c, nil) }
 
 // learner is a cluster for requests about which the policy of another one decided, nil where it learns nothing.
-func (p *Plugin) learner(name string) *request.Cluster {
+func (p *Plugin) learner(upstream string) *request.Cluster {
+	named, rules := p.rulesOf(upstream)
+	name := policy.NamedCluster(upstream, named)
 	if c, known := p.learners[name]; known {
 		return c
 	}
@@ -63,8 +65,9 @@ func (p *Plugin) learner(name string) *request.Cluster {
 		clear(p.learners)
 	}
 	var c *request.Cluster
-	if rules := p.document.For(name); rules != nil && p.cluster(name) != nil {
-		c = request.NewLearner(name, rules, p.worker, p, p.observe.NewCluster(name, &policy.Policy{Mode: rules.Mode}))
+	if rules != nil && p.choose(upstream) != nil {
+		o := p.observe.NewCluster(name, upstream, &policy.Policy{Mode: rules.Mode})
+		c = request.NewLearner(upstream, named, rules, p.worker, p, o)
 	}
 	p.learners[name] = c
 	return c

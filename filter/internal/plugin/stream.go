@@ -72,7 +72,7 @@ func (s *stream) OnHTTPRequestHeaders(_ int, ended bool) (action host.Action) {
 		s.pass("", &in, ended)
 		return host.Continue
 	}
-	c := s.plugin.cluster(name)
+	c := s.plugin.choose(name)
 	if c == nil {
 		s.pass(name, &in, ended)
 		return host.Continue

@@ -41,7 +41,7 @@ type VM struct {
 	metrics  observe.Metrics
 	counts   observe.Batch
 	refused  observe.RefusedKeys
-	used     map[string]struct{} // clusters that any plugin used
+	used     map[usedCluster]struct{} // clusters that any plugin used
 	streams  streams
 
 	documents     [16]uint64 // that its last plugins started with, by policy.Document.Hash
@@ -92,12 +92,15 @@ func placesName(cluster, vmID string, slot uint32) string {
 }
 
 // remember notes that a cluster is used, for later plugins of this VM. The set is bounded as a plugin's clusters are.
-func (v *VM) remember(cluster string) {
+func (v *VM) remember(cluster usedCluster) {
 	if v.used == nil || len(v.used) >= maxClusters {
-		v.used = map[string]struct{}{}
+		v.used = map[usedCluster]struct{}{}
 	}
 	v.used[cluster] = struct{}{}
 }
+
+// usedCluster is a cluster with its own policy, or with one by name.
+type usedCluster struct{ name, policy string }
 
 // startedBefore reports whether one of the last plugins of this VM had this document, and notes that one more has. A VM that is
 // started, since Envoy is or since the last one trapped, starts each of its documents for the first time. What it starts again

@@ -54,7 +54,7 @@ func TestMeshResetReachesRedisOnce(t *testing.T) {
 		t.Fatalf("before: got %s, want 4 to continue", got)
 	}
 	heartbeat()
-	if _, err := registry.ResetCluster(store, "aws", document.For("aws"), a.Now); err != nil {
+	if _, err := registry.ResetCluster(store, &registry.Entry{Cluster: "aws", Policy: *document.For("aws")}, a.Now); err != nil {
 		t.Fatal(err)
 	}
 	a.SendError = errors.New("no such cluster")
@@ -107,7 +107,7 @@ func TestMeshResetThatNeverReachesRedis(t *testing.T) {
 			if _, err := p.Heartbeat(m.Now); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := registry.ResetCluster(store, "aws", document.For("aws"), m.Now); err != nil {
+			if _, err := registry.ResetCluster(store, &registry.Entry{Cluster: "aws", Policy: *document.For("aws")}, m.Now); err != nil {
 				t.Fatal(err)
 			}
 			fail(m)

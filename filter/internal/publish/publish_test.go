@@ -172,7 +172,7 @@ func TestOperatorReset(t *testing.T) {
 			if again := admitted(); first < 2 || again != 0 {
 				t.Fatalf("before the reset: got %d admitted, then %d; want at least 2, then 0", first, again)
 			}
-			if _, err := registry.ResetCluster(p.store, "aws", p.rules, p.Now); err != nil {
+			if _, err := registry.ResetCluster(p.store, &registry.Entry{Cluster: "aws", Policy: *p.rules}, p.Now); err != nil {
 				t.Fatal(err)
 			}
 			if again := admitted(); again != first {
@@ -197,7 +197,7 @@ func TestOperatorReset(t *testing.T) {
 		t.Fatalf("before: got %v, budget %d, %d in flight; want open, 8, 1", r.Breaker.Status, view.RetryBudget(&r, p.Now),
 			view.InFlight(&r, nil, p.Now))
 	}
-	moved, err := registry.ResetCluster(p.store, "aws", p.rules, p.Now)
+	moved, err := registry.ResetCluster(p.store, &registry.Entry{Cluster: "aws", Policy: *p.rules}, p.Now)
 	if err != nil || moved != (registry.Transition{From: breaker.Open, To: breaker.Closed}) {
 		t.Fatalf("got %+v (%v), want open to closed", moved, err)
 	}

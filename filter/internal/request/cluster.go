@@ -16,16 +16,19 @@ import (
 )
 
 // Cluster is an upstream cluster in one plugin: its compiled policy, which does not change, and what the worker keeps
-// for it. One goroutine uses it at a time.
+// for it. One goroutine uses it at a time. A cluster has another one for each of the policies by name that its requests
+// get, see named.go.
 type Cluster struct {
 	*compiled
-	name     string
+	name     string // upstream's, or what its policy is called: policy.NamedCluster
+	upstream string // the cluster that its requests go to
 	worker   *worker.Worker
 	observer Observer
 	resumer  Resumer
 
 	cell   *sharedstate.Cell
 	record sharedstate.Record // the cluster's, as it was last loaded
+	health *health            // breaker and retry budget of upstream; nil: they are in record
 	chain  *stage.Chain
 	judged bool          // how a request ends matters: to a stage, a fallback or a retry
 	budget *budget.Stage // nil: no retries
@@ -42,8 +45,15 @@ type Cluster struct {
 
 // NewCluster makes a cluster ready for a worker. Client is the plugin's client of Redis, nil without Redis.
 func NewCluster(name string, p *policy.Policy, w *worker.Worker, client *mesh.Client, resumer Resumer, o Observer) *Cluster {
-	c := &Cluster{compiled: compilePolicy(name, p), name: name, worker: w, observer: o, resumer: resumer}
+	return newCluster(name, name, p, w, client, resumer, o)
+}
+
+func newCluster(name, upstream string, p *policy.Policy, w *worker.Worker, client *mesh.Client, resumer Resumer, o Observer) *Cluster {
+	c := &Cluster{compiled: compilePolicy(name, p), name: name, upstream: upstream, worker: w, observer: o, resumer: resumer}
 	c.cell = sharedstate.NewKeptCell(w.Store, sharedstate.ClusterKey(name), &c.record)
+	if name != upstream {
+		c.health = newHealth(w.Store, upstream)
+	}
 	if l := p.RateLimit; l != nil && len(l.Key) > 0 {
 		seed := w.Seed
 		if l.Scope == policy.ScopeMesh {
@@ -53,15 +63,26 @@ func NewCluster(name string, p *policy.Policy, w *worker.Worker, client *mesh.Cl
 		c.shown = shownKeys{show: l.Show, seed: w.Seed}
 	}
 	if f := p.Fallback; f != nil && f.EnableCache {
-		c.cache = fallbackcache.New(w.Store, name, f, w.Seed, w.Captures)
+		c.cache = fallbackcache.New(w.Store, upstream, f, w.Seed, w.Captures)
 	}
 	c.chain = c.newChain(p, client)
 	c.judged = c.chain.Learns() || c.fallbacks != nil || c.retries != nil
 	return c
 }
 
-// Name is the cluster's name.
+// Name is the cluster's name, of a policy by name policy.NamedCluster.
 func (c *Cluster) Name() string { return c.name }
+
+// Policy is the name of the policy, "" where it is the cluster's own.
+func (c *Cluster) Policy() string {
+	if c.name == c.upstream {
+		return ""
+	}
+	return c.name[len(c.upstream)+1:]
+}
+
+// Upstream is the name of the cluster that the requests go to.
+func (c *Cluster) Upstream() string { return c.upstream }
 
 // Key hashes what the cluster's limit counts by; nil if the limit is not by key.
 func (c *Cluster) Key() *key.Hasher { return c.key }
@@ -92,12 +113,6 @@ func (c *Cluster) DefaultsByPath() bool {
 // Mesh is the cluster's limit that all proxies share; nil where it has none.
 func (c *Cluster) Mesh() *mesh.Limit { return c.mesh }
 
-// LoadRecord loads the cluster's record, and returns its version.
-func (c *Cluster) LoadRecord() (cas uint32, err error) { return c.cell.Load() }
-
-// Record is the cluster's record as it was last loaded.
-func (c *Cluster) Record() *sharedstate.Record { return &c.record }
-
 // Shown is what the workers show of the requests that the bulkhead counts.
 func (c *Cluster) Shown() bulkhead.Shown { return c.worker.Holds.Shown(c.name) }
 
@@ -110,9 +125,11 @@ func (c *Cluster) Begun() int { return c.begun }
 // ResetBegun sets Begun to zero.
 func (c *Cluster) ResetBegun() { c.begun = 0 }
 
-// change changes the cluster's record outside of the stages. A failure is reported, and ok is false.
+// change changes the record with the cluster's breaker and retry budget outside of the stages. A failure is reported, and
+// ok is false.
 func (c *Cluster) change(do func(r *sharedstate.Record) (store bool)) (ok bool) {
-	conflicts, err := c.cell.Update(func() bool { return do(&c.record) })
+	cell, record := c.healthRecord()
+	conflicts, err := cell.Update(func() bool { return do(record) })
 	c.observer.Conflicts(conflicts)
 	if err != nil {
 		c.observer.Fault(err)

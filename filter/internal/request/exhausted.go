@@ -10,7 +10,7 @@ func (r *Request) countRouterRetries(attempts int) {
 	for r.attempt.Retries.Made < made {
 		r.attempt.Retries.Made++
 		r.cluster.observer.Retried(Retry{
-			Number: r.attempt.Retries.Made, Of: r.cluster.retries.Most, ByRouter: true, Cluster: r.cluster.name,
+			Number: r.attempt.Retries.Made, Of: r.cluster.retries.Most, ByRouter: true, Cluster: r.cluster.upstream,
 		})
 	}
 	r.retry.made = max(r.retry.made, r.attempt.Retries.Made)

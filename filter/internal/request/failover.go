@@ -40,9 +40,9 @@ func (r *Request) failOver(now int64) (step Step, ok bool) {
 		if to == nil || !to.askBreaker(now).Admitted {
 			continue
 		}
-		c.observer.FailedOver(to.name)
+		c.observer.FailedOver(to.upstream)
 		r.state, r.attempt = Idle, stage.Attempt{} // Begin follows, with the other cluster
-		return Step{Kind: Failover, To: to, Set: []header.Pair{{rules.Header, to.name}}}, true
+		return Step{Kind: Failover, To: to, Set: []header.Pair{{rules.Header, to.upstream}}}, true
 	}
 	return Step{}, false
 }
@@ -94,5 +94,5 @@ func (r *Request) nextRegion(now int64) *Cluster {
 
 // reaches reports whether the request's route leads to a cluster, with failover's header or without.
 func (r *Request) reaches(to *Cluster) bool {
-	return to == r.route || r.route.failoverRules != nil && slices.Contains(r.route.failoverRules.To, to.name)
+	return to == r.route || r.route.failoverRules != nil && slices.Contains(r.route.failoverRules.To, to.upstream)
 }

@@ -78,21 +78,26 @@ func (r *Request) Pass(in *Incoming, whole bool, now int64) {
 // from outcomes, a breaker and an adaptive limit (by key only where that needs no headers); nil where it has none. What it shares with the cluster itself is the state.
 // Everything else of the policy is left out, so that no fallback of a policy that did not decide replaces a response, and
 // the limit admits nothing.
-func NewLearner(name string, p *policy.Policy, w *worker.Worker, resumer Resumer, o Observer) *Cluster {
+func NewLearner(upstream, named string, p *policy.Policy, w *worker.Worker, resumer Resumer, o Observer) *Cluster {
 	l := p.RateLimit
 	adaptive := l != nil && l.Algorithm == policy.Adaptive && l.Scope == policy.ScopeProxy && !needsHeaders(l.Key)
 	if p.CircuitBreaker == nil && !adaptive {
 		return nil
 	}
-	c := NewCluster(name, &policy.Policy{Mode: p.Mode, CircuitBreaker: p.CircuitBreaker}, w, nil, resumer, o)
+	name := policy.NamedCluster(upstream, named)
+	c := newCluster(name, upstream, &policy.Policy{Mode: p.Mode, CircuitBreaker: p.CircuitBreaker}, w, nil, resumer, o)
 	if !adaptive {
 		return c
 	}
 	const index = 0 // of the policy's only limit
 	limiter := compile.Limiter(l)
 	var members []stage.Member
+	var stages []stage.Stage
 	if c.breaker != nil {
 		members = append(members, breakerstage.New(c.breaker, &c.failures, c.observer))
+	}
+	if c.health != nil && len(members) > 0 {
+		stages, members = append(stages, c.ofHealth(true, members...)), nil
 	}
 	var byKey []stage.Stage
 	if len(l.Key) > 0 {
@@ -101,7 +106,10 @@ func NewLearner(name string, p *policy.Policy, w *worker.Worker, resumer Resumer
 	} else {
 		members = append(members, limit.NewLearner(limiter))
 	}
-	c.chain = stage.NewChain(true, append([]stage.Stage{c.shared(true, members...)}, byKey...)...)
+	if len(members) > 0 {
+		stages = append(stages, c.shared(true, members...))
+	}
+	c.chain = stage.NewChain(true, append(stages, byKey...)...)
 	return c
 }
 

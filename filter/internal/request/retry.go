@@ -180,9 +180,9 @@ func (r *Request) sendAttempt(v stage.Verdict, now int64) Step {
 	r.retry.made++
 	r.state, r.sent = Retrying, now
 	r.progress = progress{whole: now}
-	send := &Send{Cluster: r.cluster.name, Via: home.retries.Via, Timeout: r.attemptTimeout(now)}
+	send := &Send{Cluster: r.cluster.upstream, Via: home.retries.Via, Timeout: r.attemptTimeout(now)}
 	if r.cluster != r.route {
-		send.Set = []header.Pair{{r.route.failoverRules.Header, r.cluster.name}}
+		send.Set = []header.Pair{{r.route.failoverRules.Header, r.cluster.upstream}}
 	}
 	home.observer.Retried(Retry{
 		Number: r.retry.made, Of: home.retries.Most, Cluster: send.Cluster, Delay: r.retry.held.wait,

@@ -26,5 +26,5 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // compares them with the document.
 const (
 	styleHash  = "sha256-6i0NxKz2clkqam1e+wEQm58zwxnBJwTAVcdXtd3ETa4="
-	scriptHash = "sha256-nl3vECSa4vEETlkeKkzA1WHon7yqRfqHJHvG1F8s21w="
+	scriptHash = "sha256-I6HCCj44lokMQFAZHbdPdzOpGRQ2796GXtpnJ9Hb09A="
 )

@@ -1,0 +1,69 @@
+package request
+
+import (
+	"math/bits"
+
+	"github.com/weir-mesh/weir/filter/internal/mesh"
+	"github.com/weir-mesh/weir/filter/internal/worker"
+	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/sharedstate"
+)
+
+// A policy by name is what the metadata of a route or of a cluster choose for some of a cluster's requests. What it has of its
+// own, and what it shares with the cluster's policy and with the cluster's other policies:
+//
+//	own                          limit, bulkhead                 each route's local_ratelimit has a bucket of its own, too
+//	the upstream cluster's       breaker, retry budget           Envoy's outlier detection and retry budget are a cluster's
+//	                             kept responses                  a POST by one policy outdates what another one keeps
+//
+// Two policies with different thresholds or windows of one breaker are what two listeners with different policies are.
+//
+//	record aws_pricing           breaker │ budget │ limit and bulkhead of the cluster's own policy
+//	record aws_pricing@partner                    limit and bulkhead of policy partner
+
+// NewNamed makes a cluster ready for requests that get the policy of this name.
+func NewNamed(upstream, name string, p *policy.Policy, w *worker.Worker, client *mesh.Client, resumer Resumer, o Observer) *Cluster {
+	return newCluster(policy.NamedCluster(upstream, name), upstream, p, w, client, resumer, o)
+}
+
+// health is the part of upstream's record that a policy by name has no own of.
+type health struct {
+	cell   *sharedstate.Cell
+	record sharedstate.Record
+	shown  sharedstate.Record // joined with the policy's own: for operators
+}
+
+func newHealth(store sharedstate.Store, upstream string) *health {
+	h := &health{}
+	h.cell = sharedstate.NewKeptCell(store, sharedstate.ClusterKey(upstream), &h.record)
+	return h
+}
+
+// healthRecord is the record with the breaker and the retry budget, and its cell.
+func (c *Cluster) healthRecord() (*sharedstate.Cell, *sharedstate.Record) {
+	if c.health == nil {
+		return c.cell, &c.record
+	}
+	return c.health.cell, &c.health.record
+}
+
+// LoadRecord loads the cluster's record, and returns a number that differs where it has changed.
+func (c *Cluster) LoadRecord() (version uint32, err error) {
+	version, err = c.cell.Load()
+	if c.health == nil || err != nil {
+		return version, err
+	}
+	of, err := c.health.cell.Load()
+	return version ^ bits.RotateLeft32(of, 16), err
+}
+
+// Record is the cluster's record as it was last loaded. It is not to be changed.
+func (c *Cluster) Record() *sharedstate.Record {
+	if c.health == nil {
+		return &c.record
+	}
+	shown := &c.health.shown
+	*shown = c.record
+	shown.Breaker, shown.Budget = c.health.record.Breaker, c.health.record.Budget
+	return shown
+}

@@ -1,0 +1,38 @@
+package policy
+
+// NamedCluster is what a named policy is called where a cluster has it: `aws_pricing@partner`. Its limit and its bulkhead are
+// counted under this name, and operators see it by this name. A policy's name has no @, so the last one ends the cluster's.
+func NamedCluster(cluster, name string) string {
+	if name == "" {
+		return cluster
+	}
+	return cluster + "@" + name
+}
+
+// Named returns the policy of this name, nil where there is none.
+func (doc *Document) Named(name string) *Policy {
+	for i := range doc.Policies {
+		if doc.Policies[i].Name == name {
+			return doc.Policies[i].Policy
+		}
+	}
+	return nil
+}
+
+// namedPolicies reads `policies`.
+func (d *decoder) namedPolicies(s *section) (named []Named) {
+	s.describe("policies", "object", "absent: none")
+	v := s.find("policies")
+	if v == nil || d.section("policies", v).broken {
+		return nil
+	}
+	for i := range v.members {
+		m := &v.members[i]
+		path := memberPath("policies", m.name)
+		if problem := policyName(m.name); problem != "" {
+			d.mistake(path, problem)
+		}
+		named = append(named, Named{m.name, d.policy(path, &m.value)})
+	}
+	return named
+}
