@@ -27,7 +27,8 @@ var notRun = map[string][]string{
 	"docs/CONTRIBUTING.md": {
 		"git clone", ".ci/run", "go -C e2e test", "build/weir demo --keep", ".cache/envoy-venv/bin/python", `"$(.cache/envoy-venv`,
 	},
-	"docs/istio.md": {"kubectl port-forward", "kubectl -n istio-system create secret"},
+	"docs/istio.md":  {"go -C envoy/image run . push", "kubectl port-forward", "kubectl -n istio-system create secret"},
+	"docs/replay.md": {"kubectl logs"},
 }
 
 // pages are what the commands of a page need, by page. One without an entry gets an empty folder.
@@ -39,6 +40,7 @@ var pages = map[string]func(*docPage){
 	"docs/migrating.md":       migratingPage,
 	"docs/operating.md":       operatingPage,
 	"docs/redis.md":           redisPage,
+	"docs/replay.md":          replayPage,
 	"docs/shadow.md":          shadowPage,
 	"docs/troubleshooting.md": troubleshootingPage,
 }

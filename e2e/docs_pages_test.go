@@ -96,6 +96,16 @@ func redisPage(p *docPage) {
 	p.ports["6379"] = strconv.Itoa(redistest.NewServer(p.T).Port)
 }
 
+func replayPage(p *docPage) {
+	const line = `{"start_time":"2026-11-28T10:00:00.000Z","duration":9,"response_code":200,"upstream_cluster":"aws_pricing"}` + "\n"
+	p.file("policy.yaml", quickPolicy)
+	p.file("next.yaml", strings.Replace(quickPolicy, "requests: 2", "requests: 1", 1))
+	p.file("access.log", strings.Repeat(line, 3))
+	p.command("gzip < access.log > access.json.gz")
+	p.after["weir replay -f policy.yaml access.log "] = p.mustShow("as JSON", `"rate_limited": 1`)
+	p.after["weir replay -f policy.yaml --against next.yaml"] = p.mustShow("two policies", `only the second +both +cluster\n +0 +1 +1 +aws_pricing`)
+}
+
 // shadowPage is the story of docs/shadow.md: an envoy.yaml with three clusters and JWT.
 func shadowPage(p *docPage) {
 	p.file("envoy.yaml", userEnvoy(p, "[prices, orders, users]"))
