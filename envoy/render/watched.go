@@ -48,7 +48,9 @@ func response[M proto.Message](resources ...M) (*discoveryv3.DiscoveryResponse, 
 	return r, nil
 }
 
-// watchedFile makes Envoy read a configuration from a file and reload it on change.
+// watchedFile makes Envoy read a configuration from a file and reload it when something is renamed to a name in its folder: the file
+// itself, or the link `..data` of a ConfigMap's volume. Without watched_directory Envoy waits for the file's own name, which no
+// change of a ConfigMap touches (TestWatchedFile).
 func watchedFile(path string) *corev3.ConfigSource {
 	if !strings.Contains(path, "/") {
 		path = "./" + path // Envoy watches the file's directory, and refuses a path without one
@@ -56,7 +58,9 @@ func watchedFile(path string) *corev3.ConfigSource {
 	return &corev3.ConfigSource{
 		ResourceApiVersion: corev3.ApiVersion_V3,
 		ConfigSourceSpecifier: &corev3.ConfigSource_PathConfigSource{
-			PathConfigSource: &corev3.PathConfigSource{Path: path},
+			PathConfigSource: &corev3.PathConfigSource{
+				Path: path, WatchedDirectory: &corev3.WatchedDirectory{Path: path[:strings.LastIndexByte(path, '/')+1]},
+			},
 		},
 	}
 }
