@@ -113,3 +113,79 @@ func TestSlug(t *testing.T) {
 		}
 	}
 }
+
+var (
+	testName  = regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]*\b(…|/?)`)
+	testFunc  = regexp.MustCompile(`(?m)^func (Test[A-Z][A-Za-z0-9]*)\(t \*testing\.T\)`)
+	guarantee = regexp.MustCompile(`(?m)^- \*\*(.+?)\*\*`)
+)
+
+// TestTestsOfDocs: each test that a page names exists, and each promise of guarantees.md names at least one.
+func TestTestsOfDocs(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exist, named, pages := map[string]bool{}, map[string][]string{}, 0
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") || d.Name() == "build" || d.Name() == "testdata"):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, "_test.go") && filepath.Ext(path) != ".md":
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if filepath.Ext(path) != ".md" {
+			for _, found := range testFunc.FindAllStringSubmatch(string(text), -1) {
+				exist[found[1]] = true
+			}
+			return nil
+		}
+		pages++
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "-run '") { // a pattern of names
+				continue
+			}
+			for _, found := range testName.FindAllStringSubmatch(line, -1) {
+				if found[1] != "…" { // nor is TestCache… a name
+					name := strings.TrimSuffix(found[0], "/")
+					named[name] = append(named[name], path[len(root)+1:])
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, in := range named {
+		if !exist[name] {
+			t.Errorf("%s is named by %q, and is no test", name, in)
+		}
+	}
+	if pages < 10 || len(named) < 50 {
+		t.Errorf("got %d tests in %d pages, want all", len(named), pages)
+	}
+	promises, err := os.ReadFile(filepath.Join(root, "docs", "guarantees.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	starts := guarantee.FindAllStringSubmatchIndex(string(promises), -1)
+	for i, at := range starts {
+		end := len(promises)
+		if i+1 < len(starts) {
+			end = starts[i+1][0]
+		}
+		if !testName.Match(promises[at[0]:end]) {
+			t.Errorf("guarantees.md: %s: names no test", promises[at[2]:at[3]])
+		}
+	}
+	if len(starts) < 10 {
+		t.Errorf("got %d promises in guarantees.md, want all", len(starts))
+	}
+}
