@@ -37,6 +37,7 @@ var calls = map[string]hostCall{
 	"proxy_replace_header_map_value":     (*Host).pass,
 	"proxy_remove_header_map_value":      (*Host).pass,
 	"proxy_set_header_map_pairs":         (*Host).pass,
+	"proxy_set_property":                 (*Host).pass, // for the access log
 	"proxy_get_buffer_bytes":             (*Host).getBufferBytes,
 	"proxy_get_shared_data":              (*Host).getSharedData,
 	"proxy_set_shared_data":              (*Host).setSharedData,

@@ -3,6 +3,7 @@ package proxyhost
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -26,7 +27,7 @@ func (h *Host) provide(ctx context.Context, compiled wazero.CompiledModule) erro
 			}
 		}
 		if call != nil {
-			to.NewFunctionBuilder().WithGoModuleFunction(h.serve(call), f.ParamTypes(), f.ResultTypes()).Export(name)
+			to.NewFunctionBuilder().WithGoModuleFunction(h.serve(call, f.ParamTypes()), f.ParamTypes(), f.ResultTypes()).Export(name)
 		}
 	}
 	for _, builder := range []wazero.HostModuleBuilder{env, wasi} {
@@ -40,10 +41,20 @@ func (h *Host) provide(ctx context.Context, compiled wazero.CompiledModule) erro
 // hostCall is a call that the module makes, with its parameters.
 type hostCall func(h *Host, ctx context.Context, p []uint64) (status uint64)
 
-func (h *Host) serve(call hostCall) api.GoModuleFunc {
+func (h *Host) serve(call hostCall, parameters []api.ValueType) api.GoModuleFunc {
+	masks := make([]uint64, len(parameters))
+	for i, kind := range parameters {
+		masks[i] = math.MaxUint64
+		if kind == api.ValueTypeI32 { // the upper half may hold anything: in a module by official Go it does
+			masks[i] = math.MaxUint32
+		}
+	}
 	return func(ctx context.Context, module api.Module, stack []uint64) {
 		if h.memory == nil { // _initialize runs before InstantiateModule returns
 			h.memory = module.Memory()
+		}
+		for i, mask := range masks {
+			stack[i] &= mask
 		}
 		stack[0] = call(h, ctx, stack)
 	}
