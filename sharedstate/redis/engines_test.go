@@ -177,7 +177,7 @@ func (e *engine) run(l *Limit, c *Command, now int64) Result {
 	c.Int(now)
 	r := e.do(c)
 	if IsNoScript(r.Err) {
-		e.client.ScriptLoad(context.Background(), testScripts[l.script].body)
+		e.client.ScriptLoad(context.Background(), testScripts[l.script].text(""))
 		r = e.do(c)
 	}
 	c.ends = c.ends[:len(c.ends)-1]
@@ -198,9 +198,9 @@ func (e *engine) call(t testing.TB, l *Limit, p *Place, a *LeaseRequest, now int
 var testScripts = func() map[*Script]*Script {
 	m := map[*Script]*Script{}
 	for _, s := range scripts {
-		source := testClock + s.body
+		source := s.text(testClock)
 		sum := sha1.Sum([]byte(source))
-		m[s] = &Script{name: s.name, sha: hex.EncodeToString(sum[:]), body: source}
+		m[s] = &Script{name: s.name, sha: hex.EncodeToString(sum[:]), parts: []*string{&source}}
 	}
 	return m
 }()
