@@ -32,7 +32,9 @@ func everything(t *testing.T) Options {
 		Upstreams: []Upstream{
 			{Name: "primary", Host: "10.0.0.1", Port: 80},
 			{Name: "second", Host: "second.example.com", Port: 80, HTTP2: true, HealthPath: "/healthz"},
-			{Name: "third", Host: "10.0.0.3", Port: 80},
+			{Name: "third", Host: "10.0.0.3", Port: 80, Others: []Host{{"10.0.0.4", 80}, {"third.example.com", 80}}},
+			{Name: "public", Host: "api.example.com", Port: 443, TLS: &TLS{}, LogicalDNS: true},
+			{Name: "private", Host: "10.0.0.5", Port: 8443, TLS: &TLS{Name: "private.example.com", CA: "ca.pem"}},
 		},
 		Admin: "9902",
 		LDS:   ListenersPath("everything.yaml"),

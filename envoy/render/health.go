@@ -57,6 +57,9 @@ func (u Upstream) healthCheck() *corev3.HealthCheck {
 		return check
 	}
 	http := &corev3.HealthCheck_HttpHealthCheck{Path: u.HealthPath}
+	if u.TLS != nil {
+		http.Host = u.tlsName() // as requests have it; Envoy's default is the cluster's name
+	}
 	if u.HTTP2 {
 		http.CodecClientType = typev3.CodecClientType_HTTP2
 	}

@@ -156,7 +156,7 @@ func routePieces(d *policy.Document) (pieces []piece) {
 		}
 		pieces = append(pieces, piece{
 			fmt.Sprintf(routesComment, c.Pattern, comment),
-			&routev3.VirtualHost{Routes: append(failoverRoutes(d, c.Pattern), route(d, c.Pattern, c.Pattern))},
+			&routev3.VirtualHost{Routes: append(failoverRoutes(Options{Document: d}, c.Pattern), route(Options{Document: d}, c.Pattern, c.Pattern))},
 		})
 	}
 	return pieces

@@ -6,7 +6,6 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"github.com/weir-mesh/weir/policy"
 )
 
 // routes has a virtual host of the same name for each upstream; the first also matches every other host.
@@ -20,7 +19,7 @@ func routes(o Options) *routev3.RouteConfiguration {
 		config.VirtualHosts = append(config.VirtualHosts, &routev3.VirtualHost{
 			Name:    u.Name,
 			Domains: domains,
-			Routes:  append(failoverRoutes(o.Document, u.Name), route(o.Document, u.Name, u.Name)),
+			Routes:  append(failoverRoutes(o, u.Name), route(o, u.Name, u.Name)),
 		})
 	}
 	return config
@@ -30,14 +29,15 @@ func routes(o Options) *routev3.RouteConfiguration {
 //
 // It sets no timeout: Envoy's default of 15 s applies, including retries and their delays, unless the policy's
 // circuit_breaker.timeout sets another.
-func route(d *policy.Document, name, cluster string) *routev3.Route {
+func route(o Options, name, cluster string) *routev3.Route {
 	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}
 	r := &routev3.Route{
 		Name:   name,
 		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 		Action: &routev3.Route_Route{Route: action},
 	}
-	if retry := policyOf(d, cluster).Retry; RouterRetries(retry) {
+	rewriteHost(action, o.upstream(cluster))
+	if retry := policyOf(o.Document, cluster).Retry; RouterRetries(retry) {
 		action.RetryPolicy = BackOff(retry)
 	}
 	return r
@@ -48,8 +48,8 @@ func route(d *policy.Document, name, cluster string) *routev3.Route {
 //
 //	x-weir-cluster: aws_pricing_eu   →   route aws_pricing/aws_pricing_eu   →   cluster aws_pricing_eu
 //	otherwise                        →   route aws_pricing                  →   cluster aws_pricing
-func failoverRoutes(d *policy.Document, cluster string) (list []*routev3.Route) {
-	failover := policyOf(d, cluster).Failover
+func failoverRoutes(o Options, cluster string) (list []*routev3.Route) {
+	failover := policyOf(o.Document, cluster).Failover
 	if failover == nil {
 		return nil
 	}
@@ -57,7 +57,7 @@ func failoverRoutes(d *policy.Document, cluster string) (list []*routev3.Route) 
 		if target == cluster {
 			continue // a pattern has one list for all of its clusters
 		}
-		r := route(d, cluster+"/"+target, target)
+		r := route(o, cluster+"/"+target, target)
 		r.Match.Headers = []*routev3.HeaderMatcher{{
 			Name: failover.Header,
 			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{

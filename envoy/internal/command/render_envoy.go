@@ -16,7 +16,8 @@ import (
 func newRenderEnvoy() *cobra.Command {
 	var file, output, redis string
 	var watchListeners bool
-	health := healthPathsFlag{}
+	health, ca, names := healthPathsFlag{}, trustedFlag{}, environmentFlag{}
+	var logical []string
 	o := render.Options{Env: map[string]string{}}
 	cmd := &cobra.Command{
 		Use:   "envoy -f POLICY --upstream NAME=HOST:PORT...",
@@ -38,10 +39,13 @@ umask, or set the mode once.
 If a policy has circuit_breaker, Envoy also checks each host of the upstream, by connecting to it or by --health-path, and
 ejects a host that fails while others are healthy.
 
+An upstream by https:// (port 443 unless written) is verified by the system's roots or by --ca, and gets its own name as SNI and as the
+host of requests. Give several hosts behind commas: NAME=10.0.0.7:80,10.0.0.8:80.
+
 A policy with mistakes is refused. The filter replaces ${NAME} in it when it starts, from --env and --host-env.`,
 		Example: `  weir render envoy -f policy.yaml --upstream aws_pricing=127.0.0.1:9080 > envoy.yaml
   weir render envoy -f policy.yaml --upstream aws_pricing=pricing.example.com:80 --upstream quotes=h2://10.0.0.7:50051 \
-      --listen 0.0.0.0:8080 --env AWS_RATE_LIMIT=50 --health-path aws_pricing=/healthz --weir-admin 9902 --lds -o envoy.yaml`,
+      --upstream gcp_pricing=https://cloudbilling.googleapis.com --listen 0.0.0.0:8080 --env AWS_RATE_LIMIT=50 --health-path aws_pricing=/healthz --weir-admin 9902 --lds -o envoy.yaml`,
 		Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			if file == "" {
@@ -60,6 +64,9 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 				return errors.New("--weir-admin-host needs --weir-admin, which adds the listener")
 			}
 			if err := health.apply(o.Upstreams); err != nil {
+				return err
+			}
+			if err := applyTLS(o.Upstreams, names, ca, logical); err != nil {
 				return err
 			}
 			return o.Check()
@@ -83,7 +90,10 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "file", "f", "", "the policy document, YAML or JSON; - is standard input")
 	flags.Var((*upstreamsFlag)(&o.Upstreams), "upstream",
-		"an upstream cluster; may be repeated; NAME=h2://HOST:PORT speaks HTTP/2 to it")
+		"an upstream cluster; may be repeated; NAME=h2://HOST:PORT speaks HTTP/2 to it, NAME=https://HOST TLS; more hosts behind commas")
+	flags.Var(names, "tls-name", "the name in the certificate of an upstream by https, also its SNI and the host of its requests; default: its HOST; may be repeated")
+	flags.Var(ca, "ca", "file with the roots that upstreams by https are trusted by, as Envoy opens it; default: "+render.DefaultCA+"; may be repeated")
+	flags.StringArrayVar(&logical, "logical-dns", nil, "an upstream whose name leads to another of many addresses each time (LOGICAL_DNS); may be repeated")
 	flags.StringVar(&redis, "redis", "", "the HTTP bridge to Redis for limits of scope mesh, HOST:PORT or h2://HOST:PORT")
 	flags.StringVar(&o.Listen, "listen", render.DefaultListen, "where Envoy listens for traffic, IP:PORT")
 	flags.StringVar(&o.EnvoyAdmin, "envoy-admin", render.DefaultEnvoyAdmin, "where Envoy's admin interface listens, IP:PORT")
@@ -148,6 +158,9 @@ func redisUpstream(d *policy.Document, address string) (*render.Upstream, error)
 	u, err := render.NewUpstream(d.Redis.Cluster, address)
 	if err != nil {
 		return nil, fmt.Errorf("--redis: %w", err)
+	}
+	if u.TLS != nil {
+		return nil, errors.New("--redis: the filter calls the bridge without a route, which alone could send a public server its name: write HOST:PORT of a bridge (weir bridge) near by")
 	}
 	return &u, nil
 }

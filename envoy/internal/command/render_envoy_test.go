@@ -71,6 +71,28 @@ func TestRenderEnvoyHealthPaths(t *testing.T) {
 	}
 }
 
+// TestRenderEnvoyTLS: each flag about upstreams by https, and what is wrong with one that names no such upstream.
+func TestRenderEnvoyTLS(t *testing.T) {
+	args := []string{"render", "envoy", "-f", "-", "--upstream", "a=https://a.example", "--upstream", "b=https://10.0.0.1,10.0.0.2", "--upstream", "c=c.example:80"}
+	for flags, want := range map[string][]string{
+		"--tls-name b=b.example":                            {"sni: a.example", "sni: b.example", "filename: /etc/ssl/certs/ca-certificates.crt", "address: 10.0.0.2"},
+		"--tls-name b=b.example --ca x=y.pem":               {"--ca: no upstream has the name x"},
+		"--tls-name b=b.example --ca /x=y.pem --ca b=b.pem": {"filename: /x=y.pem", "filename: b.pem"},
+		"--tls-name b=b.example --ca c=c.pem":               {"--ca: the upstream c has no TLS: write --upstream c=https://HOST"},
+		"--tls-name b=b.example --logical-dns a":            {"type: LOGICAL_DNS"},
+		"--tls-name b=b.example --logical-dns b":            {"logical DNS takes one host"},
+		"":                                                  {"the hosts 10.0.0.1 and 10.0.0.2 have different names"},
+		"--tls-name b=b.example:1":                          {"must be a host name without a port"},
+	} {
+		got := run(t, `{"default": {}}`, append(args[:len(args):len(args)], strings.Fields(flags)...)...)
+		for _, text := range want {
+			if !strings.Contains(got.out+got.err, text) {
+				t.Errorf("%s: got no %q, in\n%s%s", flags, text, got.out, got.err)
+			}
+		}
+	}
+}
+
 func TestRenderEnvoyUsage(t *testing.T) {
 	args := []string{"render", "envoy", "-f", "good.yaml", "--upstream", "a=b:1"}
 	for flags, want := range map[string]string{
