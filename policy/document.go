@@ -27,13 +27,15 @@ const (
 
 // Document is a valid policy document with its defaults filled in.
 type Document struct {
-	Clusters []Cluster // exact names and patterns; their order has no meaning, see For
-	Default  *Policy   // the policy of clusters that match no entry; nil: nothing is enforced for them
-	Policies []Named   // in no particular order; see Named
-	Redis    *Redis    // nil: absent
-	Admin    bool      // `admin: {}`: this plugin serves the admin API and has no policy
-	Attempts bool      // `attempts: {}`: this plugin stands in the internal listener of retry.via and has no policy
-	Hash     uint64    // of what is written, see Version
+	Clusters  []Cluster // exact names and patterns; their order has no meaning, see For
+	Default   *Policy   // the policy of clusters that match no entry; nil: nothing is enforced for them
+	Policies  []Named   // in no particular order; see Named
+	Redis     *Redis    // nil: absent
+	AccessLog AccessLog
+
+	Admin    bool   // `admin: {}`: this plugin serves the admin API and has no policy
+	Attempts bool   // `attempts: {}`: this plugin stands in the internal listener of retry.via and has no policy
+	Hash     uint64 // of what is written, see Version
 	// AdminHosts are host names by which browsers may use the admin API, in addition to IP addresses and private names;
 	// lower case.
 	AdminHosts []string

@@ -7,7 +7,7 @@ import (
 	"github.com/weir-mesh/weir/policy/heapsort"
 )
 
-// document reads the whole document. Its keys: clusters, default, policies, redis, admin, attempts.
+// document reads the whole document. Its keys: clusters, default, policies, redis, access_log, admin, attempts.
 func (d *decoder) document(root *value) *Document {
 	s := d.section("", root)
 	doc := &Document{}
@@ -21,11 +21,12 @@ func (d *decoder) document(root *value) *Document {
 	}
 	doc.Policies = d.namedPolicies(s)
 	doc.Redis = decodeRedis(s.section("redis"))
+	doc.AccessLog = decodeAccessLog(s)
 	if admin := s.section("admin"); admin != nil {
 		doc.Admin = true
 		doc.AdminHosts = admin.texts("hosts", "host names", nil, hostName)
 		admin.end()
-		for _, other := range []string{"clusters", "default", "policies", "redis"} {
+		for _, other := range []string{"clusters", "default", "policies", "redis", "access_log"} {
 			if s.has(other) {
 				s.mistake(other, "can't be combined with admin, which needs a document of its own; remove one")
 			}
@@ -34,7 +35,7 @@ func (d *decoder) document(root *value) *Document {
 	if attempts := s.section("attempts"); attempts != nil {
 		doc.Attempts = true
 		attempts.end()
-		for _, other := range []string{"clusters", "default", "policies", "redis", "admin"} {
+		for _, other := range []string{"clusters", "default", "policies", "redis", "access_log", "admin"} {
 			if s.has(other) {
 				s.mistake(other, "can't be combined with attempts, which needs a document of its own; remove one")
 			}

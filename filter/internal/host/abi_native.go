@@ -40,6 +40,9 @@ func Bytes(Buffer, int, int) ([]byte, error) { return nil, errNoHost }
 // AddHeader adds a value to a map.
 func AddHeader(Map, string, string) error { return errNoHost }
 
+// SetProperty sets an object of the stream's filter state. The value is not empty.
+func SetProperty(Path, []byte) error { return errNoHost }
+
 // ReplaceHeader makes value the only one under name.
 func ReplaceHeader(Map, string, string) error { return errNoHost }
 

@@ -17,6 +17,10 @@ import (
 //go:noescape
 func proxyGetProperty(path *byte, pathSize int32, data unsafe.Pointer, size *int32) uint32
 
+//go:wasmimport env proxy_set_property
+//go:noescape
+func proxySetProperty(path *byte, pathSize int32, value *byte, valueSize int32) uint32
+
 //go:wasmimport env proxy_get_header_map_pairs
 //go:noescape
 func proxyGetHeaderMapPairs(m uint32, data unsafe.Pointer, size *int32) uint32
@@ -170,6 +174,11 @@ func Property(p Path) ([]byte, error) {
 		return nil, statusError("get_property", status)
 	}
 	return unsafe.Slice(data, size), nil
+}
+
+// SetProperty sets an object of the stream's filter state. The value is not empty.
+func SetProperty(p Path, value []byte) error {
+	return statusError("set_property", proxySetProperty(unsafe.StringData(string(p)), int32(len(p)), &value[0], int32(len(value))))
 }
 
 // All reads a whole map.

@@ -66,6 +66,14 @@ const (
 	VMID     Path = "plugin_vm_id"
 )
 
+// Names of the filter state's objects that the filter writes. Envoy puts `wasm.` before them.
+const (
+	LoggedDecision  Path = "weir.decision"
+	LoggedKey       Path = "weir.key"
+	LoggedRemaining Path = "weir.remaining"
+	LoggedBreaker   Path = "weir.breaker"
+)
+
 // LocalReply is a response that the filter makes itself.
 type LocalReply struct {
 	Status  int

@@ -81,8 +81,11 @@ type Client struct {
 	bridge   Bridge
 	observer Observer
 	limits   []*Limit
-	name     string
-	proxies  map[string]int64 // live proxies by cluster, see local.go
+
+	ShowRemaining bool // although no header says it: how many requests a limit still admits
+
+	name    string
+	proxies map[string]int64 // live proxies by cluster, see local.go
 
 	queues map[*lease.Holder]*queue
 	pools  []*queue // those of pools

@@ -132,7 +132,7 @@ func (l *Limit) decide(a *stage.Attempt, from lease.Source, v lease.Verdict, now
 	switch v.Decision {
 	case lease.Granted:
 		verdict := ratelimit.Verdict{Admitted: true}
-		if l.rules.Headers == policy.HeadersAll {
+		if l.rules.Headers == policy.HeadersAll || l.client.ShowRemaining {
 			last, _ := from.LastReply()
 			verdict.Remaining, verdict.Reset = last.Remaining+from.Held(now), l.limit.Window()
 		}

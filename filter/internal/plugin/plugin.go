@@ -53,7 +53,10 @@ type Plugin struct {
 
 	redirected *replay.Attempt // in an internal listener: its stream has just ended, and begins anew
 
+	note []byte // for the access log, in use by noteDecision
+
 	publisher   *publish.Publisher
+	unmatched   int           // patterns, as they were last shown
 	newestSince int64         // as it was last shown, see publish.Publisher.NewestSince
 	inherited   []usedCluster // clusters that other plugins of this VM used, and this one has not yet
 	admin       *adminPlugin

@@ -11,6 +11,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/observe"
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/shareddata"
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
@@ -35,6 +36,7 @@ func (p *Plugin) startMesh() (err error) {
 		paused:  map[uint32]*stream{},
 	}
 	p.mesh = mesh.NewClient(config, p.worker, p.redis, observe.NewRedis(shareddata.Store{}, p.observe.Metrics))
+	p.mesh.ShowRemaining = p.document.AccessLog&policy.LogRemaining != 0
 	p.redis.queue, err = host.RegisterQueue("weir/" + p.mesh.Name())
 	return err
 }
@@ -119,6 +121,7 @@ func (p *Plugin) Resume(id uint32, step request.Step) {
 		s.fault(err)
 		return
 	}
+	s.noteDecision()
 	if s.carryOut(host.RequestHeaders, step) == host.Continue {
 		if err := host.ResumeRequest(); err != nil {
 			s.fault(err)

@@ -50,6 +50,7 @@ type stream struct {
 	// than the one whose policy decided. So it may by a filter before this one, see route.go.
 	rerouted       bool
 	failedOverFrom *request.Cluster // nil: no failover
+	noted          bool             // for the access log
 	checksRoute    bool             // although no policy decides
 	routeChecked   bool
 	passedAs       string // the cluster that had no policy; where checksRoute
@@ -84,6 +85,7 @@ func (s *stream) OnHTTPRequestHeaders(_ int, ended bool) (action host.Action) {
 		in.FailedOver = true
 		step = s.begin(step.To, &in, method, ended)
 	}
+	s.noteDecision()
 	action = s.carryOut(host.RequestHeaders, step)
 	if s.request.Records() {
 		s.recording.Begin(s.plugin.vm.recorder, s.headers, ended, s.request.MaxRecord())
@@ -133,6 +135,7 @@ func (s *stream) OnHTTPResponseHeaders(_ int, ended bool) (action host.Action) {
 	if !s.request.WantsResponse() {
 		return host.Continue
 	}
+	s.noteDecision() // in shadow it may come later than the request went on
 	s.ended = ended
 	headers, err := host.All(host.ResponseHeaders)
 	if err != nil {

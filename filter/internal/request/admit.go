@@ -73,6 +73,7 @@ func (r *Request) decide(v stage.Verdict, now int64) Step {
 	r.retry.probe = r.attempt.Held&stage.HeldProbe != 0
 	c.observer.Decided(v.Reason, c.shadow)
 	c.begun++
+	r.decided, r.decision = true, v.Reason
 	if v.Reason == fallback.RateLimited && c.showsKeys() {
 		c.observer.RefusedKey(c.hashOfKey(r.in.Key), r.textOfKey(), now)
 	}

@@ -44,16 +44,18 @@ const (
 
 // Request is one request. The zero Request has no policy.
 type Request struct {
-	state   State
-	shadow  fallback.Reason // the reason for which a policy in shadow would have refused
-	ended   bool            // the response has ended; only a stage in shadow still waits
-	mayKeep bool            // the response that was let through may be kept, or outdate one that is: Keep decides
-	home    *Cluster        // that the request is for
-	cluster *Cluster        // of the current attempt; not home only after failover between retries
-	route   *Cluster        // to which the request's route leads without failover's header; not home after failover
-	in      Incoming
-	keyText string // what operators may see of the key of a request that waited for Redis
-	keyRead bool   // keyText is that
+	state    State
+	shadow   fallback.Reason // the reason for which a policy in shadow would have refused
+	ended    bool            // the response has ended; only a stage in shadow still waits
+	mayKeep  bool            // the response that was let through may be kept, or outdate one that is: Keep decides
+	home     *Cluster        // that the request is for
+	cluster  *Cluster        // of the current attempt; not home only after failover between retries
+	route    *Cluster        // to which the request's route leads without failover's header; not home after failover
+	in       Incoming
+	decided  bool
+	decision fallback.Reason // where decided
+	keyText  string          // what operators may see of the key of a request that waited for Redis
+	keyRead  bool            // keyText is that
 
 	attempt  stage.Attempt // the current one, or the last
 	came     int64         // when the request did, nanoseconds; of what a client's deadline may have ended, its stream
