@@ -23,7 +23,7 @@ const errWrittenTwice = "is written twice, remove one"
 var errNotUTF8 = errors.New("must be UTF-8")
 
 func errTooDeep(at *place) error {
-	return &Mistakes{[]Mistake{{at.String(), "must not be nested in more than " + strconv.Itoa(maxDepth) + " objects and lists"}}}
+	return &Mistakes{List: []Mistake{{at.String(), "must not be nested in more than " + strconv.Itoa(maxDepth) + " objects and lists"}}}
 }
 
 // Decode reads a document as the filter gets it, as plugin configuration: a StringValue's JSON text, or the bytes of a
@@ -36,13 +36,13 @@ func Decode(raw []byte, getenv func(string) (string, bool)) (*Document, error) {
 		if mistakes, ok := errors.AsType[*Mistakes](err); ok {
 			return nil, mistakes
 		}
-		return nil, &Mistakes{[]Mistake{{Text: err.Error()}}}
+		return nil, &Mistakes{List: []Mistake{{Text: err.Error()}}}
 	}
 	hash := root.hash() + d.clustersHash
 	d.substitute(&root)
 	doc := d.document(&root)
 	doc.Hash = hash
-	if err := asError(d.mistakes); err != nil {
+	if err := asError(d.mistakes, hash); err != nil {
 		return nil, err
 	}
 	return doc, nil

@@ -40,7 +40,7 @@ func Keys() []Key {
 		root, err := d.read([]byte(document))
 		if err == nil {
 			d.document(&root)
-			err = asError(d.mistakes)
+			err = asError(d.mistakes, 0)
 		}
 		if err != nil {
 			panic("policy.Keys: " + err.Error())

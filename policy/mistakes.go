@@ -25,7 +25,10 @@ func (m Mistake) String() string {
 }
 
 // Mistakes is all that is wrong in a document, in the order of the paths; at most 10,000.
-type Mistakes struct{ List []Mistake }
+type Mistakes struct {
+	List []Mistake
+	Hash uint64 // of the document, as Document.Hash; 0: it can't be read
+}
 
 // maxLines bounds what Error writes into a proxy's log.
 const maxLines = 1000
@@ -47,7 +50,7 @@ func (m *Mistakes) Error() string {
 }
 
 // asError sorts the mistakes, so that both forms of a document give the same text. It is nil if there are none.
-func asError(all []Mistake) error {
+func asError(all []Mistake, hash uint64) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -55,7 +58,7 @@ func asError(all []Mistake) error {
 		a, b := &all[i], &all[j]
 		return cmp.Or(comparePaths(a.Path, b.Path), strings.Compare(a.Text, b.Text)) < 0
 	}, func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return &Mistakes{List: slices.Compact(all)}
+	return &Mistakes{List: slices.Compact(all), Hash: hash}
 }
 
 // suggestion ends the mistake about an unknown word: the word that was probably meant, or all that are known.

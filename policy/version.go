@@ -59,4 +59,7 @@ func (v *value) hash() uint64 {
 }
 
 // Version is the version as operators see it, a number of 32 bits that is never 0.
-func (doc *Document) Version() uint32 { return max(uint32(doc.Hash>>32), 1) }
+func (doc *Document) Version() uint32 { return Version(doc.Hash) }
+
+// Version is the version of a document with this hash.
+func Version(hash uint64) uint32 { return max(uint32(hash>>32), 1) }

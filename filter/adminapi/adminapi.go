@@ -29,12 +29,15 @@ type Status struct {
 type Policy struct {
 	Version uint32 `json:"version"` // the metric weir_policy_version: a hash of what is written, the same in all proxies that have it
 	Since   Time   `json:"since"`
+
+	Unmatched []string `json:"unmatched,omitempty"` // patterns that no request's cluster has matched since
 }
 
 // Refused is the policy document that the filter refused last. What was in force before stays in force. That it was put
 // back since is not known here: Envoy does not start the filter again for it.
 type Refused struct {
 	At      Time     `json:"at"`
+	Version uint32   `json:"version,omitempty"` // 0: it could not be read at all
 	Reasons []string `json:"reasons"`
 }
 
@@ -60,6 +63,7 @@ type Cluster struct {
 	Name      string     `json:"cluster,omitempty"` // only in GET /status/CLUSTER
 	Mode      string     `json:"mode"`              // enforce, shadow, off
 	Policy    string     `json:"policy,omitempty"`  // of a policy by name: its name, and the member's name is CLUSTER@NAME
+	Unseen    bool       `json:"unseen,omitempty"`  // no request went to it since Envoy's start
 	Breaker   *Breaker   `json:"circuit_breaker,omitempty"`
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 	Requests  *Requests  `json:"requests"`

@@ -43,6 +43,9 @@ func (s *Status) Write(w *jsontext.Writer) {
 			w.Open('{')
 			number(w, "version", float64(p.Version))
 			text(w, "since", p.Since.rfc3339())
+			if len(p.Unmatched) > 0 {
+				texts(w, "unmatched", p.Unmatched)
+			}
 			w.Close('}')
 		}
 		w.Close(']')
@@ -69,6 +72,9 @@ func (s *Status) Write(w *jsontext.Writer) {
 		w.Name("policy_refused")
 		w.Open('{')
 		text(w, "at", r.At.rfc3339())
+		if r.Version != 0 {
+			number(w, "version", float64(r.Version))
+		}
 		texts(w, "reasons", r.Reasons)
 		w.Close('}')
 	}
@@ -84,6 +90,9 @@ func (c *Cluster) Write(w *jsontext.Writer) {
 	text(w, "mode", c.Mode)
 	if c.Policy != "" {
 		text(w, "policy", c.Policy)
+	}
+	if c.Unseen {
+		boolean(w, "unseen", true)
 	}
 	if c.Breaker != nil {
 		w.Name("circuit_breaker")

@@ -34,20 +34,21 @@ var (
 
 // The gauges. Envoy's gauges are whole numbers: weir_success_ratio counts ten-thousandths.
 var (
-	BuildInfo        = Metric{"weir_build_info", []string{"version"}}
-	PolicyVersion    = Metric{"weir_policy_version", nil}
-	PolicyTime       = Metric{"weir_policy_time_ms", nil}
-	PolicyRefusedAt  = Metric{"weir_policy_refused_time_ms", nil}
-	Mode             = Metric{"weir_mode", []string{"cluster"}}
-	BreakerState     = Metric{"weir_breaker_state", []string{"cluster"}}
-	InFlight         = Metric{"weir_in_flight", []string{"cluster"}}
-	RateLimitCurrent = Metric{"weir_rate_limit_current", []string{"cluster"}}
-	RateLimitKeyed   = Metric{"weir_rate_limit_keyed", []string{"cluster"}}
-	RateLimitMesh    = Metric{"weir_rate_limit_mesh", []string{"cluster"}}
-	SuccessRatio     = Metric{"weir_success_ratio", []string{"cluster"}}
-	NoHealthyHost    = Metric{"weir_no_healthy_host", []string{"cluster"}}
-	RecordVersion    = Metric{"weir_record_version", []string{"cluster"}}
-	BulkheadPlaces   = Metric{"weir_bulkhead_places", []string{"cluster", "worker"}}
+	BuildInfo               = Metric{"weir_build_info", []string{"version"}}
+	PolicyVersion           = Metric{"weir_policy_version", nil}
+	PolicyTime              = Metric{"weir_policy_time_ms", nil}
+	PolicyUnmatchedPatterns = Metric{"weir_policy_unmatched_patterns", nil}
+	PolicyRefusedAt         = Metric{"weir_policy_refused_time_ms", nil}
+	Mode                    = Metric{"weir_mode", []string{"cluster"}}
+	BreakerState            = Metric{"weir_breaker_state", []string{"cluster"}}
+	InFlight                = Metric{"weir_in_flight", []string{"cluster"}}
+	RateLimitCurrent        = Metric{"weir_rate_limit_current", []string{"cluster"}}
+	RateLimitKeyed          = Metric{"weir_rate_limit_keyed", []string{"cluster"}}
+	RateLimitMesh           = Metric{"weir_rate_limit_mesh", []string{"cluster"}}
+	SuccessRatio            = Metric{"weir_success_ratio", []string{"cluster"}}
+	NoHealthyHost           = Metric{"weir_no_healthy_host", []string{"cluster"}}
+	RecordVersion           = Metric{"weir_record_version", []string{"cluster"}}
+	BulkheadPlaces          = Metric{"weir_bulkhead_places", []string{"cluster", "worker"}}
 )
 
 // The histograms.

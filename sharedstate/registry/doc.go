@@ -24,7 +24,7 @@
 // bytes), how calls to Redis end (RedisCalls, at most 1,558 bytes), the last request whose cluster was not the one
 // whose policy decided (Misroute, at most 2,060 bytes), what Redis last replied about a limit (RedisView, 48 bytes for each
 // configuration of a limit of scope mesh, at most four a cluster), the keys that each cluster's limit refused most
-// (RefusedKeys, at most 2.7 KB), and for each cluster that an operator has reset, what its metrics had counted then
+// (RefusedKeys, at most 2.7 KB), each document's patterns that matched nothing (4 KiB), and for each cluster that an operator has reset, what its metrics had counted then
 // (CountsAtReset, some 120 bytes) and which reset was sent to Redis (4 bytes).
 //
 // # The packed form

@@ -27,6 +27,12 @@ type Publisher struct {
 	news      bool           // the last Heartbeat did
 	newest    bool           // it was the newest one after the last Heartbeat
 
+	patterns      []string // of the document
+	patternBytes  int      // of all that were added
+	matched       []string // those that a request of this worker matched
+	patternsShown uint32   // the claim under which the others are published; 0: something is new
+	unmatched     int
+
 	documents     documentTable
 	documentsCell *sharedstate.Cell
 	list          clusterList
@@ -93,7 +99,7 @@ func (p *Publisher) Heartbeat(now int64) (gone []Entry, err error) {
 		clusters, failed := p.deleteClusters(slot, row.claim)
 		gone, err = append(gone, clusters...), errors.Join(err, failed)
 	}
-	err = errors.Join(err, p.publish())
+	err = errors.Join(err, p.publish(), p.publishPatterns())
 	if len(gone) > 0 {
 		gone = p.withoutDocument(gone, now)
 	}

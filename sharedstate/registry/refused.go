@@ -11,24 +11,26 @@ import (
 // Refused is the policy document that was refused last, the zero Refused where another one started after it.
 type Refused struct {
 	At      int64    // nanoseconds of a monotonic clock; 0: none
+	Hash    uint64   // policy.Document.Hash; 0: the document could not be read at all
 	Reasons []string // a line for each mistake
 }
 
 const (
 	refusedKey     = documentsKey + "/refused"
-	refusedVersion = 1
-	refusedHeader  = 12
+	refusedVersion = 2
+	refusedHeader  = 20
 	// maxReasons bounds the reasons, in bytes with their ends of line. The log has them all.
 	maxReasons = 4 << 10
 )
 
-// The packed form, little endian: u32 version, i64 At, the reasons separated by ends of line.
+// The packed form, little endian: u32 version, i64 At, u64 Hash, the reasons separated by ends of line.
 
 // AppendTo implements sharedstate.Packed.
 func (r *Refused) AppendTo(b []byte) []byte {
 	le := binary.LittleEndian
 	b = le.AppendUint32(b, refusedVersion)
 	b = le.AppendUint64(b, uint64(r.At))
+	b = le.AppendUint64(b, r.Hash)
 	return append(b, strings.Join(r.Reasons, "\n")...)
 }
 
@@ -39,7 +41,7 @@ func (r *Refused) Unpack(b []byte) (ok bool) {
 	if len(b) < refusedHeader || le.Uint32(b) != refusedVersion {
 		return false
 	}
-	r.At = int64(le.Uint64(b[4:]))
+	r.At, r.Hash = int64(le.Uint64(b[4:])), le.Uint64(b[12:])
 	if len(b) > refusedHeader {
 		r.Reasons = strings.Split(string(b[refusedHeader:]), "\n")
 	}
@@ -54,7 +56,7 @@ func PublishRefused(store sharedstate.Store, refused Refused) error {
 		if r.At == 0 && refused.At == 0 {
 			return false
 		}
-		r = Refused{At: refused.At, Reasons: shortened(refused.Reasons)}
+		r = Refused{At: refused.At, Hash: refused.Hash, Reasons: shortened(refused.Reasons)}
 		return true
 	})
 	return err

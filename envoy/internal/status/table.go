@@ -161,10 +161,13 @@ func (p Printer) Status(from string, s *adminapi.Status) {
 	}
 	for _, one := range s.Policies {
 		fmt.Fprintf(p.Out, "Policy %d in force since %s\n", one.Version, one.Since.Time().Format(time.RFC3339))
+		if len(one.Unmatched) > 0 {
+			fmt.Fprintln(p.Out, p.paint(yellow, "  No request has matched "+Printable(strings.Join(one.Unmatched, ", "))))
+		}
 	}
 	if r := s.Refused; r != nil {
-		fmt.Fprintln(p.Out, p.paint(red, fmt.Sprintf("A policy was refused at %s, and the one before stays in force. This is shown until a new one starts.",
-			r.At.Time().Format(time.RFC3339))))
+		fmt.Fprintln(p.Out, p.paint(red, fmt.Sprintf("%s was refused at %s, and the one before stays in force. This is shown until a new one starts.",
+			refusedName(r), r.At.Time().Format(time.RFC3339))))
 		for _, reason := range r.Reasons {
 			fmt.Fprintln(p.Out, "  "+Printable(reason))
 		}
@@ -186,6 +189,14 @@ func (p Printer) Status(from string, s *adminapi.Status) {
 		fmt.Fprintln(p.Out)
 		p.table(columns, rows)
 	}
+}
+
+// refusedName is "Policy 2804519113", without the version where the document could not be read.
+func refusedName(r *adminapi.Refused) string {
+	if r.Version == 0 {
+		return "A policy"
+	}
+	return fmt.Sprintf("Policy %d", r.Version)
 }
 
 // summary is "3 clusters, 1 open, 2 ok".

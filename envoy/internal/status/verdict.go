@@ -110,6 +110,9 @@ func recent(l *adminapi.RateLimit, now time.Time) bool {
 
 // warning is what may soon refuse requests where nothing does yet.
 func warning(c *adminapi.Cluster) string {
+	if c.Unseen {
+		return "no request since Envoy's start: is this the name of one of its clusters?"
+	}
 	why := ""
 	if b := c.Breaker; b != nil && b.FailureCount > 0 {
 		why = fmt.Sprintf("%s of %s failures in a row", number(b.FailureCount), number(b.FailureThreshold))

@@ -189,7 +189,7 @@ func TestStatusOfAFreshCluster(t *testing.T) {
 	f := newFixture(t, everything)
 	r := f.request("GET", "/status")
 	want := `{"time":"2023-11-14T22:13:20.000Z","version":"` + version.Module + `","clusters":{` +
-		`"aws":{"mode":"enforce","circuit_breaker":{"state":"closed","forced":"auto","since":null,"cause":null,"failure_count":0,"success_count":0,"opened_at":null,` +
+		`"aws":{"mode":"enforce","unseen":true,"circuit_breaker":{"state":"closed","forced":"auto","since":null,"cause":null,"failure_count":0,"success_count":0,"opened_at":null,` +
 		`"retry_after":0,"opens_total":0,"failure_threshold":3,"success_threshold":3,"recovery_timeout":30,"failure_rate_threshold":0.25,"slow_calls_threshold":null},` +
 		`"rate_limit":{"algorithm":"sliding_window","scope":"proxy","requests_per_minute":96,"configured_requests_per_minute":96,"remaining":16,"success_rate":null,"limited_total":0,"keyed":false,"window":10},` +
 		`"requests":{"allowed":0,"rate_limited":0,"circuit_open":0,"bulkhead_full":0},` +
@@ -198,7 +198,7 @@ func TestStatusOfAFreshCluster(t *testing.T) {
 		`"retry":{"attempts_total":0,"exhausted_total":0,"budget_remaining":20},` +
 		`"bulkhead":{"in_flight":0,"rejected_total":0,"max_concurrent":7},` +
 		`"upstream":{"no_healthy_host":false},"failover":{"to":["b","c"],"to_total":0}},` +
-		`"b/2 \u003cx\u003e":{"mode":"shadow","rate_limit":{"algorithm":"token_bucket","scope":"proxy","requests_per_minute":30,"configured_requests_per_minute":30,` +
+		`"b/2 \u003cx\u003e":{"mode":"shadow","unseen":true,"rate_limit":{"algorithm":"token_bucket","scope":"proxy","requests_per_minute":30,"configured_requests_per_minute":30,` +
 		`"remaining":null,"success_rate":null,"limited_total":0,"keyed":true,"window":10},` +
 		`"requests":{"allowed":0,"rate_limited":0,"circuit_open":0,"bulkhead_full":0},` +
 		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"upstream":{"no_healthy_host":false}},` +

@@ -160,10 +160,15 @@ func (c *counters) read() (n counts, err error) {
 }
 
 // since returns what was counted since the cluster was last reset.
-func (c *counters) since(r *registry.CountsAtReset) (n counts, err error) {
+func (c *counters) since(r *registry.CountsAtReset) (n counts, seen bool, err error) {
 	n, err = c.read()
+	if err == nil {
+		for reason := fallback.None; reason < fallback.UpstreamFailure; reason++ {
+			seen = seen || n[countDecision+int(reason)] > 0
+		}
+	}
 	if err == nil && len(r.Counts) > 0 && r.Counts[countMode] == n[countMode] {
 		r.SubtractFrom(n)
 	}
-	return n, err
+	return n, seen, err
 }

@@ -49,8 +49,7 @@ func (h *Handler) policies(at Instant) ([]adminapi.Policy, error) {
 	}
 	all := make([]adminapi.Policy, 0, len(inForce))
 	for _, p := range inForce {
-		document := policy.Document{Hash: p.Document}
-		all = append(all, adminapi.Policy{Version: document.Version(), Since: *at.wallTime(max(p.Since, 1))})
+		all = append(all, adminapi.Policy{Version: policy.Version(p.Document), Since: *at.wallTime(max(p.Since, 1)), Unmatched: p.Unmatched})
 	}
 	return all, nil
 }
@@ -61,7 +60,11 @@ func (h *Handler) refused(at Instant) (*adminapi.Refused, error) {
 	if err != nil || r.At == 0 {
 		return nil, err
 	}
-	return &adminapi.Refused{At: *at.wallTime(r.At), Reasons: r.Reasons}, nil
+	refused := &adminapi.Refused{At: *at.wallTime(r.At), Reasons: r.Reasons}
+	if r.Hash != 0 {
+		refused.Version = policy.Version(r.Hash)
+	}
+	return refused, nil
 }
 
 // one responds to GET /status/CLUSTER.
@@ -96,7 +99,7 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 	if err != nil {
 		return c, err
 	}
-	n, err := kept.counters.since(&atReset)
+	n, seen, err := kept.counters.since(&atReset)
 	if err != nil {
 		return c, err
 	}
@@ -107,6 +110,7 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 	c = adminapi.Cluster{
 		Mode:     modeName(p.Mode),
 		Policy:   kept.entry.Named,
+		Unseen:   !seen && p.Mode != policy.ModeOff, // of which nothing is counted
 		Requests: n.requests(),
 		Answers:  n.answers(),
 		Upstream: &adminapi.Upstream{NoHealthyHost: noHost != 0},

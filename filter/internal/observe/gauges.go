@@ -53,6 +53,12 @@ func (m *Metrics) ShowRefused(at int64) {
 	gauge.Set(uint64(at))
 }
 
+// ShowUnmatched shows how many patterns of the policy match no cluster that a request went to.
+func (m *Metrics) ShowUnmatched(patterns int) {
+	gauge := m.Gauge(metric.PolicyUnmatchedPatterns.With())
+	gauge.Set(uint64(patterns))
+}
+
 // ShowPolicy shows which policy came into force last, and when, in milliseconds since 1970. It is a number and no label: Envoy keeps
 // each label's value for good.
 func (m *Metrics) ShowPolicy(version uint32, at int64) {

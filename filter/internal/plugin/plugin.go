@@ -147,9 +147,9 @@ func (p *Plugin) inForce() error {
 // refuse says why a document is refused: in the log, and to operators until another one starts. Envoy starts a document on
 // its main thread first, so this is called once for all workers.
 func (p *Plugin) refuse(err error) {
-	reasons := []string{"the policy is refused: " + err.Error()}
+	reasons, hash := []string{"the policy is refused: " + err.Error()}, uint64(0)
 	if mistakes, ok := errors.AsType[*policy.Mistakes](err); ok {
-		reasons = reasons[:0]
+		reasons, hash = reasons[:0], mistakes.Hash
 		for _, m := range mistakes.List {
 			reasons = append(reasons, m.Path+": "+m.Text)
 		}
@@ -157,8 +157,11 @@ func (p *Plugin) refuse(err error) {
 	for _, reason := range reasons {
 		host.Error("weir: " + reason)
 	}
+	if hash != 0 {
+		host.Error("weir: policy " + strconv.FormatUint(uint64(policy.Version(hash)), 10) + " is refused by these mistakes; the one before stays in force")
+	}
 	p.vm.metrics.ShowRefused(host.WallNano() / 1e6)
-	if err := registry.PublishRefused(shareddata.Store{}, registry.Refused{At: host.Now(), Reasons: reasons}); err != nil {
+	if err := registry.PublishRefused(shareddata.Store{}, registry.Refused{At: host.Now(), Hash: hash, Reasons: reasons}); err != nil {
 		host.Error("weir: the status can't show the refused policy: " + err.Error())
 	}
 }
@@ -217,6 +220,10 @@ func (p *Plugin) publishOnce(now int64) error {
 		if since != 0 {
 			p.observe.Metrics.ShowPolicy(p.document.Version(), (host.WallNano()-now+since)/1e6)
 		}
+	}
+	if unmatched := p.publisher.Unmatched(); unmatched != p.unmatched {
+		p.unmatched = unmatched
+		p.observe.Metrics.ShowUnmatched(unmatched)
 	}
 	return err
 }

@@ -40,6 +40,7 @@ type Publisher struct {
 	clusters []cluster
 	next     int   // index in clusters of the next one in turn
 	changed  int64 // time of the last operator's change that was published
+	patterns []policy.Cluster
 }
 
 // To refresh a cluster costs one to three host calls if nothing changed, and six if something did: 2 to 6 us. So a
@@ -61,6 +62,7 @@ type cluster struct {
 	redis   registry.RedisView
 	version uint32 // of the record as it was last shown
 	steady  bool   // what is shown stays correct until the record changes
+	pattern string // that is its policy's, until a request has come
 }
 
 // New publishes a document. Client is the plugin's client of Redis, nil without Redis.
@@ -69,6 +71,8 @@ func New(w *worker.Worker, document *policy.Document, client *mesh.Client) *Publ
 	for _, c := range document.Clusters {
 		switch {
 		case strings.Contains(c.Pattern, "*"): // its clusters are published when they are used
+			p.patterns = append(p.patterns, c)
+			p.registry.AddPattern(c.Pattern)
 		case c.Policy.Mode == policy.ModeOff:
 			p.registry.Add(registry.Entry{Cluster: c.Pattern, Policy: policy.Policy{Mode: policy.ModeOff}})
 		default:
@@ -84,6 +88,9 @@ func (p *Publisher) Renew() { p.registry.Renew() }
 // NewestSince is since when the document is the newest one in force, by the clock of Heartbeat; 0: another one is newer.
 func (p *Publisher) NewestSince() int64 { return p.registry.NewestSince() }
 
+// Unmatched is how many patterns of the document match no cluster that a request of any worker went to.
+func (p *Publisher) Unmatched() int { return p.registry.Unmatched() }
+
 // News reports whether the last Heartbeat made the document the newest one in force.
 func (p *Publisher) News() bool { return p.registry.News() }
 
@@ -94,9 +101,13 @@ func (p *Publisher) Add(c *request.Cluster, rules *policy.Policy, gauges Gauges)
 	if _, err := c.LoadRecord(); err != nil {
 		c.Observer().Fault(err) // the next heartbeat tries again
 	}
-	p.clusters = append(p.clusters, cluster{
-		Cluster: c, view: registry.NewView(rules), gauges: gauges, resets: c.Record().Resets,
-	})
+	added := cluster{Cluster: c, view: registry.NewView(rules), gauges: gauges, resets: c.Record().Resets}
+	for i := range p.patterns {
+		if p.patterns[i].Policy == rules {
+			added.pattern = p.patterns[i].Pattern
+		}
+	}
+	p.clusters = append(p.clusters, added)
 }
 
 // Forget drops all clusters, since they are made again. They stay in the registry.
@@ -105,6 +116,12 @@ func (p *Publisher) Forget() { p.clusters, p.next = nil, 0 }
 // Heartbeat publishes. Call it every sharedstate.HeartbeatEvery, and when the plugin starts. Gone is the clusters that
 // no document has any more: the caller retires their gauges.
 func (p *Publisher) Heartbeat(now int64) (gone []registry.Entry, err error) {
+	for i := range p.clusters {
+		if c := &p.clusters[i]; c.pattern != "" && c.Begun() > 0 {
+			p.registry.Matched(c.pattern)
+			c.pattern = ""
+		}
+	}
 	gone, err = p.registry.Heartbeat(now)
 	if p.client != nil {
 		err = errors.Join(err, p.client.Publish(now))
