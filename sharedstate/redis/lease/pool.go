@@ -94,8 +94,9 @@ const unusedAfter = int64(10 * time.Second)
 // what wakes this worker; 0: nothing does.
 func NewPool(w *Worker, limit *redis.Limit, config Config, store sharedstate.Store, key string, identity uint64, queue uint32) *Pool {
 	p := &Pool{name: w.holder, identity: identity, queue: queue, maxWaiting: max(config.MaxWaiters, 1), idle: true}
-	config.MaxWaiters = math.MaxInt // the record counts those of all workers
-	own := NewWorker("", w.proxy, time.Duration(w.timeout), w.random+1)
+	config.MaxWaiters = math.MaxInt        // the record counts those of all workers
+	seed := uint64(w.below(math.MaxInt64)) // another one for each pool of this worker: two must not number their calls alike
+	own := NewWorker("", w.proxy, time.Duration(w.timeout), seed)
 	p.record.holder = NewHolder(own, limit, config)
 	p.cell = sharedstate.NewCell(store, key, &p.record)
 	return p
@@ -215,7 +216,7 @@ func (p *Pool) do(op operation) (ok bool) {
 	p.op = op
 	if _, err := p.cell.Apply((*poolChange)(p)); err != nil || p.op.foreign {
 		p.op.d = Decisions{}
-		if p.op.foreign {
+		if p.op.foreign && op.kind != opTake { // Take decides on no request that waits
 			p.op.d.Failed, p.waiting = p.waiting, 0
 		}
 		p.refuseUntil, p.idle = 0, p.op.foreign
@@ -250,6 +251,7 @@ func (c *poolChange) Apply() sharedstate.Effect {
 	op.verdict, op.d, op.called, op.wakes, op.merged, op.foreign = Verdict{}, Decisions{}, false, op.wakes[:0], false, false
 	if r.exists && r.identity != p.identity && op.now-r.latest < unusedAfter {
 		op.foreign = true
+		r.clear() // its tokens and its reply are not this worker's
 		return sharedstate.Dropped
 	}
 	p.loaded = r.AppendTo(p.loaded[:0])
@@ -294,7 +296,7 @@ func (p *Pool) merge(now int64) {
 		h.noteBurst(p.arrivedAt)
 		h.demand.add(p.arrived, now)
 	}
-	if !p.undecided() {
+	if p.record.calls == p.seen { // else a call has ended, after which the record does not count them any more
 		h.CancelWaiting(p.left)
 	}
 	if n := p.successes + p.failures; n > 0 && h.limit.Adaptive() {

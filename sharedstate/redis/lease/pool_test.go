@@ -128,6 +128,41 @@ func TestPoolOfAnotherConfiguration(t *testing.T) {
 	}
 }
 
+// TestPoolTakenByAnotherConfiguration while requests wait for it, as after a process was stopped for long: they fail at the next
+// tick, whatever is asked before. What the other one was told by Redis is not this one's.
+func TestPoolTakenByAnotherConfiguration(t *testing.T) {
+	store := sharedstate.NewMemory()
+	old, next := newPool(store, 1, tenASecond, 7), newPool(store, 2, tenASecond, 8)
+	takeOf(t, old, 1, Waiting, true)
+	callOf(t, old, 1)
+	takeOf(t, old, 2, Waiting, false)
+	now := 11_000 * ms
+	takeOf(t, next, now, Waiting, true)
+	next.Reply(callOf(t, next, now).Number, reply(3, 5), now)
+	if v, ok := old.Take(now); ok {
+		t.Fatalf("got %+v, want that it can't be used", v)
+	}
+	if last, known := old.LastReply(); known || old.Held(now) != 0 {
+		t.Errorf("got %d tokens and reply %+v of the other configuration, want none", old.Held(now), last)
+	}
+	checkDecisions(t, old.Tick(now), Decisions{Failed: 2})
+}
+
+// TestPoolsOfOneWorker: two pools that a worker makes for one limit, as after its clusters are made again, have other call numbers:
+// a lease in Redis has the name of its pool and the number of its call.
+func TestPoolsOfOneWorker(t *testing.T) {
+	w := NewWorker("w1", "p", 50*time.Millisecond, 1)
+	var numbers [2]int64
+	for i := range numbers {
+		p := NewPool(w, tenASecond, Config{MaxWaiters: 10}, sharedstate.NewMemory(), "pool", 1, 1)
+		takeOf(t, p, 1, Waiting, true)
+		numbers[i] = callOf(t, p, 1).Number
+	}
+	if apart := numbers[1] - numbers[0]; apart > -1000 && apart < 1000 {
+		t.Errorf("got calls %d and %d, want numbers that have nothing to do with each other", numbers[0], numbers[1])
+	}
+}
+
 // TestPoolReset: an operator's reset drops the tokens once, and waiting requests wait for the next call.
 func TestPoolReset(t *testing.T) {
 	p := newPools(2, tenASecond)
@@ -147,6 +182,26 @@ func TestPoolReset(t *testing.T) {
 	checkDecisions(t, p[0].Tick(5*ms), Decisions{})
 	if third := callOf(t, p[1], 5*ms); third.Need != 2 {
 		t.Fatalf("got %+v, want a call for the requests of both workers", third)
+	}
+}
+
+// TestPoolOfClientsThatLeft: of a request whose client left, the record is told after the call has ended that it waited for. That
+// must not take away a request of another worker, or nobody makes the call for which that one waits.
+func TestPoolOfClientsThatLeft(t *testing.T) {
+	p := newPools(2, twentyThousandASecond)
+	takeOf(t, p[0], 1, Waiting, true)
+	takeOf(t, p[1], 1, Waiting, false)
+	call := callOf(t, p[1], 1)
+	p[0].CancelWaiting(1)
+	checkDecisions(t, p[1].Reply(call.Number, redis.Reply{
+		At: 1, Granted: 1, RetryAfter: 1000, Limit: 20_000, Live: 1000, Lately: 1000,
+	}, ms), Decisions{Granted: 1})
+	due := p[1].record.holder.notBefore
+	takeOf(t, p[1], due-ms, Waiting, false) // for the pace
+	p[0].Tick(due - ms/2)
+	checkDecisions(t, p[1].Tick(due), Decisions{CallDue: true})
+	if next := callOf(t, p[1], due); next.Need != 1 {
+		t.Errorf("got %+v, want a call for the request that waits", next)
 	}
 }
 
