@@ -57,9 +57,9 @@ func (p *Part) Take(now int64) (from Source, v Verdict) {
 	return p.own, p.own.Take(now)
 }
 
-// Report is as Holder.Report.
+// Report is as Holder.Report. Where the pool can't be used, the worker's own calls report what came of its requests.
 func (p *Part) Report(success bool, now int64) {
-	if p.pooled {
+	if p.pooled && now >= p.tryAfter {
 		p.pool.Report(success, now)
 	} else {
 		p.own.Report(success, now)
@@ -84,7 +84,7 @@ func (p *Part) Tick(now int64, each func(from Source, d Decisions)) {
 		return
 	}
 	p.choose()
-	if p.pooled || p.pool.waiting > 0 || !p.pool.idle {
+	if !p.pool.Idle(now) {
 		each(p.pool, p.pool.Tick(now))
 	}
 }

@@ -28,7 +28,8 @@ type poolRecord struct {
 	ended    ending // how the last one did; 0: none has
 	resets   uint32 // the operator's reset that made it; 0: none
 	asleep   []uint32
-	exists   bool // it was read from shared data
+	exists   bool   // it was read from shared data
+	name     string // the holder's, as it was read last
 
 	holder       *Holder
 	limitBreaker breaker
@@ -66,7 +67,10 @@ func (r *poolRecord) unpack(in *unpacker) {
 		r.asleep = append(r.asleep, in.u32())
 	}
 	h := r.holder
-	h.w.holder = in.text()
+	if name := in.take(int(in.u8(math.MaxUint8))); string(name) != r.name { // seldom: it would be an allocation for each request
+		r.name = string(name)
+	}
+	h.w.holder = r.name
 	h.w.last = in.i64()
 	for _, b := range []*breaker{&h.w.breaker, &r.limitBreaker, &h.breaker} {
 		b.failures, b.wait, b.openUntil, b.probeUntil = int(in.i64()), in.i64(), in.i64(), in.i64()
@@ -206,8 +210,6 @@ func (in *unpacker) u8(most byte) byte {
 	}
 	return b[0]
 }
-
-func (in *unpacker) text() string { return string(in.take(int(in.u8(math.MaxUint8)))) }
 
 func (in *unpacker) settlement(s *redis.Settlement) {
 	s.Number, s.At = in.i64(), in.i64()

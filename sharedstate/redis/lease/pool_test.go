@@ -148,6 +148,30 @@ func TestPoolTakenByAnotherConfiguration(t *testing.T) {
 	checkDecisions(t, old.Tick(now), Decisions{Failed: 2})
 }
 
+// TestPartWithoutItsPool: where another configuration uses the pool, the worker's own calls report outcomes.
+func TestPartWithoutItsPool(t *testing.T) {
+	store := sharedstate.NewMemory()
+	config := ratelimit.AdaptiveConfig{Threshold: 0.8, Backoff: 0.7, Recovery: 1.2, Interval: time.Second, MinSamples: 10}
+	limit := redis.NewAdaptive(20_000, time.Second, 100*time.Millisecond, config)
+	takeOf(t, newPool(store, 1, limit, 8), ms, Waiting, true)
+	w := NewWorker("w2", "p", 50*time.Millisecond, 2)
+	part := NewPart(NewHolder(w, limit, Config{MaxWaiters: 10}), NewPool(w, limit, Config{MaxWaiters: 10}, store, "pool", 7, 2))
+	part.pooled = true
+	from, v := part.Take(2 * ms)
+	if from != part.own || v.Decision != Waiting {
+		t.Fatalf("got %v from the pool %v, want it to wait for the worker's own call", v, from != part.own)
+	}
+	part.Report(true, 3*ms)
+	if call := nextCall(t, part.own, 4*ms); call.Successes != 1 {
+		t.Errorf("got %+v, want a call that reports a success", call)
+	}
+	part.Tick(5*ms, func(from Source, d Decisions) {
+		if from == part.pool {
+			t.Errorf("got %+v of a pool that has nothing to do, want no tick", d)
+		}
+	})
+}
+
 // TestPoolsOfOneWorker: two pools that a worker makes for one limit, as after its clusters are made again, have other call numbers:
 // a lease in Redis has the name of its pool and the number of its call.
 func TestPoolsOfOneWorker(t *testing.T) {
@@ -160,6 +184,16 @@ func TestPoolsOfOneWorker(t *testing.T) {
 	}
 	if apart := numbers[1] - numbers[0]; apart > -1000 && apart < 1000 {
 		t.Errorf("got calls %d and %d, want numbers that have nothing to do with each other", numbers[0], numbers[1])
+	}
+}
+
+// TestReadingAPoolAllocatesNothing, since each request that the pool admits reads it.
+func TestReadingAPoolAllocatesNothing(t *testing.T) {
+	p := newPools(1, tenASecond)[0]
+	takeOf(t, p, 1, Waiting, true)
+	packed := p.record.AppendTo(nil)
+	if n := testing.AllocsPerRun(10, func() { p.record.Unpack(packed) }); n != 0 {
+		t.Errorf("got %g allocations, want 0", n)
 	}
 }
 
