@@ -27,6 +27,7 @@ func defaults() *Document {
 				Scope:              ScopeProxy,
 				Lease:              Lease{MaxTokens: 0, TTL: 500 * time.Millisecond},
 				MaxKeys:            1024,
+				Shards:             1,
 				Headers:            HeadersRefused,
 			},
 			CircuitBreaker: &CircuitBreaker{

@@ -110,6 +110,7 @@ type RateLimit struct {
 
 	Scope   Scope
 	Lease   Lease
+	Shards  int // parts of the limit, each in a slot of a Redis Cluster of its own; 1: it is not split
 	Key     []KeyPart
 	MaxKeys int
 	Show    ShowKeys // show_keys

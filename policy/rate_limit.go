@@ -9,6 +9,7 @@ import (
 const (
 	maxRequests = 10_000_000
 	maxCount    = 1_000_000
+	maxShards   = 64
 )
 
 var refillRange = between{low: 1e-6, high: maxCount}
@@ -38,6 +39,7 @@ func decodeRateLimit(s *section) *RateLimit {
 	r.Requests = decodeRequests(s, r.Window)
 	r.Refill = decodeRefill(s, r)
 	r.Lease = decodeLease(s.subsection("lease"), r.Window)
+	r.Shards = decodeShards(s, r)
 	s.end()
 	return r
 }
@@ -76,6 +78,27 @@ func decodeRefill(s *section, r *RateLimit) float64 {
 		s.mistake("refill_rate", "requests / window_size "+problem+" tokens a second")
 	}
 	return refill
+}
+
+// decodeShards reads `shards`.
+func decodeShards(s *section, r *RateLimit) int {
+	n := s.whole("shards", 1, 1, maxShards)
+	if n == 1 || r.Scope != ScopeMesh || !s.clean() {
+		return 1
+	}
+	tokens, of := r.Requests, "requests"
+	if r.Algorithm == TokenBucket {
+		tokens, of = r.Burst, "burst_capacity"
+	}
+	switch {
+	case len(r.Key) > 0:
+		s.mistake("shards", "can't split a limit that has a key; remove one of the two")
+	case r.Algorithm == Adaptive:
+		s.mistake("shards", "can't split an adaptive limit; remove shards, or choose another algorithm")
+	case n > tokens:
+		s.mistake("shards", "must be at most "+of+" ("+strconv.FormatInt(tokens, 10)+")")
+	}
+	return int(n)
 }
 
 // decodeLease reads `lease`. A lease is at most a tenth of the window, so that little is lost when its holder crashes.

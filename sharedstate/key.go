@@ -19,8 +19,10 @@ const ClusterPrefix = Prefix + "cluster/"
 // LiveKey is the key of the number of live proxies that share a cluster's limit, u64.
 func LiveKey(cluster string) string { return Prefix + "live/" + cluster }
 
-// PoolKey is the key of the leases that a proxy's workers have together of a cluster's limit.
-func PoolKey(cluster string) string { return Prefix + "pool/" + cluster }
+// PoolKey is the key of the leases that a proxy's workers have together of a shard of a cluster's limit.
+func PoolKey(cluster string, shard int) string {
+	return Prefix + "pool/" + strconv.Itoa(shard) + "/" + cluster
+}
 
 // SeedKey is the key of the process's seed for fingerprints, 16 random bytes.
 const SeedKey = Prefix + "seed"

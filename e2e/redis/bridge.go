@@ -65,14 +65,24 @@ func Start(t testing.TB, kind Kind) (*redistest.Server, *Bridge) {
 // NewBridge starts a bridge to a server. More than one may lead to the same.
 func NewBridge(t testing.TB, kind Kind, server *redistest.Server) *Bridge {
 	t.Helper()
-	if kind == Webdis {
+	switch {
+	case kind == Webdis:
 		return newWebdis(t, server)
+	case server == nil:
+		return newUpstash(t, "--embedded")
+	default:
+		return newUpstash(t, "--redis", server.URL())
 	}
-	return newUpstash(t, server)
 }
 
-// newUpstash starts `weir bridge`, embedded without a server.
-func newUpstash(t testing.TB, server *redistest.Server) *Bridge {
+// NewClusterBridge starts `weir bridge` to the Redis Cluster of a server.
+func NewClusterBridge(t testing.TB, server *redistest.Server) *Bridge {
+	t.Helper()
+	return newUpstash(t, "--redis", "redis+cluster://"+server.Address)
+}
+
+// newUpstash starts `weir bridge`.
+func newUpstash(t testing.TB, redis ...string) *Bridge {
 	t.Helper()
 	binary, err := repo.Built("weir", "weir")
 	if err != nil {
@@ -81,14 +91,9 @@ func newUpstash(t testing.TB, server *redistest.Server) *Bridge {
 	b := &Bridge{Kind: Upstash, Port: port.Reserve(t), Token: "e2e-token"}
 	b.Program = process.Program{
 		Path:    binary,
-		Args:    []string{"bridge", "--listen", fmt.Sprintf("127.0.0.1:%d", b.Port)},
+		Args:    append([]string{"bridge", "--listen", fmt.Sprintf("127.0.0.1:%d", b.Port)}, redis...),
 		Env:     []string{"WEIR_BRIDGE_TOKEN=" + b.Token},
 		Address: fmt.Sprintf("127.0.0.1:%d", b.Port),
-	}
-	if server == nil {
-		b.Args = append(b.Args, "--embedded")
-	} else {
-		b.Args = append(b.Args, "--redis", server.URL())
 	}
 	b.Start(t)
 	return b

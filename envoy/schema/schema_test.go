@@ -165,7 +165,7 @@ func mistakes(t *testing.T, raw []byte) []policy.Mistake {
 }
 
 // beyond are mistakes that a schema can't have: comparisons of two values, sums, and what variables will be.
-var beyond = regexp.MustCompile(`must be at (?:least|most) [a-z_]+ \(|amounts to|^requests / window_size|in another case|lists the cluster itself|rename the policy|` +
+var beyond = regexp.MustCompile(`must be at (?:least|most) [a-z_]+ \(|can't split |amounts to|^requests / window_size|in another case|lists the cluster itself|rename the policy|` +
 	`variable |no closing }|is neither \$\{NAME\}|after :- can't contain`)
 
 func expressible(instance any, m policy.Mistake) bool {

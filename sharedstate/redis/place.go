@@ -1,6 +1,9 @@
 package redis
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // keyVersion is in the names of all keys: proxies whose scripts keep other records count apart.
 const keyVersion = "2"
@@ -29,6 +32,40 @@ type Place struct {
 func NewPlace(prefix, cluster string) *Place {
 	tag := hashTag(prefix, cluster)
 	return &Place{tag: tag, base: tag, views: "v", key: "-"}
+}
+
+// NewShardPlace is the place of the part i, from 0 on, of a cluster's limit that is split into n. The slots of the parts are
+// spread evenly over those of a Redis Cluster, whose masters usually have ranges of equal size.
+func NewShardPlace(prefix, cluster string, i, n int) *Place {
+	if n == 1 {
+		return NewPlace(prefix, cluster)
+	}
+	for more := 0; ; more++ { // until the slot is in the part's range: n tries on average
+		name := escaped(cluster) + "%part" + strconv.Itoa(i) + "of" + strconv.Itoa(n) + "." + strconv.Itoa(more)
+		if int(slot(name))*n/slots == i {
+			tag := escaped(prefix) + "{" + name + "}:" + keyVersion + ":"
+			return &Place{tag: tag, base: tag, views: "v", key: "-"}
+		}
+	}
+}
+
+const slots = 16384
+
+// slot is that of a hash tag: CRC-16/XMODEM, modulo the number of slots (Redis Cluster specification, "Key distribution
+// model").
+func slot(tag string) uint16 {
+	var crc uint16
+	for i := range len(tag) {
+		crc ^= uint16(tag[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return crc % slots
 }
 
 // NewKeyedPlace is the place of one key's limit. At most maxKeys (at least 1) keys have records of their own at a time.

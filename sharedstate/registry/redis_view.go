@@ -38,8 +38,8 @@ const maxRedisViews = 4
 // numbersOf is a hash of what makes two configurations count apart or with different numbers.
 func numbersOf(l *policy.RateLimit) uint64 {
 	le := binary.LittleEndian
-	b := append(make([]byte, 0, 88), byte(l.Algorithm))
-	for _, n := range []int64{l.Requests, int64(l.Window), l.Burst, int64(l.AdaptiveInterval), int64(l.AdaptiveMinSamples)} {
+	b := append(make([]byte, 0, 96), byte(l.Algorithm))
+	for _, n := range []int64{l.Requests, int64(l.Window), l.Burst, int64(l.AdaptiveInterval), int64(l.AdaptiveMinSamples), int64(l.Shards)} {
 		b = le.AppendUint64(b, uint64(n))
 	}
 	for _, n := range []float64{l.Refill, l.AdaptiveThreshold, l.BackoffFactor, l.RecoveryFactor} {

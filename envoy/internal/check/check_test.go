@@ -134,6 +134,7 @@ func TestWarnings(t *testing.T) {
 		`{rate_limit: {algorithm: "${A:-adaptive}", refill_rate: 5}}`:          "",
 		"{rate_limit: {backoff_factor: 0.5}}":                                  "1:45 clusters.a.rate_limit.backoff_factor: has no effect without algorithm: adaptive",
 		"{rate_limit: {lease: {max_tokens: 1}}}":                               "1:29 clusters.a.rate_limit.lease: has no effect without scope: mesh",
+		"{rate_limit: {shards: 2}}":                                            "1:37 clusters.a.rate_limit.shards: has no effect without scope: mesh",
 		"{rate_limit: {max_keys: 5}}":                                          "1:39 clusters.a.rate_limit.max_keys: has no effect without key",
 		"{retry: {max_body_bytes: 5}}":                                         "1:40 clusters.a.retry.max_body_bytes: has no effect without driver: filter",
 		"{failover: {to: [b]}}":                                                "1:16 clusters.a.failover: never acts, because only an open breaker sends requests elsewhere; add circuit_breaker: {}",

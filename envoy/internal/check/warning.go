@@ -67,7 +67,7 @@ var withoutEffect = []struct {
 		[]string{"adaptive_threshold", "backoff_factor", "recovery_factor", "adaptive_interval", "adaptive_min_samples"},
 		word("rate_limit", "algorithm", "adaptive"), "without algorithm: adaptive",
 	},
-	{"rate_limit", []string{"lease"}, word("rate_limit", "scope", "mesh"), "without scope: mesh"},
+	{"rate_limit", []string{"lease", "shards"}, word("rate_limit", "scope", "mesh"), "without scope: mesh"},
 	{"rate_limit", []string{"max_keys", "show_keys"}, func(p *policyfile.Node) bool { return p.At("rate_limit", "key") != nil }, "without key"},
 	{"retry", []string{"max_body_bytes", "via"}, word("retry", "driver", "filter"), "without driver: filter"},
 	{"fallback", []string{"default_data", "default_data_by_path"}, on("enable_default_fallback"), "with enable_default_fallback: false"},

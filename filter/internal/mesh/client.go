@@ -85,6 +85,7 @@ type Client struct {
 	ShowRemaining bool // although no header says it: how many requests a limit still admits
 
 	name    string
+	proxy   string           // in Redis
 	proxies map[string]int64 // live proxies by cluster, see local.go
 
 	queues map[*lease.Holder]*queue
@@ -121,16 +122,23 @@ func NewClient(config *policy.Redis, w *worker.Worker, bridge Bridge, observer O
 	name := proxy + "-" + strconv.FormatUint(uint64(w.ID), 36) + "-" + strconv.FormatUint(uint64(w.NextMesh()), 36)
 	c := &Client{
 		config: config, worker: w, bridge: bridge, observer: observer, name: name,
-		leases:  lease.NewWorker(name, proxy, config.Timeout, siphash.Hash(w.Seed[0], w.Seed[1], []byte(name))),
+		proxy:   proxy,
 		proxies: map[string]int64{}, queues: map[*lease.Holder]*queue{},
 		calls: map[uint32]*call{}, resets: map[uint32]*resetCall{},
 	}
+	c.leases = c.leasesOf("")
 	if config.Dialect == policy.DialectUpstash {
 		c.dialect = redis.NewUpstash(config.Token)
 	} else {
 		c.dialect = &redis.Webdis{}
 	}
 	return c
+}
+
+// leasesOf is this client as a leaseholder, by its name and more.
+func (c *Client) leasesOf(more string) *lease.Worker {
+	seed := siphash.Hash(c.worker.Seed[0], c.worker.Seed[1], []byte(c.name+more))
+	return lease.NewWorker(c.name+more, c.proxy, c.config.Timeout, seed)
 }
 
 // Name is this client's, and no other's in this process or any other.
@@ -184,7 +192,7 @@ func (c *Client) send(parts []part, source bool, now int64) {
 	}
 	for i := range parts {
 		q := parts[i].queue
-		q.limit.limit.Command(&c.commands[i], q.place, parts[i].request, source)
+		q.limit.Command(&c.commands[i], q.place, parts[i].request, source)
 	}
 	request := c.dialect.Request(c.commands[:len(parts)])
 	id, err := c.bridge.Send(&request)

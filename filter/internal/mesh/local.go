@@ -36,8 +36,8 @@ func (l *Limit) withoutRedis(a *stage.Attempt, now int64) stage.Verdict {
 func (l *Limit) share() stage.Stage {
 	live := l.client.live(l.cluster)
 	of := l.rules.Requests
-	if l.part != nil && l.rules.Algorithm == policy.Adaptive {
-		if last, known := l.part.LastReply(); known {
+	if l.set == nil && l.rules.Algorithm == policy.Adaptive {
+		if last, known := l.lastReply(); known {
 			of = last.Limit
 		}
 	}

@@ -23,11 +23,11 @@ func (c *Client) Publish(now int64) error {
 
 // Publish publishes Redis's last reply to this worker, and returns its last reply to any worker with the same numbers.
 func (l *Limit) Publish(now int64) (registry.RedisView, error) {
-	if l.part == nil {
+	if l.set != nil {
 		return registry.RedisView{}, nil
 	}
 	store := l.client.worker.Store
-	if last, known := l.part.LastReply(); known && last.At != l.published {
+	if last, known := l.lastReply(); known && last.At != l.published {
 		view := registry.RedisView{
 			PublishedAt: now, RedisTime: last.At, Limit: last.Limit, Remaining: last.Remaining,
 			SuccessRatio: last.Ratio, SuccessRatioKnown: last.RatioKnown,
@@ -44,6 +44,7 @@ func (l *Limit) Publish(now int64) (registry.RedisView, error) {
 type reset struct {
 	tries    int  // that are left; 0: no reset is under way
 	inFlight bool // its call is in flight
+	done     int  // shards that Redis has deleted
 }
 
 // resetTries bounds the tries of a reset, one each heartbeat.
@@ -62,35 +63,46 @@ func (l *Limit) Reset(resets uint32, now int64) error {
 		if err != nil || !mine {
 			return err
 		}
-		l.reset.tries = resetTries
+		l.reset.tries, l.reset.done = resetTries, 0
 	}
 	if l.reset.inFlight {
 		return nil
 	}
 	l.reset.tries--
-	place := l.place
-	if place == nil {
-		place = redis.NewKeyedPlace(c.config.KeyPrefix, l.cluster, "-", l.rules.MaxKeys)
+	l.sendReset(now)
+	return nil
+}
+
+// sendReset has Redis delete the next shard of the limit.
+func (l *Limit) sendReset(now int64) {
+	c := l.client
+	s := shard{limit: l.limit}
+	if l.set == nil {
+		s = l.shards[l.reset.done]
+	} else {
+		s.place = redis.NewKeyedPlace(c.config.KeyPrefix, l.cluster, "-", l.rules.MaxKeys)
 	}
 	commands := make([]redis.Command, 1)
-	l.limit.Reset(&commands[0], place, true)
+	s.limit.Reset(&commands[0], s.place, true)
 	request := c.dialect.Request(commands)
 	id, err := c.bridge.Send(&request)
 	if err != nil {
 		err = notSent(err)
 		c.ended(failureOf(err), 0)
-		l.resetEnded(err)
-		return nil
+		l.resetEnded(err, now)
+		return
 	}
 	c.resets[id] = &resetCall{limit: l, commands: commands, sent: now}
 	l.reset.inFlight = true
-	return nil
 }
 
 // resetEnded handles the end of one try.
-func (l *Limit) resetEnded(err error) {
+func (l *Limit) resetEnded(err error, now int64) {
 	l.reset.inFlight = false
 	switch {
+	case err == nil && l.reset.done+1 < len(l.shards):
+		l.reset.done++
+		l.sendReset(now)
 	case err == nil:
 		l.reset.tries = 0
 		l.client.observer.ResetDone(l.cluster)
@@ -111,7 +123,7 @@ func (c *Client) expireResets(now int64) {
 	for id, out := range c.resets {
 		if c.isOverdue(out.sent, now) {
 			delete(c.resets, id)
-			out.limit.resetEnded(errTimeout)
+			out.limit.resetEnded(errTimeout, now)
 		}
 	}
 }
@@ -128,6 +140,6 @@ func (c *Client) resetEnded(id uint32, status int, body []byte, now int64) (was 
 		err = results[0].Err
 	}
 	c.ended(partFailure(err, out.limit.cluster), time.Duration(now-out.sent))
-	out.limit.resetEnded(err)
+	out.limit.resetEnded(err, now)
 	return true
 }

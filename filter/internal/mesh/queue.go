@@ -4,26 +4,31 @@ import (
 	"slices"
 
 	"github.com/weir-mesh/weir/filter/internal/stage"
-	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/redis/lease"
 )
 
 // queue is a source of tokens for which a call is due or in flight, and the attempts that wait for it, in order. It
 // implements stage.Queue.
 type queue struct {
-	from     lease.Source
-	place    *redis.Place
-	limit    *Limit
-	waiting  []*stage.Attempt
+	from lease.Source
+	shard
+	of       *Limit
+	waiting  []waiting
 	due      bool  // a call is due
 	inFlight int64 // the number of the call that is in flight, 0: none
 }
 
+// waiting is an attempt that waits.
+type waiting struct {
+	*stage.Attempt
+	had int // shards that had no token for it after it had waited
+}
+
 // queue finds or makes the queue of a source.
-func (c *Client) queue(from lease.Source, place *redis.Place, limit *Limit) *queue {
+func (c *Client) queue(from lease.Source, s shard, of *Limit) *queue {
 	q := c.queues[from.Identity()]
 	if q == nil {
-		q = &queue{from: from, place: place, limit: limit}
+		q = &queue{from: from, shard: s, of: of}
 		c.queues[from.Identity()] = q
 		if _, ok := from.(*lease.Pool); ok {
 			c.pools = append(c.pools, q)
@@ -54,21 +59,28 @@ func (c *Client) release(q *queue) {
 	}
 }
 
-// decide decides the attempt that has waited the longest.
+// decide decides the attempt that has waited the longest. Where this shard has no token for it, and others may have, it asks
+// them.
 func (q *queue) decide(v lease.Verdict, now int64) {
 	if len(q.waiting) == 0 {
 		return
 	}
-	attempt := q.waiting[0]
-	q.waiting[0] = nil
+	w, from := q.waiting[0], q.from
+	q.waiting[0] = waiting{}
 	q.waiting = q.waiting[1:]
-	attempt.Waiter.Decided(q.limit.decide(attempt, q.from, v, now), now)
+	if v.Decision != lease.Granted && w.had+1 < len(q.of.shards) {
+		v, from = q.of.admit(w.Attempt, w.had+1, now)
+		if v.Decision == lease.Waiting {
+			return
+		}
+	}
+	w.Waiter.Decided(q.of.decide(w.Attempt, from, v, now), now)
 }
 
 // Leave implements stage.Queue.
 func (q *queue) Leave(attempt *stage.Attempt) {
 	for i, other := range q.waiting {
-		if other == attempt {
+		if other.Attempt == attempt {
 			q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
 			q.from.CancelWaiting(1)
 			return

@@ -34,7 +34,7 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 		failed := err
 		var reply redis.Reply
 		if failed == nil {
-			reply, failed = p.queue.limit.limit.Read(c.results[i], p.request)
+			reply, failed = p.queue.limit.Read(c.results[i], p.request)
 		}
 		switch {
 		case failed == nil:
@@ -46,7 +46,7 @@ func (c *Client) Ended(id uint32, status int, body []byte, now int64) {
 			c.ended(failureOf(err), took)
 			c.lost(p, p.queue.from.Fail(p.number, redis.OfRedis, now), now)
 		default:
-			failure := partFailure(failed, p.queue.limit.cluster)
+			failure := partFailure(failed, p.queue.of.cluster)
 			c.ended(failure, took)
 			c.lost(p, p.queue.from.Fail(p.number, failure.Scope(), now), now)
 		}
@@ -81,7 +81,7 @@ func (c *Client) read(status int, body []byte, commands []redis.Command) ([]redi
 func (c *Client) replied(p *part, reply redis.Reply, now int64) {
 	q := p.queue
 	q.inFlight = 0
-	c.setLive(q.limit.cluster, reply.Live)
+	c.setLive(q.of.cluster, q.of.liveProxies(q.limit, reply.Live))
 	wanted := p.request.Want
 	decisions := q.from.Reply(p.number, reply, now)
 	switch {

@@ -66,6 +66,14 @@ func (p *Part) Report(success bool, now int64) {
 	}
 }
 
+// Held is the number of tokens that this worker knows of and can use at time now.
+func (p *Part) Held(now int64) (tokens int64) {
+	if p.pooled {
+		tokens = p.pool.Held(now)
+	}
+	return tokens + p.own.Held(now)
+}
+
 // LastReply is the last reply that this worker has seen.
 func (p *Part) LastReply() (last redis.Reply, known bool) {
 	last, known = p.own.LastReply()

@@ -19,6 +19,8 @@ type Server struct {
 	Port int
 	// Client speaks to it directly, past any bridge. It tries nothing twice.
 	Client *client.Client
+
+	bus int // the port of its cluster bus; 0: it is no part of a cluster
 }
 
 // Installed says whether a program is on PATH.
@@ -30,6 +32,48 @@ func Installed(program string) bool {
 // NewServer starts a redis-server. A test on a machine without it is skipped.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
+	return newServer(t)
+}
+
+// NewCluster starts a Redis Cluster of so many masters, with equal ranges of slots. A test on a machine without redis-server
+// is skipped.
+func NewCluster(t testing.TB, masters int) []*Server {
+	t.Helper()
+	const slots = 16384
+	all := make([]*Server, masters)
+	for i := range all {
+		bus := port.Reserve(t)
+		all[i] = newServer(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", "60000")
+		first := all[0]
+		for _, words := range [][]any{
+			{"CLUSTER", "ADDSLOTSRANGE", i * slots / masters, (i+1)*slots/masters - 1},
+			{"CLUSTER", "MEET", "127.0.0.1", first.Port, first.bus},
+		} {
+			if i == 0 && words[1] == "MEET" {
+				continue
+			}
+			if err := all[i].Client.Do(t.Context(), words...).Err(); err != nil {
+				t.Fatalf("%v: %v", words, err)
+			}
+		}
+		all[i].bus = bus
+	}
+	for _, s := range all {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			info, err := s.Client.ClusterInfo(t.Context()).Result()
+			if err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", masters)) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("CLUSTER INFO of %s: got %s, %v, want %d nodes that are ok", s.Address, info, err, masters)
+			}
+		}
+	}
+	return all
+}
+
+func newServer(t testing.TB, more ...string) *Server {
+	t.Helper()
 	if !Installed("redis-server") {
 		t.Skip("redis-server is not installed (apt-get install redis-server)")
 	}
@@ -37,10 +81,10 @@ func NewServer(t testing.TB) *Server {
 	s := &Server{Port: number}
 	s.Program = process.Program{
 		Path: "redis-server",
-		Args: []string{
+		Args: append([]string{
 			"--port", strconv.Itoa(number), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(),
 			"--daemonize", "no", "--loglevel", "warning", "--repl-diskless-sync-delay", "0",
-		},
+		}, more...),
 		Address: fmt.Sprintf("127.0.0.1:%d", number),
 	}
 	s.Start(t)

@@ -78,7 +78,7 @@ func (l *log) called(w *worker, a *redis.LeaseRequest, r redis.Result, now int64
 		l.calls++
 	}
 	if len(r.Ints) == 9 {
-		l.grants = append(l.grants, grant{at: now, want: a.Want, granted: r.Ints[2], left: r.Ints[4], limit: r.Ints[5], worker: w})
+		l.grants = append(l.grants, grant{at: now, want: a.Want, granted: r.Ints[2], left: r.Ints[4], limit: r.Ints[5] * int64(len(w.mesh.shards)), worker: w})
 	}
 }
 

@@ -33,16 +33,22 @@ type mesh struct {
 	dice    *rand.Rand
 	network network
 	redis   caller
-	free    int64 // when Redis has done all that came
-	ahead   int64 // of Redis's clock, negative where it was set back
+	free    []int64 // when each Redis has done all that came
+	ahead   int64   // of Redis's clock, negative where it was set back
 	limit   *redis.Limit
-	keys    *redis.Place
+	shards  []shard
 	config  lease.Config
 	healthy func(now int64) float64 // the success rate of upstream, for an adaptive limit
 	places  []*place
 	workers map[uint32]*worker // all so far, by their queues
 	log     *log
 	broken  error // the first violation
+}
+
+// shard is a part of the limit, in a Redis of its own.
+type shard struct {
+	limit *redis.Limit
+	keys  *redis.Place
 }
 
 // place is where a proxy runs. When it crashes, another one replaces it.
@@ -56,7 +62,7 @@ type worker struct {
 	mesh    *mesh
 	place   *place
 	name    string
-	part    *lease.Part
+	split   *lease.Split
 	ahead   int64 // its proxy's clock has another zero
 	lines   map[lease.Source]*line
 	crashed bool
@@ -66,8 +72,15 @@ type worker struct {
 type line struct {
 	worker  *worker
 	from    lease.Source
-	waiting []int64
+	shard   int
+	waiting []waiting
 	woken   bool
+}
+
+// waiting is a request that waits.
+type waiting struct {
+	came int64
+	had  int // shards that had no token for it after it had waited
 }
 
 // join starts a proxy.
@@ -78,18 +91,24 @@ func (m *mesh) join(p *place) {
 	for range *size {
 		queue := uint32(len(m.workers) + 1)
 		w := &worker{mesh: m, place: p, name: fmt.Sprintf("%s-%d", proxy, queue), ahead: ahead, lines: map[lease.Source]*line{}}
-		names := lease.NewWorker(w.name, proxy, time.Duration(timeout), m.dice.Uint64())
-		var pool *lease.Pool
-		if *size > 1 && lease.Poolable(m.limit, m.config) {
-			pool = lease.NewPool(names, m.limit, m.config, store, "pool", 1, queue)
+		parts := make([]*lease.Part, len(m.shards))
+		for i, s := range m.shards {
+			names := lease.NewWorker(fmt.Sprintf("%s-s%d", w.name, i), proxy, time.Duration(timeout), m.dice.Uint64())
+			var pool *lease.Pool
+			if *size > 1 && lease.Poolable(s.limit, m.config) {
+				pool = lease.NewPool(names, s.limit, m.config, store, fmt.Sprint("pool ", i), 1, queue)
+			}
+			parts[i] = lease.NewPart(lease.NewHolder(names, s.limit, m.config), pool)
 		}
-		w.part = lease.NewPart(lease.NewHolder(names, m.limit, m.config), pool)
+		w.split = lease.NewSplit(parts, m.dice.Uint64())
 		p.workers = append(p.workers, w)
 		m.workers[queue] = w
 		var tick func()
 		tick = func() {
 			if !w.crashed {
-				w.part.Tick(w.now(), w.deliver)
+				for i := range m.shards {
+					w.split.Shard(i).Tick(w.now(), func(from lease.Source, d lease.Decisions) { w.deliver(i, from, d) })
+				}
 				m.clock.after(tickEvery, tick)
 			}
 		}
@@ -118,16 +137,25 @@ func (m *mesh) request(p *place) {
 	}
 	w := p.workers[m.dice.IntN(len(p.workers))]
 	m.log.offered(p.id, m.clock.now)
-	from, v := w.part.Take(w.now())
+	w.request(waiting{came: m.clock.now})
+}
+
+// request is one that has come, or that waited for a shard without a token.
+func (w *worker) request(r waiting) {
+	m := w.mesh
+	shard, from, v := w.split.Take(w.now())
 	switch v.Decision {
 	case lease.Granted:
-		w.admitted(m.clock.now)
+		w.admitted(r.came)
 	case lease.Waiting:
-		l := w.line(from)
-		l.waiting = append(l.waiting, m.clock.now)
+		l := w.line(shard, from)
+		l.waiting = append(l.waiting, r)
 	case lease.Refused:
 		if v.RetryAfter <= 0 {
 			m.fault("refused: got RetryAfter %v, want one above 0", v.RetryAfter)
+		}
+		if r.had > 0 {
+			m.log.waited(m.clock.now, m.clock.now-r.came)
 		}
 	case lease.QueueFull, lease.RedisDown:
 		m.log.failed(1, m.clock.now)
@@ -135,7 +163,7 @@ func (m *mesh) request(p *place) {
 		m.fault("got decision %v, want a known one", v.Decision)
 	}
 	if v.CallDue {
-		w.line(from).wake()
+		w.line(shard, from).wake()
 	}
 }
 
@@ -153,40 +181,48 @@ func (w *worker) admitted(came int64) {
 	m.log.admitted(w, m.clock.now, m.clock.now-came)
 	if m.healthy != nil {
 		success := m.dice.Float64() < m.healthy(m.clock.now)
-		m.clock.after(upstream, func() { w.part.Report(success, w.now()) })
+		m.clock.after(upstream, func() { w.split.Shard(0).Report(success, w.now()) })
 	}
 }
 
-func (w *worker) line(from lease.Source) *line {
+func (w *worker) line(shard int, from lease.Source) *line {
 	l := w.lines[from]
 	if l == nil {
-		l = &line{worker: w, from: from}
+		l = &line{worker: w, from: from, shard: shard}
 		w.lines[from] = l
 	}
 	return l
 }
 
 // deliver applies decisions to the requests that wait for a source, in order, and wakes other workers.
-func (w *worker) deliver(from lease.Source, a lease.Decisions) {
+func (w *worker) deliver(shard int, from lease.Source, a lease.Decisions) {
 	for _, queue := range from.Wakes() {
 		w.mesh.clock.after(wake, w.mesh.workers[queue].wokenUp)
 	}
 	if a == (lease.Decisions{}) {
 		return
 	}
-	l := w.line(from)
+	l := w.line(shard, from)
 	if a.Granted+a.Refused+a.Failed > len(l.waiting) {
 		w.mesh.fault("%s: %+v, and %d wait", w.name, a, len(l.waiting))
 		return
 	}
-	for _, came := range l.waiting[:a.Granted] {
-		w.admitted(came)
+	n := a.Granted + a.Refused + a.Failed
+	decided := slices.Clone(l.waiting[:n])
+	l.waiting = slices.Delete(l.waiting, 0, n)
+	for i, r := range decided {
+		switch r.had++; {
+		case i < a.Granted:
+			w.admitted(r.came)
+		case r.had < len(w.mesh.shards):
+			w.request(r)
+		default:
+			w.mesh.log.waited(w.mesh.clock.now, w.mesh.clock.now-r.came)
+			if i >= a.Granted+a.Refused {
+				w.mesh.log.failed(1, w.mesh.clock.now)
+			}
+		}
 	}
-	for _, came := range l.waiting[a.Granted : a.Granted+a.Refused+a.Failed] {
-		w.mesh.log.waited(w.mesh.clock.now, w.mesh.clock.now-came)
-	}
-	w.mesh.log.failed(a.Failed, w.mesh.clock.now)
-	l.waiting = slices.Delete(l.waiting, 0, a.Granted+a.Refused+a.Failed)
 	if a.CallDue {
 		l.wake()
 	}
@@ -194,9 +230,9 @@ func (w *worker) deliver(from lease.Source, a lease.Decisions) {
 
 // wokenUp is what a worker does when another one has woken it.
 func (w *worker) wokenUp() {
-	for from := range w.lines {
+	for from, l := range w.lines {
 		if pool, ok := from.(*lease.Pool); ok && !w.crashed {
-			w.deliver(pool, pool.Tick(w.now()))
+			w.deliver(l.shard, pool, pool.Tick(w.now()))
 		}
 	}
 }
@@ -216,7 +252,7 @@ func (l *line) call() {
 		return
 	}
 	req, a, ok := l.from.NextCall(w.now())
-	w.deliver(l.from, a)
+	w.deliver(l.shard, l.from, a)
 	if ok {
 		l.send(req, false)
 	}
@@ -225,20 +261,20 @@ func (l *line) call() {
 // send makes a call; with the script's source if Redis does not know it.
 func (l *line) send(req *redis.LeaseRequest, source bool) {
 	w := l.worker
-	m := w.mesh
+	m, shard := w.mesh, w.mesh.shards[l.shard]
 	sent := *req // an answer may come when the holder has made the next one
 	sent.Settled = nil
 	command := &redis.Command{}
-	m.limit.Command(command, m.keys, req, source)
+	shard.limit.Command(command, shard.keys, req, source)
 	answered := false
-	m.send(func() func() {
+	m.send(l.shard, func() func() {
 		r := m.redis.do(command, epoch+(m.clock.now+m.ahead)/1000)
 		m.log.called(w, &sent, r, m.clock.now)
 		return func() {
 			if w.crashed {
 				return
 			}
-			reply, err := m.limit.Read(r, &sent)
+			reply, err := shard.limit.Read(r, &sent)
 			switch {
 			case answered || err == nil:
 				a := l.from.Reply(sent.Number, reply, w.now())
@@ -246,7 +282,7 @@ func (l *line) send(req *redis.LeaseRequest, source bool) {
 					m.fault("%s: the answer to call %d was taken after it had failed", w.name, sent.Number)
 				}
 				answered = true
-				w.deliver(l.from, a)
+				w.deliver(l.shard, l.from, a)
 			case redis.IsNoScript(err) && !source:
 				answered = true
 				l.send(req, true)
@@ -258,7 +294,7 @@ func (l *line) send(req *redis.LeaseRequest, source bool) {
 	m.clock.after(timeout, func() {
 		if !w.crashed && !answered {
 			answered = true
-			w.deliver(l.from, l.from.Fail(sent.Number, redis.OfRedis, w.now()))
+			w.deliver(l.shard, l.from, l.from.Fail(sent.Number, redis.OfRedis, w.now()))
 		}
 	})
 }

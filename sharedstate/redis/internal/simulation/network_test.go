@@ -42,19 +42,21 @@ const pauseEvery = 4 * second
 // order.
 func (m *mesh) pause(i int) {
 	length := pauses[i%len(pauses)]
-	m.free = max(m.free, m.clock.now) + length
+	for i := range m.free {
+		m.free[i] = max(m.free[i], m.clock.now) + length
+	}
 	m.clock.after(pauseEvery, func() { m.pause(i + 1) })
 }
 
-// send carries a call to Redis and its answer back. arrived runs at Redis and makes the answer; answered runs where the
+// send carries a call to the Redis of a shard and its answer back. arrived runs at Redis and makes the answer; answered runs where the
 // answer comes home, if it does.
-func (m *mesh) send(arrived func() (answered func())) {
+func (m *mesh) send(shard int, arrived func() (answered func())) {
 	if m.network.lost() {
 		return
 	}
 	m.clock.after(m.network.delay(), func() {
-		start := max(m.clock.now, m.free)
-		m.free = start + m.network.busy
+		start := max(m.clock.now, m.free[shard])
+		m.free[shard] = start + m.network.busy
 		m.clock.after(start-m.clock.now, func() {
 			answered := arrived()
 			if !m.network.lost() {

@@ -89,9 +89,10 @@ type scenario struct {
 	proxies int
 	load    float64 // what is offered, times the limit
 	seed    uint64
-	redis   caller // nil: a server
-	brief   bool   // measured for as long as in an ordinary test
-	keyed   bool   // the limit is that of one key
+	redis   caller         // nil: a server
+	brief   bool           // measured for as long as in an ordinary test
+	keyed   bool           // the limit is that of one key
+	split   []*redis.Limit // the shards that the limit is split into; nil: it is not split
 }
 
 func (s *scenario) String() string {
@@ -117,13 +118,20 @@ func (s *scenario) run(t testing.TB) results {
 	t.Helper()
 	dice := rand.New(rand.NewPCG(s.seed, 6))
 	m := &mesh{
-		dice: dice, workers: map[uint32]*worker{}, redis: s.redis, limit: s.limit, keys: redis.NewPlace("weir:", "a"),
+		dice: dice, workers: map[uint32]*worker{}, redis: s.redis, limit: s.limit,
 		network: network{loss: s.loss, late: s.late, busy: int64(*busy), dice: dice},
 		config:  lease.Config{MaxWaiters: maxWaiting},
 	}
-	if s.keyed {
-		m.keys = redis.NewKeyedPlace("weir:", "a", "k", 3)
+	for i, limit := range s.split {
+		m.shards = append(m.shards, shard{limit, redis.NewShardPlace("weir:", "a", i, len(s.split))})
 	}
+	if s.split == nil {
+		m.shards = []shard{{s.limit, redis.NewPlace("weir:", "a")}}
+	}
+	if s.keyed {
+		m.shards[0].keys = redis.NewKeyedPlace("weir:", "a", "k", 3)
+	}
+	m.free = make([]int64, len(m.shards))
 	if m.redis == nil {
 		m.redis = newServer()
 	}
