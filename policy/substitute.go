@@ -29,6 +29,13 @@ func (d *decoder) substitute(v *value) {
 	}
 }
 
+// Substitute is a text of a document that Decode takes, with its variables filled in.
+func Substitute(text string, getenv func(string) (string, bool)) string {
+	d := &decoder{getenv: getenv}
+	filled, _ := d.substituteText(text)
+	return filled
+}
+
 // substituteText returns the text with its variables filled in, and whether there was one.
 func (d *decoder) substituteText(s string) (string, bool) {
 	if !strings.Contains(s, "${") {

@@ -84,7 +84,7 @@ func runReplay(ctx context.Context, streams Streams, file string, o *replayOptio
 		if err != nil {
 			return err
 		}
-		p, err := replay.Prepare(document, asJSON)
+		p, err := replay.Prepare(document, asJSON, getenv)
 		if err != nil {
 			return wholeFile(name, err)
 		}

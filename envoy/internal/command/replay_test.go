@@ -57,6 +57,10 @@ func TestReplay(t *testing.T) {
 		{name: "standard input", in: replayedLog, args: []string{"-f", one, "--cluster", "aws", "-", wasm}, out: []string{"3 requests from 2026-11-28 10:00:00.100", "3         1             2"}},
 		{name: "a file, by authority", args: []string{"-f", one, "--cluster-of", "api.example.com=aws", log, wasm}, out: []string{"that name no cluster, and are left out: 1;", "2         1             1"}},
 		{
+			name: "shadow by a variable", in: replayedLog, args: []string{"-f", file(t, "shadow.yaml", `clusters: {aws: {mode: "${MODE:-shadow}", rate_limit: {requests: 1}}}`), "--cluster=aws", "-", wasm},
+			out: []string{"note: clusters in mode shadow are decided as if they enforced", "3         1             2"},
+		},
+		{
 			name: "two policies", args: []string{"-f", one, "--against", two, "--env", "N=2", "--cluster=aws", log, wasm},
 			out: []string{"aws, by header x-api-key: 1 keys", "only the first  only the second  both  cluster\n               1                0     1  aws\n"},
 			err: []string{"warning: no line has the header x-api-key, by which a limit counts; --field header:x-api-key=KEY"},

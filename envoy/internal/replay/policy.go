@@ -24,8 +24,8 @@ type Changes struct {
 	Retries  bool // the filter's own further attempts are left out: the log does not say how they would have ended
 }
 
-// Prepare changes a document for its replay.
-func Prepare(document *policy.Document, asJSON []byte) (*Prepared, error) {
+// Prepare changes a document for its replay. Getenv looks up the variables of ${NAME}, as for policy.Decode.
+func Prepare(document *policy.Document, asJSON []byte, getenv func(string) (string, bool)) (*Prepared, error) {
 	p := &Prepared{Document: document}
 	var root map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(asJSON))
@@ -37,20 +37,24 @@ func Prepare(document *policy.Document, asJSON []byte) (*Prepared, error) {
 	for _, group := range []string{"clusters", "policies"} {
 		named, _ := root[group].(map[string]any)
 		for _, value := range named {
-			p.Changes.change(value)
+			p.Changes.change(value, getenv)
 		}
 	}
-	p.Changes.change(root["default"])
+	p.Changes.change(root["default"], getenv)
 	var err error
 	p.JSON, err = json.Marshal(root)
 	return p, err
 }
 
 // change changes one cluster's policy.
-func (c *Changes) change(value any) {
+func (c *Changes) change(value any, getenv func(string) (string, bool)) {
 	rules, _ := value.(map[string]any)
+	is := func(value any, word string) bool {
+		text, _ := value.(string)
+		return policy.Substitute(text, getenv) == word // mode: ${WEIR_MODE:-shadow}
+	}
 	drop := func(from map[string]any, key string, word string, noted *bool) {
-		if value, ok := from[key]; ok && (word == "" || value == word) {
+		if value, ok := from[key]; ok && (word == "" || is(value, word)) {
 			delete(from, key)
 			*noted = true
 		}
@@ -61,7 +65,7 @@ func (c *Changes) change(value any) {
 	if limit, ok := rules["rate_limit"].(map[string]any); ok {
 		drop(limit, "scope", "mesh", &c.Mesh)
 	}
-	if retry, ok := rules["retry"].(map[string]any); ok && retry["driver"] == "filter" {
+	if retry, ok := rules["retry"].(map[string]any); ok && is(retry["driver"], "filter") {
 		drop(rules, "retry", "", &c.Retries)
 	}
 }

@@ -144,8 +144,14 @@ func printDifferences(w io.Writer, r *Report) {
 	_ = table.Flush()
 }
 
+// longestText bounds what is printed of a text of a log; --json has all of it.
+const longestText = 120
+
 // printable is text of a log without what would steer a terminal.
 func printable(s string) string {
+	if len(s) > longestText {
+		s = s[:longestText] + "…"
+	}
 	quoted := strconv.Quote(s)
 	if quoted == `"`+s+`"` {
 		return s

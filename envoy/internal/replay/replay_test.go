@@ -32,7 +32,7 @@ func prepare(t testing.TB, yaml string) *Prepared {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Prepare(document, asJSON)
+	p, err := Prepare(document, asJSON, os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,9 @@ func (l *Line) decode(values [][]byte) (err error) {
 	if l.Start, err = when(values[startTime]); err != nil {
 		return err
 	}
+	if year := l.Start.Year(); year < firstYear || year > lastYear {
+		return fmt.Errorf("start_time is %q, %w, from %d to %d", values[startTime], errTime, firstYear, lastYear)
+	}
 	if l.Duration, err = milliseconds(duration, values[duration]); err != nil {
 		return err
 	}
@@ -68,16 +71,20 @@ func (l *Line) decode(values [][]byte) (err error) {
 	return nil
 }
 
+// longestDuration bounds what a request may take: while one is in flight, the replay makes each tick of the filter, one a second.
+const longestDuration = 31 * 24 * time.Hour
+
 func milliseconds(f field, text []byte) (time.Duration, error) {
-	n, err := whole(f, text, 1<<40)
+	n, err := whole(f, text, int(longestDuration/time.Millisecond))
 	return time.Duration(n) * time.Millisecond, err
 }
 
 func whole(f field, text []byte, most int) (n int, err error) {
-	bad := func() error { return fmt.Errorf("%s is %q, want a whole number", f.name(), text) }
+	bad := func() error { return fmt.Errorf("%s is %q, want a whole number up to %d", f.name(), text, most) }
 	for i, c := range text {
 		if c == '.' && i > 0 { // a number of JSON that a collector has made a float
-			if len(bytes.Trim(text[i+1:], "0")) > 0 && f != duration && f != serviceTime {
+			if rest := text[i+1:]; len(bytes.Trim(rest, "0123456789")) > 0 ||
+				len(bytes.Trim(rest, "0")) > 0 && f != duration && f != serviceTime {
 				return 0, bad()
 			}
 			break
@@ -101,7 +108,7 @@ var grpcNames = [...]string{
 }
 
 func grpcCode(text []byte) (int, error) {
-	if text == nil {
+	if len(text) == 0 {
 		return -1, nil
 	}
 	if text[0] >= 'A' { // also INVALID_ARGUMENT and CANCELLED, by %GRPC_STATUS(SNAKE_STRING)%
@@ -114,6 +121,9 @@ func grpcCode(text []byte) (int, error) {
 	}
 	return whole(grpcStatus, text, 999)
 }
+
+// The years of a start. The replay counts nanoseconds since 1970 in 64 bits, as the filter's clock does.
+const firstYear, lastYear = 1970, 2200
 
 var errTime = errors.New("want a time such as 2026-11-28T10:00:00.123Z, or seconds since 1970")
 

@@ -244,7 +244,7 @@ func (s *scanner) escape() error {
 		s.scratch = utf8.AppendRune(s.scratch, first)
 		return nil
 	default:
-		return fmt.Errorf(`JSON: \%c at byte %d is no escape`, c, s.at-1)
+		return fmt.Errorf("JSON: %q at byte %d is no escape", s.text[s.at-2:s.at], s.at-1)
 	}
 	s.scratch = append(s.scratch, c)
 	return nil
@@ -256,7 +256,7 @@ func (s *scanner) unicode() (rune, error) {
 	}
 	n, err := strconv.ParseUint(string(s.text[s.at:s.at+4]), 16, 16)
 	if err != nil {
-		return 0, fmt.Errorf(`JSON: \u%s is no escape`, s.text[s.at:s.at+4])
+		return 0, fmt.Errorf("JSON: %q at byte %d is no escape", s.text[s.at-2:s.at+4], s.at-1)
 	}
 	s.at += 4
 	return rune(n), nil

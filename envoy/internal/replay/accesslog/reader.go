@@ -54,6 +54,9 @@ func NewReader(in io.Reader, o Options) (*Reader, error) {
 	r := &Reader{in: bufio.NewReaderSize(in, bufferSize)}
 	if magic, _ := r.in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		unzipped, err := gzip.NewReader(r.in)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, errTruncated
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -85,6 +88,9 @@ func NewReader(in io.Reader, o Options) (*Reader, error) {
 func (r *Reader) Next() (*Line, error) {
 	for {
 		text, err := r.read()
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, errTruncated
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +109,10 @@ func (r *Reader) Next() (*Line, error) {
 	}
 }
 
-var errLong = errors.New("longer than a MiB")
+var (
+	errLong      = errors.New("longer than a MiB")
+	errTruncated = errors.New("the gzip data end early: the file is not complete; `zcat FILE | weir replay -f POLICY -` replays what there is")
+)
 
 // read reads one line without its end.
 func (r *Reader) read() (line []byte, err error) {

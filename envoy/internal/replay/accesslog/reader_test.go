@@ -118,6 +118,28 @@ func TestReader(t *testing.T) {
 				`line 7: JSON: no value at byte 6: "tru}"`, "line 8: neither JSON nor text in", "line 9: longer than a MiB", "10:00:00.123 12ms",
 			},
 		},
+		{
+			name: "numbers out of range", log: strings.Join([]string{
+				`{"start_time":"0001-01-01T00:00:00Z","duration":1,"response_code":200}`, `{"start_time":"2262-06-01T00:00:00Z","duration":1,"response_code":200}`,
+				`{"start_time":-1,"duration":1,"response_code":200}`, `{"start_time":"2026-11-28T10:00:00Z","duration":2678400001,"response_code":200}`,
+				`{"start_time":"2026-11-28T10:00:00Z","duration":2678400000,"response_code":200}`,
+				`{"start_time":"2026-11-28T10:00:00Z","duration":1.5e3,"response_code":200}`, `{"start_time":"2026-11-28T10:00:00Z","duration":-1,"response_code":200}`,
+			}, "\n"),
+			want: []string{
+				`line 1: start_time is "0001-01-01T00:00:00Z", want a time such as`, `line 2: start_time is "2262-06-01T00:00:00Z", want`, `line 3: start_time is "-1", want`,
+				`line 4: duration is "2678400001", want a whole number up to 2678400000`, "10:00:00.000 744h0m0s - 200", `line 6: duration is "1.5e3", want`,
+				`line 7: duration is "-1", want`,
+			},
+		},
+		{
+			name: "what would steer a terminal", log: "{\"a\":\"\\\x1b[2J\"}\n{\"a\":\"\\u\x1b[2J\"}\n{\"start_time\":\"\x1b[2J\",\"duration\":1,\"response_code\":200}\n\x1b[2J",
+			want: []string{`line 1: JSON: "\\\x1b" at byte 7 is no escape`, `line 2: JSON: "\\u\x1b[2J" at byte 7 is`, `line 3: start_time is "\x1b[2J", want`, "line 4: neither"},
+		},
+		{
+			name: "values without a byte", options: Options{Format: "[%START_TIME%] [%DURATION%] [%RESPONSE_CODE%] [%GRPC_STATUS%] [%UPSTREAM_CLUSTER%] [%RESPONSE_FLAGS%]"},
+			log:  "[2026-11-28T10:00:00Z] [5] [200] [] [] []\n[] [5] [200] [] [] []\n[2026-11-28T10:00:00Z] [] [200] [] [] []",
+			want: []string{"10:00:00.000 5ms - 200  |   |", "line 2: no start_time", "line 3: no duration"},
+		},
 		{name: "an unknown field", options: Options{Fields: map[string]string{"stop_time": "x"}}, want: []string{"there is no field stop_time; the fields are start_time,"}},
 		{name: "a format that can't be read back", options: Options{Format: "%START_TIME%%DURATION%"}, want: []string{"the format has %START_TIME% right before %DURATION%"}},
 	} {
@@ -139,6 +161,24 @@ func TestReader(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTruncated: a compressed log that is not complete.
+func TestTruncated(t *testing.T) {
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	if _, err := io.WriteString(w, strings.Repeat(istioJSON+"\n", 100)); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{5, zipped.Len() / 2, zipped.Len() - 1} {
+		r, err := NewReader(bytes.NewReader(zipped.Bytes()[:size]), Options{})
+		for err == nil {
+			_, err = r.Next()
+		}
+		if !errors.Is(err, errTruncated) {
+			t.Errorf("%d of %d bytes: got %v, want %v", size, zipped.Len(), err, errTruncated)
+		}
 	}
 }
 

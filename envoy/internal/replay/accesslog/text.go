@@ -132,7 +132,7 @@ func (f *format) parse(line []byte, values [][]byte) error {
 		if !p.quoted && bytes.IndexByte(value, ' ') >= 0 {
 			return fmt.Errorf("text: %s is %q, with a space", p.operator, value)
 		}
-		if p.field >= 0 && len(values[p.field]) == 0 && string(value) != "-" {
+		if p.field >= 0 && len(values[p.field]) == 0 && len(value) > 0 && string(value) != "-" {
 			values[p.field] = value
 		}
 		rest = rest[min(end+len(p.follows), len(rest)):]
