@@ -18,6 +18,10 @@ const (
 // SaysNothing reports whether a text says nothing about who asked.
 func SaysNothing(text string) bool { return text == ambiguousText || text == absentText }
 
+// mostText bounds what is read of a key, in bytes: a client may send 60 KB, and each refusal would copy them several times.
+// Operators see 64 bytes of it, however many of the 256 are one '?' for three bytes.
+const mostText = 256
+
 // Text is what operators may see of the key whose fingerprint was made last. Plain is the key itself:
 //
 //	x-api-key=K1 client_ip=192.0.2.1
@@ -27,7 +31,8 @@ func (h *Hasher) Text(plain bool) string {
 	if h.wasAmbiguous {
 		return ambiguousText
 	}
-	text, given := make([]byte, 0, 64), false
+	var text []byte
+	given, cut := false, false
 	rest := h.reader.b
 	for i := range h.parts {
 		if len(rest) < 5 {
@@ -37,7 +42,7 @@ func (h *Hasher) Text(plain bool) string {
 		value := rest[5 : 5+size]
 		rest = rest[5+size:]
 		given = given || mark == foundMark
-		if !plain {
+		if cut = cut || len(text) >= mostText; cut || !plain {
 			continue
 		}
 		if len(text) > 0 {
@@ -51,7 +56,9 @@ func (h *Hasher) Text(plain bool) string {
 		case part.IPv4Prefix > 0:
 			text = appendNetwork(text, value, part)
 		default:
-			text = append(text, value...)
+			fits := min(len(value), max(mostText-len(text), 0))
+			cut = fits < len(value)
+			text = append(text, value[:fits]...)
 		}
 	}
 	switch {
@@ -60,7 +67,11 @@ func (h *Hasher) Text(plain bool) string {
 	case !plain:
 		return ""
 	}
-	return printable(string(text))
+	shown := printable(string(text))
+	if cut {
+		shown += "…"
+	}
+	return shown
 }
 
 func partName(p *policy.KeyPart) string {
@@ -103,11 +114,24 @@ func appendNetwork(b, address []byte, part *policy.KeyPart) []byte {
 // printable keeps a key from forging a line of the log, or a terminal's control characters.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError || r == '\u2028' || r == '\u2029' || r >= '\u202a' && r <= '\u202e' {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError || invisible(r) {
 			return '?'
 		}
 		return r
 	}, s)
+}
+
+// invisible reports whether a character separates lines, turns the direction of writing, or takes no room, so that one key could
+// be made to look like another.
+func invisible(r rune) bool {
+	switch {
+	case r < 0x61c:
+		return r == 0xad // soft hyphen
+	case r < 0x2000:
+		return r == 0x61c || r == 0x180e
+	default:
+		return r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0xfeff || r>>12 == 0xe0
+	}
 }
 
 // AppendHash writes a hash as 16 hexadecimal digits.
