@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"errors"
 	"time"
 
 	"github.com/weir-mesh/weir/sharedstate/redis"
@@ -13,12 +14,20 @@ import (
 // Record.Resets. Each worker that has the cluster sees that at its next heartbeat and drops its leases. The first one
 // that claims the reset in the registry has Redis delete the limit. Leases of other proxies stay until they expire.
 
-// Publish publishes how this worker's calls since the last time ended.
+// Publish publishes how this worker's calls since the last time ended. Its errors are also those of the pools' records.
 func (c *Client) Publish(now int64) error {
 	c.expireResets(now)
 	since := c.sinceBeat
 	c.sinceBeat = registry.CallsSince{}
-	return since.Publish(c.worker.Store, now)
+	err := since.Publish(c.worker.Store, now)
+	for _, l := range c.limits {
+		for i := range l.shards {
+			if failed := l.split.Shard(i).Failure(); failed != nil {
+				err = errors.Join(err, errors.New("the pool of leases of "+l.cluster+" could not be changed, this worker leases by itself for a second: "+failed.Error()))
+			}
+		}
+	}
+	return err
 }
 
 // Publish publishes Redis's last reply to this worker, and returns its last reply to any worker with the same numbers.

@@ -74,6 +74,15 @@ func (p *Part) Held(now int64) (tokens int64) {
 	return tokens + p.own.Held(now)
 }
 
+// Failure is why the pool's record could not be changed since the last call, nil if it could: an error of the store, or other
+// workers were faster each time. Requests then get their tokens by the worker's own calls.
+func (p *Part) Failure() (err error) {
+	if p.pool != nil {
+		err, p.pool.failed = p.pool.failed, nil
+	}
+	return err
+}
+
 // LastReply is the last reply that this worker has seen.
 func (p *Part) LastReply() (last redis.Reply, known bool) {
 	last, known = p.own.LastReply()

@@ -56,7 +56,8 @@ type Pool struct {
 	settled [redis.MaxSettled]redis.Settlement
 	wakes   []uint32
 
-	op operation
+	op     operation
+	failed error // why the record could not be changed; nil: it could since Part.Failure was called
 }
 
 // operation is one change of the record, with what it is about and what came of it.
@@ -214,7 +215,11 @@ func (p *Pool) Wakes() []uint32 {
 func (p *Pool) do(op operation) (ok bool) {
 	op.wakes = p.op.wakes
 	p.op = op
-	if _, err := p.cell.Apply((*poolChange)(p)); err != nil || p.op.foreign {
+	_, err := p.cell.Apply((*poolChange)(p))
+	if err != nil {
+		p.failed = err
+	}
+	if err != nil || p.op.foreign {
 		p.op.d = Decisions{}
 		if p.op.foreign && op.kind != opTake { // Take decides on no request that waits
 			p.op.d.Failed, p.waiting = p.waiting, 0
