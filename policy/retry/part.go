@@ -6,8 +6,9 @@ package retry
 //	uncounted   requests that the state does not count yet: the budget is smaller by their share
 //	spare       retries that the state counts as reserved and that no request has: the budget is smaller by them
 //
-// So what workers hold never makes a budget larger, and smaller by little: all workers together hold back 1/32 of the
-// requests that count, and each what it reserved for one request, or 1/8 of the retries that remain if that is less.
+// So what workers hold never makes a budget larger, and smaller by little. The first worker holds back at most 1/32 of the
+// requests that count, the second 1/64, as its number says that there are two, the third 1/96: two together 1/21, four 1/15,
+// sixteen 1/9. And each holds what it reserved for one request, or 1/8 of the retries that remain if that is less.
 // With fewer than 32 requests in 10 s all are counted. Both are of the current half second alone: in it no request and no
 // retry expires, so a spare retry is as one that is granted now. What a worker holds that ends, or gets no more requests,
 // stops to count within 10.5 s. The zero Part holds nothing.
