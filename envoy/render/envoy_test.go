@@ -1,12 +1,19 @@
 package render
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-mesh/weir/envoy/run"
 )
@@ -36,6 +43,10 @@ func TestEnvoyAccepts(t *testing.T) {
 	if err := os.WriteFile(wasm, []byte(stubWasm), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	roots := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(roots, certificate(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	policy := func(json string) func(*Options) {
 		return func(o *Options) { o.Policy = []byte(json) }
 	}
@@ -61,6 +72,11 @@ func TestEnvoyAccepts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := everything(t)
 			o.LDS, o.Wasm = "", wasm
+			for i := range o.Upstreams {
+				if tls := o.Upstreams[i].TLS; tls != nil { // this machine may lack the system's roots
+					o.Upstreams[i].TLS = &TLS{Name: tls.Name, CA: roots}
+				}
+			}
 			change(&o)
 			text, err := YAML(mustBootstrap(t, o))
 			if err != nil {
@@ -84,4 +100,19 @@ func TestEnvoyAccepts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// certificate is one of an authority of its own, as PEM.
+func certificate(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

@@ -73,8 +73,10 @@ func TestFailoverRoutes(t *testing.T) {
 			{"primary/third", "x-weir-cluster", "third", "third"},
 			{"primary", "", "", "primary"},
 		},
-		"second": {{"second/primary", "to-region", "primary", "primary"}, {"second", "", "", "second"}},
-		"third":  {{"third", "", "", "third"}},
+		"second":  {{"second/primary", "to-region", "primary", "primary"}, {"second", "", "", "second"}},
+		"third":   {{"third", "", "", "third"}},
+		"public":  {{"public", "", "", "public"}},
+		"private": {{"private", "", "", "private"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
