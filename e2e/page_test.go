@@ -26,15 +26,15 @@ func TestPage(t *testing.T) {
 	t.Run("document", o.testDocument)
 
 	p.Open(o.admin + "/")
-	p.Wait("refused cluster", `document.querySelector("#headline").textContent === "1 of 5 clusters is refused"`)
+	p.Wait("unavailable cluster", `document.querySelector("#headline").textContent === "1 of 5 clusters is unavailable"`)
 	p.Wait("limited cluster", inRow("azure_pricing", ".badge")+`?.textContent === "Limited"`)
-	p.Wait("other clusters", inRow(markup, ".badge")+`?.textContent === "Passing" && `+inRow("gcp_pricing", ".badge")+`?.textContent === "Passing"`)
+	p.Wait("other clusters", inRow(markup, ".badge")+`?.textContent === "OK" && `+inRow("gcp_pricing", ".badge")+`?.textContent === "OK"`)
 
 	// What an operator reads first: which one, why, since when.
 	since := o.status("aws_pricing").Breaker.Since
 	local := browser.Eval[string](p, fmt.Sprintf(`new Date(%d).toLocaleTimeString("en-GB")`, since.UnixMilli()))
 	first := browser.Eval[string](p, `document.querySelector(".cluster .sum").innerText`)
-	for _, want := range []string{"Refused", "aws_pricing", "The circuit breaker is open since " + local, ", opened by 5 failures in a row; next probe in "} {
+	for _, want := range []string{"Open", "aws_pricing", "The circuit breaker is open since " + local, ", opened by 5 failures in a row; next probe in "} {
 		if !strings.Contains(first, want) {
 			t.Errorf("the first row says %q, not %q", first, want)
 		}
@@ -198,13 +198,13 @@ func (o *operated) testKeyboard(t *testing.T, p *browser.Page) {
 		return nil
 	})
 	p.Wait("word of it", `document.querySelector(".openrow .said").textContent.startsWith("Reset at ")`)
-	p.Wait("passing cluster", inRow("aws_pricing", ".badge")+`.textContent !== "Refused" && document.querySelector("#headline").textContent.startsWith("Some requests of ")`)
+	p.Wait("recovering cluster", inRow("aws_pricing", ".badge")+`.textContent !== "Open" && document.querySelector("#headline").textContent.startsWith("Some requests to ")`)
 	p.Wait("entry in the log", `document.querySelector("#log").textContent.includes("aws_pricing Reset from this page.")`)
 	if !browser.Eval[bool](p, at+`.matches('`+act("reset")+`')`) {
 		t.Error("the row moved in the list, and the focus was lost")
 	}
 	o.aws.Set(upstream.Status(500))
-	p.Wait("refused cluster", inRow("aws_pricing", ".badge")+`.textContent === "Refused"`)
+	p.Wait("unavailable cluster", inRow("aws_pricing", ".badge")+`.textContent === "Open"`)
 }
 
 // testRefusal: the page shows the API's own text of a refusal.
@@ -251,7 +251,7 @@ func (o *operated) testFilter(t *testing.T, p *browser.Page) {
 	p.Wait("word of it", `!document.querySelector("#empty").hidden`)
 	browser.Eval[bool](p, `(() => { const f = document.querySelector("#filter"); f.value = ""; f.dispatchEvent(new Event("input")); return true })()`)
 	p.Click("#chip0")
-	check("only the refused", "aws_pricing")
+	check("only the unavailable", "aws_pricing")
 	p.Click("#chip0")
 	check("all", "aws_pricing", "azure_pricing", "gcp_pricing", "catalog", markup)
 }
@@ -311,7 +311,7 @@ func TestPageBehindPrefix(t *testing.T) {
 	up()
 	t.Cleanup(func() { _ = server.Close() })
 	p.Open("http://" + address + "/mesh/weir/")
-	p.Wait("refused cluster", `document.querySelector("#headline").textContent === "1 of 5 clusters is refused"`)
+	p.Wait("unavailable cluster", `document.querySelector("#headline").textContent === "1 of 5 clusters is unavailable"`)
 	checkConsole(t, p)
 
 	_ = server.Close()

@@ -23,39 +23,41 @@ var words = []struct {
 	name, status string
 	word, says   string // a part of what it says
 }{
-	{"00-absent", `{"mode": "enforce"}`, "Passing", "Nothing is refused."},
+	{"00-absent", `{"mode": "enforce"}`, "OK", "All requests are admitted."},
 	{"01-null", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "auto", "since": null, "opened_at": null}, "rate_limit": {"requests_per_minute": 60,
-		"configured_requests_per_minute": 60, "remaining": null, "success_rate": null, "keyed": true}, "requests": {"allowed": {N}}}`, "Passing", "Nothing is refused."},
+		"configured_requests_per_minute": 60, "remaining": null, "success_rate": null, "keyed": true}, "requests": {"allowed": {N}}}`, "OK", "All requests are admitted."},
 	{
 		"02-open", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "since": "2026-01-02T03:04:05Z", "retry_after": 71.2}, "requests": {"circuit_open": {N}}}`,
-		"Refused", "since 03:04:05 (1\u00a0h 1\u00a0min); next probe in 1\u00a0min 12\u00a0s.",
+		"Open", "since 03:04:05 (1\u00a0h 1\u00a0min); next probe in 1\u00a0min 12\u00a0s.",
 	},
-	{"03-open, over", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "since": "2026-01-02T03:04:05Z", "retry_after": 0}}`, "Refused", "the next request is the probe."},
-	{"04-open, in a row", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "consecutive_failures", "failure_threshold": 5, "retry_after": 2}}`, "Refused", "is open, opened by 5 failures in a row; next probe in 2\u00a0s."},
-	{"041-open, at once", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "consecutive_failures", "failure_threshold": 1, "retry_after": 2}}`, "Refused", ", opened by a failure; next"},
-	{"042-open, a rate", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "failure_rate", "failure_rate_threshold": 0.5}}`, "Refused", ", opened by a failure rate of 50\u202f% or more; the next"},
-	{"043-open, slow", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "slow_calls", "slow_calls_threshold": null}}`, "Refused", ", opened by its share of slow calls; the next"},
-	{"044-open, a probe", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "failed_probe"}}`, "Refused", ", opened by a failed probe; the next"},
-	{"0441-open, a slow probe", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "slow_probe"}}`, "Refused", ", opened by a slow probe; the next"},
-	{"0442-open, left alone", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "operator"}}`, "Refused", ", opened by an operator; the next"},
-	{"0443-closed by probes", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "auto", "since": "2026-01-02T03:04:05Z", "cause": "probes_succeeded"}}`, "Passing", "since 03:04:05, by successful probes."},
-	{"045-yesterday", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "auto", "since": "2026-01-01T03:04:05Z"}}`, "Passing", "closed since 1 Jan 03:04:05."},
-	{"05-forced open", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "open", "since": "2026-01-02T03:04:05Z"}}`, "Refused", "An operator forced the circuit breaker open; it is open since "},
-	{"06-forced closed", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "closed"}}`, "Forced", "its requests pass, however many fail"},
+	{"03-open, over", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "since": "2026-01-02T03:04:05Z", "retry_after": 0}}`, "Open", "the next request is the probe."},
+	{"04-open, in a row", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "consecutive_failures", "failure_threshold": 5, "retry_after": 2}}`, "Open", "is open, opened by 5 failures in a row; next probe in 2\u00a0s."},
+	{"041-open, at once", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "consecutive_failures", "failure_threshold": 1, "retry_after": 2}}`, "Open", ", opened by a failure; next"},
+	{"042-open, a rate", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "failure_rate", "failure_rate_threshold": 0.5}}`, "Open", ", opened by a failure rate of 50\u202f% or more; the next"},
+	{"043-open, slow", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "slow_calls", "slow_calls_threshold": null}}`, "Open", ", opened by its share of slow calls; the next"},
+	{"044-open, a probe", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "failed_probe"}}`, "Open", ", opened by a failed probe; the next"},
+	{"0441-open, a slow probe", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "slow_probe"}}`, "Open", ", opened by a slow probe; the next"},
+	{"0442-open, left alone", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "cause": "operator"}}`, "Open", ", opened by an operator; the next"},
+	{"0443-closed by probes", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "auto", "since": "2026-01-02T03:04:05Z", "cause": "probes_succeeded"}}`, "OK", "since 03:04:05, by successful probes."},
+	{"045-yesterday", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "auto", "since": "2026-01-01T03:04:05Z"}}`, "OK", "closed since 1 Jan 03:04:05."},
+	{"05-forced open", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "open", "since": "2026-01-02T03:04:05Z"}}`, "Forced open", "An operator forced the circuit breaker open; it is open since "},
+	{"06-forced closed", `{"mode": "enforce", "circuit_breaker": {"state": "closed", "forced": "closed"}}`, "Forced closed", "its requests pass, however many fail"},
 	{"07-failover", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "retry_after": 5}, "failover": {"to": ["eu", "us"], "to_total": {N}}}`, "Failed over", "its requests go to eu or us."},
-	{"075-failover, full", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "retry_after": 5}, "failover": {"to": ["eu"], "to_total": {N}}, "requests": {"circuit_open": {N}}}`, "Refused", "its requests go to eu."},
-	{"08-half-open", `{"mode": "enforce", "circuit_breaker": {"state": "half_open", "forced": "auto", "success_count": 1, "success_threshold": 3}}`, "Probing", "1 of 3 successes seen"},
+	{"075-failover, full", `{"mode": "enforce", "circuit_breaker": {"state": "open", "forced": "auto", "retry_after": 5}, "failover": {"to": ["eu"], "to_total": {N}}, "requests": {"circuit_open": {N}}}`, "Open", "its requests go to eu."},
+	{"08-half-open", `{"mode": "enforce", "circuit_breaker": {"state": "half_open", "forced": "auto", "success_count": 1, "success_threshold": 3}}`, "Half-open", "1 of 3 successes seen"},
 	{"09-no host", `{"mode": "enforce", "upstream": {"no_healthy_host": true}}`, "No host", "no healthy host"},
-	{"10-bulkhead", `{"mode": "enforce", "bulkhead": {"in_flight": 8, "max_concurrent": 8, "rejected_total": {N}}, "requests": {"bulkhead_full": {N}}}`, "Limited", "8 of 8 requests in flight; "},
+	{"10-bulkhead", `{"mode": "enforce", "bulkhead": {"in_flight": 8, "max_concurrent": 8, "rejected_total": {N}}, "requests": {"bulkhead_full": {N}}}`, "Full", "8 of 8 requests in flight; "},
 	{"11-limit", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 30, "configured_requests_per_minute": 30, "remaining": 0}, "requests": {"rate_limited": {N}}}`, "Limited", "Its limit of 30 a minute is used up; "},
 	{"12-limit by key", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 30, "configured_requests_per_minute": 30, "keyed": true}, "requests": {"rate_limited": {N}}}`, "Limited", "a minute for each key is used up"},
-	{"13-lowered", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 34.3, "configured_requests_per_minute": 100, "success_rate": 0.62}, "requests": {"allowed": {N}}}`, "Slowed", "lowered to 34 of 100 a minute: 62"},
-	{"14-fallback", `{"mode": "enforce", "requests": {"allowed": {N}}, "answers": {"upstream": 3, "cache": {N}}}`, "Watch", "fallbacks gave "},
+	{"13-lowered", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 34.3, "configured_requests_per_minute": 100, "success_rate": 0.62}, "requests": {"allowed": {N}}}`, "Lowered", "lowered to 34 of 100 a minute: 62"},
+	{"14-fallback", `{"mode": "enforce", "requests": {"allowed": {N}}, "answers": {"upstream": 3, "cache": {N}}}`, "Watch", "in the last minute: upstream failed."},
+	{"141-fallback, full", `{"mode": "enforce", "bulkhead": {"in_flight": 1, "max_concurrent": 8, "rejected_total": {N}}, "requests": {"allowed": {N}, "bulkhead_full": {N}}, "answers": {"upstream": {N}, "cache": {N}}}`, "Full", "Fallbacks answer 50"},
+	{"142-fallback, a key", `{"mode": "enforce", "requests": {"allowed": {N}, "rate_limited": {N}}, "answers": {"upstream": {N}, "cache": {N}}}`, "Watch", " over the limit."},
 	{"15-errors", `{"mode": "enforce", "requests": {"allowed": {N}}, "answers": {"error": {N}}}`, "Watch", "got an error in the last minute"},
 	{"16-retries", `{"mode": "enforce", "retry": {"attempts_total": {N}, "exhausted_total": {N}, "budget_remaining": 0}}`, "Watch", "Retries did not help "},
 	{"17-shadow", `{"mode": "shadow", "circuit_breaker": {"state": "open", "forced": "auto", "retry_after": 5}}`, "Shadow", "enforced it would say: The circuit breaker is open"},
 	{"18-off", `{"mode": "off"}`, "Off", "untouched"},
-	{"19-<img src=x onerror=alert(1)>&amp;<script>alert(1)</script>", `{"mode": "enforce", "requests": {"allowed": {N}}}`, "Passing", "Nothing is refused."},
+	{"19-<img src=x onerror=alert(1)>&amp;<script>alert(1)</script>", `{"mode": "enforce", "requests": {"allowed": {N}}}`, "OK", "All requests are admitted."},
 }
 
 // TestPageWords checks the page's texts for each state with a false admin listener, among hundreds of clusters.
@@ -106,11 +108,11 @@ func TestPageWords(t *testing.T) {
 		}
 	}
 	// The worst come first, and the page's headline and title count them.
-	want := []string{"02-open", "03-open, over", "04-open, in a row", "041-open, at once", "042-open, a rate", "043-open, slow", "044-open, a probe", "0441-open, a slow probe", "0442-open, left alone", "05-forced open", "075-failover, full", "09-no host", "08-half-open", "10-bulkhead", "11-limit", "12-limit by key"}
-	if got := browser.Eval[[]string](p, `[...document.querySelectorAll("h3 button")].slice(0, 16).map(b => b.textContent)`); fmt.Sprint(got) != fmt.Sprint(want) {
+	want := []string{"02-open", "03-open, over", "04-open, in a row", "041-open, at once", "042-open, a rate", "043-open, slow", "044-open, a probe", "0441-open, a slow probe", "0442-open, left alone", "05-forced open", "075-failover, full", "09-no host", "08-half-open", "10-bulkhead", "11-limit", "12-limit by key", "141-fallback, full"}
+	if got := browser.Eval[[]string](p, `[...document.querySelectorAll("h3 button")].slice(0, 17).map(b => b.textContent)`); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("first are %q, want %q", got, want)
 	}
-	if got := browser.Eval[string](p, `document.title`); got != fmt.Sprintf("(12) 12 of %d clusters are refused · Weir", more+len(words)) {
+	if got := browser.Eval[string](p, `document.title`); got != fmt.Sprintf("(12) 12 of %d clusters are unavailable · Weir", more+len(words)) {
 		t.Errorf("got the title %q", got)
 	}
 	if n := browser.Eval[int](p, `document.querySelectorAll("#list img, #list script").length`); n != 0 {

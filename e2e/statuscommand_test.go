@@ -97,10 +97,10 @@ clusters:
 		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z, Weir \S+: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
 Policy \d+ in force since 2\S+Z
 
-STATE +CLUSTER +LIMIT/MIN +LEFT +IN FLIGHT +ALLOWED +REFUSED +FALLBACK +RETRIES +WHY
+STATE +CLUSTER +LIMIT/MIN +LEFT +IN FLIGHT +ALLOWED +NOT ADMITTED +FALLBACK +RETRIES +WHY
 open +broken +2 +2 +4 +0 +opened \d+s ago by 2 failures in a row; the next probe in (1h|59m\d+s)
-limited +limited +0\.03 +0 +0/7 +2 +2 +0 +the limit of 0\.03 a minute is used up; 2 refused so far
-shadow +shadowed +0\.02 +0 +1 +0 +0 +would be limited: the limit of 0\.02 a minute is used up; 0 refused so far
+limited +limited +0\.03 +0 +0/7 +2 +2 +0 +the limit of 0\.03 a minute is used up; 2 not admitted so far
+shadow +shadowed +0\.02 +0 +1 +0 +0 +would be limited: the limit of 0\.02 a minute is used up; 0 not admitted so far
 ok +fine +100 +99 +1 +0 +0
 $`)
 		if got.status != 0 || got.err != "" || !want.MatchString(got.out) {

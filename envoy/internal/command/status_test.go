@@ -27,8 +27,8 @@ const allStatus = `{"time":"2026-11-24T10:00:00Z","version":"0.2.0","clusters":{
 
 const table = `http://ADDRESS at 2026-11-24T10:00:00Z, Weir 0.2.0: 2 clusters, 1 half-open, 1 ok
 
-STATE      CLUSTER      ALLOWED  REFUSED  WHY
-half-open  aws_pricing      140       31  probing: 1 of 3 successes that close it
+STATE      CLUSTER      ALLOWED  NOT ADMITTED  WHY
+half-open  aws_pricing      140            31  probing: 1 of 3 successes that close it
 ok         azure
 `
 

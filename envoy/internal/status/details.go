@@ -94,7 +94,7 @@ func limitLine(l *adminapi.RateLimit) string {
 	if l.SuccessRate != nil {
 		text += "; success rate " + percent(*l.SuccessRate)
 	}
-	return text + "; " + number(l.LimitedTotal) + " refused"
+	return text + "; " + number(l.LimitedTotal) + " not admitted"
 }
 
 // keyRows are the keys that the limit refused most, a line for each.
@@ -127,7 +127,7 @@ func bulkheadLine(b *adminapi.Bulkhead) string {
 	if b == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s of %s requests in flight; %s refused", number(b.InFlight), number(b.MaxConcurrent), number(b.RejectedTotal))
+	return fmt.Sprintf("%s of %s requests in flight; %s not admitted", number(b.InFlight), number(b.MaxConcurrent), number(b.RejectedTotal))
 }
 
 func requestsLine(r *adminapi.Requests) string {

@@ -95,11 +95,11 @@ var columns = []column{
 		}
 		return number(r.Requests.Allowed)
 	}},
-	{"REFUSED", true, func(r row) string {
+	{"NOT ADMITTED", true, func(r row) string {
 		if r.Requests == nil {
 			return ""
 		}
-		return number(refused(r.Requests))
+		return number(notAdmitted(r.Requests))
 	}},
 	{"FALLBACK", true, func(r row) string {
 		if r.Answers == nil {
@@ -122,8 +122,8 @@ var columns = []column{
 	{"WHY", false, func(r row) string { return Printable(r.Why) }},
 }
 
-// refused is how many requests were not admitted.
-func refused(r *adminapi.Requests) float64 { return r.RateLimited + r.CircuitOpen + r.BulkheadFull }
+// notAdmitted is how many requests the policy did not admit; a fallback may have answered them.
+func notAdmitted(r *adminapi.Requests) float64 { return r.RateLimited + r.CircuitOpen + r.BulkheadFull }
 
 // fromFallback is how many answers a fallback gave; errors are not among them.
 func fromFallback(a *adminapi.Answers) float64 {

@@ -81,10 +81,10 @@ func judge(c *adminapi.Cluster, now time.Time) Verdict {
 		return Verdict{HalfOpen, fmt.Sprintf("probing%s: %s of %s successes that close it", duration(now, b.Since), number(b.SuccessCount), number(b.SuccessThreshold))}
 	}
 	if b := c.Bulkhead; b != nil && b.MaxConcurrent > 0 && b.InFlight >= b.MaxConcurrent {
-		return Verdict{Full, fmt.Sprintf("%s of %s requests in flight; %s refused so far", number(b.InFlight), number(b.MaxConcurrent), number(b.RejectedTotal))}
+		return Verdict{Full, fmt.Sprintf("%s of %s requests in flight; %s not admitted so far", number(b.InFlight), number(b.MaxConcurrent), number(b.RejectedTotal))}
 	}
 	if l := c.RateLimit; l != nil && l.Remaining != nil && *l.Remaining < 1 {
-		return Verdict{Limited, fmt.Sprintf("the limit of %s a minute is used up; %s refused so far", number(l.PerMinute), number(l.LimitedTotal))}
+		return Verdict{Limited, fmt.Sprintf("the limit of %s a minute is used up; %s not admitted so far", number(l.PerMinute), number(l.LimitedTotal))}
 	}
 	if l := c.RateLimit; l != nil && l.RefusedKeys != nil && recent(l, now) && len(l.RefusedKeys.Keys) > 0 {
 		return Verdict{Limited, fmt.Sprintf("the limit of %s a minute for each key refuses some; most often %s since %s",

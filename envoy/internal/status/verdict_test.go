@@ -58,9 +58,9 @@ func TestVerdict(t *testing.T) {
 		},
 		"full": {
 			adminapi.Cluster{Bulkhead: &adminapi.Bulkhead{InFlight: 10, MaxConcurrent: 10, RejectedTotal: 4}},
-			Verdict{Full, "10 of 10 requests in flight; 4 refused so far"},
+			Verdict{Full, "10 of 10 requests in flight; 4 not admitted so far"},
 		},
-		"limited":        {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Remaining: new(0.4), LimitedTotal: 7}}, Verdict{Limited, "the limit of 100 a minute is used up; 7 refused so far"}},
+		"limited":        {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Remaining: new(0.4), LimitedTotal: 7}}, Verdict{Limited, "the limit of 100 a minute is used up; 7 not admitted so far"}},
 		"limited by key": {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true}}, Verdict{OK, ""}},
 		"limited by key, refusing": {
 			adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true, Window: 60, RefusedKeys: &adminapi.RefusedKeys{
@@ -78,7 +78,7 @@ func TestVerdict(t *testing.T) {
 		"lowered":                 {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 70, ConfiguredPerMinute: 100, Remaining: new(1.0)}}, Verdict{Lowered, "the limit went down to 70 of 100 a minute"}},
 		"off":                     {adminapi.Cluster{Mode: "off", Breaker: &adminapi.Breaker{State: "open"}}, Verdict{Off, "its policy is off: requests pass unchanged"}},
 		"shadow":                  {adminapi.Cluster{Mode: "shadow"}, Verdict{Shadow, "its policy decides, but does not act"}},
-		"shadow, would be full":   {adminapi.Cluster{Mode: "shadow", Bulkhead: &adminapi.Bulkhead{InFlight: 1, MaxConcurrent: 1}}, Verdict{Shadow, "would be full: 1 of 1 requests in flight; 0 refused so far"}},
+		"shadow, would be full":   {adminapi.Cluster{Mode: "shadow", Bulkhead: &adminapi.Bulkhead{InFlight: 1, MaxConcurrent: 1}}, Verdict{Shadow, "would be full: 1 of 1 requests in flight; 0 not admitted so far"}},
 		"a state of another time": {adminapi.Cluster{Breaker: &adminapi.Breaker{State: "ajar"}}, Verdict{OK, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {

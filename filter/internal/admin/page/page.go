@@ -26,5 +26,5 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // compares them with the document.
 const (
 	styleHash  = "sha256-6i0NxKz2clkqam1e+wEQm58zwxnBJwTAVcdXtd3ETa4="
-	scriptHash = "sha256-iACbKg5MVqvZPYTUdeNphUXv3NbvFeJIoF9zgmUFeqQ="
+	scriptHash = "sha256-d1ckqLBoNiz6KJLLzlaEGeWGFmmbVUgeBhmGwYL4nho="
 )
