@@ -140,17 +140,17 @@ func (l *Limit) take(a *stage.Attempt, now int64) (from lease.Source, s shard, v
 
 // Admit implements stage.Stage: it takes one token, or makes the request wait for the reply to a call.
 func (l *Limit) Admit(a *stage.Attempt, now int64) stage.Verdict {
-	v, from := l.admit(a, 0, now)
+	v, from := l.admit(a, 0, now, now)
 	return l.decide(a, from, v, now)
 }
 
-// admit takes one token for an attempt, for which so many shards had none after it waited.
-func (l *Limit) admit(a *stage.Attempt, had int, now int64) (lease.Verdict, lease.Source) {
+// admit takes one token for an attempt, for which so many shards had none after it waited, since then.
+func (l *Limit) admit(a *stage.Attempt, had int, since, now int64) (lease.Verdict, lease.Source) {
 	from, s, v := l.take(a, now)
 	if v.CallDue || v.Decision == lease.Waiting {
 		q := l.client.queue(from, s, l)
 		if v.Decision == lease.Waiting {
-			q.waiting = append(q.waiting, waiting{a, had})
+			q.waiting = append(q.waiting, waiting{a, had, since})
 			a.Wait(q)
 		}
 		if v.CallDue {

@@ -21,8 +21,13 @@ type queue struct {
 // waiting is an attempt that waits.
 type waiting struct {
 	*stage.Attempt
-	had int // shards that had no token for it after it had waited
+	had   int   // shards that had no token for it after it had waited
+	since int64 // when it first waited
 }
+
+// mostTimeouts is after how many of redis.timeout an attempt that waited asks no more shards. It ends within two more, before its
+// stream passes undecided (8 of them and a second).
+const mostTimeouts = 4
 
 // queue finds or makes the queue of a source.
 func (c *Client) queue(from lease.Source, s shard, of *Limit) *queue {
@@ -68,8 +73,9 @@ func (q *queue) decide(v lease.Verdict, now int64) {
 	w, from := q.waiting[0], q.from
 	q.waiting[0] = waiting{}
 	q.waiting = q.waiting[1:]
-	if v.Decision != lease.Granted && w.had+1 < len(q.of.shards) {
-		v, from = q.of.admit(w.Attempt, w.had+1, now)
+	inTime := now-w.since < mostTimeouts*int64(q.of.client.config.Timeout)
+	if v.Decision != lease.Granted && w.had+1 < len(q.of.shards) && inTime {
+		v, from = q.of.admit(w.Attempt, w.had+1, w.since, now)
 		if v.Decision == lease.Waiting {
 			return
 		}

@@ -122,3 +122,23 @@ func TestMeshPoolOfTwoWorkers(t *testing.T) {
 		t.Errorf("got leases %v, %v, want one of a pool", names, err)
 	}
 }
+
+// TestMeshShardsThatDoNotAnswer: a request does not wait for one shard after the other until its stream passes undecided, after a
+// second and 8 timeouts.
+func TestMeshShardsThatDoNotAnswer(t *testing.T) {
+	m := requesttest.JoinMesh(t, miniredis.RunT(t), `{"rate_limit":{"requests":6400,"window_size":"10s","scope":"mesh","shards":64}}`, `,"on_error":"deny"`)
+	if _, got := m.BeginStream(1); got != "paused" {
+		t.Fatalf("the request: got %s, want paused", got)
+	}
+	const timeout = 50 * time.Millisecond
+	calls := 0
+	for began := m.Now; len(m.Resumed) == 0 && m.Now-began < int64(10*time.Second); calls++ {
+		m.Client.MakeCalls(m.Now)
+		m.Now += int64(timeout)
+		m.Lose()
+		m.Client.Tick(m.Now)
+	}
+	if got := strings.Join(m.Resumed, ", "); got != "1 429" || calls > 6 {
+		t.Errorf("got resumed %q after %d timeouts, want 1 429 after at most 6", got, calls)
+	}
+}
