@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 
+	"github.com/weir-mesh/weir/envoy/kube"
 	"github.com/weir-mesh/weir/envoy/policyfile"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/policy"
@@ -271,7 +272,7 @@ func TestKustomize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := Kustomize(objects, "weir")
+	files, err := kube.Kustomize("render istio", objects, "weir")
 	if err != nil {
 		t.Fatal(err)
 	}

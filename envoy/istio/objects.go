@@ -1,6 +1,24 @@
 package istio
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/weir-mesh/weir/envoy/kube"
+)
+
+// Object is one Kubernetes object.
+type Object = kube.Object
+
+// YAML writes all objects into one file for kubectl apply -f.
+func YAML(objects []Object) ([]byte, error) { return kube.YAML("render istio", objects) }
+
+// object is one with the names and labels of all that a policy renders.
+func (o Options) object(apiVersion, kind, suffix, comment string, spec any) Object {
+	return Object{
+		APIVersion: apiVersion, Kind: kind, Spec: spec, Comment: comment,
+		Metadata: kube.Metadata{Name: o.Name + suffix, Namespace: o.Namespace, Labels: kube.Labels(o.Name)},
+	}
+}
 
 // Objects are all that enforce the policy, in the order in which they are best applied: the filter is last. The warnings
 // are about what it can't enforce as a rendered Envoy would.

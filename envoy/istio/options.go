@@ -10,13 +10,14 @@ import (
 
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 
+	"github.com/weir-mesh/weir/envoy/kube"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/policy"
 )
 
 // Defaults of Options.
 const (
-	DefaultName      = "weir"
+	DefaultName      = kube.DefaultName
 	DefaultNamespace = "istio-system" // Istio's root namespace
 )
 
@@ -99,26 +100,16 @@ func ParseTarget(s string) (Target, error) {
 	if _, known := groups[kind]; !known {
 		return Target{}, fmt.Errorf("want Gateway/NAME, GatewayClass/NAME, Service/NAME or ServiceEntry/NAME, got %q", s)
 	}
-	return Target{kind, name}, checkName("target", name)
-}
-
-// names are those of Kubernetes: RFC 1123 subdomains.
-var names = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
-
-func checkName(of, name string) error {
-	if len(name) > 253 || !names.MatchString(name) {
-		return fmt.Errorf("%s: %q is no name in Kubernetes: use lower case letters, digits, dots and hyphens", of, name)
-	}
-	return nil
+	return Target{kind, name}, kube.CheckName("target", name)
 }
 
 var sha256Form = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // Check returns every mistake in the options but for the policy's.
 func (o Options) Check() error {
-	errs := []error{checkName("name", o.Name), checkName("namespace", o.Namespace), o.checkModule(), o.checkAdmin()}
+	errs := []error{kube.CheckName("name", o.Name), kube.CheckName("namespace", o.Namespace), o.checkModule(), o.checkAdmin()}
 	for _, namespace := range o.BootstrapIn {
-		errs = append(errs, checkName("bootstrap namespace", namespace))
+		errs = append(errs, kube.CheckName("bootstrap namespace", namespace))
 	}
 	if len(o.Selector) > 0 && len(o.Targets) > 0 {
 		errs = append(errs, errors.New("a selector and a target exclude each other: give one of them"))

@@ -1,59 +1,18 @@
 package istio
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/weir-mesh/weir/envoy/kube"
 	"github.com/weir-mesh/weir/policy"
 )
 
 // Named is a policy, a JSON object, in which the names of the upstreams are Istio's: as keys of clusters, in failover.to
 // and as redis.cluster. What can't be read stays as it is; the policy's reader reports why.
 func (o Options) Named(document []byte) []byte {
-	root := map[string]any{}
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	decoder.UseNumber() // as they are written
-	if decoder.Decode(&root) != nil {
-		return document
-	}
-	if clusters, ok := root["clusters"].(map[string]any); ok {
-		renamed := make(map[string]any, len(clusters))
-		for name, rules := range clusters {
-			o.nameTargets(rules)
-			if to := o.istioName(name); clusters[to] == nil {
-				name = to // else both are written, and checkNames says so
-			}
-			renamed[name] = rules
-		}
-		root["clusters"] = renamed
-	}
-	named, _ := root["policies"].(map[string]any)
-	for _, rules := range named {
-		o.nameTargets(rules)
-	}
-	o.nameTargets(root["default"])
-	if redis, ok := root["redis"].(map[string]any); ok && o.redisCluster() != "" {
-		redis["cluster"] = o.redisCluster()
-	}
-	asJSON, err := json.Marshal(root)
-	if err != nil {
-		return document
-	}
-	return asJSON
-}
-
-func (o Options) nameTargets(rules any) {
-	section, _ := rules.(map[string]any)
-	failover, _ := section["failover"].(map[string]any)
-	targets, _ := failover["to"].([]any)
-	for i := range targets {
-		if name, ok := targets[i].(string); ok {
-			targets[i] = o.istioName(name)
-		}
-	}
+	return kube.Named(document, o.istioName, o.redisCluster())
 }
 
 // istioName is Istio's name for a name in the policy, which may be that name already.

@@ -1,12 +1,16 @@
-package istio
+package kube
 
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"sigs.k8s.io/yaml"
 )
+
+// DefaultName is that of the objects of a policy about which nothing is said.
+const DefaultName = "weir"
 
 // Object is one Kubernetes object.
 type Object struct {
@@ -24,6 +28,14 @@ type Metadata struct {
 	Name      string            `json:"name"`
 	Namespace string            `json:"namespace"`
 	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// Labels are those of all that a policy renders.
+func Labels(instance string) map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/name": DefaultName, "app.kubernetes.io/instance": instance,
+		"app.kubernetes.io/managed-by": "weir-render",
+	}
 }
 
 // YAML writes the object with its comment before it.
@@ -47,13 +59,13 @@ func (o Object) YAML() ([]byte, error) {
 	return []byte(text.String()), nil
 }
 
-// object is one with the names and labels of all that a policy renders.
-func (o Options) object(apiVersion, kind, suffix, comment string, spec any) Object {
-	return Object{
-		APIVersion: apiVersion, Kind: kind, Spec: spec, Comment: comment,
-		Metadata: Metadata{Name: o.Name + suffix, Namespace: o.Namespace, Labels: map[string]string{
-			"app.kubernetes.io/name": DefaultName, "app.kubernetes.io/instance": o.Name,
-			"app.kubernetes.io/managed-by": "weir-render",
-		}},
+// names are those of Kubernetes: RFC 1123 subdomains.
+var names = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+
+// CheckName returns why nothing in Kubernetes can have this name, or nil.
+func CheckName(of, name string) error {
+	if len(name) > 253 || !names.MatchString(name) {
+		return fmt.Errorf("%s: %q is no name in Kubernetes: use lower case letters, digits, dots and hyphens", of, name)
 	}
+	return nil
 }

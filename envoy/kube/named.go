@@ -1,0 +1,52 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// Named is a policy, a JSON object, with the control plane's names of upstreams: as keys of clusters and in failover.to, by name,
+// and as redis.cluster, if redis is not empty. What can't be read stays as it is; the policy's reader reports why.
+func Named(document []byte, name func(string) string, redis string) []byte {
+	root := map[string]any{}
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.UseNumber() // as they are written
+	if decoder.Decode(&root) != nil {
+		return document
+	}
+	if clusters, ok := root["clusters"].(map[string]any); ok {
+		renamed := make(map[string]any, len(clusters))
+		for written, rules := range clusters {
+			nameTargets(rules, name)
+			if to := name(written); clusters[to] == nil {
+				written = to // else both are written, and the caller says so
+			}
+			renamed[written] = rules
+		}
+		root["clusters"] = renamed
+	}
+	policies, _ := root["policies"].(map[string]any)
+	for _, rules := range policies {
+		nameTargets(rules, name)
+	}
+	nameTargets(root["default"], name)
+	if section, ok := root["redis"].(map[string]any); ok && redis != "" {
+		section["cluster"] = redis
+	}
+	asJSON, err := json.Marshal(root)
+	if err != nil {
+		return document
+	}
+	return asJSON
+}
+
+func nameTargets(rules any, name func(string) string) {
+	section, _ := rules.(map[string]any)
+	failover, _ := section["failover"].(map[string]any)
+	targets, _ := failover["to"].([]any)
+	for i := range targets {
+		if written, ok := targets[i].(string); ok {
+			targets[i] = name(written)
+		}
+	}
+}
