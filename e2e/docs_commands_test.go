@@ -27,8 +27,9 @@ var notRun = map[string][]string{
 	"docs/CONTRIBUTING.md": {
 		"git clone", ".ci/run", "go -C e2e test", "build/weir demo --keep", ".cache/envoy-venv/bin/python", `"$(.cache/envoy-venv`,
 	},
-	"docs/istio.md":  {"go -C envoy/image run . push", "kubectl port-forward", "kubectl -n istio-system create secret"},
-	"docs/replay.md": {"kubectl logs"},
+	"docs/envoy-gateway.md": {"kubectl -n shop create secret"},
+	"docs/istio.md":         {"go -C envoy/image run . push", "kubectl port-forward", "kubectl -n istio-system create secret"},
+	"docs/replay.md":        {"kubectl logs"},
 }
 
 // pages are what the commands of a page need, by page. One without an entry gets an empty folder.

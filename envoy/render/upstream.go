@@ -202,6 +202,9 @@ func checkRedis(o Options) error {
 	return nil
 }
 
+// Cluster renders an upstream without a policy, such as the bridge to Redis, for a control plane.
+func Cluster(u Upstream) (*clusterv3.Cluster, error) { return u.cluster(&policy.Policy{}) }
+
 // cluster renders the upstream, with health checks if its policy has a circuit_breaker.
 func (u Upstream) cluster(p *policy.Policy) (*clusterv3.Cluster, error) {
 	discovery := clusterv3.Cluster_STRICT_DNS

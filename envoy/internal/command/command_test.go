@@ -54,7 +54,7 @@ func TestUsage(t *testing.T) {
 		"--frobnicate":               "unknown flag: --frobnicate",
 		"validate":                   "requires at least 1 arg",
 		"validate --env A good.yaml": "want NAME=VALUE",
-		"render":                     "name a subcommand: envoy, filter, istio",
+		"render":                     "name a subcommand: envoy, filter, gateway, istio",
 		"render istio":               "-f POLICY",
 		"render filter":              "-f POLICY",
 		"render filter -f good.yaml --weir-admin x":                        "weir admin:",
@@ -69,6 +69,15 @@ func TestUsage(t *testing.T) {
 		"render istio -f good.yaml --module file:///w -o a --output-dir b": "exclude each other",
 		"render istio -f good.yaml --module file:///w --weir-admin-host a": "--weir-admin-host needs --weir-admin",
 		"render istio -f good.yaml --module file:///w --redis 10.0.0.1:1":  "is an address",
+		"render gateway":                                                                                "-f POLICY",
+		"render gateway -f good.yaml":                                                                   "No image of Weir is published",
+		"render gateway -f good.yaml --module https://a/w":                                              "add --gateway NAME",
+		"render gateway -f good.yaml --module https://a/w --gateway g":                                  "add --listener NAME, or --no-patches",
+		"render gateway -f good.yaml --module file:///w --gateway g --listener l":                       "want oci://HOST/IMAGE:TAG or https://HOST/PATH",
+		"render gateway -f good.yaml --module https://a/w --gateway g --listener l --upstream a=b":      "want NAME=NAMESPACE/ROUTE",
+		"render gateway -f good.yaml --module https://a/w --gateway g --listener l --route Pod/a":       "want HTTPRoute/NAME",
+		"render gateway -f good.yaml --module https://a/w --gateway g --no-patches -o a --output-dir b": "exclude each other",
+		"render gateway -f good.yaml --module https://a/w --gateway g --no-patches --weir-admin-host a": "--weir-admin-host needs --weir-admin",
 		"render envoy":                                                            "-f POLICY",
 		"render envoy -f good.yaml":                                               "--upstream NAME=HOST:PORT",
 		"render envoy -f good.yaml --upstream a=b":                                "missing port",
@@ -112,7 +121,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, line := range []string{"validate", "schema", "import", "import ratelimit", "render", "render envoy", "render filter", "render istio", "demo", "bridge", "status", "reset", "breaker", "breaker open", "cache", "cache invalidate", "version"} {
+	for _, line := range []string{"validate", "schema", "import", "import ratelimit", "render", "render envoy", "render filter", "render istio", "render gateway", "demo", "bridge", "status", "reset", "breaker", "breaker open", "cache", "cache invalidate", "version"} {
 		t.Run(line, func(t *testing.T) {
 			got := run(t, "", append(strings.Fields(line), "--help")...)
 			if got.status != StatusOK || got.err != "" || !strings.Contains(got.out, "Examples:\n  weir "+line) {

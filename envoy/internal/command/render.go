@@ -13,6 +13,6 @@ func newRender() *cobra.Command {
 		Args: onlySubcommands,
 		RunE: missingSubcommand,
 	}
-	cmd.AddCommand(newRenderEnvoy(), newRenderFilter(), newRenderIstio())
+	cmd.AddCommand(newRenderEnvoy(), newRenderFilter(), newRenderIstio(), newRenderGateway())
 	return cmd
 }

@@ -3,7 +3,6 @@ package command
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
@@ -13,7 +12,8 @@ import (
 )
 
 func newRenderIstio() *cobra.Command {
-	var file, output, dir string
+	var file string
+	var target objectsTarget
 	var priority int32
 	var ports []uint
 	o := istio.Defaults()
@@ -50,8 +50,8 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 			if o.Module == "" {
 				return errors.New("the module is missing: add --module URL. " + istio.WhereModulesAre)
 			}
-			if output != "" && dir != "" {
-				return errors.New("-o and --output-dir exclude each other: give one of them")
+			if err := target.check(); err != nil {
+				return err
 			}
 			if len(o.AdminHosts) > 0 && o.Admin == "" {
 				return errors.New("--weir-admin-host needs --weir-admin, which adds the listener")
@@ -80,25 +80,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 			for _, warning := range warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "weir: warning: %s\n", warning)
 			}
-			if dir != "" {
-				files, err := istio.Kustomize(objects, dir)
-				if err != nil {
-					return err
-				}
-				if err := os.MkdirAll(dir, 0o755); err != nil {
-					return err
-				}
-				return writeFiles(files, file, cmd.OutOrStdout(), never)
-			}
-			body, err := istio.YAML(objects)
-			if err != nil {
-				return err
-			}
-			if output != "" {
-				return writeFiles([]render.File{{Path: output, Content: body}}, file, cmd.OutOrStdout(), never)
-			}
-			_, err = cmd.OutOrStdout().Write(body)
-			return err
+			return target.write("render istio", objects, file, cmd.OutOrStdout())
 		}),
 	}
 	flags := cmd.Flags()
@@ -138,10 +120,6 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	flags.StringVar(&o.BridgeSecret, "bridge-secret", o.BridgeSecret, "the Secret with REDIS_URL for the bridge, and WEIR_BRIDGE_TOKEN if the policy has a token")
 	flags.StringVar(&o.Redis, "redis", "", "a bridge that is there already, HOST:PORT, instead of --bridge")
 	flags.StringSliceVar(&o.BootstrapIn, "bootstrap-in", nil, "a namespace of workloads whose metrics get labels by a custom bootstrap; may be repeated")
-	flags.StringVarP(&output, "output", "o", "", "write all objects to this file")
-	flags.StringVar(&dir, "output-dir", "", "write a kustomization to this directory")
+	target.flags(flags)
 	return cmd
 }
-
-// never is for files that no Envoy reads by itself.
-func never(render.File) bool { return false }

@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weir-mesh/weir/envoy/kube"
+	"github.com/weir-mesh/weir/policy"
+)
+
+const (
+	apiVersion = "gateway.envoyproxy.io/v1alpha1"
+
+	pluginComment = `The filter with its policy. A changed policy reaches Envoy without a restart. Envoy Gateway fetches the module, and serves it to
+Envoy. failOpen: %s`
+)
+
+type m = map[string]any
+
+// Objects are all that enforce the policy, in the order in which they are best applied: the filter is last. The warnings
+// are about what the user has to write.
+func Objects(o Options) (objects []kube.Object, warnings []string, err error) {
+	if err := o.Check(); err != nil {
+		return nil, nil, err
+	}
+	if err := o.checkPolicy(); err != nil {
+		return nil, nil, err
+	}
+	if o.Bridge != "" {
+		objects = o.bridge().Objects()
+	}
+	if o.EnvoyProxy {
+		proxy, err := o.envoyProxy()
+		if err != nil {
+			return nil, nil, err
+		}
+		objects = append(objects, proxy)
+	}
+	traffic, warnings := o.trafficPolicies()
+	objects = append(objects, traffic...)
+	if !o.NoPatches {
+		patches, err := o.patchPolicy()
+		if err != nil {
+			return nil, nil, err
+		}
+		objects = append(objects, patches)
+	}
+	o.Document.Each(func(path string, p *policy.Policy) {
+		if p.Failover != nil {
+			warnings = append(warnings, fmt.Sprintf("%s: failover needs a match of the header %s in the routes' rules: see docs/envoy-gateway.md", path, p.Failover.Header))
+		}
+	})
+	return append(objects, o.extensionPolicy()), warnings, nil
+}
+
+// object is one with the names and labels of all that a policy renders.
+func (o Options) object(kind, name, namespace, comment string, spec any) kube.Object {
+	return kube.Object{
+		APIVersion: apiVersion, Kind: kind, Spec: spec, Comment: comment,
+		Metadata: kube.Metadata{Name: name, Namespace: namespace, Labels: kube.Labels(o.Name)},
+	}
+}
+
+func (o Options) gatewayRef() m {
+	return m{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": o.Gateway}
+}
+
+// extensionPolicy is the filter.
+func (o Options) extensionPolicy() kube.Object {
+	wasm := m{"name": o.Name, "rootID": rootID, "config": json.RawMessage(o.Policy), "code": o.code(), "failOpen": o.FailOpen}
+	if keys := slices.Compact(slices.Sorted(slices.Values(o.HostEnv))); len(keys) > 0 {
+		wasm["env"] = m{"hostKeys": keys}
+	}
+	refs := []any{}
+	for _, r := range o.Routes {
+		refs = append(refs, m{"group": "gateway.networking.k8s.io", "kind": r.Kind, "name": r.Name})
+	}
+	if len(refs) == 0 {
+		refs = append(refs, o.gatewayRef())
+	}
+	crash := "after a crash of the filter in a worker that worker answers 503 until the policy changes or Envoy restarts"
+	if o.FailOpen {
+		crash = "after a crash of the filter in a worker that worker forwards requests without limits"
+	}
+	return o.object("EnvoyExtensionPolicy", o.Name, o.Namespace, fmt.Sprintf(pluginComment, crash+"."), m{"targetRefs": refs, "wasm": []any{wasm}})
+}
+
+// rootID is the filter's root context.
+const rootID = "weir"
+
+func (o Options) code() m {
+	source := m{}
+	if o.SHA256 != "" {
+		source["sha256"] = o.SHA256
+	}
+	code := m{"type": "HTTP", "http": source}
+	source["url"] = o.Module
+	if image, isImage := strings.CutPrefix(o.Module, "oci://"); isImage {
+		code = m{"type": "Image", "image": source}
+		source["url"] = image
+		if o.ImagePullSecret != "" {
+			source["pullSecretRef"] = m{"kind": "Secret", "group": "", "name": o.ImagePullSecret}
+		}
+	}
+	if o.ImagePullPolicy != "" {
+		code["pullPolicy"] = o.ImagePullPolicy
+	}
+	return code
+}
