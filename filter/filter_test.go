@@ -77,13 +77,14 @@ func TestMistakesStopThePluginAndAreAllLogged(t *testing.T) {
 		"clusters.aws.rate_limit.burst_capacity: must be at least 1, got 0",
 		"clusters.aws.rate_limit.burst: unknown key",
 		"clusters.aws.circuit_breaker.recovery_timeout: ",
+		"is refused by these mistakes; the one before stays in force",
 	} {
 		if !slices.ContainsFunc(log, func(line string) bool { return strings.Contains(line, want) }) {
 			t.Errorf("got log %q, want a line with %q", log, want)
 		}
 	}
-	if len(log) != 3 {
-		t.Errorf("got %d lines, want 3, one for each mistake: %q", len(log), log)
+	if len(log) != 4 {
+		t.Errorf("got %d lines, want 4, one for each mistake, and the last: %q", len(log), log)
 	}
 }
 
