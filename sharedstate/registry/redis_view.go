@@ -35,11 +35,12 @@ type redisViewOf struct {
 
 const maxRedisViews = 4
 
-// numbersOf is a hash of what makes two configurations count apart or with different numbers.
+// numbersOf is a hash of what makes two configurations count apart or with different numbers. Not shards: what is published of a
+// cluster for operators does not have them, and would find no reply of a mesh limit.
 func numbersOf(l *policy.RateLimit) uint64 {
 	le := binary.LittleEndian
 	b := append(make([]byte, 0, 96), byte(l.Algorithm))
-	for _, n := range []int64{l.Requests, int64(l.Window), l.Burst, int64(l.AdaptiveInterval), int64(l.AdaptiveMinSamples), int64(l.Shards)} {
+	for _, n := range []int64{l.Requests, int64(l.Window), l.Burst, int64(l.AdaptiveInterval), int64(l.AdaptiveMinSamples)} {
 		b = le.AppendUint64(b, uint64(n))
 	}
 	for _, n := range []float64{l.Refill, l.AdaptiveThreshold, l.BackoffFactor, l.RecoveryFactor} {
