@@ -249,7 +249,7 @@ func (o *operated) testFilter(t *testing.T, p *browser.Page) {
 	p.Type("x")
 	check("by no name")
 	p.Wait("word of it", `!document.querySelector("#empty").hidden`)
-	browser.Eval[bool](p, `(() => { const f = document.querySelector("#filter"); f.value = ""; f.dispatchEvent(new Event("input")); return true })()`)
+	filtered(p, "")
 	p.Click("#chip0")
 	check("only the unavailable", "aws_pricing")
 	p.Click("#chip0")
@@ -282,7 +282,16 @@ func (o *operated) testLooks(t *testing.T, p *browser.Page) {
 	if len(seen) != 2 {
 		t.Errorf("got backgrounds %v, want a light and a dark one", seen)
 	}
+	browser.Eval[bool](p, `(scrollTo(0, 0), true)`)
+	filtered(p, "pricing")
+	p.Look(browser.Look{Name: "readme", Width: 1280, Height: 860}) // docs/page.png
+	filtered(p, "")
 	p.As(browser.Look{Width: 1280, Height: 900})
+}
+
+// filtered writes a text into the filter by name.
+func filtered(p *browser.Page, text string) {
+	browser.Eval[bool](p, fmt.Sprintf(`(() => { const f = document.querySelector("#filter"); f.value = %q; f.dispatchEvent(new Event("input")); f.blur(); return true })()`, text))
 }
 
 // TestPageBehindPrefix: the page works where a proxy puts it under a path, says when that proxy is gone, and is there
