@@ -54,6 +54,10 @@ func (o Options) envoyFilter(routes []routePatch) (Object, error) {
 		makers = append(makers, func() ([]*patch, error) { return o.backOff(routes) })
 		comment += filterRouteComment
 	}
+	if len(o.Chosen) > 0 {
+		makers = append(makers, o.choose)
+		comment += chosenComment
+	}
 	for _, make := range makers {
 		patches, err := make()
 		if err != nil {

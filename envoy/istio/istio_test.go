@@ -151,6 +151,8 @@ func TestOptions(t *testing.T) {
 		"a bridge there":    {func(o *Options) { o.Redis = "webdis.tools.svc.cluster.local:7379" }, "clusters: {outbound|80||a: {rate_limit: {scope: mesh}}}\nredis: {}", []string{"cluster: outbound|7379||webdis.tools.svc.cluster.local", "!kind: ServiceEntry"}},
 		"a bridge outside":  {func(o *Options) { o.Redis = "redis.example.com:80" }, "clusters: {outbound|80||a: {rate_limit: {scope: mesh}}}\nredis: {}", []string{"kind: ServiceEntry", "- redis.example.com", "protocol: HTTP"}},
 		"a bridge by name":  {nil, "clusters: {outbound|80||a: {rate_limit: {scope: mesh}}}\nredis: {cluster: outbound|7379||b}", []string{"cluster: outbound|7379||b"}},
+		"a named policy":    {func(o *Options) { o.Chosen = []Chosen{{"p", Cluster{"outbound", "80", "v2", "a"}, ""}} }, limited + "\npolicies: {p: {rate_limit: {}}}", []string{"applyTo: CLUSTER", "name: outbound|80|v2|a", "filter_metadata:", "policy: p", "!applyTo: HTTP_ROUTE"}},
+		"a route's policy":  {func(o *Options) { o.Chosen = []Chosen{{"p", Cluster{"outbound", "80", "", "a"}, "partner"}} }, limited + "\npolicies: {p: {rate_limit: {}}}", []string{"applyTo: HTTP_ROUTE", "name: a:80", "name: partner", "policy: p", "!applyTo: CLUSTER"}},
 		"names of upstream": {func(o *Options) { o.Upstreams = upstreams("a=a.example.com:81", "b=b.example.com:82", "c=inbound:83") }, "clusters: {a: {circuit_breaker: {}, failover: {to: [b]}}, b: {rate_limit: {}}, c: {}}", []string{"outbound|81||a.example.com:", "- outbound|82||b.example.com", "exact: outbound|82||b.example.com", "inbound|83||: {}"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,6 +204,7 @@ func TestMistakes(t *testing.T) {
 		"no redis section":   {func(o *Options) { o.Bridge = "b" }, "default: {}", "add `redis: {}`"},
 		"no bridge":          {nil, "default: {rate_limit: {scope: mesh}}\nredis: {}", "add --bridge IMAGE"},
 		"a bridge's dialect": {func(o *Options) { o.Bridge = "b" }, "default: {rate_limit: {scope: mesh}}\nredis: {}", "redis: {dialect: upstash}"},
+		"no such policy":     {func(o *Options) { o.Chosen = []Chosen{{"p", Cluster{"outbound", "80", "", "a"}, ""}} }, "default: {}", "policies: the policy has none by the name p"},
 		"two bridges":        {func(o *Options) { o.Bridge, o.Redis = "b", "c:1" }, "default: {rate_limit: {scope: mesh}}\nredis: {}", "give one of them"},
 		"an address":         {func(o *Options) { o.Redis = "10.0.0.1:1" }, "default: {rate_limit: {scope: mesh}}\nredis: {}", "10.0.0.1 is an address"},
 	} {
@@ -259,6 +262,19 @@ func TestParseUpstream(t *testing.T) {
 		if (err == nil) != (want != "") || err == nil && got.Cluster.String() != want {
 			t.Errorf("ParseUpstream(%q) = %v, %v, want %q", s, got, err, want)
 		}
+	}
+}
+
+func TestParseChosen(t *testing.T) {
+	for s, want := range map[string]Chosen{
+		"p=a:80/r": {"p", Cluster{"outbound", "80", "", "a"}, "r"}, "p=a:80": {}, "p=inbound:80": {}, "a:80/r": {},
+	} {
+		if got, err := ParseChosenRoute(s); (err == nil) != (want != Chosen{}) || err == nil && got != want {
+			t.Errorf("ParseChosenRoute(%q) = %v, %v, want %v", s, got, err, want)
+		}
+	}
+	if got, err := ParseChosenCluster("p=a:80/v2"); err != nil || got != (Chosen{"p", Cluster{"outbound", "80", "v2", "a"}, ""}) {
+		t.Errorf("got %v, %v, want the cluster", got, err)
 	}
 }
 

@@ -44,6 +44,7 @@ type Options struct {
 	FailStrategy extensionsv1alpha1.FailStrategy
 
 	Upstreams []Upstream
+	Chosen    []Chosen          // routes and clusters with a policy by name
 	Env       map[string]string // variables for ${NAME}
 	HostEnv   []string          // variables of the sidecar's environment for ${NAME}
 

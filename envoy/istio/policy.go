@@ -55,5 +55,5 @@ func (o Options) checkPolicy() error {
 			}
 		}
 	})
-	return errors.Join(append(errs, o.checkRedis())...)
+	return errors.Join(append(errs, o.checkRedis(), o.checkChosen())...)
 }

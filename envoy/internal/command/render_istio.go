@@ -111,6 +111,10 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	}), "fail-strategy", "reload, close or open: what a crash of the filter does to requests")
 	flags.Var(listFlag(&o.Upstreams, "NAME=HOST:PORT[/SUBSET]", istio.ParseUpstream), "upstream",
 		"what a name in the policy is in Istio; NAME=inbound:PORT is what the workload serves; may be repeated")
+	flags.Var(listFlag(&o.Chosen, "POLICY=HOST:PORT[/SUBSET]", istio.ParseChosenCluster), "cluster-policy",
+		"a cluster that has this policy of policies; POLICY=inbound:PORT is what the workload serves; may be repeated")
+	flags.Var(listFlag(&o.Chosen, "POLICY=HOST:PORT/ROUTE", istio.ParseChosenRoute), "route-policy",
+		"a route, by its name in the host's VirtualService, that has this policy of policies; may be repeated")
 	flags.Var(environmentFlag(o.Env), "env", "a variable for ${NAME}, as NAME=VALUE; may be repeated")
 	flags.StringArrayVar(&o.HostEnv, "host-env", nil, "a variable of the sidecar's environment for ${NAME}; may be repeated")
 	flags.StringVar(&o.Admin, "weir-admin", "", "port of Weir's admin interface on each pod's 127.0.0.1; default: no such listener")

@@ -36,6 +36,15 @@ func TestRenderIstio(t *testing.T) {
 			t.Errorf("%s: got %+v, want status 0 and %q", flags, got, want)
 		}
 	}
+	const named = `{"clusters": {"aws": {"rate_limit": {}}}, "policies": {"partner": {"rate_limit": {"requests": 5}}}}`
+	for flags, want := range map[string]string{
+		"--cluster-policy partner=aws.example.com:81":       "applyTo: CLUSTER",
+		"--route-policy partner=aws.example.com:81/partner": "name: aws.example.com:81",
+	} {
+		if got := run(t, named, append(args[:len(args):len(args)], strings.Fields(flags)...)...); got.status != StatusOK || !strings.Contains(got.out, want) {
+			t.Errorf("%s: got %+v, want status 0 and %q", flags, got, want)
+		}
+	}
 	const mesh = `{"clusters": {"aws": {"rate_limit": {"scope": "mesh"}}}, "redis": {"dialect": "upstash"}}`
 	for flags, want := range map[string]string{
 		"--bridge b:1 --bridge-secret s": "name: s",
