@@ -60,6 +60,43 @@ func TestSidecarEnforces(t *testing.T) {
 	}
 }
 
+// TestNamedPolicies: the metadata that the EnvoyFilter merges into a cluster and into a route choose policies by name; the limits of
+// the clusters themselves are 100.
+func TestNamedPolicies(t *testing.T) {
+	p := newPricing(t, shopHost, 0)
+	search := newPricing(t, "search.shop.svc.cluster.local", p.port)
+	objects, bootstrap := rendered(t, `clusters:
+  pricing: {rate_limit: {requests: 100, window_size: 600s}}
+  search: {rate_limit: {requests: 100, window_size: 600s}}
+policies:
+  few: {rate_limit: {requests: 5, window_size: 600s}}
+  fewer: {rate_limit: {requests: 2, window_size: 600s}}
+`, func(o *istio.Options) {
+		o.Namespace = "shop"
+		o.Upstreams = upstreamsOf(t, "pricing="+p.address(), "search="+search.address())
+		cluster, err := istio.ParseChosenCluster("few=" + p.address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		route, err := istio.ParseChosenRoute(fmt.Sprintf("fewer=%s/port-%d", search.address(), search.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Chosen = []istio.Chosen{cluster, route}
+	})
+	c := newControlPlane(t, p.service(), search.service(), outboundAt("cart", "127.0.0.1", p.port), objects)
+	cart := c.start("cart", "127.0.0.1", p.port, bootstrap)
+	cart.waitForFilter(p.port)
+	for _, tc := range []struct {
+		address string
+		allowed int
+	}{{p.address(), 5}, {search.address(), 2}} {
+		if got := cart.count(8, tc.address); got[200] != tc.allowed || got[429] != 8-tc.allowed {
+			t.Errorf("%s: got %v, want %d of 200 and the rest 429", tc.address, got, tc.allowed)
+		}
+	}
+}
+
 // TestRoutesAreThePolicys: Istio's own retries are off, the policy's are on, with its back-off; failover goes by the routes
 // of the VirtualService, and not by a client's header.
 func TestRoutesAreThePolicys(t *testing.T) {
