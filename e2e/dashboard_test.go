@@ -64,6 +64,7 @@ var firing = map[string]string{
 	"WeirRedisSlow":        "",
 	"WeirFaults":           "",
 	"WeirMisrouted":        "home",
+	"WeirPolicyMissing":    "home",
 }
 
 // A run is some seconds of a real Envoy, written down as if a minute had passed from one scrape to the next.
@@ -249,6 +250,7 @@ func (h *history) breakClusters(up map[string]*upstream.Upstream, bridge *redis.
 		changed = strings.Replace(changed, "weir_policy_refused_time_ms{} 0\n", "weir_policy_refused_time_ms{} 1700000000000\n", 1)
 		changed += "envoy_extension_config_discovery_http_filter_weir_update_rejected{} 1\n"
 		changed += fmt.Sprintf("weir_misrouted_total{cluster=\"home\",to=\"away\"} %d\n", len(h.times)-healthyTimes)
+		changed += fmt.Sprintf("weir_policy_missing_total{cluster=\"home\"} %d\n", len(h.times)-healthyTimes)
 		return slowed(changed, slow, float64(len(h.times)), latency)
 	}
 	errorsOf := func() float64 { return h.sum("weir_redis_calls_total") - h.redisCalls()["ok"] }
