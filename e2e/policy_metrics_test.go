@@ -105,7 +105,7 @@ func TestRefusedPolicyIsShown(t *testing.T) {
 			return nil
 		})
 		got := runWeir(t, "status", admin.url)
-		for _, reason := range append([]string{"A policy was refused at "}, step.reasons...) {
+		for _, reason := range append([]string{" was refused at "}, step.reasons...) {
 			if strings.Contains(got.out, reason) != (step.reasons != nil) {
 				t.Errorf("after %q: weir status with %q: %v, want %v: %s", step.policy, reason, step.reasons == nil, step.reasons != nil, got.out)
 			}

@@ -1,14 +1,20 @@
 package e2e
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/envoy/render"
@@ -42,7 +48,7 @@ func TestUpstreamsByTLS(t *testing.T) {
 	_, port2 := startSecure(t, true)
 	o := options(t, `{default: {circuit_breaker: {failure_threshold: 3}}}`, nil)
 	dir := engine.Dir(t)
-	ca := filepath.Join(dir, "ca.pem")
+	ca, strangers := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "strangers.pem")
 	for name, u := range map[string]struct {
 		address, tls, ca string
 	}{
@@ -53,7 +59,7 @@ func TestUpstreamsByTLS(t *testing.T) {
 		"logical": {fmt.Sprintf("https://localhost:%d", port), "example.com", ca},
 		"two":     {fmt.Sprintf("https://127.0.0.1:%d,127.0.0.1:%d", port, port2), "example.com", ca},
 		"other":   {fmt.Sprintf("https://127.0.0.1:%d", port), "other.example", ca},
-		"system":  {fmt.Sprintf("https://127.0.0.1:%d", port), "example.com", ""}, // the test's issuer is not trusted
+		"issuer":  {fmt.Sprintf("https://127.0.0.1:%d", port), "example.com", strangers},
 		"plain":   {fmt.Sprintf("127.0.0.1:%d", port), "", ""},
 	} {
 		upstream, err := render.NewUpstream(name, u.address)
@@ -71,7 +77,7 @@ func TestUpstreamsByTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	issuer := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: map[string][]byte{"ca.pem": issuer}})
+	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: map[string][]byte{"ca.pem": issuer, "strangers.pem": authority(t)}})
 	w := &weir{Envoy: e, t: t, url: e.URL()}
 	host := fmt.Sprintf("example.com:%d", port)
 	for name, want := range map[string]string{
@@ -95,7 +101,7 @@ func TestUpstreamsByTLS(t *testing.T) {
 	if !seen[fmt.Sprintf(`HTTP/1.1 %s sni "example.com"`, host)] || !seen[fmt.Sprintf(`HTTP/2.0 %s sni "example.com"`, host)] {
 		t.Errorf("8 requests to two hosts: got %v, want answers of both", seen)
 	}
-	for _, name := range []string{"other", "system"} {
+	for _, name := range []string{"other", "issuer"} {
 		if a := w.get(name, "/"); a.status != 503 || a.reason() != "upstream_failure" {
 			t.Errorf("%s: got %+v, want 503, since the certificate is not to be trusted", name, a)
 		}
@@ -103,4 +109,19 @@ func TestUpstreamsByTLS(t *testing.T) {
 	if a := w.get("plain", "/"); a.status == 200 {
 		t.Errorf("a server with TLS asked without: got %+v, want no 200", a)
 	}
+}
+
+// authority is the certificate of an authority that has issued nothing, as PEM.
+func authority(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
