@@ -2,6 +2,7 @@ package observe
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
@@ -20,7 +21,8 @@ type missing struct {
 // so all the time.
 const missingLogInterval = 10 * time.Minute
 
-// PolicyMissing counts a request, logs the name now and then, and publishes it for the status.
+// PolicyMissing counts a request, logs the name now and then, and publishes it for the status. It keeps neither string: they may be
+// the host's.
 func (p *Plugin) PolicyMissing(cluster, name string, now int64) {
 	m := p.missing[cluster]
 	if m == nil {
@@ -28,7 +30,7 @@ func (p *Plugin) PolicyMissing(cluster, name string, now int64) {
 			p.missing = map[string]*missing{}
 		}
 		m = &missing{total: p.Metrics.Counter(metric.PolicyMissingTotal.With(cluster))}
-		p.missing[cluster] = m
+		p.missing[strings.Clone(cluster)] = m
 	}
 	m.total.Add(1)
 	if !m.published.allow(now) {

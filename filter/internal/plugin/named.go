@@ -40,7 +40,7 @@ func (p *Plugin) choose(cluster string) *request.Cluster {
 		if c, exists := p.namedCluster(cluster, name); exists {
 			return c
 		}
-		p.observe.PolicyMissing(strings.Clone(cluster), strings.Clone(name), host.Now())
+		p.observe.PolicyMissing(cluster, name, host.Now())
 	}
 	return p.cluster(cluster)
 }
@@ -82,6 +82,15 @@ func (p *Plugin) namedCluster(cluster, name string) (c *request.Cluster, exists 
 	}
 	*last = namedLookup{used: true, cluster: cluster, policy: name, found: c}
 	return c, true
+}
+
+// withPolicy is the cluster with the policy of this name, "" for its own; nil where it has none.
+func (p *Plugin) withPolicy(cluster, name string) (c *request.Cluster) {
+	if name == "" {
+		return p.cluster(cluster)
+	}
+	c, _ = p.namedCluster(cluster, name)
+	return c
 }
 
 // rulesOf are the rules of the policy for a request to a cluster, and the policy's name, "" where it is the cluster's own; nil

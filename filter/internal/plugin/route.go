@@ -65,7 +65,7 @@ func (p *Plugin) learner(upstream string) *request.Cluster {
 		clear(p.learners)
 	}
 	var c *request.Cluster
-	if rules != nil && p.choose(upstream) != nil {
+	if rules != nil && p.withPolicy(upstream, named) != nil {
 		o := p.observe.NewCluster(name, upstream, &policy.Policy{Mode: rules.Mode})
 		c = request.NewLearner(upstream, named, rules, p.worker, p, o)
 	}

@@ -21,13 +21,13 @@ import (
 //	limit by key, or of the mesh:   Shared{breaker, bulkhead} ─► limit ─► Shared{budget}
 //	of a policy by name:            Shared{breaker} ─► Shared{limit, bulkhead} ─► Shared{budget}, or the same with limit apart
 func (c *Cluster) newChain(p *policy.Policy, client *mesh.Client) *stage.Chain {
-	var healthy, members, after []stage.Member // of one record, but where the policy is one by name
+	var byUpstream, members, after []stage.Member // of one record, but where the policy is one by name
 	var apart []stage.Stage
 	if c.breaker != nil {
-		healthy = append(healthy, breaker.New(c.breaker, &c.failures, c.observer))
+		byUpstream = append(byUpstream, breaker.New(c.breaker, &c.failures, c.observer))
 	}
-	if c.health == nil {
-		members, healthy = healthy, nil
+	if c.ofUpstream == nil {
+		members, byUpstream = byUpstream, nil
 	}
 	const index = 0 // of the policy's only limit
 	learns := false
@@ -54,22 +54,22 @@ func (c *Cluster) newChain(p *policy.Policy, client *mesh.Client) *stage.Chain {
 	}
 	if c.retries != nil {
 		c.budget = budget.New(c.retries.Budget, c.retries.RouterMost(), c.worker.ID)
-		if len(apart) > 0 || c.health != nil {
+		if len(apart) > 0 || c.ofUpstream != nil {
 			after = append(after, c.budget)
 		} else {
 			members = append(members, c.budget)
 		}
 	}
 	var stages []stage.Stage
-	if len(healthy) > 0 {
-		stages = append(stages, c.ofHealth(true, healthy...))
+	if len(byUpstream) > 0 {
+		stages = append(stages, c.sharedByUpstream(true, byUpstream...))
 	}
 	if len(members) > 0 {
-		stages = append(stages, c.shared(c.breaker != nil && c.health == nil || learns && len(apart) == 0, members...))
+		stages = append(stages, c.shared(c.breaker != nil && c.ofUpstream == nil || learns && len(apart) == 0, members...))
 	}
 	stages = append(stages, apart...)
 	if len(after) > 0 {
-		stages = append(stages, c.ofHealth(false, after...))
+		stages = append(stages, c.sharedByUpstream(false, after...))
 	}
 	return stage.NewChain(c.breaker != nil || learns, stages...)
 }
@@ -78,9 +78,9 @@ func (c *Cluster) shared(learns bool, members ...stage.Member) stage.Stage {
 	return stage.NewShared(c.cell, &c.record, learns, c.observer, members...)
 }
 
-// ofHealth joins the breaker, or the retry budget, which are upstream's whatever the policy is.
-func (c *Cluster) ofHealth(learns bool, members ...stage.Member) stage.Stage {
-	cell, record := c.healthRecord()
+// sharedByUpstream joins the breaker, or the retry budget, which are upstream's whatever the policy is.
+func (c *Cluster) sharedByUpstream(learns bool, members ...stage.Member) stage.Stage {
+	cell, record := c.breakerRecord()
 	return stage.NewShared(cell, record, learns, c.observer, members...)
 }
 

@@ -26,16 +26,16 @@ type Cluster struct {
 	observer Observer
 	resumer  Resumer
 
-	cell   *sharedstate.Cell
-	record sharedstate.Record // the cluster's, as it was last loaded
-	health *health            // breaker and retry budget of upstream; nil: they are in record
-	chain  *stage.Chain
-	judged bool          // how a request ends matters: to a stage, a fallback or a retry
-	budget *budget.Stage // nil: no retries
-	mesh   *mesh.Limit   // nil: no limit of scope mesh
-	key    *key.Hasher   // nil: the limit is not counted by key
-	shown  shownKeys
-	cache  *fallbackcache.Cache // nil: no responses are kept
+	cell       *sharedstate.Cell
+	record     sharedstate.Record // the cluster's, as it was last loaded
+	ofUpstream *upstreamRecord    // breaker and retry budget of upstream; nil: they are in record
+	chain      *stage.Chain
+	judged     bool          // how a request ends matters: to a stage, a fallback or a retry
+	budget     *budget.Stage // nil: no retries
+	mesh       *mesh.Limit   // nil: no limit of scope mesh
+	key        *key.Hasher   // nil: the limit is not counted by key
+	shown      shownKeys
+	cache      *fallbackcache.Cache // nil: no responses are kept
 
 	hosts    hosts
 	failover failover
@@ -52,7 +52,7 @@ func newCluster(name, upstream string, p *policy.Policy, w *worker.Worker, clien
 	c := &Cluster{compiled: compilePolicy(name, p), name: name, upstream: upstream, worker: w, observer: o, resumer: resumer}
 	c.cell = sharedstate.NewKeptCell(w.Store, sharedstate.ClusterKey(name), &c.record)
 	if name != upstream {
-		c.health = newHealth(w.Store, upstream)
+		c.ofUpstream = newUpstreamRecord(w.Store, upstream)
 	}
 	if l := p.RateLimit; l != nil && len(l.Key) > 0 {
 		seed := w.Seed
@@ -128,7 +128,7 @@ func (c *Cluster) ResetBegun() { c.begun = 0 }
 // change changes the record with the cluster's breaker and retry budget outside of the stages. A failure is reported, and
 // ok is false.
 func (c *Cluster) change(do func(r *sharedstate.Record) (store bool)) (ok bool) {
-	cell, record := c.healthRecord()
+	cell, record := c.breakerRecord()
 	conflicts, err := cell.Update(func() bool { return do(record) })
 	c.observer.Conflicts(conflicts)
 	if err != nil {

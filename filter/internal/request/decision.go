@@ -23,7 +23,8 @@ func (r *Request) Decision() (d Decision, ok bool) {
 	if !r.decided {
 		return d, false
 	}
-	d = Decision{Reason: r.decision, Shadow: c.shadow, HasKey: c.showsKeys(), HasBreaker: c.breaker != nil, Breaker: c.record.Breaker.Status}
+	_, record := c.breakerRecord()
+	d = Decision{Reason: r.decision, Shadow: c.shadow, HasKey: c.showsKeys(), HasBreaker: c.breaker != nil, Breaker: record.Breaker.Status}
 	if d.HasKey {
 		d.Key = c.hashOfKey(r.in.Key)
 	}

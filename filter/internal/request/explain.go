@@ -29,7 +29,8 @@ func (r *Request) explain(v stage.Verdict) string {
 	}
 	switch v.Reason {
 	case fallback.CircuitOpen:
-		b = append(append(b, ": circuit breaker is "...), c.Record().Breaker.Status.String()...)
+		_, record := c.breakerRecord()
+		b = append(append(b, ": circuit breaker is "...), record.Breaker.Status.String()...)
 		separator = ", "
 	case fallback.BulkheadFull:
 		say("all ", int64(c.maxConcurrent), " places are taken")

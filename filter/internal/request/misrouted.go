@@ -96,8 +96,8 @@ func NewLearner(upstream, named string, p *policy.Policy, w *worker.Worker, resu
 	if c.breaker != nil {
 		members = append(members, breakerstage.New(c.breaker, &c.failures, c.observer))
 	}
-	if c.health != nil && len(members) > 0 {
-		stages, members = append(stages, c.ofHealth(true, members...)), nil
+	if c.ofUpstream != nil && len(members) > 0 {
+		stages, members = append(stages, c.sharedByUpstream(true, members...)), nil
 	}
 	var byKey []stage.Stage
 	if len(l.Key) > 0 {

@@ -26,44 +26,44 @@ func NewNamed(upstream, name string, p *policy.Policy, w *worker.Worker, client 
 	return newCluster(policy.NamedCluster(upstream, name), upstream, p, w, client, resumer, o)
 }
 
-// health is the part of upstream's record that a policy by name has no own of.
-type health struct {
+// upstreamRecord is the part of upstream's record that a policy by name has no own of.
+type upstreamRecord struct {
 	cell   *sharedstate.Cell
 	record sharedstate.Record
 	shown  sharedstate.Record // joined with the policy's own: for operators
 }
 
-func newHealth(store sharedstate.Store, upstream string) *health {
-	h := &health{}
-	h.cell = sharedstate.NewKeptCell(store, sharedstate.ClusterKey(upstream), &h.record)
-	return h
+func newUpstreamRecord(store sharedstate.Store, upstream string) *upstreamRecord {
+	r := &upstreamRecord{}
+	r.cell = sharedstate.NewKeptCell(store, sharedstate.ClusterKey(upstream), &r.record)
+	return r
 }
 
-// healthRecord is the record with the breaker and the retry budget, and its cell.
-func (c *Cluster) healthRecord() (*sharedstate.Cell, *sharedstate.Record) {
-	if c.health == nil {
+// breakerRecord is the record with the breaker and the retry budget, and its cell.
+func (c *Cluster) breakerRecord() (*sharedstate.Cell, *sharedstate.Record) {
+	if c.ofUpstream == nil {
 		return c.cell, &c.record
 	}
-	return c.health.cell, &c.health.record
+	return c.ofUpstream.cell, &c.ofUpstream.record
 }
 
 // LoadRecord loads the cluster's record, and returns a number that differs where it has changed.
 func (c *Cluster) LoadRecord() (version uint32, err error) {
 	version, err = c.cell.Load()
-	if c.health == nil || err != nil {
+	if c.ofUpstream == nil || err != nil {
 		return version, err
 	}
-	of, err := c.health.cell.Load()
+	of, err := c.ofUpstream.cell.Load()
 	return version ^ bits.RotateLeft32(of, 16), err
 }
 
 // Record is the cluster's record as it was last loaded. It is not to be changed.
 func (c *Cluster) Record() *sharedstate.Record {
-	if c.health == nil {
+	if c.ofUpstream == nil {
 		return &c.record
 	}
-	shown := &c.health.shown
+	shown := &c.ofUpstream.shown
 	*shown = c.record
-	shown.Breaker, shown.Budget = c.health.record.Breaker, c.health.record.Budget
+	shown.Breaker, shown.Budget = c.ofUpstream.record.Breaker, c.ofUpstream.record.Budget
 	return shown
 }
