@@ -34,6 +34,7 @@ func (e *Entry) Upstream() string {
 func (e *Entry) fields(c *codec) {
 	p := &e.Policy
 	text(c, &e.Cluster)
+	text(c, &e.Named)
 	enum(c, &p.Mode, policy.ModeOff)
 	has := sectionsOf(p)
 	enum(c, &has, allSections)
@@ -86,9 +87,6 @@ func (e *Entry) fields(c *codec) {
 		for i := range f.To {
 			text(c, &f.To[i])
 		}
-	}
-	if c.writing && e.Named != "" || !c.writing && len(c.packed) > 0 { // an older module reads the entries without it
-		text(c, &e.Named)
 	}
 }
 

@@ -15,7 +15,7 @@ func anyEntry(t *rapid.T) Entry {
 	number := func(name string) int64 { return rapid.Int64Range(0, 1<<40).Draw(t, name) }
 	float := func(name string) float64 { return rapid.Float64Range(0, 1e6).Draw(t, name) }
 	has := func(name string) bool { return rapid.Bool().Draw(t, name) }
-	e := Entry{Cluster: rapid.String().Draw(t, "cluster")}
+	e := Entry{Cluster: rapid.String().Draw(t, "cluster"), Named: rapid.String().Draw(t, "policy")}
 	p := &e.Policy
 	p.Mode = policy.Mode(rapid.IntRange(0, 2).Draw(t, "mode"))
 	if has("rate_limit") {
@@ -26,6 +26,7 @@ func anyEntry(t *rapid.T) Entry {
 			Burst: number("burst"), Refill: float("refill"),
 			AdaptiveThreshold: float("threshold"), BackoffFactor: float("backoff"), RecoveryFactor: float("recovery"),
 			AdaptiveInterval: time.Duration(number("interval")), AdaptiveMinSamples: int(number("samples")), MaxKeys: int(number("keys")),
+			Show: policy.ShowKeys(rapid.IntRange(0, 2).Draw(t, "show")),
 		}
 		for range rapid.IntRange(0, 8).Draw(t, "parts") {
 			p.RateLimit.Key = append(p.RateLimit.Key, policy.KeyPart{Kind: policy.KeyKind(rapid.IntRange(0, 5).Draw(t, "kind"))})

@@ -39,7 +39,7 @@ const maxRedisViews = 4
 // cluster for operators does not have them, and would find no reply of a mesh limit.
 func numbersOf(l *policy.RateLimit) uint64 {
 	le := binary.LittleEndian
-	b := append(make([]byte, 0, 96), byte(l.Algorithm))
+	b := append(make([]byte, 0, 88), byte(l.Algorithm))
 	for _, n := range []int64{l.Requests, int64(l.Window), l.Burst, int64(l.AdaptiveInterval), int64(l.AdaptiveMinSamples)} {
 		b = le.AppendUint64(b, uint64(n))
 	}
