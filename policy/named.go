@@ -19,6 +19,14 @@ func (doc *Document) Named(name string) *Policy {
 	return nil
 }
 
+// OwnBreaker reports whether the requests to a cluster that get the policy of this name have a breaker and a retry budget of
+// their own instead of the cluster's: where the policy or the cluster's own is in shadow. What a policy in shadow finds out must
+// not act by another policy.
+func (doc *Document) OwnBreaker(cluster, name string) bool {
+	p, own := doc.Named(name), doc.For(cluster)
+	return p != nil && p.Mode == ModeShadow || own != nil && own.Mode == ModeShadow
+}
+
 // namedPolicies reads `policies`.
 func (d *decoder) namedPolicies(s *section) (named []Named) {
 	s.describe("policies", "object", "absent: none")

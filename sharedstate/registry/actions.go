@@ -31,16 +31,17 @@ func ForceBreaker(store sharedstate.Store, cluster string, forced breaker.Forced
 // limit of scope mesh notice the reset and send it to Redis, see ClaimReset.
 func ResetCluster(store sharedstate.Store, e *Entry, now int64) (Transition, error) {
 	cluster, p := e.Cluster, &e.Policy
-	t, err := changeRecord(store, e.Upstream(), func(r *sharedstate.Record) bool {
+	apart := e.BreakerOf() != cluster
+	t, err := changeRecord(store, e.BreakerOf(), func(r *sharedstate.Record) bool {
 		r.Breaker.Reset(now)
 		r.Budget = nil
-		if e.Named == "" {
+		if !apart {
 			r.Limit = nil
 			r.Resets++
 		}
 		return true
 	})
-	if e.Named != "" && err == nil {
+	if apart && err == nil {
 		_, err = changeRecord(store, cluster, func(r *sharedstate.Record) bool {
 			r.Limit = nil
 			r.Resets++

@@ -29,7 +29,7 @@ func allSectionsEntry(i int) Entry {
 
 func TestPackedSize(t *testing.T) {
 	e := allSectionsEntry(1)
-	if got, want := len(e.AppendTo(nil)), 142; got != want {
+	if got, want := len(e.AppendTo(nil)), 143; got != want {
 		t.Errorf("got %d bytes, want %d, as the package comment says", got, want)
 	}
 }

@@ -20,9 +20,19 @@ type Entry struct {
 	Cluster string // of a policy by name policy.NamedCluster
 	Named   string // the policy's name, "": it is the cluster's own
 	Policy  policy.Policy
+
+	OwnBreaker bool // of a policy by name: see policy.Document.OwnBreaker
 }
 
-// Upstream is the cluster that the requests go to. It has the breaker, the retry budget and the kept responses.
+// BreakerOf is the name of the record with the breaker and the retry budget.
+func (e *Entry) BreakerOf() string {
+	if e.OwnBreaker {
+		return e.Cluster
+	}
+	return e.Upstream()
+}
+
+// Upstream is the cluster that the requests go to. It has the kept responses.
 func (e *Entry) Upstream() string {
 	if e.Named == "" {
 		return e.Cluster
@@ -35,6 +45,7 @@ func (e *Entry) fields(c *codec) {
 	p := &e.Policy
 	text(c, &e.Cluster)
 	text(c, &e.Named)
+	boolean(c, &e.OwnBreaker)
 	enum(c, &p.Mode, policy.ModeOff)
 	has := sectionsOf(p)
 	enum(c, &has, allSections)

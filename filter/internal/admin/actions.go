@@ -35,7 +35,7 @@ func (h *Handler) reset(name string, at Instant) (Response, *httpError) {
 	if err != nil {
 		return Response{}, h.internalError(err)
 	}
-	h.logTransition(c.entry.Upstream(), t)
+	h.logTransition(c.entry.BreakerOf(), t)
 	h.audit.Action(name, "reset")
 	return done(name, "reset"), nil
 }
@@ -49,11 +49,11 @@ func (h *Handler) force(name, action string, at Instant) (Response, *httpError) 
 	if c.entry.Policy.CircuitBreaker == nil {
 		return Response{}, newError(400, "the policy of "+quote(name)+" has no circuit_breaker")
 	}
-	t, err := registry.ForceBreaker(h.store, c.entry.Upstream(), breakerActions[action], at.Monotonic)
+	t, err := registry.ForceBreaker(h.store, c.entry.BreakerOf(), breakerActions[action], at.Monotonic)
 	if err != nil {
 		return Response{}, h.internalError(err)
 	}
-	h.logTransition(c.entry.Upstream(), t)
+	h.logTransition(c.entry.BreakerOf(), t)
 	h.audit.Action(name, "breaker "+action)
 	return done(name, action), nil
 }

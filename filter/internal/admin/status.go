@@ -88,9 +88,9 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 	if _, err := sharedstate.NewCell(h.store, sharedstate.ClusterKey(name), &record).Load(); err != nil {
 		return c, err
 	}
-	if kept.entry.Named != "" {
+	if of := kept.entry.BreakerOf(); of != name {
 		var upstream sharedstate.Record
-		if _, err := sharedstate.NewCell(h.store, sharedstate.ClusterKey(kept.entry.Upstream()), &upstream).Load(); err != nil {
+		if _, err := sharedstate.NewCell(h.store, sharedstate.ClusterKey(of), &upstream).Load(); err != nil {
 			return c, err
 		}
 		record.Breaker, record.Budget = upstream.Breaker, upstream.Budget

@@ -33,7 +33,7 @@ type Plugin struct {
 type Cluster struct {
 	plugin      *Plugin
 	name        string
-	upstream    string                                   // the cluster with the breaker; not name where the policy is one by name
+	breaker     string                                   // whose breaker it is: upstream's, or name
 	decisions   [fallback.UpstreamFailure]BatchedCounter // by reason; upstream_failure is not a decision
 	shadowed    [fallback.UpstreamFailure]BatchedCounter // the same in shadow
 	sources     [fallback.FromDegraded + 1]BatchedCounter
@@ -53,10 +53,10 @@ type Cluster struct {
 	unlogged int      // fallbacks since this worker last logged one
 }
 
-// NewCluster defines the metrics of a cluster with this policy. Upstream is the cluster that its requests go to, see
-// policy.NamedCluster.
-func (p *Plugin) NewCluster(name, upstream string, rules *policy.Policy) request.Observer {
-	c, m := &Cluster{plugin: p, name: name, upstream: upstream}, p.Metrics
+// NewCluster defines the metrics of a cluster with this policy. The breaker is that of the cluster that requests go to, or the
+// policy's own, see registry.Entry.BreakerOf.
+func (p *Plugin) NewCluster(name, breakerOf string, rules *policy.Policy) request.Observer {
+	c, m := &Cluster{plugin: p, name: name, breaker: breakerOf}, p.Metrics
 	for reason := range c.decisions {
 		c.decisions[reason].counter = m.Counter(metric.RequestsTotal.With(name, fallback.Reason(reason).String()))
 	}
@@ -70,9 +70,9 @@ func (p *Plugin) NewCluster(name, upstream string, rules *policy.Policy) request
 		c.sources[source].counter = m.Counter(metric.ResponsesTotal.With(name, fallback.Source(source).String()))
 	}
 	for status := range c.transitions {
-		c.transitions[status] = m.Counter(metric.BreakerTransitionsTotal.With(upstream, breaker.Status(status).String()))
+		c.transitions[status] = m.Counter(metric.BreakerTransitionsTotal.With(breakerOf, breaker.Status(status).String()))
 	}
-	c.state = m.Gauge(metric.BreakerState.With(upstream))
+	c.state = m.Gauge(metric.BreakerState.With(breakerOf))
 	if rules.Retry != nil {
 		c.retries = m.Counter(metric.RetriesTotal.With(name))
 		c.exhausted = m.Counter(metric.RetriesExhaustedTotal.With(name))
@@ -125,7 +125,7 @@ func (c *Cluster) Explain(text string) { host.Debug(c.line(text)) }
 func (c *Cluster) Transition(from, to breaker.Status, cause string) {
 	c.transitions[to].Add(1)
 	c.state.Set(uint64(to))
-	host.Info("weir: " + c.upstream + ": " + transition(from, to, cause))
+	host.Info("weir: " + c.breaker + ": " + transition(from, to, cause))
 }
 
 func transition(from, to breaker.Status, cause string) string {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/publish"
+	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/breaker"
@@ -67,12 +68,13 @@ func (m *Metrics) ShowPolicy(version uint32, at int64) {
 	since.Set(uint64(at))
 }
 
-// NewGauges defines the gauges of the sections that a cluster's policy has. Upstream is the cluster that its requests go to, see
-// policy.NamedCluster. Alone says that upstream has no other policies.
-func (m *Metrics) NewGauges(cluster, upstream string, rules *policy.Policy, alone bool) publish.Gauges {
+// NewGauges defines the gauges of the sections that a cluster's policy has. Alone says that the cluster that its requests go to
+// has no other policies.
+func (m *Metrics) NewGauges(c *request.Cluster, breakerOf string, rules *policy.Policy, alone bool) publish.Gauges {
+	cluster := c.Name()
 	g := &Gauges{
-		breaker: m.Gauge(metric.BreakerState.With(upstream)),
-		noHost:  m.Gauge(metric.NoHealthyHost.With(upstream)),
+		breaker: m.Gauge(metric.BreakerState.With(breakerOf)),
+		noHost:  m.Gauge(metric.NoHealthyHost.With(c.Upstream())),
 	}
 	m.ShowMode(cluster, rules.Mode)
 	if rules.CircuitBreaker == nil && alone { // an earlier policy may have had one, which was open
@@ -145,10 +147,10 @@ func (m *Metrics) Retire(e *registry.Entry, used bool) {
 	if !used {
 		noHost := m.Gauge(metric.NoHealthyHost.With(e.Upstream()))
 		noHost.Set(0)
-		if e.Policy.CircuitBreaker != nil {
-			state := m.Gauge(metric.BreakerState.With(e.Upstream()))
-			state.Set(uint64(breaker.Closed))
-		}
+	}
+	if (!used || e.OwnBreaker) && e.Policy.CircuitBreaker != nil {
+		state := m.Gauge(metric.BreakerState.With(e.BreakerOf()))
+		state.Set(uint64(breaker.Closed))
 	}
 	if e.Policy.Bulkhead != nil {
 		show(&metric.InFlight, 0)

@@ -84,6 +84,15 @@ func (p *Plugin) namedCluster(cluster, name string) (c *request.Cluster, exists 
 	return c, true
 }
 
+// namedBy says of a policy, of which "" is the cluster's own, whose breaker is that of its requests.
+func (p *Plugin) namedBy(upstream, name string) (n request.Named, breakerOf string) {
+	n = request.Named{Policy: name, OwnBreaker: name != "" && p.document.OwnBreaker(upstream, name)}
+	if n.OwnBreaker {
+		return n, policy.NamedCluster(upstream, name)
+	}
+	return n, upstream
+}
+
 // withPolicy is the cluster with the policy of this name, "" for its own; nil where it has none.
 func (p *Plugin) withPolicy(cluster, name string) (c *request.Cluster) {
 	if name == "" {

@@ -373,14 +373,10 @@ func (p *Plugin) makeRoom() {
 
 // ready makes and publishes a cluster with these rules: its own, or those of the policy of this name.
 func (p *Plugin) ready(upstream, policyName string, rules *policy.Policy) (c *request.Cluster) {
-	name := policy.NamedCluster(upstream, policyName)
-	o := p.observe.NewCluster(name, upstream, rules)
-	if policyName == "" {
-		c = request.NewCluster(upstream, rules, p.worker, p.mesh, p, o)
-	} else {
-		c = request.NewNamed(upstream, policyName, rules, p.worker, p.mesh, p, o)
-	}
+	n, breakerOf := p.namedBy(upstream, policyName)
+	o := p.observe.NewCluster(policy.NamedCluster(upstream, policyName), breakerOf, rules)
+	c = request.NewNamed(upstream, n, rules, p.worker, p.mesh, p, o)
 	c.FindClustersBy(p.failoverCluster)
-	p.publisher.Add(c, rules, p.observe.Metrics.NewGauges(name, upstream, rules, p.named == nil))
+	p.publisher.Add(c, rules, p.observe.Metrics.NewGauges(c, breakerOf, rules, p.named == nil))
 	return c
 }

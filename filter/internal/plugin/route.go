@@ -66,8 +66,9 @@ func (p *Plugin) learner(upstream string) *request.Cluster {
 	}
 	var c *request.Cluster
 	if rules != nil && p.withPolicy(upstream, named) != nil {
-		o := p.observe.NewCluster(name, upstream, &policy.Policy{Mode: rules.Mode})
-		c = request.NewLearner(upstream, named, rules, p.worker, p, o)
+		n, breakerOf := p.namedBy(upstream, named)
+		o := p.observe.NewCluster(name, breakerOf, &policy.Policy{Mode: rules.Mode})
+		c = request.NewLearner(upstream, n, rules, p.worker, p, o)
 	}
 	p.learners[name] = c
 	return c

@@ -96,7 +96,7 @@ func (p *Publisher) News() bool { return p.registry.News() }
 
 // Add publishes a cluster that is used.
 func (p *Publisher) Add(c *request.Cluster, rules *policy.Policy, gauges Gauges) {
-	p.registry.Add(registry.Entry{Cluster: c.Name(), Named: c.Policy(), Policy: *rules})
+	p.registry.Add(registry.Entry{Cluster: c.Name(), Named: c.Policy(), Policy: *rules, OwnBreaker: c.OwnBreaker()})
 	c.ShowHosts(gauges)
 	if _, err := c.LoadRecord(); err != nil {
 		c.Observer().Fault(err) // the next heartbeat tries again

@@ -45,13 +45,14 @@ type Cluster struct {
 
 // NewCluster makes a cluster ready for a worker. Client is the plugin's client of Redis, nil without Redis.
 func NewCluster(name string, p *policy.Policy, w *worker.Worker, client *mesh.Client, resumer Resumer, o Observer) *Cluster {
-	return newCluster(name, name, p, w, client, resumer, o)
+	return newCluster(name, Named{}, p, w, client, resumer, o)
 }
 
-func newCluster(name, upstream string, p *policy.Policy, w *worker.Worker, client *mesh.Client, resumer Resumer, o Observer) *Cluster {
+func newCluster(upstream string, n Named, p *policy.Policy, w *worker.Worker, client *mesh.Client, resumer Resumer, o Observer) *Cluster {
+	name := policy.NamedCluster(upstream, n.Policy)
 	c := &Cluster{compiled: compilePolicy(name, p), name: name, upstream: upstream, worker: w, observer: o, resumer: resumer}
 	c.cell = sharedstate.NewKeptCell(w.Store, sharedstate.ClusterKey(name), &c.record)
-	if name != upstream {
+	if n.Policy != "" && !n.OwnBreaker {
 		c.ofUpstream = newUpstreamRecord(w.Store, upstream)
 	}
 	if l := p.RateLimit; l != nil && len(l.Key) > 0 {
@@ -80,6 +81,9 @@ func (c *Cluster) Policy() string {
 	}
 	return c.name[len(c.upstream)+1:]
 }
+
+// OwnBreaker is policy.Document.OwnBreaker of a policy by name.
+func (c *Cluster) OwnBreaker() bool { return c.name != c.upstream && c.ofUpstream == nil }
 
 // Upstream is the name of the cluster that the requests go to.
 func (c *Cluster) Upstream() string { return c.upstream }

@@ -78,14 +78,13 @@ func (r *Request) Pass(in *Incoming, whole bool, now int64) {
 // from outcomes, a breaker and an adaptive limit (by key only where that needs no headers); nil where it has none. What it shares with the cluster itself is the state.
 // Everything else of the policy is left out, so that no fallback of a policy that did not decide replaces a response, and
 // the limit admits nothing.
-func NewLearner(upstream, named string, p *policy.Policy, w *worker.Worker, resumer Resumer, o Observer) *Cluster {
+func NewLearner(upstream string, n Named, p *policy.Policy, w *worker.Worker, resumer Resumer, o Observer) *Cluster {
 	l := p.RateLimit
 	adaptive := l != nil && l.Algorithm == policy.Adaptive && l.Scope == policy.ScopeProxy && !needsHeaders(l.Key)
 	if p.CircuitBreaker == nil && !adaptive {
 		return nil
 	}
-	name := policy.NamedCluster(upstream, named)
-	c := newCluster(name, upstream, &policy.Policy{Mode: p.Mode, CircuitBreaker: p.CircuitBreaker}, w, nil, resumer, o)
+	c := newCluster(upstream, n, &policy.Policy{Mode: p.Mode, CircuitBreaker: p.CircuitBreaker}, w, nil, resumer, o)
 	if !adaptive {
 		return c
 	}
@@ -102,7 +101,7 @@ func NewLearner(upstream, named string, p *policy.Policy, w *worker.Worker, resu
 	var byKey []stage.Stage
 	if len(l.Key) > 0 {
 		c.key = key.NewHasher(l.Key, w.Seed)
-		byKey = append(byKey, limit.NewKeyLearner(w.Store, name, limiter, index, l.MaxKeys, o))
+		byKey = append(byKey, limit.NewKeyLearner(w.Store, c.name, limiter, index, l.MaxKeys, o))
 	} else {
 		members = append(members, limit.NewLearner(limiter))
 	}

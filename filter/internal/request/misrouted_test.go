@@ -75,7 +75,7 @@ func TestMisrouted(t *testing.T) {
 				}
 				to := r.clusters[tc.to]
 				if to != nil {
-					to = request.NewLearner(tc.to, "", r.document.For(tc.to), r.Worker, nil, r.Observer)
+					to = request.NewLearner(tc.to, request.Named{}, r.document.For(tc.to), r.Worker, nil, r.Observer)
 				}
 				req.Misrouted(to, nil, r.Now)
 				if step := req.Respond(&answer, r.Now); step.Kind != request.Continue {
@@ -130,7 +130,7 @@ func TestMisroutedReachesAdaptiveLimits(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := startRegions(t, `{"clusters":{"aws":{"circuit_breaker":{}},"eu":`+tc.eu+`}}`)
-			learner := request.NewLearner("eu", "", r.document.For("eu"), r.Worker, nil, r.Observer)
+			learner := request.NewLearner("eu", request.Named{}, r.document.For("eu"), r.Worker, nil, r.Observer)
 			for i, key := range tc.keys {
 				req := &request.Request{}
 				req.Begin(r.clusters["aws"], &request.Incoming{}, r.Now)
@@ -157,7 +157,7 @@ func TestMisroutedReachesAdaptiveLimits(t *testing.T) {
 		`{"rate_limit":{"algorithm":"adaptive","key":["client_ip",{"header":"x-api-key"}]}}`, `{"retry":{}}`,
 	} {
 		d := requesttest.Decode(t, `{"clusters":{"eu":`+rules+`}}`)
-		if got := request.NewLearner("eu", "", d.For("eu"), nil, nil, nil); got != nil {
+		if got := request.NewLearner("eu", request.Named{}, d.For("eu"), nil, nil, nil); got != nil {
 			t.Errorf("NewLearner(%s): got one, want none, since nothing learns from outcomes", rules)
 		}
 	}

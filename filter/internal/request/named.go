@@ -20,10 +20,18 @@ import (
 //
 //	record aws_pricing           breaker │ budget │ limit and bulkhead of the cluster's own policy
 //	record aws_pricing@partner                    limit and bulkhead of policy partner
+//
+// In shadow a policy has a breaker and a budget of its own, too, see policy.Document.OwnBreaker.
 
-// NewNamed makes a cluster ready for requests that get the policy of this name.
-func NewNamed(upstream, name string, p *policy.Policy, w *worker.Worker, client *mesh.Client, resumer Resumer, o Observer) *Cluster {
-	return newCluster(policy.NamedCluster(upstream, name), upstream, p, w, client, resumer, o)
+// Named says which policy by name a cluster's requests get. The zero Named is the cluster's own policy.
+type Named struct {
+	Policy     string
+	OwnBreaker bool
+}
+
+// NewNamed makes a cluster ready for requests that get a policy by name.
+func NewNamed(upstream string, n Named, p *policy.Policy, w *worker.Worker, client *mesh.Client, resumer Resumer, o Observer) *Cluster {
+	return newCluster(upstream, n, p, w, client, resumer, o)
 }
 
 // upstreamRecord is the part of upstream's record that a policy by name has no own of.

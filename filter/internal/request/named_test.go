@@ -17,7 +17,7 @@ func startNamed(t *testing.T, rules string) (own, named *requesttest.Proxy) {
 	policy := requesttest.Decode(t, `{"clusters":{"aws":`+rules+`}}`).For("aws")
 	return own, &requesttest.Proxy{
 		TB: t, Worker: own.Worker, Observer: o, Now: own.Now,
-		Cluster: request.NewNamed("aws", "partner", policy, own.Worker, nil, nil, o),
+		Cluster: request.NewNamed("aws", request.Named{Policy: "partner"}, policy, own.Worker, nil, nil, o),
 	}
 }
 
@@ -58,5 +58,32 @@ func TestLimitOfANamedPolicy(t *testing.T) {
 		if _, step := tc.proxy.Begin(request.Incoming{}); (step.Kind != request.SendReply) != tc.admitted {
 			t.Errorf("request %d to %s: got step %v, want admitted %v", i+1, tc.proxy.Cluster.Name(), step.Kind, tc.admitted)
 		}
+	}
+}
+
+// TestNamedPolicyWithItsOwnBreaker: where one of two policies is in shadow, the breaker that its failures open refuses nothing by
+// the other one.
+func TestNamedPolicyWithItsOwnBreaker(t *testing.T) {
+	const rules = `{"circuit_breaker":{"failure_threshold":2},"retry":{"max_attempts":2},"rate_limit":{"requests":4,"window_size":"1h"}}`
+	own, named := startNamed(t, rules)
+	document := requesttest.Decode(t, `{"clusters":{"aws":`+rules+`},"policies":{"trial":{"mode":"shadow",`+rules[1:]+`}}`)
+	if !document.OwnBreaker("aws", "trial") {
+		t.Fatal("OwnBreaker of a policy in shadow = false, want true")
+	}
+	trial := *named
+	trial.Cluster = request.NewNamed("aws", request.Named{Policy: "trial", OwnBreaker: true}, document.Named("trial"), own.Worker, nil, nil, named.Observer)
+	for _, status := range []int{503, 503} {
+		trial.RoundTrip(requesttest.Upstream, status)
+	}
+	for _, tc := range []struct {
+		proxy *requesttest.Proxy
+		want  breaker.Status
+	}{{&trial, breaker.Open}, {named, breaker.Closed}, {own, breaker.Closed}} {
+		if _, err := tc.proxy.Cluster.LoadRecord(); err != nil || tc.proxy.Cluster.Record().Breaker.Status != tc.want {
+			t.Errorf("%s: operators see the breaker %v (%v), want %v", tc.proxy.Cluster.Name(), tc.proxy.Cluster.Record().Breaker.Status, err, tc.want)
+		}
+	}
+	if _, step := own.Begin(request.Incoming{}); step.Kind == request.SendReply {
+		t.Error("a request by the cluster's own policy is refused, want it admitted")
 	}
 }
