@@ -80,9 +80,12 @@ func (o Options) extensionPolicy() kube.Object {
 	if len(refs) == 0 {
 		refs = append(refs, o.gatewayRef())
 	}
-	crash := "after a crash of the filter in a worker that worker answers 503 until the policy changes or Envoy restarts"
-	if o.FailOpen {
+	crash := "after a crash of the filter the next request gets a new VM, by the EnvoyPatchPolicy"
+	switch {
+	case o.FailOpen:
 		crash = "after a crash of the filter in a worker that worker forwards requests without limits"
+	case o.NoPatches:
+		crash = "after a crash of the filter in a worker that worker answers 503 until the policy changes or Envoy restarts"
 	}
 	return o.object("EnvoyExtensionPolicy", o.Name, o.Namespace, fmt.Sprintf(pluginComment, crash+"."), m{"targetRefs": refs, "wasm": []any{wasm}})
 }

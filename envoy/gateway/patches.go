@@ -10,6 +10,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -27,6 +28,9 @@ Without that the status of this object says Disabled, and nothing of it holds. I
 - A client must not send x-weir- headers: they are removed before the route is chosen.
 - resolve_route stands right before the filter, which decides by the cluster of the route: a filter before it that changed the
   request (extAuth, jwt) leaves the route open.
+- The filter's state belongs to the id of its VM. Envoy Gateway's id is not the same in all ways to run it, so it is replaced.
+`
+	patchReloadComment = `- After a crash of the filter the next request gets a new VM.
 `
 	patchRedisComment = `- The cluster of the bridge to Redis.
 `
@@ -47,6 +51,9 @@ Without that the status of this object says Disabled, and nothing of it holds. I
 // and adds a whole one where its path is missing.
 func (o Options) patchPolicy() (kube.Object, error) {
 	comment := patchComment
+	if !o.FailOpen {
+		comment += patchReloadComment
+	}
 	patches, err := o.listenerPatches()
 	if err != nil {
 		return kube.Object{}, err
@@ -74,37 +81,72 @@ func (o Options) patchPolicy() (kube.Object, error) {
 // listenerPatches are those of HTTP connection managers. A listener of Envoy is called NAMESPACE/GATEWAY/LISTENER by the first
 // listener of the Gateway with its port.
 func (o Options) listenerPatches() (patches []any, err error) {
-	strip, err := render.StripClientHeaders(o.Document)
+	strips, err := render.StripClientHeaders(o.Document)
 	if err != nil {
 		return nil, err
 	}
-	resolver, err := render.RouteResolver()
+	strip, err := asJSON(strips)
+	if err != nil {
+		return nil, err
+	}
+	resolves, err := render.RouteResolver()
+	if err != nil {
+		return nil, err
+	}
+	resolver, err := asJSON(resolves)
+	if err != nil {
+		return nil, err
+	}
+	plugin, err := o.pluginChanges()
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range o.Listeners {
 		name := o.Namespace + "/" + o.Gateway + "/" + l
-		for _, p := range []struct {
-			at, path string
-			value    proto.Message
-		}{
+		changes := []change{
 			{"..filters[?(@.name=='" + managerName + "')].typed_config", "/early_header_mutation_extensions/-", strip},
 			// An add to an element of a list puts the value before it.
-			{"..http_filters[?(@.typed_config.config.name=='" + o.Name + "')]", "", resolver},
-		} {
-			value, err := asJSON(p.value)
-			if err != nil {
-				return nil, err
-			}
-			operation := m{"op": "add", "jsonPath": p.at, "value": value}
-			if p.path != "" {
-				operation["path"] = p.path
+			{o.filterPath(), "", resolver},
+		}
+		for _, c := range append(changes, plugin...) {
+			operation := m{"op": "add", "jsonPath": c.at, "value": c.value}
+			if c.path != "" {
+				operation["path"] = c.path
 			}
 			patches = append(patches, m{"type": listenerType, "name": name, "operation": operation})
 		}
 	}
 	return patches, nil
 }
+
+// change is an add to what a JSONPath finds in a listener.
+type change struct {
+	at, path string
+	value    any
+}
+
+// filterPath finds the filter in a listener. The name of the HTTP filter is Envoy Gateway's, that of the plugin is ours.
+func (o Options) filterPath() string {
+	return "..http_filters[?(@.typed_config.config.name=='" + o.Name + "')]"
+}
+
+// pluginChanges are those of the filter's own configuration.
+func (o Options) pluginChanges() ([]change, error) {
+	at := o.filterPath() + ".typed_config.config"
+	changes := []change{{at, "/vm_config/vm_id", o.vmID()}}
+	if o.FailOpen {
+		return changes, nil
+	}
+	reload, err := asJSON(render.Reload())
+	if err != nil {
+		return nil, err
+	}
+	return append(changes, change{at, "/failure_policy", wasmv3.FailurePolicy_FAIL_RELOAD.String()}, change{at, "/reload_config", reload}), nil
+}
+
+// vmID is whose shared data the filters have. Envoy Gateway's own is envoyextensionpolicy/NAMESPACE/NAME/wasm/0 in Kubernetes, and
+// without its first part in standalone mode, where the objects that it reads have no kind.
+func (o Options) vmID() string { return "weir/" + o.Namespace + "/" + o.Name }
 
 func addCluster(name, address string) (any, error) {
 	u, err := render.NewUpstream(name, address)
@@ -167,15 +209,14 @@ func (o Options) moduleAddress() (string, error) {
 	return strings.TrimSuffix("https://"+u.Hostname()+":"+port, ":"), nil
 }
 
-// likeThePlugin gives the filter the state of the traffic's: shared data are those of a vm_id, and Envoy Gateway's has the namespace
-// and name of the EnvoyExtensionPolicy.
+// likeThePlugin gives the filter the state of the traffic's, by its vm_id.
 func (o Options) likeThePlugin(config *corev3.TypedExtensionConfig) error {
 	filter := &wasmfilterv3.Wasm{}
 	if err := config.GetTypedConfig().UnmarshalTo(filter); err != nil {
 		return err
 	}
 	vm := filter.GetConfig().GetVmConfig()
-	vm.VmId = "/" + o.Namespace + "/" + o.Name + "/wasm/0"
+	vm.VmId = o.vmID()
 	vm.Code = &corev3.AsyncDataSource{Specifier: &corev3.AsyncDataSource_Remote{Remote: &corev3.RemoteDataSource{
 		HttpUri: &corev3.HttpUri{
 			Uri: o.Module, Timeout: durationpb.New(fetchTimeout),

@@ -33,6 +33,12 @@ func Filter(o Options) (*corev3.TypedExtensionConfig, error) {
 	return filterNamed(filterName, o.withDefaults())
 }
 
+// Reload is how soon a worker whose VM has crashed gets a new one. Envoy's default pause between two reloads is a second, during
+// which the worker answers every request with 503. A reload takes some 20 ms.
+func Reload() *wasmv3.ReloadConfig {
+	return &wasmv3.ReloadConfig{Backoff: &corev3.BackoffStrategy{BaseInterval: durationpb.New(reloadPause)}}
+}
+
 // filterNamed renders an instance of the filter under another name, with the same root context and VM.
 func filterNamed(name string, o Options) (*corev3.TypedExtensionConfig, error) {
 	configuration, err := configuration(o)
@@ -57,9 +63,7 @@ func filterNamed(name string, o Options) (*corev3.TypedExtensionConfig, error) {
 		Configuration: configuration,
 		// After a trap the next request gets a new VM. State is in Envoy's shared data, so it is still there.
 		FailurePolicy: wasmv3.FailurePolicy_FAIL_RELOAD,
-		// Envoy's default pause between two reloads is a second, during which the worker answers every request with
-		// 503. A reload takes some 20 ms.
-		ReloadConfig: &wasmv3.ReloadConfig{Backoff: &corev3.BackoffStrategy{BaseInterval: durationpb.New(reloadPause)}},
+		ReloadConfig:  Reload(),
 	}})
 	if err != nil {
 		return nil, err
