@@ -23,7 +23,7 @@ RATELIMIT_VERSION := v1.4.1-0.20260122083618-3fb702589d36
 RATELIMIT         := $(CACHE)/ratelimit-$(RATELIMIT_VERSION)/service_cmd
 
 .DEFAULT_GOAL := help
-.PHONY: help wasm wasm-go tinygo tinygo-missing test-modules edition weir image envoy demo test unit vet test-binary test-istio test-go lint lint-tools bench bench-mesh fuzz clean
+.PHONY: help wasm wasm-go tinygo tinygo-missing test-modules edition weir image envoy demo test unit vet test-binary test-istio test-gateway test-go lint lint-tools bench bench-mesh fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -180,6 +180,16 @@ test-istio: edition $(WASM) weir envoy image ## Istio's control plane sends rend
 	go -C e2e/istio vet .
 	@if command -v golangci-lint >/dev/null; then cd e2e/istio && golangci-lint run --allow-parallel-runners ./...; fi
 	E2E_ENGINE=binary go -C e2e/istio test -count=1 -vet=off -timeout=10m -v .
+
+# Envoy Gateway itself; no dependency of ours. The tag is for a build without cgo.
+ENVOY_GATEWAY_VERSION := v1.9.1
+ENVOY_GATEWAY         := $(CACHE)/envoy-gateway-$(ENVOY_GATEWAY_VERSION)/envoy-gateway
+test-gateway: edition $(WASM) test-modules weir envoy image $(ENVOY_GATEWAY) ## Envoy Gateway enforces rendered policies by a real Envoy (the first build: 3 minutes)
+	go -C e2e/gateway vet .
+	@if command -v golangci-lint >/dev/null; then cd e2e/gateway && golangci-lint run --allow-parallel-runners ./...; fi
+	ENVOY_GATEWAY_BIN=$(ENVOY_GATEWAY) go -C e2e/gateway test -count=1 -vet=off -timeout=10m -v .
+$(ENVOY_GATEWAY):
+	GOBIN=$(@D) CGO_ENABLED=0 go install -tags=containers_image_openpgp github.com/envoyproxy/gateway/cmd/envoy-gateway@$(ENVOY_GATEWAY_VERSION)
 
 vet: ## go vet, also of what is compiled to Wasm
 	$(call each_module,go vet ./...)
