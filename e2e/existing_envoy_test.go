@@ -102,9 +102,9 @@ func paste(t *testing.T, into, pieces string) *bootstrapv3.Bootstrap {
 	return b
 }
 
-// TestExistingEnvoy: the pieces of weir render filter, pasted into an envoy.yaml without Weir, enforce the policy: the
-// limit, retries, failover past a client's header; metrics have labels, the admin listener sees the same state. With the
-// filter in a watched file, a new policy holds without a restart.
+// TestExistingEnvoy: the pieces of weir render filter, pasted into an envoy.yaml without Weir or put in by --into, enforce the
+// policy: the limit, retries, failover past a client's header; metrics have labels, the admin listener sees the same state. With
+// the filter in a watched file, a new policy holds without a restart.
 func TestExistingEnvoy(t *testing.T) {
 	t.Parallel()
 	command, err := repo.Built("weir", "weir")
@@ -122,10 +122,16 @@ func TestExistingEnvoy(t *testing.T) {
     retry: {max_attempts: 2, base_delay: 10ms}
     failover: {to: [aws_eu]}
 `
-	for _, watched := range []bool{false, true} {
-		t.Run(fmt.Sprintf("watched=%v", watched), func(t *testing.T) {
+	for _, row := range []struct {
+		name          string
+		watched, into bool
+	}{{"pasted", false, false}, {"pasted and watched", true, false}, {"put in and watched", true, true}} {
+		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
+			watched := row.watched
 			dir := engine.Dir(t)
+			aws, eu := upstream.New(t), upstream.New(t)
+			plain := fmt.Sprintf(plainEnvoy, aws.Port(), eu.Port())
 			render := func(requests int) string {
 				file := filepath.Join(dir, "policy.yaml")
 				if err := os.WriteFile(file, fmt.Appendf(nil, policy, requests), 0o600); err != nil {
@@ -134,6 +140,13 @@ func TestExistingEnvoy(t *testing.T) {
 				arguments := []string{"render", "filter", "-f", file, "--wasm", module, "--weir-admin", "9902"}
 				if watched {
 					arguments = append(arguments, "--ecds", filepath.Join(dir, "weir.ecds.yaml"))
+				}
+				if row.into {
+					own := filepath.Join(dir, "own.yaml")
+					if err := os.WriteFile(own, []byte(plain), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					arguments = append(arguments, "--into", own)
 				}
 				cmd := exec.Command(command, arguments...)
 				var errs bytes.Buffer
@@ -144,10 +157,13 @@ func TestExistingEnvoy(t *testing.T) {
 				}
 				return string(out)
 			}
-			aws, eu := upstream.New(t), upstream.New(t)
-			e := engine.Start(t, engine.Config{
-				Bootstrap: paste(t, fmt.Sprintf(plainEnvoy, aws.Port(), eu.Port()), render(6)), Dir: dir,
-			})
+			bootstrap := &bootstrapv3.Bootstrap{}
+			if row.into {
+				fromYAML(t, render(6), bootstrap)
+			} else {
+				bootstrap = paste(t, plain, render(6))
+			}
+			e := engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir})
 			w := &weir{Envoy: e, t: t, url: "http://" + e.Addr("mine")}
 
 			aws.Script(upstream.Status(503), upstream.OK())

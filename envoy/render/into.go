@@ -1,21 +1,14 @@
 package render
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"sigs.k8s.io/yaml"
-
-	"github.com/weir-mesh/weir/envoy/policyfile"
+	"go.yaml.in/yaml/v3"
 )
 
 const intoHeader = `# Written by weir render filter --into: an envoy.yaml with the filter put in. Change the file that it was made from, and write it again.
@@ -27,102 +20,90 @@ const (
 )
 
 // Into puts the pieces that Pieces renders into an envoy.yaml: into each http_connection_manager of its static listeners, right
-// before the router. What else it says stays, comments excepted. Where the policy needs routes of its own, it is an error: those
-// are pasted by hand.
-func Into(envoy []byte, o Options) ([]byte, error) {
+// before the router, and into the routes that retries and failover need. What else it says stays, comments and order included.
+// Where the file says something that the pieces would contradict, it is an error that names the line and what to do by hand.
+// Warnings are about what the file leaves to others.
+func Into(envoy []byte, o Options) (text []byte, warnings []string, err error) {
 	o = o.withDefaults()
 	if err := o.checkPieces(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if routes := routePieces(o.Document); len(routes) > 0 {
-		return nil, errors.New("retry and failover need routes of their own: leave out --into, and paste the pieces")
-	}
-	raw, err := policyfile.JSON(envoy)
+	whole, err := readWhole(envoy)
 	if err != nil {
-		return nil, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var whole map[string]any
-	if err := decoder.Decode(&whole); err != nil {
-		return nil, fmt.Errorf("an envoy.yaml must be an object: %w", err)
+		return nil, nil, err
 	}
 	manager, err := managerPiece(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	piece, err := tree(manager)
+	piece, err := nodeOf(manager)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	static := objectIn(whole, "static_resources")
 	managers := managersOf(static)
 	if len(managers) == 0 {
-		return nil, errors.New("no listener of its static_resources has an http_connection_manager: leave out --into, and paste the pieces where yours is")
+		return nil, nil, errors.New("no listener of its static_resources has an http_connection_manager: leave out --into, and paste the pieces where yours is")
 	}
+	var errs []error
 	for _, m := range managers {
-		if err := intoManager(m, piece); err != nil {
-			return nil, err
-		}
+		errs = append(errs, intoManager(m, piece))
 	}
-	if err := intoTop(whole, o); err != nil {
-		return nil, err
+	routes := newIntoRoutes(whole, static, o)
+	routes.put(managers)
+	errs = append(errs, routes.errs...)
+	if err := errors.Join(append(errs, intoTop(whole, o))...); err != nil {
+		return nil, nil, err
 	}
 	if o.Admin != "" {
 		admin, err := adminListener(o)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		listeners, err := tree(&bootstrapv3.Bootstrap_StaticResources{Listeners: []*listenerv3.Listener{admin}})
+		listeners, err := nodeOf(&bootstrapv3.Bootstrap_StaticResources{Listeners: []*listenerv3.Listener{admin}})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		appendIn(static, "listeners", listeners["listeners"])
+		appendIn(static, "listeners", member(listeners, "listeners"))
 	}
-	text, err := json.Marshal(whole)
-	if err != nil {
-		return nil, err
-	}
-	body, err := yaml.JSONToYAML(text)
-	return append([]byte(intoHeader), body...), err
+	body, err := write(whole)
+	return append([]byte(intoHeader), body...), routes.warnings, err
 }
 
 // intoTop adds what belongs at the top level.
-func intoTop(whole map[string]any, o Options) error {
-	top, err := tree(&bootstrapv3.Bootstrap{
+func intoTop(whole *yaml.Node, o Options) error {
+	top, err := nodeOf(&bootstrapv3.Bootstrap{
 		StatsConfig: StatsConfig(), MemoryAllocatorManager: MemoryRelease(), Node: &corev3.Node{Id: filterName, Cluster: filterName},
 	})
 	if err != nil {
 		return err
 	}
-	for name, value := range top["stats_config"].(map[string]any) {
-		appendIn(objectIn(whole, "stats_config"), name, value)
+	stats := objectIn(whole, "stats_config")
+	for name, value := range members(member(top, "stats_config")) {
+		appendIn(stats, name, value)
 	}
-	if whole["memory_allocator_manager"] == nil {
-		whole["memory_allocator_manager"] = top["memory_allocator_manager"]
+	if member(whole, "memory_allocator_manager") == nil {
+		set(whole, "memory_allocator_manager", member(top, "memory_allocator_manager"))
 	}
-	if o.ECDS != "" {
-		node := objectIn(whole, "node")
-		for name, value := range top["node"].(map[string]any) {
-			if node[name] == nil {
-				node[name] = value
-			}
+	if o.ECDS == "" {
+		return nil
+	}
+	node := objectIn(whole, "node")
+	for name, value := range members(member(top, "node")) {
+		if member(node, name) == nil {
+			set(node, name, value)
 		}
 	}
 	return nil
 }
 
 // managersOf are the connection managers of the static listeners.
-func managersOf(static map[string]any) (managers []map[string]any) {
-	for _, listener := range objectsIn(static, "listeners") {
-		chains := objectsIn(listener, "filter_chains")
-		if chain, ok := listener["default_filter_chain"].(map[string]any); ok {
-			chains = append(chains, chain)
-		}
+func managersOf(static *yaml.Node) (managers []*yaml.Node) {
+	for _, listener := range items(member(static, "listeners")) {
+		chains := append(items(member(listener, "filter_chains")), member(listener, "default_filter_chain"))
 		for _, chain := range chains {
-			for _, filter := range objectsIn(chain, "filters") {
-				typed, _ := filter["typed_config"].(map[string]any)
-				if kind, _ := typed["@type"].(string); strings.HasSuffix(kind, "."+managerType) {
+			for _, filter := range items(member(chain, "filters")) {
+				if typed := member(filter, "typed_config"); strings.HasSuffix(textIn(typed, "@type"), "."+managerType) {
 					managers = append(managers, typed)
 				}
 			}
@@ -132,69 +113,25 @@ func managersOf(static map[string]any) (managers []map[string]any) {
 }
 
 // intoManager puts the filters right before the router.
-func intoManager(manager, piece map[string]any) error {
-	filters, _ := manager["http_filters"].([]any)
-	router := slices.IndexFunc(filters, func(f any) bool {
-		filter, _ := f.(map[string]any)
-		typed, _ := filter["typed_config"].(map[string]any)
-		kind, _ := typed["@type"].(string)
-		return filter["name"] == routerName || strings.HasSuffix(kind, ".router.v3.Router")
-	})
-	if router < 0 {
-		return fmt.Errorf("the connection manager %v has no %s among its http_filters", manager["stat_prefix"], routerName)
-	}
-	for _, f := range filters {
-		if filter, _ := f.(map[string]any); filter["name"] == filterName {
-			return fmt.Errorf("the connection manager %v has a filter %s already: give the envoy.yaml without it", manager["stat_prefix"], filterName)
+func intoManager(manager, piece *yaml.Node) error {
+	filters := member(manager, "http_filters")
+	router := -1
+	for i, f := range items(filters) {
+		if name := textIn(f, "name"); name == filterName {
+			return at(f, "the connection manager %s has a filter %s already: give the envoy.yaml without it", textIn(manager, "stat_prefix"), filterName)
+		} else if router < 0 && (name == routerName || strings.HasSuffix(textIn(member(f, "typed_config"), "@type"), ".router.v3.Router")) {
+			router = i
 		}
 	}
-	manager["http_filters"] = slices.Insert(slices.Clone(filters), router, piece["http_filters"].([]any)...)
-	appendIn(manager, "early_header_mutation_extensions", piece["early_header_mutation_extensions"])
+	if router < 0 {
+		return at(manager, "the connection manager %s has no %s among its http_filters", textIn(manager, "stat_prefix"), routerName)
+	}
+	insert(filters, router, items(clone(member(piece, "http_filters")))...)
+	appendIn(manager, "early_header_mutation_extensions", clone(member(piece, "early_header_mutation_extensions")))
 	return nil
 }
 
-// tree is a message as the values of an envoy.yaml.
-func tree(m proto.Message) (map[string]any, error) {
-	raw, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var t map[string]any
-	err = decoder.Decode(&t)
-	return t, err
-}
-
-// objectIn is the object with this name, which is made where there is none.
-func objectIn(in map[string]any, name string) map[string]any {
-	o, ok := in[name].(map[string]any)
-	if !ok {
-		o = map[string]any{}
-		in[name] = o
-	}
-	return o
-}
-
-func objectsIn(in map[string]any, name string) (all []map[string]any) {
-	list, _ := in[name].([]any)
-	for _, item := range list {
-		if o, ok := item.(map[string]any); ok {
-			all = append(all, o)
-		}
-	}
-	return all
-}
-
-// appendIn appends a list to the one that is there. Another value is only set where there is none.
-func appendIn(in map[string]any, name string, value any) {
-	more, isList := value.([]any)
-	if !isList {
-		if in[name] == nil {
-			in[name] = value
-		}
-		return
-	}
-	list, _ := in[name].([]any)
-	in[name] = append(slices.Clone(list), more...)
+// at is an error about a place of the file.
+func at(n *yaml.Node, format string, arguments ...any) error {
+	return fmt.Errorf("line %d: "+format, append([]any{n.Line}, arguments...)...)
 }

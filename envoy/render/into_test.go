@@ -1,6 +1,7 @@
 package render
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -28,7 +29,7 @@ static_resources:
 func TestInto(t *testing.T) {
 	o := options()
 	o.ECDS, o.Admin = "weir.ecds.yaml", "9902"
-	text, err := Into([]byte(ownEnvoy), o)
+	text, _, err := Into([]byte(ownEnvoy), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,23 +86,234 @@ type chain struct {
 	}
 }
 
+// intoRoutesEnvoy is an envoy.yaml of one virtual host with these routes.
+func intoRoutesEnvoy(routes, more string) string {
+	return `# mine
+static_resources:
+  listeners:
+    - name: one # a listener
+      filter_chains:
+        - filters:
+            - name: hcm
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: 'one'
+                http_filters: [{name: envoy.filters.http.router}]
+                route_config:
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+` + more + `                      routes:
+` + routes + `  clusters:
+    - {name: aws, connect_timeout: 0x1s}
+    - name: eu # the other region
+      metadata: {filter_metadata: {weir: {policy: calm}}}
+`
+}
+
+func into(t *testing.T, envoy, document string) (text []byte, warnings []string, err error) {
+	t.Helper()
+	o := options()
+	o.Policy = []byte(document)
+	if o.Document, err = policy.Decode(o.Policy, func(string) (string, bool) { return "", false }); err != nil {
+		t.Fatal(err)
+	}
+	return Into([]byte(envoy), o)
+}
+
+// TestIntoKeepsTheFile: each line of the file is in the result, in its order and as it was written, comments included.
+func TestIntoKeepsTheFile(t *testing.T) {
+	envoy := intoRoutesEnvoy(`                        # the first
+                        - match: {prefix: "/a", runtime_fraction: {default_value: {numerator: 010}}} # octal
+                          route: {cluster: aws, timeout: 1_000s}
+                        # the last
+                        - {match: {prefix: /}, direct_response: {status: 200, body: {inline_string: "yes"}}}
+`, "")
+	text, warnings, err := into(t, envoy, `{"clusters": {"aws": {"retry": {"base_delay": "10ms"}}}}`)
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	rest := string(text)
+	for line := range strings.Lines(envoy) {
+		line = strings.TrimSuffix(strings.ReplaceAll(line, "http_filters: [{name: envoy.filters.http.router}]", "http_filters: ["), "}\n")
+		_, after, found := strings.Cut(rest, strings.TrimSpace(line))
+		if !found {
+			t.Fatalf("got\n%s\nwant %q in it, after what stands before it in the file", text, line)
+		}
+		rest = after
+	}
+}
+
+// TestIntoRoutes: what retry and failover put into the routes and clusters of a file.
+func TestIntoRoutes(t *testing.T) {
+	const (
+		retry    = `"retry": {"base_delay": "10ms", "max_delay": "2s"}`
+		failover = `"circuit_breaker": {}, "failover": {"to": ["eu"]}`
+		delays   = `{"rate_limited_retry_back_off":{"max_interval":"2s","reset_headers":[{"name":"retry-after"}]},"retry_back_off":{"base_interval":"0.010s","max_interval":"2s"}}`
+		toEU     = `"match":{"headers":[{"name":"x-weir-cluster","string_match":{"exact":"eu"}}],"prefix":"/"},`
+		removed  = `"request_headers_to_remove":["x-weir-cluster"],`
+	)
+	for _, tc := range []struct {
+		name, policy, routes, host string
+		want                       string // routes as JSON
+		bound                      string // max_retries of the clusters aws and eu
+		warnings                   int
+	}{
+		{
+			name: "retry", policy: `{"clusters": {"aws": {` + retry + `}}}`, routes: `- {match: {prefix: /}, route: {cluster: aws, timeout: 3s}}`,
+			want: `[{"match":{"prefix":"/"},"route":{"cluster":"aws","retry_policy":` + delays + `,"timeout":"3s"}}]`, bound: "4294967295 -",
+		},
+		{
+			name: "retry to other hosts than before", policy: `{"clusters": {"aws": {` + retry + `}}}`,
+			routes: `- {match: {prefix: /}, route: {cluster: aws, retry_policy: {host_selection_retry_max_attempts: 3}}}`,
+			want:   `[{"match":{"prefix":"/"},"route":{"cluster":"aws","retry_policy":{"host_selection_retry_max_attempts":3,` + delays[1:] + `}}]`, bound: "4294967295 -",
+		},
+		{
+			name: "retry_policy of the virtual host", policy: `{"clusters": {"aws": {` + retry + `}}}`,
+			routes: `- {match: {prefix: /}, route: {cluster: aws}}`, host: "{host_selection_retry_max_attempts: 3}",
+			want: `[{"match":{"prefix":"/"},"route":{"cluster":"aws","retry_policy":{"host_selection_retry_max_attempts":3,` + delays[1:] + `}}]`, bound: "4294967295 -",
+		},
+		{
+			name: "driver filter and no retry", policy: `{"clusters": {"aws": {"circuit_breaker": {}}}}`, routes: `- {match: {prefix: /}, route: {cluster: aws}}`,
+			want: `[{"match":{"prefix":"/"},"route":{"cluster":"aws"}}]`, bound: "- -",
+		},
+		{
+			name: "weighted clusters of which one has retries", policy: `{"clusters": {"aws": {` + retry + `}}}`,
+			routes: `- {match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: aws, weight: 1}, {name: eu, weight: 1}]}}}`,
+			want:   `[{"match":{"prefix":"/"},"route":{"retry_policy":` + delays + `,"weighted_clusters":{"clusters":[{"name":"aws","weight":1},{"name":"eu","weight":1}]}}}]`,
+			bound:  "4294967295 4294967295",
+		},
+		{
+			name: "policies by name of a route and of a cluster", policy: `{"policies": {"calm": {` + retry + `}, "off": {}}, "clusters": {"aws": {` + retry + `}, "eu": {}}}`,
+			routes: `
+- {match: {prefix: /a}, route: {cluster: aws}, metadata: {filter_metadata: {weir: {policy: "off"}}}}
+- {match: {prefix: /b}, route: {cluster: eu}}`,
+			want: `[{"match":{"prefix":"/a"},"metadata":{"filter_metadata":{"weir":{"policy":"off"}}},"route":{"cluster":"aws"}},` +
+				`{"match":{"prefix":"/b"},"route":{"cluster":"eu","retry_policy":` + delays + `}}]`, bound: "- 4294967295",
+		},
+		{
+			name: "failover", policy: `{"clusters": {"aws": {` + failover + `}, "eu": {` + retry + `}}}`,
+			routes: `
+- {match: {path: /health}, direct_response: {status: 200}}
+- {match: {prefix: /}, name: all, route: {cluster: aws}}`,
+			want: `[{"direct_response":{"status":200},"match":{"path":"/health"}},` +
+				`{` + toEU + `"name":"all/eu",` + removed + `"route":{"cluster":"eu","retry_policy":` + delays + `}},` +
+				`{"match":{"prefix":"/"},"name":"all","route":{"cluster":"aws"}}]`, bound: "- 4294967295",
+			warnings: 1, // no route of the file's own leads to eu
+		},
+		{
+			name: "failover that the file has already", policy: `{"clusters": {"aws": {` + failover + `}}}`,
+			routes: `
+- {match: {prefix: /, headers: [{name: X-Weir-Cluster, string_match: {exact: eu}}]}, route: {cluster: eu, host_rewrite_literal: eu.example}}
+- {match: {prefix: /}, route: {cluster: aws, host_rewrite_literal: aws.example}}`,
+			want: `[{"match":{"headers":[{"name":"X-Weir-Cluster","string_match":{"exact":"eu"}}],"prefix":"/"},"route":{"cluster":"eu","host_rewrite_literal":"eu.example"}},` +
+				`{"match":{"prefix":"/"},"route":{"cluster":"aws","host_rewrite_literal":"aws.example"}}]`, bound: "- -",
+		},
+		{
+			name: "a cluster from a header", policy: `{"default": {` + retry + `}}`, routes: `- {match: {prefix: /}, route: {cluster_header: x-to}}`,
+			want: `[{"match":{"prefix":"/"},"route":{"cluster_header":"x-to"}}]`, bound: "- -", warnings: 1,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			host := ""
+			if tc.host != "" {
+				host = "                      retry_policy: " + tc.host + "\n"
+			}
+			routes := strings.ReplaceAll("\n"+strings.TrimSpace(tc.routes), "\n", "\n                        ")[1:] + "\n"
+			text, warnings, err := into(t, intoRoutesEnvoy(routes, host), tc.policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var whole struct {
+				Static struct {
+					Listeners []struct {
+						Chains []struct {
+							Filters []struct {
+								Typed struct {
+									Config struct {
+										Hosts []struct{ Routes any } `json:"virtual_hosts"`
+									} `json:"route_config"`
+								} `json:"typed_config"`
+							}
+						} `json:"filter_chains"`
+					}
+					Clusters []struct {
+						Breakers struct {
+							Thresholds []struct {
+								Retries json.Number `json:"max_retries"`
+							}
+						} `json:"circuit_breakers"`
+					}
+				} `json:"static_resources"`
+			}
+			if err := yaml.Unmarshal(text, &whole); err != nil {
+				t.Fatalf("%v in\n%s", err, text)
+			}
+			got, err := json.Marshal(whole.Static.Listeners[0].Chains[0].Filters[0].Typed.Config.Hosts[0].Routes)
+			if err != nil || string(got) != tc.want {
+				t.Errorf("got routes\n%s, want\n%s", got, tc.want)
+			}
+			bounds := []string{"-", "-"}
+			for i, c := range whole.Static.Clusters {
+				if len(c.Breakers.Thresholds) > 0 {
+					bounds[i] = c.Breakers.Thresholds[0].Retries.String()
+				}
+			}
+			if b := strings.Join(bounds, " "); b != tc.bound {
+				t.Errorf("got max_retries %s, want %s", b, tc.bound)
+			}
+			if len(warnings) != tc.warnings {
+				t.Errorf("got warnings %q, want %d", warnings, tc.warnings)
+			}
+		})
+	}
+}
+
 func TestIntoRefuses(t *testing.T) {
+	const (
+		retries  = `{"clusters": {"aws": {"retry": {"per_try_timeout": "1s"}}}}`
+		failover = `{"clusters": {"aws": {"circuit_breaker": {}, "failover": {"to": ["eu"]}}}}`
+	)
+	route := func(action string) string {
+		return intoRoutesEnvoy("                        - match: {prefix: /}\n                          route: "+action+"\n", "")
+	}
 	for _, tc := range []struct{ envoy, policy, want string }{
 		{"static_resources: {listeners: [{name: a}]}", document, "no listener of its static_resources has an http_connection_manager"},
-		{strings.ReplaceAll(ownEnvoy, "envoy.filters.http.router}", "other}"), document, "the connection manager one has no envoy.filters.http.router among its http_filters"},
-		{strings.ReplaceAll(ownEnvoy, "{name: mine}, {name: envoy", "{name: weir}, {name: envoy"), document, "the connection manager one has a filter weir already"},
+		{strings.ReplaceAll(ownEnvoy, "envoy.filters.http.router}", "other}"), document, "line 7: the connection manager one has no envoy.filters.http.router among its http_filters"},
+		{strings.ReplaceAll(ownEnvoy, "{name: mine}, {name: envoy", "{name: weir}, {name: envoy"), document, "line 8: the connection manager one has a filter weir already"},
 		{"[]", document, "an envoy.yaml must be an object"},
 		{"a: [", document, "line"},
-		{ownEnvoy, `{"clusters": {"aws": {"retry": {}}}}`, "retry and failover need routes of their own: leave out --into"},
+		{ownEnvoy, retries, "line 7: the routes of the connection manager one come from a control plane (rds, scoped_routes)"},
+		{route(`{cluster: aws, retry_policy: {retry_on: 5xx, num_retries: 2}}`), retries, "line 18: retry_on of this retry_policy and the policy's retry of the cluster aws contradict each other: remove retry_on here, where the policy's retry_on counts"},
+		{route(`{cluster: aws, retry_policy: {num_retries: 2}}`), retries, "where the policy's max_attempts counts"},
+		{route(`{cluster: aws, retry_policy: {per_try_timeout: 2s}}`), retries, "line 18: per_try_timeout of this"},
+		{route(`{cluster: aws, retry_policy: {retry_back_off: {base_interval: 9s}}}`), retries, "where the policy's base_delay and max_delay counts"},
+		{route(`{cluster: aws, retry_policy_typed_config: {name: x}}`), retries, "line 18: this retry_policy_typed_config would not count"},
+		{
+			intoRoutesEnvoy("                        - {match: {prefix: /}, route: {cluster: aws}}\n", "                      retry_policy: {retry_on: 5xx}\n"), retries,
+			"line 16: retry_on of this retry_policy",
+		},
+		{route(`{weighted_clusters: {clusters: [{name: aws}, {name: eu}]}}`), `{"clusters": {"aws": {"retry": {}}, "eu": {"retry": {"base_delay": "9s"}}}}`, "line 17: this route has weighted_clusters, and aws and eu have different delays"},
+		{route(`{weighted_clusters: {clusters: [{name: aws}, {name: eu}]}}`), failover, "line 17: this route has weighted_clusters, and the cluster aws fails over to eu: write the route to eu by hand"},
+		{route(`{cluster: aws, host_rewrite_literal: aws.example}`), failover, `line 18: this route to aws sets the host to "aws.example", and which one eu serves is not known: write the route to eu by hand, before this one: a copy with match.headers: [{name: x-weir-cluster, string_match: {exact: eu}}]`},
+		{strings.Replace(route(`{cluster: aws}`), "name: eu", "name: us", 1), failover, "line 17: requests of this route fail over from aws to eu, and the file has no cluster eu: add it"},
+		{route(`{cluster: eu}`), failover, "clusters.aws.failover: no route of the file has cluster: aws"},
+		{strings.Replace(route(`{cluster: aws}`), "routes:", "matcher: {a: b}\n                      routes:", 1), failover, "line 16: the virtual host all chooses its routes by a matcher"},
+		{route(`{cluster: aws}`), `{"clusters": {"aws": {"retry": {"driver": "filter", "via": "x"}}}}`, "clusters.aws.retry: driver filter needs an internal listener with your routes"},
 	} {
-		o := options()
-		o.Policy = []byte(tc.policy)
-		var err error
-		if o.Document, err = policy.Decode(o.Policy, func(string) (string, bool) { return "", false }); err != nil {
-			t.Fatal(err)
+		if text, _, err := into(t, tc.envoy, tc.policy); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("Into(%s, %s): got %s and %v, want %q", tc.envoy, tc.policy, text, err, tc.want)
 		}
-		if text, err := Into([]byte(tc.envoy), o); err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("Into(%.60s, %s): got %s and %v, want %q", tc.envoy, tc.policy, text, err, tc.want)
-		}
+	}
+}
+
+// TestIntoReplacesAliases: a list that two connection managers share by an alias gets the filter in both, once.
+func TestIntoReplacesAliases(t *testing.T) {
+	envoy := strings.Replace(ownEnvoy, "http_filters: [{name: mine}, ", "http_filters: &filters [{name: mine}, ", 1)
+	i := strings.LastIndex(envoy, "http_filters: ")
+	envoy = envoy[:i] + "http_filters: *filters}}]}\n"
+	text, _, err := into(t, envoy, document)
+	if n := strings.Count(string(text), "name: resolve_route"); err != nil || n != 2 {
+		t.Errorf("got %d filters resolve_route and %v in\n%s\nwant one in each of the two", n, err, text)
 	}
 }

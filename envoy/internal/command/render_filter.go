@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -23,8 +24,9 @@ the labels of metrics, and with --weir-admin the admin listener. A policy names 
 With --ecds PATH the filter with its policy is written to that file, which Envoy watches: the same command again reloads
 the policy without a restart. Paths are relative to the directory where Envoy is started.
 
-With --into ENVOY_YAML it writes that whole file with the pieces put in, in every connection manager of a static listener, right
-before the router. The routes of retries and failover have to be pasted.
+With --into ENVOY_YAML it writes that whole file with the pieces put in: in every connection manager of a static listener right before
+the router, and in the routes what retry and failover need. Comments and order stay. Where the file says something else than
+the policy, such as retry_on of a route, it is refused by its line.
 
 A policy with mistakes is refused. The filter replaces ${NAME} in it when it starts, from --env and --host-env.`,
 		Example: `  weir render filter -f policy.yaml --wasm /etc/envoy/weir.wasm
@@ -50,7 +52,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 				return err
 			}
 			warnAdmin(o, cmd.ErrOrStderr())
-			pieces, err := filterPieces(o, into)
+			pieces, err := filterPieces(o, into, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -84,7 +86,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 }
 
 // filterPieces are the pieces, or the whole of a file that they are put into.
-func filterPieces(o render.Options, into string) ([]byte, error) {
+func filterPieces(o render.Options, into string, warnings io.Writer) ([]byte, error) {
 	if into == "" {
 		return render.Pieces(o)
 	}
@@ -92,9 +94,12 @@ func filterPieces(o render.Options, into string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, err := render.Into(envoy, o)
+	whole, warned, err := render.Into(envoy, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", into, err)
+	}
+	for _, w := range warned {
+		fmt.Fprintf(warnings, "weir: warning: %s: %s\n", into, w)
 	}
 	return whole, nil
 }

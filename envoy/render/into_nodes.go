@@ -1,0 +1,202 @@
+package render
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weir-mesh/weir/envoy/policyfile"
+)
+
+// An envoy.yaml is changed as a tree of YAML nodes, which keep its comments, its order, and how each value is written: Envoy reads
+// the result as it reads the file.
+
+// readWhole reads an envoy.yaml. Aliases become what they stand for, so that a change at one place is none at another.
+func readWhole(envoy []byte) (*yaml.Node, error) {
+	read, err := policyfile.Read(envoy, policyfile.Envoy) // its errors have lines
+	if err != nil {
+		return nil, err
+	}
+	if read.Kind != policyfile.Object {
+		return nil, errors.New("an envoy.yaml must be an object")
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(envoy, &document); err != nil {
+		return nil, err
+	}
+	whole := document.Content[0]
+	if hasAlias(whole) {
+		whole = clone(whole)
+	}
+	if whole.HeadComment == "" {
+		whole.HeadComment = document.HeadComment
+	}
+	return whole, nil
+}
+
+func hasAlias(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, hasAlias)
+}
+
+// clone is a copy without anchors and aliases.
+func clone(n *yaml.Node) *yaml.Node {
+	if n == nil {
+		return nil
+	}
+	if n.Kind == yaml.AliasNode {
+		return clone(n.Alias)
+	}
+	c := *n
+	c.Anchor, c.Content = "", make([]*yaml.Node, len(n.Content))
+	for i := range n.Content {
+		c.Content[i] = clone(n.Content[i])
+	}
+	return &c
+}
+
+// write writes a file with lists indented as they are in it.
+func write(whole *yaml.Node) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if !indentsLists(whole) {
+		encoder.CompactSeqIndent()
+	}
+	err := encoder.Encode(whole)
+	return out.Bytes(), errors.Join(err, encoder.Close())
+}
+
+// indentsLists reports whether the first list that is written in lines of its own begins further right than its name.
+func indentsLists(n *yaml.Node) bool {
+	var first func(n *yaml.Node) (indents, found bool)
+	first = func(n *yaml.Node) (indents, found bool) {
+		for i, child := range n.Content {
+			if n.Kind == yaml.MappingNode && i%2 == 1 && child.Kind == yaml.SequenceNode && child.Style&yaml.FlowStyle == 0 && n.Style&yaml.FlowStyle == 0 {
+				return child.Column > n.Content[i-1].Column, true
+			}
+			if indents, found = first(child); found {
+				return indents, true
+			}
+		}
+		return false, false
+	}
+	indents, _ := first(n)
+	return indents
+}
+
+// nodeOf is a message as a node.
+func nodeOf(m proto.Message) (*yaml.Node, error) {
+	text, err := YAML(m)
+	if err != nil {
+		return nil, err
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return nil, err
+	}
+	return document.Content[0], nil
+}
+
+// members are the names and values of an object. Of a name that is written twice the last one counts, as in Envoy.
+func members(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		if n == nil || n.Kind != yaml.MappingNode {
+			return
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if name := n.Content[i].Value; member(n, name) == n.Content[i+1] && !yield(name, n.Content[i+1]) {
+				return
+			}
+		}
+	}
+}
+
+// member is a value of an object, nil where it is absent or null.
+func member(n *yaml.Node, name string) *yaml.Node {
+	if i := indexOf(n, name); i >= 0 && n.Content[i].ShortTag() != "!!null" {
+		return n.Content[i]
+	}
+	return nil
+}
+
+// indexOf is where a value of an object is in its Content, -1 where it is absent.
+func indexOf(n *yaml.Node, name string) int {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return -1
+	}
+	for i := len(n.Content) - 2; i >= 0; i -= 2 {
+		if n.Content[i].Value == name {
+			return i + 1
+		}
+	}
+	return -1
+}
+
+func set(n *yaml.Node, name string, value *yaml.Node) {
+	if i := indexOf(n, name); i >= 0 {
+		n.Content[i] = value
+		return
+	}
+	if n.Style&yaml.FlowStyle != 0 && len(n.Content) == 0 { // {}
+		n.Style &^= yaml.FlowStyle
+	}
+	n.Content = append(n.Content, textNode(name), value)
+}
+
+// objectIn is the object with this name, which is made where there is none.
+func objectIn(n *yaml.Node, name string) *yaml.Node {
+	if o := member(n, name); o != nil && o.Kind == yaml.MappingNode {
+		return o
+	}
+	o := objectNode()
+	set(n, name, o)
+	return o
+}
+
+func items(n *yaml.Node) []*yaml.Node {
+	if n == nil || n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	return n.Content
+}
+
+func insert(list *yaml.Node, i int, more ...*yaml.Node) {
+	list.Content = slices.Insert(slices.Clone(list.Content), i, more...)
+}
+
+// appendIn appends a list to the one that is there. Another value is only set where there is none.
+func appendIn(n *yaml.Node, name string, value *yaml.Node) {
+	switch list := member(n, name); {
+	case list == nil:
+		set(n, name, value)
+	case list.Kind == yaml.SequenceNode && value.Kind == yaml.SequenceNode:
+		list.Content = append(slices.Clone(list.Content), value.Content...)
+	}
+}
+
+// textIn is a text of an object, "" where it is absent.
+func textIn(n *yaml.Node, name string) string {
+	if v := member(n, name); v != nil && v.Kind == yaml.ScalarNode {
+		return v.Value
+	}
+	return ""
+}
+
+func textNode(text string) *yaml.Node {
+	n := &yaml.Node{}
+	n.SetString(text)
+	return n
+}
+
+func listNode(content ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: content}
+}
+
+// objectNode is an object of names and values in turn.
+func objectNode(content ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: content}
+}
