@@ -1,23 +1,18 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/envoy/render"
+	"github.com/weir-mesh/weir/envoy/render/rendertest"
 )
 
 // startSecure starts a server with TLS, whose certificate is for example.com and 127.0.0.1. It answers with what it was asked.
@@ -77,7 +72,7 @@ func TestUpstreamsByTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	issuer := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: map[string][]byte{"ca.pem": issuer, "strangers.pem": authority(t)}})
+	e := engine.Start(t, engine.Config{Bootstrap: bootstrap, Dir: dir, Files: map[string][]byte{"ca.pem": issuer, "strangers.pem": rendertest.Authority(t)}})
 	w := &weir{Envoy: e, t: t, url: e.URL()}
 	host := fmt.Sprintf("example.com:%d", port)
 	for name, want := range map[string]string{
@@ -109,19 +104,4 @@ func TestUpstreamsByTLS(t *testing.T) {
 	if a := w.get("plain", "/"); a.status == 200 {
 		t.Errorf("a server with TLS asked without: got %+v, want no 200", a)
 	}
-}
-
-// authority is the certificate of an authority that has issued nothing, as PEM.
-func authority(t *testing.T) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

@@ -1,20 +1,14 @@
 package render
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/weir-mesh/weir/envoy/render/rendertest"
 	"github.com/weir-mesh/weir/envoy/run"
 )
 
@@ -44,7 +38,7 @@ func TestEnvoyAccepts(t *testing.T) {
 		t.Fatal(err)
 	}
 	roots := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(roots, certificate(t), 0o600); err != nil {
+	if err := os.WriteFile(roots, rendertest.Authority(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	policy := func(json string) func(*Options) {
@@ -100,19 +94,4 @@ func TestEnvoyAccepts(t *testing.T) {
 			}
 		})
 	}
-}
-
-// certificate is one of an authority of its own, as PEM.
-func certificate(t *testing.T) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
