@@ -174,7 +174,7 @@ func TestMistakes(t *testing.T) {
 		want   string
 	}{
 		"no module":          {func(o *Options) { o.Module = "" }, "default: {}", "No image of Weir is published"},
-		"a path":             {func(o *Options) { o.Module = "file:///weir.wasm" }, "default: {}", "want oci://HOST/IMAGE:TAG"},
+		"a path":             {func(o *Options) { o.Module = "file:///weir.wasm" }, "default: {}", "want oci://HOST/weir:TAG"},
 		"no gateway":         {func(o *Options) { o.Gateway = "" }, "default: {}", `gateway: "" is no name in Kubernetes`},
 		"no listener":        {func(o *Options) { o.Listeners = nil }, "default: {}", "name of a listener of the Gateway is missing"},
 		"a bad listener":     {func(o *Options) { o.Listeners = []string{"a/b"} }, "default: {}", `listener: "a/b"`},
@@ -230,8 +230,8 @@ func TestPatterns(t *testing.T) {
 		"httproute/a/b/rule/0": true, "httproute/*": true, "*": true, "*rule/0": true, "http*": true, "service/a/b/80": true, "grpcroute/a*": true,
 		"aws": false, "aws*": false, "httproute/": false, "httproutes/a": false,
 	} {
-		if err := checkPattern(pattern); (err == nil) != matches {
-			t.Errorf("checkPattern(%q) = %v, want nil: %v", pattern, err, matches)
+		if err := controlPlane.CheckPattern(pattern); (err == nil) != matches {
+			t.Errorf("CheckPattern(%q) = %v, want nil: %v", pattern, err, matches)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/weir-mesh/weir/envoy/kube"
 )
 
 // Cluster is a route's rule, from which Envoy Gateway makes a cluster: httproute/shop/pricing/rule/0.
@@ -38,28 +40,22 @@ func (c Cluster) exact() bool {
 	return err == nil
 }
 
-// prefixes begin the names of clusters of routes; with mergeBackends of an EnvoyProxy they are those of backends.
-var prefixes = [...]string{"httproute/", "grpcroute/", "service/", "backend/", "serviceimport/"}
-
-// checkPattern returns why a name or pattern matches no cluster of Envoy Gateway, or nil.
-func checkPattern(pattern string) error {
-	fixed, _, wild := strings.Cut(pattern, "*")
-	for _, prefix := range prefixes {
-		if wild && strings.HasPrefix(prefix, fixed) || len(pattern) > len(prefix) && strings.HasPrefix(pattern, prefix) {
-			return nil
-		}
-	}
-	if !wild {
-		return fmt.Errorf("no cluster of Envoy Gateway is named %[1]s: add --upstream %[1]s=NAMESPACE/ROUTE, or write httproute/NAMESPACE/ROUTE/rule/0 in the policy", pattern)
-	}
-	return fmt.Errorf("no cluster of Envoy Gateway matches %s, since their names are httproute/NAMESPACE/ROUTE/rule/0 and the like", pattern)
+// controlPlane is Envoy Gateway. With mergeBackends of an EnvoyProxy its clusters are backends.
+var controlPlane = kube.ControlPlane{
+	Name:     "Envoy Gateway",
+	Prefixes: []string{"httproute/", "grpcroute/", "service/", "backend/", "serviceimport/"},
+	Names:    "httproute/NAMESPACE/ROUTE/rule/0 and the like",
+	Write:    "httproute/NAMESPACE/ROUTE/rule/0",
+	Upstream: "NAMESPACE/ROUTE",
+	FailoverTo: func(name string) bool {
+		c, ok := ParseCluster(name)
+		return ok && c.exact()
+	},
+	Target: "rule of a route", TargetUpstream: "NAMESPACE/ROUTE/RULE",
 }
 
 // Upstream is what a name in the policy stands for in Envoy Gateway.
-type Upstream struct {
-	Name    string
-	Cluster Cluster
-}
+type Upstream = kube.Upstream[Cluster]
 
 // ParseUpstream reads NAME=NAMESPACE/ROUTE, of all rules of an HTTPRoute, NAME=NAMESPACE/ROUTE/RULE, or either with
 // grpcroute/ before NAMESPACE.
@@ -84,5 +80,5 @@ func ParseUpstream(s string) (Upstream, error) {
 	if !ok {
 		return Upstream{}, wrong
 	}
-	return Upstream{name, c}, nil
+	return Upstream{Name: name, Cluster: c}, nil
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/weir-mesh/weir/envoy/kube"
@@ -55,12 +54,9 @@ func Objects(o Options) (objects []kube.Object, warnings []string, err error) {
 	return append(objects, o.extensionPolicy()), warnings, nil
 }
 
-// object is one with the names and labels of all that a policy renders.
-func (o Options) object(kind, name, namespace, comment string, spec any) kube.Object {
-	return kube.Object{
-		APIVersion: apiVersion, Kind: kind, Spec: spec, Comment: comment,
-		Metadata: kube.Metadata{Name: name, Namespace: namespace, Labels: kube.Labels(o.Name)},
-	}
+// object is one of Envoy Gateway's with the names and labels of all that a policy renders.
+func (o Options) object(kind, suffix, comment string, spec any) kube.Object {
+	return o.Object(apiVersion, kind, suffix, comment, spec)
 }
 
 func (o Options) gatewayRef() m {
@@ -70,7 +66,7 @@ func (o Options) gatewayRef() m {
 // extensionPolicy is the filter.
 func (o Options) extensionPolicy() kube.Object {
 	wasm := m{"name": o.Name, "rootID": rootID, "config": json.RawMessage(o.Policy), "code": o.code(), "failOpen": o.FailOpen}
-	if keys := slices.Compact(slices.Sorted(slices.Values(o.HostEnv))); len(keys) > 0 {
+	if keys := o.HostKeys(); len(keys) > 0 {
 		wasm["env"] = m{"hostKeys": keys}
 	}
 	refs := []any{}
@@ -87,7 +83,7 @@ func (o Options) extensionPolicy() kube.Object {
 	case o.NoPatches:
 		crash = "after a crash of the filter in a worker that worker answers 503 until the policy changes or Envoy restarts"
 	}
-	return o.object("EnvoyExtensionPolicy", o.Name, o.Namespace, fmt.Sprintf(pluginComment, crash+"."), m{"targetRefs": refs, "wasm": []any{wasm}})
+	return o.object("EnvoyExtensionPolicy", "", fmt.Sprintf(pluginComment, crash+"."), m{"targetRefs": refs, "wasm": []any{wasm}})
 }
 
 // rootID is the filter's root context.

@@ -74,7 +74,7 @@ func (o Options) patchPolicy() (kube.Object, error) {
 		}
 		patches = append(patches, admin...)
 	}
-	return o.object("EnvoyPatchPolicy", o.Name, o.Namespace, strings.TrimSuffix(comment, "\n"),
+	return o.object("EnvoyPatchPolicy", "", comment,
 		m{"type": "JSONPatch", "targetRef": o.gatewayRef(), "jsonPatches": patches}), nil
 }
 

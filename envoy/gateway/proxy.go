@@ -18,5 +18,5 @@ func (o Options) envoyProxy() (kube.Object, error) {
 	if err != nil {
 		return kube.Object{}, err
 	}
-	return o.object("EnvoyProxy", o.Name, o.Namespace, commentf(proxyComment, o.Name), m{"bootstrap": m{"type": "Merge", "value": string(text)}}), nil
+	return o.object("EnvoyProxy", "", commentf(proxyComment, o.Name), m{"bootstrap": m{"type": "Merge", "value": string(text)}}), nil
 }

@@ -62,7 +62,9 @@ func (o Options) trafficPolicies() (list []kube.Object, warnings []string) {
 		spec := settings[r]
 		spec["targetRefs"] = []any{m{"group": "gateway.networking.k8s.io", "kind": kinds[r.kind], "name": r.name}}
 		spec["mergeType"] = "StrategicMerge" // with the Gateway's
-		list = append(list, o.object("BackendTrafficPolicy", o.Name+"-"+r.name, r.namespace, commentf(trafficComment, kinds[r.kind], r.name), spec))
+		object := o.object("BackendTrafficPolicy", "-"+r.name, commentf(trafficComment, kinds[r.kind], r.name), spec)
+		object.Metadata.Namespace = r.namespace
+		list = append(list, object)
 	}
 	return list, warnings
 }

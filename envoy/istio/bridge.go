@@ -1,7 +1,6 @@
 package istio
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -10,7 +9,6 @@ import (
 	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
 
 	"github.com/weir-mesh/weir/envoy/kube"
-	"github.com/weir-mesh/weir/policy"
 )
 
 const (
@@ -39,21 +37,10 @@ func (o Options) redisCluster() string {
 }
 
 func (o Options) checkRedis() error {
-	redis, given := o.Document.Redis, o.Bridge != "" || o.Redis != ""
-	switch {
-	case redis == nil && !given:
-		return nil
-	case redis == nil:
-		return errors.New("--bridge or --redis is given, but the policy has no `redis` section: add `redis: {}`")
-	case o.Bridge != "" && redis.Dialect != policy.DialectUpstash:
-		return errors.New("redis.dialect: weir bridge speaks upstash; write redis: {dialect: upstash}")
-	case given:
+	if o.Document.Redis == nil || o.Bridge != "" || o.Redis != "" || controlPlane.FailoverTo(o.Document.Redis.Cluster) {
 		return nil
 	}
-	if c, ok := ParseCluster(redis.Cluster); !ok || c.Direction != outbound || c.port() == 0 {
-		return fmt.Errorf("redis.cluster: no cluster of Istio is named %s: add --bridge IMAGE, which deploys one, or --redis HOST:PORT, or write outbound|PORT||HOST", redis.Cluster)
-	}
-	return nil
+	return fmt.Errorf("redis.cluster: no cluster of Istio is named %s: add --bridge IMAGE, which deploys one, or --redis HOST:PORT, or write outbound|PORT||HOST", o.Document.Redis.Cluster)
 }
 
 // bridge is the Deployment and Service of the bridge, or the ServiceEntry of one outside of the mesh.
@@ -76,12 +63,10 @@ func inMesh(hostPort string) bool {
 
 // ownBridge is the bridge to deploy.
 func (o Options) ownBridge() kube.Bridge {
-	return kube.Bridge{
-		Instance: o.Name, Namespace: o.Namespace, Image: o.Bridge, Secret: o.BridgeSecret,
-		Token:       o.Document != nil && kube.HasToken(o.Policy, o.Document, o.HostEnv),
-		PodLabels:   map[string]string{"sidecar.istio.io/inject": "true"}, // also in istio-system: then the calls are encrypted
-		OpenComment: bridgeOpenComment,
-	}
+	b := o.NewBridge()
+	b.PodLabels = map[string]string{"sidecar.istio.io/inject": "true"} // also in istio-system: then the calls are encrypted
+	b.OpenComment = bridgeOpenComment
+	return b
 }
 
 func (o Options) bridgeEntry() Object {
@@ -92,7 +77,7 @@ func (o Options) bridgeEntry() Object {
 	if http2 {
 		protocol = "HTTP2"
 	}
-	return o.object("networking.istio.io/v1", "ServiceEntry", "-bridge", externalComment, &networkingv1alpha3.ServiceEntry{
+	return o.Object("networking.istio.io/v1", "ServiceEntry", "-bridge", externalComment, &networkingv1alpha3.ServiceEntry{
 		Hosts:      []string{host},
 		Location:   networkingv1alpha3.ServiceEntry_MESH_EXTERNAL,
 		Resolution: networkingv1alpha3.ServiceEntry_DNS,

@@ -65,7 +65,7 @@ func (o Options) envoyFilter(routes []routePatch) (Object, error) {
 		}
 		f.ConfigPatches = append(f.ConfigPatches, patches...)
 	}
-	return o.object("networking.istio.io/v1alpha3", "EnvoyFilter", "", strings.TrimSuffix(comment, "\n"), f), nil
+	return o.Object("networking.istio.io/v1alpha3", "EnvoyFilter", "", comment, f), nil
 }
 
 type (

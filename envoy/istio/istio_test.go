@@ -186,9 +186,9 @@ func TestMistakes(t *testing.T) {
 		want   string
 	}{
 		"no module":          {func(o *Options) { o.Module = "" }, "default: {}", "No image of Weir is published"},
-		"a path":             {func(o *Options) { o.Module = "build/weir.wasm" }, "default: {}", "want oci://HOST/IMAGE:TAG"},
+		"a path":             {func(o *Options) { o.Module = "build/weir.wasm" }, "default: {}", "want oci://HOST/weir:TAG"},
 		"a relative file":    {func(o *Options) { o.Module = "file://etc/weir.wasm" }, "default: {}", "three slashes"},
-		"no host":            {func(o *Options) { o.Module = "oci:///weir" }, "default: {}", "want oci://HOST/IMAGE:TAG"},
+		"no host":            {func(o *Options) { o.Module = "oci:///weir" }, "default: {}", "want oci://HOST/weir:TAG"},
 		"a bad name":         {func(o *Options) { o.Name = "Weir" }, "default: {}", `name: "Weir" is no name in Kubernetes`},
 		"a bad checksum":     {func(o *Options) { o.SHA256 = "12" }, "default: {}", "64 hexadecimal digits"},
 		"selector, target":   {func(o *Options) { o.Selector, o.Targets = map[string]string{"a": "b"}, []Target{{"Gateway", "g"}} }, "default: {}", "exclude each other"},
@@ -247,8 +247,8 @@ func TestPatterns(t *testing.T) {
 		"inbound-vip|80|http|a": true, "PassthroughCluster": true, "Black*": true, "BlackHoleCluster": true, "InboundPass*": true,
 		"outbound_.80_._.a": true, "aws": false, "aws*": false, "outbound": false, "outbound-*": false, "Pass": false,
 	} {
-		if err := checkPattern(pattern); (err == nil) != matches {
-			t.Errorf("checkPattern(%q) = %v, want nil: %v", pattern, err, matches)
+		if err := controlPlane.CheckPattern(pattern); (err == nil) != matches {
+			t.Errorf("CheckPattern(%q) = %v, want nil: %v", pattern, err, matches)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/weir-mesh/weir/envoy/kube"
 )
 
 // Cluster is an Istio cluster's name in parts: outbound|443|v2|api.example.com. A part of a pattern may hold a *.
@@ -37,37 +39,25 @@ func (c Cluster) port() uint32 {
 	return uint32(n)
 }
 
-// otherClusters are the names of Istio's clusters that have no four parts.
-var otherClusters = [...]string{"PassthroughCluster", "InboundPassthroughCluster", "BlackHoleCluster"}
-
-// prefixes begin the names of all clusters of sidecars, gateways and waypoints: inbound-vip|80|http|cart.shop.svc.cluster.local
-// leads from a waypoint to the pods of a service, outbound_.443_._.api.example.com from an east-west gateway.
-var prefixes = [...]string{"outbound|", "outbound_.", "inbound|", "inbound-vip|"}
-
-// checkPattern returns why a name or pattern matches no cluster of Istio, or nil.
-func checkPattern(pattern string) error {
-	fixed, _, wild := strings.Cut(pattern, "*")
-	for _, other := range otherClusters {
-		if pattern == other || wild && strings.HasPrefix(other, fixed) {
-			return nil
-		}
-	}
-	for _, prefix := range prefixes {
-		if strings.HasPrefix(prefix, fixed) && wild || strings.HasPrefix(pattern, prefix) {
-			return nil
-		}
-	}
-	if !wild {
-		return fmt.Errorf("no cluster of Istio is named %[1]s: add --upstream %[1]s=HOST:PORT, or write outbound|PORT||HOST or inbound|PORT|| in the policy", pattern)
-	}
-	return fmt.Errorf("no cluster of Istio matches %s, since their names are outbound|PORT|SUBSET|HOST and inbound|PORT||: write outbound|*||HOST or *HOST", pattern)
+// controlPlane is Istio. Of the names of its clusters inbound-vip|80|http|cart.shop.svc.cluster.local leads from a waypoint to the
+// pods of a service, outbound_.443_._.api.example.com from an east-west gateway.
+var controlPlane = kube.ControlPlane{
+	Name:     "Istio",
+	Prefixes: []string{"outbound|", "outbound_.", "inbound|", "inbound-vip|"},
+	Others:   []string{"PassthroughCluster", "InboundPassthroughCluster", "BlackHoleCluster"},
+	Names:    "outbound|PORT|SUBSET|HOST, inbound|PORT|| and the like",
+	Write:    "outbound|PORT||HOST, *||HOST or inbound|PORT||",
+	Upstream: "HOST:PORT",
+	FailoverTo: func(name string) bool {
+		c, ok := ParseCluster(name)
+		return ok && c.Direction == outbound && c.port() > 0
+	},
+	Target: "outbound cluster of Istio", TargetUpstream: "HOST:PORT",
+	Files: true,
 }
 
 // Upstream is what a name in the policy stands for in Istio.
-type Upstream struct {
-	Name    string
-	Cluster Cluster
-}
+type Upstream = kube.Upstream[Cluster]
 
 // ParseUpstream reads NAME=HOST:PORT, NAME=HOST:PORT/SUBSET or, for what a workload serves itself, NAME=inbound:PORT.
 func ParseUpstream(s string) (Upstream, error) {
@@ -90,7 +80,7 @@ func ParseUpstream(s string) (Upstream, error) {
 	case host == "" || host == inbound || strings.ContainsAny(host+subset, "*|\"\\ \t\r\n") || strings.Contains(subset, "/"):
 		return Upstream{}, fmt.Errorf("upstream %q: %q is not the host of a service or ServiceEntry", s, host)
 	}
-	return Upstream{name, c}, nil
+	return Upstream{Name: name, Cluster: c}, nil
 }
 
 const (

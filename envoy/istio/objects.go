@@ -12,14 +12,6 @@ type Object = kube.Object
 // YAML writes all objects into one file for kubectl apply -f.
 func YAML(objects []Object) ([]byte, error) { return kube.YAML("render istio", objects) }
 
-// object is one with the names and labels of all that a policy renders.
-func (o Options) object(apiVersion, kind, suffix, comment string, spec any) Object {
-	return Object{
-		APIVersion: apiVersion, Kind: kind, Spec: spec, Comment: comment,
-		Metadata: kube.Metadata{Name: o.Name + suffix, Namespace: o.Namespace, Labels: kube.Labels(o.Name)},
-	}
-}
-
 // Objects are all that enforce the policy, in the order in which they are best applied: the filter is last. The warnings
 // are about what it can't enforce as a rendered Envoy would.
 func Objects(o Options) (objects []Object, warnings []string, err error) {
@@ -39,7 +31,7 @@ func Objects(o Options) (objects []Object, warnings []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		object := o.object("v1", "ConfigMap", "-bootstrap", "", nil)
+		object := o.Object("v1", "ConfigMap", "-bootstrap", "", nil)
 		object.Comment = fmt.Sprintf(bootstrapComment, object.Metadata.Name)
 		object.Metadata.Namespace = namespace
 		object.Data = map[string]string{"custom_bootstrap.json": data}

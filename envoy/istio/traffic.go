@@ -103,7 +103,7 @@ func (o Options) virtualServices(byHost map[string][]rule) (list []Object) {
 		if rules[len(rules)-1].cluster.Port != "*" { // requests to the host's other ports, as without this object
 			service.Http = append(service.Http, &networkingv1alpha3.HTTPRoute{Name: "other-ports", Route: destination(Cluster{Host: host})})
 		}
-		list = append(list, o.object("networking.istio.io/v1", "VirtualService", "-"+host, fmt.Sprintf(serviceComment, host, explain, also), service))
+		list = append(list, o.Object("networking.istio.io/v1", "VirtualService", "-"+host, fmt.Sprintf(serviceComment, host, explain, also), service))
 	}
 	return list
 }
@@ -176,7 +176,7 @@ func (o Options) destinationRules(byHost map[string][]rule) (list []Object) {
 		if traffic.OutlierDetection == nil && traffic.PortLevelSettings == nil {
 			continue
 		}
-		list = append(list, o.object("networking.istio.io/v1", "DestinationRule", "-"+host, fmt.Sprintf(ruleComment, host),
+		list = append(list, o.Object("networking.istio.io/v1", "DestinationRule", "-"+host, fmt.Sprintf(ruleComment, host),
 			&networkingv1alpha3.DestinationRule{Host: host, TrafficPolicy: traffic, ExportTo: o.exportTo()}))
 	}
 	return list

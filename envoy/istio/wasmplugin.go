@@ -46,10 +46,10 @@ func (o Options) wasmPlugin() (Object, error) {
 	for _, name := range slices.Sorted(maps.Keys(o.Env)) {
 		plugin.VmConfig = withVariable(plugin.VmConfig, &extensionsv1alpha1.EnvVar{Name: name, Value: o.Env[name]})
 	}
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.HostEnv))) {
+	for _, name := range o.HostKeys() {
 		plugin.VmConfig = withVariable(plugin.VmConfig, &extensionsv1alpha1.EnvVar{Name: name, ValueFrom: extensionsv1alpha1.EnvValueSource_HOST})
 	}
-	return o.object("extensions.istio.io/v1alpha1", "WasmPlugin", "", pluginComment, plugin), nil
+	return o.Object("extensions.istio.io/v1alpha1", "WasmPlugin", "", pluginComment, plugin), nil
 }
 
 // rootID is the filter's root context, which Istio takes from pluginName.

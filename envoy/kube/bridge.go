@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/weir-mesh/weir/policy"
 )
 
 const (
@@ -85,14 +83,14 @@ func (b Bridge) deployment() Object {
 	})
 }
 
-// HasToken says whether the filters send a token, which may be in the proxies' environment (hostEnv) and not in this one.
-func HasToken(document []byte, d *policy.Document, hostEnv []string) bool {
+// hasToken says whether the filters send a token, which may be in the proxies' environment (HostEnv) and not in this one.
+func (o Options) hasToken() bool {
 	var written struct{ Redis struct{ Token string } }
-	if json.Unmarshal(document, &written) != nil || d.Redis == nil {
+	if json.Unmarshal(o.Policy, &written) != nil || o.Document.Redis == nil {
 		return false // the policy's reader reports it
 	}
 	fromProxy := func(name string) bool { return strings.Contains(written.Redis.Token, "${"+name) }
-	return d.Redis.Token != "" || slices.ContainsFunc(hostEnv, fromProxy)
+	return o.Document.Redis.Token != "" || slices.ContainsFunc(o.HostEnv, fromProxy)
 }
 
 func (b Bridge) fromSecret(name string) map[string]any {

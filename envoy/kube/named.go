@@ -3,7 +3,26 @@ package kube
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 )
+
+// Upstream is what a name in the policy stands for in the control plane.
+type Upstream[Cluster fmt.Stringer] struct {
+	Name    string
+	Cluster Cluster
+}
+
+// NameIn is the control plane's name for a name in the policy, which may be that name already.
+func NameIn[Cluster fmt.Stringer](upstreams []Upstream[Cluster]) func(name string) string {
+	return func(name string) string {
+		for _, u := range upstreams {
+			if u.Name == name {
+				return u.Cluster.String()
+			}
+		}
+		return name
+	}
+}
 
 // Named is a policy, a JSON object, with the control plane's names of upstreams: as keys of clusters and in failover.to, by name,
 // and as redis.cluster, if redis is not empty. What can't be read stays as it is; the policy's reader reports why.

@@ -42,7 +42,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 			case file == "":
 				return errors.New("the policy document is missing: add -f POLICY")
 			case o.Module == "":
-				return errors.New("the module is missing: add --module URL. " + gateway.WhereModulesAre)
+				return errors.New("the module is missing: add --module URL. " + gateway.NoModule())
 			case o.Gateway == "":
 				return errors.New("the Gateway is missing: add --gateway NAME")
 			case len(o.Listeners) == 0 && !o.NoPatches:

@@ -48,7 +48,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 				return errors.New("the policy document is missing: add -f POLICY")
 			}
 			if o.Module == "" {
-				return errors.New("the module is missing: add --module URL. " + istio.WhereModulesAre)
+				return errors.New("the module is missing: add --module URL. " + istio.NoModule())
 			}
 			if err := target.check(); err != nil {
 				return err
