@@ -77,4 +77,7 @@ clusters:
 		}
 		return nil
 	})
+	c.waitStatus("shared", map[string]any{
+		"rate_limit.without_redis.on_error": "local", "rate_limit.without_redis.proxies": 1.0, "rate_limit.without_redis.requests_per_minute": 2.0,
+	})
 }

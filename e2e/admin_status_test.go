@@ -32,6 +32,7 @@ func (a *administered) testBefore() {
 		"clusters.unused.circuit_breaker.since": nil,
 		"redis.state":                           "off",
 		"redis.calls_total":                     0.0,
+		"envoy.node":                            "weir",
 	} {
 		if got := s.at(path); got != want {
 			a.testing().Errorf("%s: %v, want %v", path, got, want)
@@ -42,6 +43,12 @@ func (a *administered) testBefore() {
 	}
 	if err := during(time.Now().Add(-time.Second), time.Now())(s.at("time")); err != nil {
 		a.testing().Error(err)
+	}
+	if err := during(time.Now().Add(-time.Minute), time.Now())(s.at("envoy.since")); err != nil {
+		a.testing().Error(err)
+	}
+	if version, _ := s.at("envoy.version").(string); version == "" || !strings.Contains(a.Admin("/server_info"), "/"+version+"/") {
+		a.testing().Errorf("envoy.version: got %q, want the one of Envoy's own /server_info", version)
 	}
 }
 
@@ -132,6 +139,24 @@ func (a *administered) testBreaker() {
 		"circuit_breaker.cause": "consecutive_failures", "circuit_breaker.opens_total": 1.0, "circuit_breaker.retry_after": within(20, 60),
 		"requests.allowed": 3.0, "requests.circuit_open": 4.0, "answers.default": 7.0, "fallback.default": 7.0, "fallback.error": 0.0, "fallback.upstream": "absent",
 	})
+	a.waitStatus("broken", map[string]any{"upstream.failed_total": 3.0, "upstream.success_rate": 0.0})
+	a.waitStatus("limited", map[string]any{"upstream.failed_total": 0.0, "upstream.success_rate": 1.0})
+	a.waitStatus("unused", map[string]any{"upstream.success_rate": nil})
+	broken, err := a.console.get("/status/broken")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for where, all := range map[string]any{"the status": a.status().at("transitions"), "the cluster": broken.at("transitions")} {
+		list, _ := all.([]any)
+		if len(list) != 1 {
+			t.Fatalf("transitions of %s: got %v, want one", where, all)
+		}
+		got := list[0].(map[string]any)
+		if err := during(before, after)(got["at"]); err != nil || got["cluster"] != "broken" || got["from"] != "closed" || got["to"] != "open" ||
+			got["cause"] != "consecutive_failures, status 500" {
+			t.Errorf("transitions of %s: got %v (%v), want broken from closed to open by consecutive_failures, status 500", where, got, err)
+		}
+	}
 	retry := func() float64 { return a.status().at("clusters.broken.circuit_breaker.retry_after").(float64) }
 	first := retry()
 	eventually(t, func() error {

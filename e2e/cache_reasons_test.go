@@ -105,6 +105,13 @@ clusters:
 	if got := status.Clusters["up"].Cache; got == nil || !maps.Equal(got.NotKept, notKept) || !maps.Equal(got.NotUsed, notUsed) {
 		t.Errorf("status: got %+v, want not kept %v and not used %v", got, notKept, notUsed)
 	}
+	misses := 0.0
+	for _, n := range notUsed {
+		misses += n
+	}
+	if got := status.Clusters["up"].Cache; got.Entries != 3 || got.MaxEntries != 256 || got.Bytes < 3*float64(len("a page")) || got.Hits < 1 || got.Misses != misses {
+		t.Errorf("status: got %+v, want 3 entries of 256 at most with their bytes, a hit, and %v misses", got, misses)
+	}
 	if got := status.Clusters["none"].Cache; got != nil {
 		t.Errorf("status without a cache: got %+v, want none", got)
 	}

@@ -15,6 +15,7 @@ package adminapi
 type Status struct {
 	Time     Time               `json:"time"`
 	Version  string             `json:"version"` // the module's, such as "0.2.0+tinygo"; empty: older than 0.2.0
+	Envoy    *Envoy             `json:"envoy"`
 	Clusters map[string]Cluster `json:"clusters"`
 	LeftOut  bool               `json:"left_out,omitempty"` // there are more clusters than Weir publishes
 	Redis    *Redis             `json:"redis"`
@@ -23,6 +24,24 @@ type Status struct {
 	Misrouted *Misrouted `json:"misrouted,omitempty"`      // nil: none in the last hour
 	Missing   *Missing   `json:"policy_missing,omitempty"` // nil: none in the last hour
 	Refused   *Refused   `json:"policy_refused,omitempty"` // nil: the filter refused no policy since the last one started
+
+	Transitions []Transition `json:"transitions"` // of all circuit breakers, the last 32, the newest first
+}
+
+// Envoy is the proxy that answers.
+type Envoy struct {
+	Node    string `json:"node"`    // node.id of its bootstrap, or --service-node; "": it has none
+	Version string `json:"version"` // such as "1.40.0"; "": it does not say
+	Since   *Time  `json:"since"`   // when Weir started in it: all counts begin there
+}
+
+// Transition is a change of a circuit breaker's state.
+type Transition struct {
+	At      Time   `json:"at"`
+	Cluster string `json:"cluster"`
+	From    string `json:"from"` // closed, open, half_open
+	To      string `json:"to"`
+	Cause   string `json:"cause"` // as in Envoy's log: "consecutive_failures, status 503"
 }
 
 // Policy is a policy document in force.
@@ -74,6 +93,8 @@ type Cluster struct {
 	Bulkhead  *Bulkhead  `json:"bulkhead,omitempty"`
 	Upstream  *Upstream  `json:"upstream"`
 	Failover  *Failover  `json:"failover,omitempty"`
+
+	Transitions []Transition `json:"transitions,omitempty"` // only in GET /status/CLUSTER: its of Status.Transitions
 }
 
 // Breaker is a circuit breaker.
@@ -107,6 +128,16 @@ type RateLimit struct {
 	Window              float64  `json:"window"` // of a token bucket: from empty to full
 
 	RefusedKeys *RefusedKeys `json:"refused_keys,omitempty"` // nil: none yet, not by key, or the policy has show_keys: off
+
+	WithoutRedis *WithoutRedis `json:"without_redis,omitempty"` // nil: scope proxy, or calls to Redis succeed
+}
+
+// WithoutRedis is what a limit of scope mesh does now, since calls to Redis fail.
+type WithoutRedis struct {
+	Since     Time     `json:"since"`
+	OnError   string   `json:"on_error"`            // local, allow, deny
+	Proxies   float64  `json:"proxies"`             // that shared the limit by Redis's last reply; without any redis.expected_proxies
+	PerMinute *float64 `json:"requests_per_minute"` // that each of them admits by itself; nil: on_error is not local
 }
 
 // RefusedKeys are the keys that a limit refused most, or would have refused in shadow, in the last quarter of an hour in which it
@@ -149,11 +180,17 @@ type Fallback struct {
 	Error      float64 `json:"error"`
 }
 
-// Cache counts why answers were not kept, and why kept ones were not used. The names are those of the label `reason` of
-// weir_cache_not_kept_total and weir_cache_not_used_total; those that are 0 are left out.
+// Cache is the answers that are kept. The names of NotKept, why answers were not kept, and NotUsed, why a request that needed a kept
+// answer got none, are those of the label `reason` of weir_cache_not_kept_total and weir_cache_not_used_total; those that are 0 are
+// left out.
 type Cache struct {
-	NotKept map[string]float64 `json:"not_kept"`
-	NotUsed map[string]float64 `json:"not_used"`
+	Entries    float64            `json:"entries"`
+	MaxEntries float64            `json:"max_entries"`
+	Bytes      float64            `json:"bytes"`  // of the entries
+	Hits       float64            `json:"hits"`   // requests that got one
+	Misses     float64            `json:"misses"` // requests that needed one and got none: the sum of NotUsed
+	NotKept    map[string]float64 `json:"not_kept"`
+	NotUsed    map[string]float64 `json:"not_used"`
 }
 
 // Retry counts the retries.
@@ -180,9 +217,11 @@ type Bulkhead struct {
 	MaxConcurrent float64 `json:"max_concurrent"`
 }
 
-// Upstream is what Weir knows of the cluster's hosts.
+// Upstream is what Weir knows of the cluster's upstream.
 type Upstream struct {
-	NoHealthyHost bool `json:"no_healthy_host"`
+	NoHealthyHost bool     `json:"no_healthy_host"`
+	FailedTotal   float64  `json:"failed_total"` // admitted requests that failed in the end, after all retries, by expected_failures
+	SuccessRate   *float64 `json:"success_rate"` // 0 to 1, of the admitted requests; nil: there was none
 }
 
 // Failover is where requests go while the breaker is open.

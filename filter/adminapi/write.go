@@ -13,6 +13,16 @@ func (s *Status) Write(w *jsontext.Writer) {
 	w.Open('{')
 	text(w, "time", s.Time.rfc3339())
 	text(w, "version", s.Version)
+	w.Name("envoy")
+	if e := s.Envoy; e == nil {
+		w.Null()
+	} else {
+		w.Open('{')
+		text(w, "node", e.Node)
+		text(w, "version", e.Version)
+		moment(w, "since", e.Since)
+		w.Close('}')
+	}
 	w.Name("clusters")
 	if s.Clusters == nil {
 		w.Null()
@@ -78,7 +88,28 @@ func (s *Status) Write(w *jsontext.Writer) {
 		texts(w, "reasons", r.Reasons)
 		w.Close('}')
 	}
+	transitions(w, s.Transitions)
 	w.Close('}')
+}
+
+func transitions(w *jsontext.Writer, all []Transition) {
+	w.Name("transitions")
+	if all == nil {
+		w.Null()
+		return
+	}
+	w.Open('[')
+	for i := range all {
+		t := &all[i]
+		w.Open('{')
+		text(w, "at", t.At.rfc3339())
+		text(w, "cluster", t.Cluster)
+		text(w, "from", t.From)
+		text(w, "to", t.To)
+		text(w, "cause", t.Cause)
+		w.Close('}')
+	}
+	w.Close(']')
 }
 
 // Write appends the status of one cluster.
@@ -129,10 +160,16 @@ func (c *Cluster) Write(w *jsontext.Writer) {
 		w.Close('}')
 	}
 	if c.Cache != nil {
+		a := c.Cache
 		w.Name("cache")
 		w.Open('{')
-		counts(w, "not_kept", c.Cache.NotKept)
-		counts(w, "not_used", c.Cache.NotUsed)
+		number(w, "entries", a.Entries)
+		number(w, "max_entries", a.MaxEntries)
+		number(w, "bytes", a.Bytes)
+		number(w, "hits", a.Hits)
+		number(w, "misses", a.Misses)
+		counts(w, "not_kept", a.NotKept)
+		counts(w, "not_used", a.NotUsed)
 		w.Close('}')
 	}
 	if r := c.Retry; r != nil {
@@ -169,6 +206,8 @@ func (c *Cluster) Write(w *jsontext.Writer) {
 	} else {
 		w.Open('{')
 		boolean(w, "no_healthy_host", u.NoHealthyHost)
+		number(w, "failed_total", u.FailedTotal)
+		optional(w, "success_rate", u.SuccessRate)
 		w.Close('}')
 	}
 	if f := c.Failover; f != nil {
@@ -177,6 +216,9 @@ func (c *Cluster) Write(w *jsontext.Writer) {
 		texts(w, "to", f.To)
 		number(w, "to_total", f.ToTotal)
 		w.Close('}')
+	}
+	if len(c.Transitions) > 0 {
+		transitions(w, c.Transitions)
 	}
 	w.Close('}')
 }
@@ -219,6 +261,15 @@ func (l *RateLimit) write(w *jsontext.Writer) {
 	if k := l.RefusedKeys; k != nil {
 		w.Name("refused_keys")
 		k.write(w)
+	}
+	if r := l.WithoutRedis; r != nil {
+		w.Name("without_redis")
+		w.Open('{')
+		text(w, "since", r.Since.rfc3339())
+		text(w, "on_error", r.OnError)
+		number(w, "proxies", r.Proxies)
+		optional(w, "requests_per_minute", r.PerMinute)
+		w.Close('}')
 	}
 	w.Close('}')
 }

@@ -18,6 +18,7 @@ var (
 	RequestsTotal           = Metric{"weir_requests_total", []string{"cluster", "decision"}}
 	ResponsesTotal          = Metric{"weir_responses_total", []string{"cluster", "source"}}
 	BreakerTransitionsTotal = Metric{"weir_breaker_transitions_total", []string{"cluster", "to"}}
+	UpstreamFailuresTotal   = Metric{"weir_upstream_failures_total", []string{"cluster"}}
 	RetriesTotal            = Metric{"weir_retries_total", []string{"cluster"}}
 	RetriesExhaustedTotal   = Metric{"weir_retries_exhausted_total", []string{"cluster"}}
 	AttemptsUncarriedTotal  = Metric{"weir_attempts_uncarried_total", []string{"cluster", "reason"}}

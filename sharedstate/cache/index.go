@@ -44,7 +44,7 @@ const IndexVersion = 1
 //	    38  u16  0
 //
 // With SegmentWays ways these are 10,256 bytes.
-const indexFixed, waySize = 16, 40
+const indexFixed, waySize, waySizeAt = 16, 40, 32
 
 // Unpack implements sharedstate.Packed.
 func (x *index) Unpack(b []byte) (ok bool) {
@@ -107,7 +107,7 @@ func unpackWay(b []byte) (w way, ok bool) {
 		key:    sharedstate.Fingerprint{Hi: le.Uint64(b), Lo: le.Uint64(b[8:])},
 		stored: int64(le.Uint64(b[16:])),
 		path:   le.Uint64(b[24:]),
-		size:   le.Uint32(b[32:]),
+		size:   le.Uint32(b[waySizeAt:]),
 		slot:   le.Uint16(b[36:]),
 	}
 	ok = w.stored >= 0 && w.size >= headFixed && w.size <= MaxEntryBytes &&

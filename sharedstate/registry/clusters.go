@@ -10,7 +10,7 @@ type clusterList struct {
 }
 
 // clusterListVersion is the first byte of a packed list. A list of any other version is read as an empty one.
-const clusterListVersion = 2
+const clusterListVersion = 3
 
 // The packed form, little endian:
 //

@@ -21,10 +21,10 @@
 // There are MaxDocuments rows. One document more replaces the one that was silent for the longest. The clusters of
 // each document take at most MaxBytes, so all of it takes at most 4 MiB and 392 bytes. Clusters that do not fit are
 // left out, and Read says so. There are a few small records beside that: when an operator last changed something (8
-// bytes), how calls to Redis end (RedisCalls, at most 1,558 bytes), the last request whose cluster was not the one
+// bytes), how calls to Redis end (RedisCalls, at most 1,566 bytes), the last request whose cluster was not the one
 // whose policy decided (Misroute, at most 2,060 bytes), what Redis last replied about a limit (RedisView, 48 bytes for each
 // configuration of a limit of scope mesh, at most four a cluster), the keys that each cluster's limit refused most
-// (RefusedKeys, at most 2.7 KB), each document's patterns that matched nothing (4 KiB), and for each cluster that an operator has reset, what its metrics had counted then
+// (RefusedKeys, at most 2.7 KB), the last changes of breakers (Change, at most 41 KB, 2 KB with ordinary names), each document's patterns that matched nothing (4 KiB), and for each cluster that an operator has reset, what its metrics had counted then
 // (CountsAtReset, some 120 bytes) and which reset was sent to Redis (4 bytes).
 //
 // # The packed form

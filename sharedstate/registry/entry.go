@@ -22,6 +22,19 @@ type Entry struct {
 	Policy  policy.Policy
 
 	OwnBreaker bool // of a policy by name: see policy.Document.OwnBreaker
+
+	// Of the document, where the limit has scope mesh: what happens without Redis, and how many proxies share the limit then where
+	// Redis never replied.
+	OnError policy.OnError
+	Proxies int64
+}
+
+// WithRedis is the entry in a document with this section, which may be nil.
+func (e Entry) WithRedis(r *policy.Redis) Entry {
+	if l := e.Policy.RateLimit; r != nil && l != nil && l.Scope == policy.ScopeMesh {
+		e.OnError, e.Proxies = r.OnError, r.ExpectedProxies
+	}
+	return e
 }
 
 // BreakerOf is the name of the record with the breaker and the retry budget.
@@ -66,6 +79,10 @@ func (e *Entry) fields(c *codec) {
 		count(c, &l.Key)
 		for i := range l.Key {
 			enum(c, &l.Key[i].Kind, policy.KeyMethod)
+		}
+		if l.Scope == policy.ScopeMesh {
+			enum(c, &e.OnError, policy.OnErrorDeny)
+			number(c, &e.Proxies)
 		}
 	}
 	if b := section(c, &p.CircuitBreaker, has&hasBreaker); b != nil {

@@ -28,6 +28,9 @@ func anyEntry(t *rapid.T) Entry {
 			AdaptiveInterval: time.Duration(number("interval")), AdaptiveMinSamples: int(number("samples")), MaxKeys: int(number("keys")),
 			Show: policy.ShowKeys(rapid.IntRange(0, 2).Draw(t, "show")),
 		}
+		if p.RateLimit.Scope == policy.ScopeMesh {
+			e.OnError, e.Proxies = policy.OnError(rapid.IntRange(0, 2).Draw(t, "on_error")), number("proxies")
+		}
 		for range rapid.IntRange(0, 8).Draw(t, "parts") {
 			p.RateLimit.Key = append(p.RateLimit.Key, policy.KeyPart{Kind: policy.KeyKind(rapid.IntRange(0, 5).Draw(t, "kind"))})
 		}

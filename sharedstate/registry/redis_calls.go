@@ -11,6 +11,7 @@ import (
 // monotonic clock, 0 for never; and why it failed.
 type RedisCalls struct {
 	LastOK, LastFailed int64
+	FailingSince       int64 // while Failing: since when
 	Failure            RedisFailure
 }
 
@@ -23,8 +24,8 @@ type RedisFailure struct {
 
 const (
 	redisCallsKey     = documentsKey + "/redis-calls"
-	redisCallsVersion = 2
-	redisCallsHeader  = 22
+	redisCallsVersion = 3
+	redisCallsHeader  = 30
 )
 
 // The packed form, little endian:
@@ -33,9 +34,10 @@ const (
 //	 1  u8   kind of the failure
 //	 2  i64  last success
 //	10  i64  last failure
-//	18  u16  length of the cluster's name
-//	20  u16  0
-//	22  the cluster's name, at most 1,024 bytes, then the detail, at most 512
+//	18  i64  since when calls fail
+//	26  u16  length of the cluster's name
+//	28  u16  0
+//	30  the cluster's name, at most 1,024 bytes, then the detail, at most 512
 
 // AppendTo implements sharedstate.Packed.
 func (c *RedisCalls) AppendTo(b []byte) []byte {
@@ -44,6 +46,7 @@ func (c *RedisCalls) AppendTo(b []byte) []byte {
 	b = append(b, redisCallsVersion, f.Kind)
 	b = le.AppendUint64(b, uint64(c.LastOK))
 	b = le.AppendUint64(b, uint64(c.LastFailed))
+	b = le.AppendUint64(b, uint64(c.FailingSince))
 	b = le.AppendUint16(b, uint16(len(f.Cluster)))
 	b = append(b, 0, 0)
 	b = append(b, f.Cluster...)
@@ -54,11 +57,11 @@ func (c *RedisCalls) AppendTo(b []byte) []byte {
 func (c *RedisCalls) Unpack(b []byte) (ok bool) {
 	*c = RedisCalls{}
 	le := binary.LittleEndian
-	if len(b) < redisCallsHeader || b[0] != redisCallsVersion || le.Uint16(b[20:]) != 0 || len(b)-redisCallsHeader < int(le.Uint16(b[18:])) {
+	if len(b) < redisCallsHeader || b[0] != redisCallsVersion || le.Uint16(b[28:]) != 0 || len(b)-redisCallsHeader < int(le.Uint16(b[26:])) {
 		return false
 	}
-	cluster := redisCallsHeader + int(le.Uint16(b[18:]))
-	c.LastOK, c.LastFailed = int64(le.Uint64(b[2:])), int64(le.Uint64(b[10:]))
+	cluster := redisCallsHeader + int(le.Uint16(b[26:]))
+	c.LastOK, c.LastFailed, c.FailingSince = int64(le.Uint64(b[2:])), int64(le.Uint64(b[10:])), int64(le.Uint64(b[18:]))
 	c.Failure = RedisFailure{Kind: b[1], Cluster: string(b[redisCallsHeader:cluster]), Detail: string(b[cluster:])}
 	return true
 }
@@ -82,6 +85,9 @@ func (s CallsSince) Publish(store sharedstate.Store, now int64) error {
 	}
 	var c RedisCalls
 	_, err := sharedstate.NewCell(store, redisCallsKey, &c).Update(func() bool {
+		if s.Failed != nil && !c.Failing() {
+			c.FailingSince = now
+		}
 		if s.Succeeded {
 			c.LastOK = now
 		}

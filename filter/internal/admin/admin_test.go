@@ -19,6 +19,7 @@ import (
 	"github.com/weir-mesh/weir/policy/bulkhead"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/cache"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
@@ -77,7 +78,7 @@ func newFixture(t testing.TB, document string) *fixture {
 		TB: t, store: sharedstate.NewMemory(), metrics: &fakeMetrics{metrics: map[string]*fakeMetric{}},
 		now: Instant{Monotonic: 1000 * second, Wall: 1_700_000_000 * second},
 	}
-	f.handler = NewHandler(f.store, [2]uint64{1, 2}, []string{"Weir.example.com."}, f.metrics, &f.audit, func(string) bulkhead.Shown { return nil })
+	f.handler = NewHandler(f.store, [2]uint64{1, 2}, []string{"Weir.example.com."}, adminapi.Envoy{Node: "edge-1", Version: "1.40.0"}, f.metrics, &f.audit, func(string) bulkhead.Shown { return nil })
 	f.publish(document)
 	return f
 }
@@ -92,7 +93,7 @@ func (f *fixture) publish(document string) {
 	p := registry.NewPublisher(f.store, d.Hash, d.Redis != nil)
 	for _, c := range d.Clusters {
 		if !strings.Contains(c.Pattern, "*") {
-			p.Add(registry.Entry{Cluster: c.Pattern, Policy: *c.Policy})
+			p.Add(registry.Entry{Cluster: c.Pattern, Policy: *c.Policy}.WithRedis(d.Redis))
 		}
 	}
 	if _, err := p.Heartbeat(f.now.Monotonic); err != nil {
@@ -145,6 +146,20 @@ func errorOf(t *testing.T, r Response) string {
 }
 
 // record changes a cluster's record as requests would.
+// keep keeps one answer of a cluster and returns how many bytes that takes.
+func (f *fixture) keep(cluster string) (bytes float64) {
+	f.Helper()
+	now := f.now.Monotonic
+	head, ok := cache.AppendHead(nil, &cache.Meta{
+		Key: sharedstate.Fingerprint{Hi: 1, Lo: 2}, Path: 3, Stored: now, Status: 200, Lifetime: cache.None, StaleIfError: cache.None,
+	}, func(func(name, value string) bool) {})
+	answer := append(head, "kept"...)
+	if stored, _, err := cache.New(f.store, cluster, 256).Put(answer, now, now); !ok || !stored || err != nil {
+		f.Fatalf("kept: %t, %t, %v; want it kept", ok, stored, err)
+	}
+	return float64(len(answer))
+}
+
 func (f *fixture) record(cluster string, change func(r *sharedstate.Record)) {
 	f.Helper()
 	var r sharedstate.Record
@@ -188,24 +203,24 @@ func TestStatusShowsARefusedPolicy(t *testing.T) {
 func TestStatusOfAFreshCluster(t *testing.T) {
 	f := newFixture(t, everything)
 	r := f.request("GET", "/status")
-	want := `{"time":"2023-11-14T22:13:20.000Z","version":"` + version.Module + `","clusters":{` +
+	want := `{"time":"2023-11-14T22:13:20.000Z","version":"` + version.Module + `","envoy":{"node":"edge-1","version":"1.40.0","since":null},"clusters":{` +
 		`"aws":{"mode":"enforce","unseen":true,"circuit_breaker":{"state":"closed","forced":"auto","since":null,"cause":null,"failure_count":0,"success_count":0,"opened_at":null,` +
 		`"retry_after":0,"opens_total":0,"failure_threshold":3,"success_threshold":3,"recovery_timeout":30,"failure_rate_threshold":0.25,"slow_calls_threshold":null},` +
 		`"rate_limit":{"algorithm":"sliding_window","scope":"proxy","requests_per_minute":96,"configured_requests_per_minute":96,"remaining":16,"success_rate":null,"limited_total":0,"keyed":false,"window":10},` +
 		`"requests":{"allowed":0,"rate_limited":0,"circuit_open":0,"bulkhead_full":0},` +
 		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},` +
-		`"fallback":{"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"cache":{"not_kept":{},"not_used":{}},` +
+		`"fallback":{"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"cache":{"entries":0,"max_entries":256,"bytes":0,"hits":0,"misses":0,"not_kept":{},"not_used":{}},` +
 		`"retry":{"attempts_total":0,"exhausted_total":0,"budget_remaining":20},` +
 		`"bulkhead":{"in_flight":0,"rejected_total":0,"max_concurrent":7},` +
-		`"upstream":{"no_healthy_host":false},"failover":{"to":["b","c"],"to_total":0}},` +
+		`"upstream":{"no_healthy_host":false,"failed_total":0,"success_rate":null},"failover":{"to":["b","c"],"to_total":0}},` +
 		`"b/2 \u003cx\u003e":{"mode":"shadow","unseen":true,"rate_limit":{"algorithm":"token_bucket","scope":"proxy","requests_per_minute":30,"configured_requests_per_minute":30,` +
 		`"remaining":null,"success_rate":null,"limited_total":0,"keyed":true,"window":10},` +
 		`"requests":{"allowed":0,"rate_limited":0,"circuit_open":0,"bulkhead_full":0},` +
-		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"upstream":{"no_healthy_host":false}},` +
+		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"upstream":{"no_healthy_host":false,"failed_total":0,"success_rate":null}},` +
 		`"bare":{"mode":"off","requests":{"allowed":0,"rate_limited":0,"circuit_open":0,"bulkhead_full":0},` +
-		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"upstream":{"no_healthy_host":false}}},` +
+		`"answers":{"upstream":0,"cache":0,"stale_cache":0,"default":0,"degraded":0,"error":0},"upstream":{"no_healthy_host":false,"failed_total":0,"success_rate":null}}},` +
 		`"redis":{"state":"off","calls_total":0,"errors_total":0},` +
-		`"policies":[{"version":4093553111,"since":"2023-11-14T22:13:19.989Z"}]}` + "\n"
+		`"policies":[{"version":4093553111,"since":"2023-11-14T22:13:19.989Z"}],"transitions":[]}` + "\n"
 	if r.Status != 200 || string(r.Body) != want {
 		t.Errorf("got %d\n%s, want 200\n%s", r.Status, r.Body, want)
 	}
@@ -225,6 +240,7 @@ func TestStatusAndReset(t *testing.T) {
 		for i, source := range []string{"upstream", "cache", "stale_cache", "default", "degraded", "error"} {
 			f.metrics.set(n+5+uint64(i), metric.ResponsesTotal.With("aws", source))
 		}
+		f.metrics.set(n/2, metric.UpstreamFailuresTotal.With("aws"))
 		f.metrics.set(n+11, metric.RetriesTotal.With("aws"))
 		f.metrics.set(n+12, metric.RetriesExhaustedTotal.With("aws"))
 		f.metrics.set(n+13, metric.FailoversTotal.With("aws", "b"))
@@ -260,6 +276,7 @@ func TestStatusAndReset(t *testing.T) {
 		}
 		return c
 	}
+	kept := f.keep("aws")
 	opened, reset := adminapi.Time(1_700_000_000_000), adminapi.Time(1_700_000_012_000)
 	for _, n := range []float64{0, 100} {
 		count(uint64(n))
@@ -277,13 +294,14 @@ func TestStatusAndReset(t *testing.T) {
 				Cache: n + 6, StaleCache: n + 7, Default: n + 8, Degraded: n + 9, Error: n + 10,
 			}},
 			Cache: &adminapi.Cache{
+				Entries: 1, MaxEntries: 256, Bytes: kept, Hits: 2*n + 13, Misses: n + 15,
 				NotKept: map[string]float64{"set_cookie": n + 14}, NotUsed: map[string]float64{"too_old": n + 15},
 			},
 			Retry: &adminapi.Retry{AttemptsTotal: n + 11, ExhaustedTotal: n + 12, BudgetRemaining: new(20.0), Uncarried: map[string]adminapi.Uncarried{
 				"metadata": {Count: n + 16, Advice: replay.Metadata.Advice()}, "other_cluster": {Count: n + 17, Advice: replay.WentElsewhere.Advice()},
 			}},
 			Bulkhead: &adminapi.Bulkhead{RejectedTotal: n + 4, MaxConcurrent: 7}, // worker 9 was silent for more than 5 s
-			Upstream: &adminapi.Upstream{NoHealthyHost: true},
+			Upstream: &adminapi.Upstream{NoHealthyHost: true, FailedTotal: n / 2, SuccessRate: new(1 - n/2/(n+1))},
 			Failover: &adminapi.Failover{To: []string{"b", "c"}, ToTotal: n + 13},
 		}
 		want.Fallback = &want.Answers.Fallback
@@ -295,6 +313,9 @@ func TestStatusAndReset(t *testing.T) {
 		t.Fatalf("got %d %s, want 200 and done: reset", r.Status, r.Body)
 	}
 	got := status()
+	if *got.Upstream != (adminapi.Upstream{NoHealthyHost: true}) || got.Cache.Hits+got.Cache.Misses != 0 || got.Cache.Entries != 1 {
+		t.Fatalf("after the reset: got upstream %+v and cache %+v, want counts of 0, and the kept answer", got.Upstream, got.Cache)
+	}
 	if *got.Requests != (adminapi.Requests{}) || *got.Answers != (adminapi.Answers{}) || got.Retry.AttemptsTotal != 0 ||
 		len(got.Cache.NotKept)+len(got.Cache.NotUsed)+len(got.Retry.Uncarried) > 0 ||
 		got.Failover.ToTotal != 0 {
@@ -481,11 +502,95 @@ func TestRedisState(t *testing.T) {
 		!strings.Contains(last.Advice, "redis+cluster://") || last.At == nil {
 		t.Errorf("after a failed call: got state %s, last error %+v, want trouble and MOVED for aws with its advice", got.Redis.State, last)
 	}
+	if err := f.store.Set(sharedstate.LiveKey("aws"), []byte{7, 0, 0, 0, 0, 0, 0, 0}, 0); err != nil {
+		t.Fatal(err)
+	}
+	got = status()
 	want := &adminapi.RateLimit{
-		Algorithm: "sliding_window", Scope: "mesh", PerMinute: 50, ConfiguredPerMinute: 100, Remaining: new(20.0), SuccessRate: new(0.5), Window: 60,
+		WithoutRedis: &adminapi.WithoutRedis{Since: got.Time, OnError: "local", Proxies: 7, PerMinute: new(14.0)},
+		Algorithm:    "sliding_window", Scope: "mesh", PerMinute: 50, ConfiguredPerMinute: 100, Remaining: new(20.0), SuccessRate: new(0.5), Window: 60,
 	}
 	if diff := cmp.Diff(want, got.Clusters["aws"].RateLimit); diff != "" {
 		t.Errorf("after a reply: got (+), want (-):\n%s", diff)
+	}
+	for name, end := range map[string]registry.CallsSince{
+		"another limit's failure": {Failed: &registry.RedisFailure{Kind: uint8(redis.Refused), Cluster: "gcp", Detail: "WRONGTYPE"}},
+		"success":                 {Succeeded: true},
+	} {
+		f.now.Monotonic += 3 * second
+		f.publish(document)
+		if err := end.Publish(f.store, f.now.Monotonic); err != nil {
+			t.Fatal(err)
+		}
+		if l := get[adminapi.Cluster](f, "/status/aws").RateLimit; l.WithoutRedis != nil {
+			t.Errorf("after %s: got %+v, want Redis to decide", name, *l.WithoutRedis)
+		}
+	}
+}
+
+// TestOnError: what a limit of scope mesh does while calls to Redis fail.
+func TestOnError(t *testing.T) {
+	for onError, want := range map[string]*float64{"local": new(96.0), "allow": nil, "deny": nil} {
+		f := newFixture(t, `{"clusters": {"aws": {"rate_limit": {"scope": "mesh", "requests": 49, "window_size": "15s"}}, "gcp": {"rate_limit": {}}},
+			"redis": {"on_error": "`+onError+`", "expected_proxies": 2}}`)
+		failed := registry.CallsSince{Failed: &registry.RedisFailure{Kind: uint8(redis.Unavailable)}}
+		for range 2 { // the trouble began with the first failure
+			if err := failed.Publish(f.store, f.now.Monotonic); err != nil {
+				t.Fatal(err)
+			}
+			f.now = Instant{Monotonic: f.now.Monotonic + second, Wall: f.now.Wall + second}
+		}
+		f.now.Monotonic, f.now.Wall = f.now.Monotonic+2*second, f.now.Wall+2*second
+		clusters := get[adminapi.Status](f, "/status").Clusters
+		expected := &adminapi.WithoutRedis{Since: 1_700_000_000_000, OnError: onError, Proxies: 2, PerMinute: want}
+		if diff := cmp.Diff(expected, clusters["aws"].RateLimit.WithoutRedis); diff != "" {
+			t.Errorf("%s: got (+), want (-):\n%s", onError, diff)
+		}
+		if w := clusters["gcp"].RateLimit.WithoutRedis; w != nil {
+			t.Errorf("%s: of a limit of scope proxy: got %+v, want nothing", onError, *w)
+		}
+	}
+}
+
+// TestTransitions: all clusters' changes are shown, the newest first, and a cluster's own beside it.
+func TestTransitions(t *testing.T) {
+	f := newFixture(t, `{"clusters": {"aws": {"circuit_breaker": {}}, "gcp": {"circuit_breaker": {}}, "none": {}}}`)
+	for i := range 40 {
+		c := registry.Change{At: f.now.Monotonic + int64(i)*second, From: breaker.Closed, To: breaker.Open, Cluster: "aws", Cause: strings.Repeat("x", 300)}
+		if i == 38 {
+			c.Cluster, c.From, c.To, c.Cause = "gcp", breaker.Open, breaker.HalfOpen, "recovery_timeout"
+		}
+		if err := c.Publish(f.store); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := get[adminapi.Status](f, "/status").Transitions
+	if len(all) != registry.MaxChanges {
+		t.Fatalf("got %d transitions, want %d", len(all), registry.MaxChanges)
+	}
+	want := adminapi.Transition{At: adminapi.Time(1_700_000_038_000), Cluster: "gcp", From: "open", To: "half_open", Cause: "recovery_timeout"}
+	if all[1] != want || all[0].Cause != strings.Repeat("x", 255) || all[31].At != adminapi.Time(1_700_000_008_000) {
+		t.Errorf("got %+v, %+v … %+v, want %+v as the second", all[0], all[1], all[31], want)
+	}
+	for cluster, n := range map[string]int{"aws": 31, "gcp": 1, "none": 0} {
+		if got := get[adminapi.Cluster](f, "/status/"+cluster).Transitions; len(got) != n {
+			t.Errorf("%s: got %d transitions, want %d", cluster, len(got), n)
+		}
+	}
+}
+
+// TestEnvoy: which proxy answers, and since when it counts.
+func TestEnvoy(t *testing.T) {
+	f := newFixture(t, everything)
+	for range 2 { // the first worker's start counts
+		if err := sharedstate.MarkStart(f.store, f.now.Monotonic); err != nil {
+			t.Fatal(err)
+		}
+		f.now = Instant{Monotonic: f.now.Monotonic + 9*second, Wall: f.now.Wall + 9*second}
+	}
+	want := &adminapi.Envoy{Node: "edge-1", Version: "1.40.0", Since: new(adminapi.Time(1_700_000_000_000))}
+	if diff := cmp.Diff(want, get[adminapi.Status](f, "/status").Envoy); diff != "" {
+		t.Errorf("got (+), want (-):\n%s", diff)
 	}
 }
 

@@ -34,7 +34,8 @@ const (
 	countRetries   = countSource + int(fallback.FromDegraded) + 1
 	countExhausted = countRetries + 1
 	countFailovers = countRetries + 2
-	countNotKept   = countRetries + 3 // by fallback.Obstacle
+	countFailures  = countRetries + 3
+	countNotKept   = countRetries + 4 // by fallback.Obstacle
 	countNotUsed   = countNotKept + int(fallback.Obstacles)
 	countUncarried = countNotUsed + int(fallback.Obstacles) // by replay.Reason
 	countAll       = countUncarried + int(replay.Reasons)
@@ -67,6 +68,7 @@ func newCounters(m Metrics, store sharedstate.Store, e *registry.Entry) *counter
 	for source := fallback.FromUpstream; source <= fallback.FromDegraded; source++ {
 		c.add(countSource+int(source), m.Counter(metric.ResponsesTotal.With(cluster, source.String())))
 	}
+	c.add(countFailures, m.Counter(metric.UpstreamFailuresTotal.With(cluster)))
 	if p.Retry != nil {
 		c.add(countRetries, m.Counter(metric.RetriesTotal.With(cluster)))
 		c.add(countExhausted, m.Counter(metric.RetriesExhaustedTotal.With(cluster)))

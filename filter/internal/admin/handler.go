@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/weir-mesh/weir/filter/adminapi"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy/breaker"
 	"github.com/weir-mesh/weir/policy/bulkhead"
@@ -30,6 +31,7 @@ type Handler struct {
 	metrics Metrics
 	audit   AuditLog
 	shown   Shown
+	envoy   adminapi.Envoy
 
 	clusters   map[string]*cluster // those listed, by name
 	renderings renderings
@@ -63,9 +65,14 @@ type cluster struct {
 type Shown func(cluster string) bulkhead.Shown
 
 // NewHandler is the admin API over a store. Seed is the process's, see sharedstate.Seed. Hosts are names that a
-// browser may ask for, besides addresses and private names.
-func NewHandler(store sharedstate.Store, seed [2]uint64, hosts []string, metrics Metrics, audit AuditLog, shown Shown) *Handler {
-	h := &Handler{store: store, seed: seed, hosts: hosts, metrics: metrics, audit: audit, shown: shown, clusters: map[string]*cluster{}}
+// browser may ask for, besides addresses and private names. Envoy says which proxy this is.
+func NewHandler(
+	store sharedstate.Store, seed [2]uint64, hosts []string, envoy adminapi.Envoy, metrics Metrics, audit AuditLog, shown Shown,
+) *Handler {
+	h := &Handler{
+		store: store, seed: seed, hosts: hosts, envoy: envoy, metrics: metrics, audit: audit, shown: shown,
+		clusters: map[string]*cluster{},
+	}
 	h.redisCalls = append(h.redisCalls, metrics.Counter(metric.RedisCallsTotal.With("ok")))
 	for kind := redis.Malformed; kind <= redis.Refused; kind++ {
 		h.redisCalls = append(h.redisCalls, metrics.Counter(metric.RedisCallsTotal.With(strings.ReplaceAll(kind.String(), " ", "_"))))

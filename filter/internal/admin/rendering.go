@@ -152,13 +152,14 @@ func (h *Handler) Abandon() { h.renderings.current, h.renderings.after = nil, 0 
 
 // renderSome renders the next clusters, at most so many.
 func (h *Handler) renderSome(r *rendering, most int, at Instant) *httpError {
+	fill := fill{store: h.store}
 	at.Wall = r.began.Wall + (at.Monotonic - r.began.Monotonic) // so that a moment is the same in all clusters
 	for n := 0; n < most && r.scan.More(); n++ {
 		kept := h.cluster(r.scan.Next())
 		if kept == nil {
 			continue
 		}
-		status, err := h.status(kept, at)
+		status, err := h.status(kept, &fill, at)
 		if err != nil {
 			return h.internalError(err)
 		}
@@ -192,6 +193,12 @@ func (h *Handler) finish(r *rendering) (Response, *httpError) {
 		return Response{}, h.internalError(err)
 	}
 	if s.Refused, err = h.refused(r.began); err != nil {
+		return Response{}, h.internalError(err)
+	}
+	if s.Envoy, err = h.proxy(r.began); err != nil {
+		return Response{}, h.internalError(err)
+	}
+	if s.Transitions, err = h.transitions("", r.began); err != nil {
 		return Response{}, h.internalError(err)
 	}
 	response := jsonResponse(200, s.Write)

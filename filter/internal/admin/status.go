@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"math"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/adminapi"
@@ -67,13 +68,44 @@ func (h *Handler) refused(at Instant) (*adminapi.Refused, error) {
 	return refused, nil
 }
 
+// transitions are those of one cluster's circuit breaker, or of all for "", the newest first.
+func (h *Handler) transitions(cluster string, at Instant) ([]adminapi.Transition, error) {
+	changes, err := registry.ReadChanges(h.store)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]adminapi.Transition, 0, len(changes))
+	for i := len(changes) - 1; i >= 0; i-- {
+		if c := &changes[i]; cluster == "" || c.Cluster == cluster {
+			all = append(all, adminapi.Transition{
+				At: *at.wallTime(max(c.At, 1)), Cluster: c.Cluster, From: c.From.String(), To: c.To.String(), Cause: c.Cause,
+			})
+		}
+	}
+	return all, nil
+}
+
+// proxy is the Envoy that answers.
+func (h *Handler) proxy(at Instant) (*adminapi.Envoy, error) {
+	started, err := sharedstate.StartedAt(h.store)
+	if err != nil {
+		return nil, err
+	}
+	e := h.envoy
+	e.Since = at.wallTime(started)
+	return &e, nil
+}
+
 // one responds to GET /status/CLUSTER.
 func (h *Handler) one(name string, at Instant) (Response, *httpError) {
 	kept, failed := h.find(name, at)
 	if failed != nil {
 		return Response{}, failed
 	}
-	c, err := h.status(kept, at)
+	c, err := h.status(kept, &fill{store: h.store}, at)
+	if err == nil && c.Breaker != nil {
+		c.Transitions, err = h.transitions(kept.entry.BreakerOf(), at)
+	}
 	if err != nil {
 		return Response{}, h.internalError(err)
 	}
@@ -82,7 +114,7 @@ func (h *Handler) one(name string, at Instant) (Response, *httpError) {
 }
 
 // status is one cluster's, from its record and its metrics.
-func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err error) {
+func (h *Handler) status(kept *cluster, fill *fill, at Instant) (c adminapi.Cluster, err error) {
 	name, view, p := kept.entry.Cluster, kept.view, kept.view.Policy
 	var record sharedstate.Record
 	if _, err := sharedstate.NewCell(h.store, sharedstate.ClusterKey(name), &record).Load(); err != nil {
@@ -113,13 +145,16 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 		Unseen:   !seen && p.Mode != policy.ModeOff, // of which nothing is counted
 		Requests: n.requests(),
 		Answers:  n.answers(),
-		Upstream: &adminapi.Upstream{NoHealthyHost: noHost != 0},
+		Upstream: &adminapi.Upstream{NoHealthyHost: noHost != 0, FailedTotal: float64(n[countFailures])},
+	}
+	if admitted := n.admitted(p.Mode); admitted > 0 { // what failed is counted before what is allowed
+		c.Upstream.SuccessRate = new(max(1-c.Upstream.FailedTotal/admitted, 0))
 	}
 	if p.CircuitBreaker != nil {
 		c.Breaker = breakerStatus(view, &record, at)
 	}
 	if p.RateLimit != nil {
-		if c.RateLimit, err = h.limitStatus(view, name, &record, at); err != nil {
+		if c.RateLimit, err = h.limitStatus(kept, &record, at); err != nil {
 			return c, err
 		}
 		c.RateLimit.LimitedTotal = c.Requests.RateLimited
@@ -127,7 +162,18 @@ func (h *Handler) status(kept *cluster, at Instant) (c adminapi.Cluster, err err
 	if p.Fallback != nil {
 		c.Fallback = &c.Answers.Fallback
 		if p.Fallback.EnableCache {
-			c.Cache = &adminapi.Cache{NotKept: n.obstacles(countNotKept), NotUsed: n.obstacles(countNotUsed)}
+			kept, err := fill.of(kept.entry.Upstream())
+			if err != nil {
+				return c, err
+			}
+			c.Cache = &adminapi.Cache{
+				Entries: float64(kept.Entries), MaxEntries: float64(p.Fallback.MaxEntries), Bytes: float64(kept.Bytes),
+				Hits:    c.Answers.Cache + c.Answers.StaleCache,
+				NotKept: n.obstacles(countNotKept), NotUsed: n.obstacles(countNotUsed),
+			}
+			for _, missed := range c.Cache.NotUsed {
+				c.Cache.Misses += missed
+			}
 		}
 	}
 	if p.Retry != nil {
@@ -156,6 +202,15 @@ func (n counts) requests() *adminapi.Requests {
 		CircuitOpen:  decision(fallback.CircuitOpen),
 		BulkheadFull: decision(fallback.BulkheadFull),
 	}
+}
+
+// admitted is how many requests went to upstream: in shadow all of them.
+func (n counts) admitted(m policy.Mode) float64 {
+	r := n.requests()
+	if m == policy.ModeShadow {
+		return r.Allowed + r.RateLimited + r.CircuitOpen + r.BulkheadFull
+	}
+	return r.Allowed
 }
 
 func (n counts) answers() *adminapi.Answers {
@@ -214,7 +269,8 @@ func breakerStatus(v *registry.View, record *sharedstate.Record, at Instant) *ad
 	return b
 }
 
-func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedstate.Record, at Instant) (*adminapi.RateLimit, error) {
+func (h *Handler) limitStatus(kept *cluster, record *sharedstate.Record, at Instant) (*adminapi.RateLimit, error) {
+	cluster, v := kept.entry.Cluster, kept.view
 	p := v.Policy.RateLimit
 	var redis registry.RedisView
 	if p.Scope == policy.ScopeMesh {
@@ -227,6 +283,12 @@ func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedst
 	limit := &adminapi.RateLimit{
 		Algorithm: algorithmName(p.Algorithm), Scope: scopeName(p.Scope), Keyed: len(p.Key) > 0,
 		PerMinute: l.PerMinute, ConfiguredPerMinute: l.ConfiguredPerMinute, Window: seconds(l.Window),
+	}
+	if p.Scope == policy.ScopeMesh {
+		var err error
+		if limit.WithoutRedis, err = h.withoutRedis(&kept.entry, l, at); err != nil {
+			return nil, err
+		}
 	}
 	if l.RemainingKnown {
 		limit.Remaining = new(float64(l.Remaining))
@@ -242,6 +304,31 @@ func (h *Handler) limitStatus(v *registry.View, cluster string, record *sharedst
 		limit.RefusedKeys = refusedKeys(&keys, p.Show, at)
 	}
 	return limit, nil
+}
+
+// withoutRedis is what a limit of scope mesh does while calls to Redis fail, nil while they succeed. A failure that concerns another
+// limit alone says nothing about this one.
+func (h *Handler) withoutRedis(e *registry.Entry, l registry.Limit, at Instant) (*adminapi.WithoutRedis, error) {
+	calls, err := registry.ReadRedisCalls(h.store)
+	if err != nil || !calls.Failing() || calls.Failure.Cluster != "" && calls.Failure.Cluster != e.Cluster {
+		return nil, err
+	}
+	live, err := sharedstate.LiveProxies(h.store, e.Cluster, e.Proxies)
+	if err != nil {
+		return nil, err
+	}
+	w := &adminapi.WithoutRedis{Since: *at.wallTime(calls.FailingSince), OnError: onErrorName(e.OnError), Proxies: float64(live)}
+	if e.OnError == policy.OnErrorLocal {
+		share := l.ConfiguredPerMinute / w.Proxies
+		if e.Policy.RateLimit.Algorithm == policy.Adaptive {
+			share = l.PerMinute / w.Proxies
+		}
+		if window := l.Window.Minutes(); e.Policy.RateLimit.Algorithm != policy.TokenBucket { // at least one in a window, see lease.Share
+			share = max(math.Floor(share*window+1e-6), 1) / window
+		}
+		w.PerMinute = new(share)
+	}
+	return w, nil
 }
 
 // refusedKeys are the keys that a limit refused most, nil where there are none.
@@ -301,6 +388,8 @@ func algorithmName(a policy.Algorithm) string {
 }
 
 func scopeName(s policy.Scope) string { return [...]string{"proxy", "mesh"}[s] }
+
+func onErrorName(o policy.OnError) string { return [...]string{"local", "allow", "deny"}[o] }
 
 func forcedName(f breaker.Forced) string { return [...]string{"auto", "open", "closed"}[f] }
 

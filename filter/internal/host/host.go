@@ -64,7 +64,22 @@ const (
 	// Metadata is all dynamic metadata of the stream as the message envoy.config.core.v3.Metadata, empty where there is none.
 	Metadata Path = "metadata"
 	VMID     Path = "plugin_vm_id"
+
+	// Of the proxy, see Proxy.
+	NodeID       Path = "xds\x00node\x00id"
+	VersionMajor Path = "xds\x00node\x00user_agent_build_version\x00version\x00major_number" // 8 bytes, as the next two
+	VersionMinor Path = "xds\x00node\x00user_agent_build_version\x00version\x00minor_number"
+	VersionPatch Path = "xds\x00node\x00user_agent_build_version\x00version\x00patch"
 )
+
+// Proxy reads an attribute of the proxy, also where there is no stream. Before Envoy 1.36 they were not below xds.
+func Proxy(p Path) ([]byte, error) {
+	value, err := Property(p)
+	if err != nil {
+		value, err = Property(p[len("xds\x00"):])
+	}
+	return value, err
+}
 
 // Names of the filter state's objects that the filter writes. Envoy puts `wasm.` before them.
 const (

@@ -59,10 +59,7 @@ func (l *Limit) share() stage.Stage {
 func (c *Client) live(cluster string) int64 {
 	n, known := c.proxies[cluster]
 	if !known {
-		n = max(c.config.ExpectedProxies, 1)
-		if value, _, err := c.worker.Store.Get(sharedstate.LiveKey(cluster)); err == nil && len(value) == 8 {
-			n = max(int64(binary.LittleEndian.Uint64(value)), 1)
-		}
+		n, _ = sharedstate.LiveProxies(c.worker.Store, cluster, c.config.ExpectedProxies) // an error: as many as expected
 		c.proxies[cluster] = n
 	}
 	return n

@@ -5,6 +5,8 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/metric"
 	"github.com/weir-mesh/weir/policy/breaker"
+	"github.com/weir-mesh/weir/sharedstate"
+	"github.com/weir-mesh/weir/sharedstate/registry"
 )
 
 // AdminMetrics are Envoy's metrics as the admin API reads them. They implement admin.Metrics.
@@ -18,6 +20,7 @@ func (m AdminMetrics) Gauge(name string) admin.Metric { return m.Metrics.Gauge(n
 
 // Audit logs what operators do, and counts the transitions of breakers that follow. It implements admin.AuditLog.
 type Audit struct {
+	Store   sharedstate.Store
 	Metrics *Metrics
 	Faults  *Faults
 }
@@ -28,7 +31,7 @@ func (a Audit) Transition(cluster string, from, to breaker.Status) {
 	counter.Add(1)
 	gauge := a.Metrics.Gauge(metric.BreakerState.With(cluster))
 	gauge.Set(uint64(to))
-	host.Info("weir: " + cluster + ": " + transition(from, to, breaker.Operator.String()))
+	a.Faults.changed(a.Store, registry.Change{From: from, To: to, Cluster: cluster, Cause: breaker.Operator.String()})
 }
 
 // Action implements admin.AuditLog.

@@ -37,6 +37,7 @@ type Cluster struct {
 	decisions   [fallback.UpstreamFailure]BatchedCounter // by reason; upstream_failure is not a decision
 	shadowed    [fallback.UpstreamFailure]BatchedCounter // the same in shadow
 	sources     [fallback.FromDegraded + 1]BatchedCounter
+	failures    host.Counter // of upstream
 	transitions [breaker.Open + 1]host.Counter
 	state       host.Gauge
 	retries     host.Counter
@@ -69,6 +70,7 @@ func (p *Plugin) NewCluster(name, breakerOf string, rules *policy.Policy) reques
 	for source := range c.sources {
 		c.sources[source].counter = m.Counter(metric.ResponsesTotal.With(name, fallback.Source(source).String()))
 	}
+	c.failures = m.Counter(metric.UpstreamFailuresTotal.With(name))
 	for status := range c.transitions {
 		c.transitions[status] = m.Counter(metric.BreakerTransitionsTotal.With(breakerOf, breaker.Status(status).String()))
 	}
@@ -102,6 +104,12 @@ func (c *Cluster) Decided(reason fallback.Reason, shadow bool) {
 // number of workers.
 func (c *Cluster) Responded(source fallback.Source, reason fallback.Reason) {
 	c.plugin.Count(&c.sources[source])
+	if reason == fallback.None { // upstream answered well
+		return
+	}
+	if reason == fallback.UpstreamFailure {
+		c.failures.Add(1)
+	}
 	if source == fallback.FromUpstream || source == fallback.FromError {
 		return
 	}
@@ -125,11 +133,17 @@ func (c *Cluster) Explain(text string) { host.Debug(c.line(text)) }
 func (c *Cluster) Transition(from, to breaker.Status, cause string) {
 	c.transitions[to].Add(1)
 	c.state.Set(uint64(to))
-	host.Info("weir: " + c.breaker + ": " + transition(from, to, cause))
+	p := c.plugin
+	p.Faults.changed(p.Store, registry.Change{From: from, To: to, Cluster: c.breaker, Cause: cause})
 }
 
-func transition(from, to breaker.Status, cause string) string {
-	return "circuit breaker " + from.String() + " -> " + to.String() + " (" + cause + ")"
+// changed logs a transition of now, and shows it to operators.
+func (f *Faults) changed(store sharedstate.Store, c registry.Change) {
+	host.Info("weir: " + c.Cluster + ": circuit breaker " + c.From.String() + " -> " + c.To.String() + " (" + c.Cause + ")")
+	c.At = host.Now()
+	if err := c.Publish(store); err != nil {
+		f.Log("the status can't show a transition: " + err.Error())
+	}
 }
 
 // Retried implements request.Observer.

@@ -1,9 +1,12 @@
 package plugin
 
 import (
+	"encoding/binary"
 	"errors"
+	"strconv"
 	"time"
 
+	"github.com/weir-mesh/weir/filter/adminapi"
 	"github.com/weir-mesh/weir/filter/internal/admin"
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/localreply"
@@ -22,14 +25,33 @@ type adminPlugin struct {
 
 func newAdminPlugin(p *Plugin) *adminPlugin {
 	a := &adminPlugin{
-		id: p.id, audit: observe.Audit{Metrics: p.observe.Metrics, Faults: p.observe.Faults}, waiting: map[uint32]*adminStream{},
+		id: p.id, audit: observe.Audit{Store: p.worker.Store, Metrics: p.observe.Metrics, Faults: p.observe.Faults}, waiting: map[uint32]*adminStream{},
 	}
+	envoy := thisEnvoy()
 	a.renew = func() *admin.Handler {
 		metrics := observe.AdminMetrics{Metrics: p.observe.Metrics}
-		return admin.NewHandler(p.worker.Store, p.worker.Seed, p.document.AdminHosts, metrics, a.audit, p.worker.Holds.Shown)
+		return admin.NewHandler(p.worker.Store, p.worker.Seed, p.document.AdminHosts, envoy, metrics, a.audit, p.worker.Holds.Shown)
 	}
 	a.handler = a.renew()
 	return a
+}
+
+// thisEnvoy is what Envoy says of itself, "" for what it does not.
+func thisEnvoy() (e adminapi.Envoy) {
+	id, _ := host.Proxy(host.NodeID)
+	e.Node = string(id)
+	for _, part := range [...]host.Path{host.VersionMajor, host.VersionMinor, host.VersionPatch} {
+		n, err := host.Proxy(part)
+		if err != nil || len(n) != 8 {
+			e.Version = ""
+			break
+		}
+		if e.Version != "" {
+			e.Version += "."
+		}
+		e.Version += strconv.FormatUint(binary.LittleEndian.Uint64(n), 10)
+	}
+	return e
 }
 
 const (

@@ -69,6 +69,9 @@ func (v *VM) start() (*worker.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err = sharedstate.MarkStart(shareddata.Store{}, host.Now()); err != nil {
+		return nil, err
+	}
 	v.worker, err = worker.New(shareddata.NewStore(v.version), v.places, random)
 	return v.worker, err
 }

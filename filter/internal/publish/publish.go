@@ -36,7 +36,8 @@ type Gauges interface {
 type Publisher struct {
 	store    sharedstate.Store
 	registry *registry.Publisher
-	client   *mesh.Client // nil without Redis
+	client   *mesh.Client  // nil without Redis
+	redis    *policy.Redis // the document's
 	clusters []cluster
 	next     int   // index in clusters of the next one in turn
 	changed  int64 // time of the last operator's change that was published
@@ -67,7 +68,7 @@ type cluster struct {
 
 // New publishes a document. Client is the plugin's client of Redis, nil without Redis.
 func New(w *worker.Worker, document *policy.Document, client *mesh.Client) *Publisher {
-	p := &Publisher{store: w.Store, client: client, registry: registry.NewPublisher(w.Store, document.Hash, document.Redis != nil)}
+	p := &Publisher{store: w.Store, client: client, redis: document.Redis, registry: registry.NewPublisher(w.Store, document.Hash, document.Redis != nil)}
 	for _, c := range document.Clusters {
 		switch {
 		case strings.Contains(c.Pattern, "*"): // its clusters are published when they are used
@@ -76,7 +77,7 @@ func New(w *worker.Worker, document *policy.Document, client *mesh.Client) *Publ
 		case c.Policy.Mode == policy.ModeOff:
 			p.registry.Add(registry.Entry{Cluster: c.Pattern, Policy: policy.Policy{Mode: policy.ModeOff}})
 		default:
-			p.registry.Add(registry.Entry{Cluster: c.Pattern, Policy: *c.Policy})
+			p.registry.Add(registry.Entry{Cluster: c.Pattern, Policy: *c.Policy}.WithRedis(document.Redis))
 		}
 	}
 	return p
@@ -96,7 +97,8 @@ func (p *Publisher) News() bool { return p.registry.News() }
 
 // Add publishes a cluster that is used.
 func (p *Publisher) Add(c *request.Cluster, rules *policy.Policy, gauges Gauges) {
-	p.registry.Add(registry.Entry{Cluster: c.Name(), Named: c.Policy(), Policy: *rules, OwnBreaker: c.OwnBreaker()})
+	e := registry.Entry{Cluster: c.Name(), Named: c.Policy(), Policy: *rules, OwnBreaker: c.OwnBreaker()}
+	p.registry.Add(e.WithRedis(p.redis))
 	c.ShowHosts(gauges)
 	if _, err := c.LoadRecord(); err != nil {
 		c.Observer().Fault(err) // the next heartbeat tries again
