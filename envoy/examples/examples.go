@@ -25,3 +25,6 @@ const (
 	QuickstartCluster  = "aws_pricing"
 	QuickstartUpstream = "127.0.0.1:9080"
 )
+
+// RoutesPath is what routes.before.yaml becomes, relative to the module's root.
+const RoutesPath = "envoy/examples/routes.yaml"

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the rendered examples")
 const root = "../.."
 
 func TestPoliciesAreWithoutMistakes(t *testing.T) {
-	for _, file := range []string{"quickstart.policy.yaml", "presets.yaml", "mesh.policy.yaml", "regions.policy.yaml"} {
+	for _, file := range []string{"quickstart.policy.yaml", "presets.yaml", "mesh.policy.yaml", "regions.policy.yaml", "routes.policy.yaml"} {
 		t.Run(file, func(t *testing.T) {
 			decode(t, policyJSON(t, file), nil)
 		})
@@ -114,18 +114,20 @@ func TestQuickstartIsTheRenderersOutput(t *testing.T) {
 	}
 }
 
-// Envoy accepts the bootstrap. In this mode it does not read the watched file, so it needs no module.
-func TestEnvoyAcceptsTheQuickstart(t *testing.T) {
+// Envoy accepts the bootstraps. In this mode it does not read the watched file, so the quickstart needs no module.
+func TestEnvoyAcceptsTheExamples(t *testing.T) {
 	binary, err := run.Find()
 	if errors.Is(err, run.ErrNoEnvoy) {
 		t.Skipf("needs an Envoy: %v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.Background(), binary.Path, "--mode", "validate", "-c", QuickstartPath, "-l", "warning")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%s: %v\n%s", binary.Path, err, out)
+	for _, path := range []string{QuickstartPath, "envoy/examples/routes.before.yaml"} {
+		cmd := exec.CommandContext(context.Background(), binary.Path, "--mode", "validate", "-c", path, "-l", "warning")
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", binary.Path, err, out)
+		}
 	}
 }
 
@@ -142,7 +144,41 @@ func quickstart(t *testing.T) []render.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(files, istioExample(t))
+	return append(files, istioExample(t), routesExample(t))
+}
+
+// routesExample is the output of
+//
+//	weir render filter -f routes.policy.yaml --weir-admin 9902 --into routes.before.yaml
+func routesExample(t *testing.T) render.File {
+	t.Helper()
+	before, err := os.ReadFile("routes.before.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asJSON := policyJSON(t, "routes.policy.yaml")
+	content, warnings, err := render.Into(before, render.Options{Policy: asJSON, Document: decode(t, asJSON, nil), Admin: "9902"})
+	if err != nil || warnings != nil {
+		t.Fatalf("got warnings %v, %v", warnings, err)
+	}
+	return render.File{Path: RoutesPath, Content: content}
+}
+
+// The routes of the example name the policies of its document.
+func TestRoutesNamePolicies(t *testing.T) {
+	raw, err := os.ReadFile("routes.before.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := decode(t, policyJSON(t, "routes.policy.yaml"), nil)
+	for _, p := range document.Policies {
+		if !bytes.Contains(raw, []byte("metadata: {filter_metadata: {weir: {policy: "+p.Name+"}}}")) {
+			t.Errorf("no route has the policy %s", p.Name)
+		}
+	}
+	if n := bytes.Count(raw, []byte("{weir: {policy: ")); n != len(document.Policies) {
+		t.Errorf("got %d routes with metadata, want %d, one for each policy", n, len(document.Policies))
+	}
 }
 
 // istioExample is the output of

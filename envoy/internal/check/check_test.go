@@ -239,7 +239,7 @@ func TestBadDocuments(t *testing.T) {
 
 // TestExamples: the published files have nothing that is worth a warning.
 func TestExamples(t *testing.T) {
-	for _, file := range []string{"istio.yaml", "mesh.policy.yaml", "presets.yaml", "quickstart.ecds.yaml", "quickstart.policy.yaml", "regions.policy.yaml"} {
+	for _, file := range []string{"istio.yaml", "mesh.policy.yaml", "presets.yaml", "quickstart.ecds.yaml", "quickstart.policy.yaml", "regions.policy.yaml", "routes.policy.yaml", "routes.yaml"} {
 		raw, err := os.ReadFile("../../examples/" + file)
 		if err != nil {
 			t.Fatal(err)

@@ -182,6 +182,7 @@ func TestValidate(t *testing.T) {
 	}{
 		"without mistakes":    {"", []string{"good.yaml"}, StatusOK, "good.yaml: ok, 2 clusters\n", nil},
 		"a JSON document":     {`{"clusters": {"a": {}}, "default": {}}`, []string{"-"}, StatusOK, "standard input: ok, 1 cluster and a default\n", nil},
+		"named policies":      {`{"clusters": {"a": {}}, "policies": {"b": {}, "c": {}}}`, []string{"-"}, StatusOK, "standard input: ok, 1 cluster and 2 named policies\n", nil},
 		"a variable by --env": {"", []string{"--env", "AWS_RATE_LIMIT=0", "good.yaml"}, StatusFailed, "", []string{"good.yaml:3:64: clusters.aws_pricing.rate_limit.requests_per_minute: "}},
 		"a key twice":         {"clusters: {a: {}, a: {}}", []string{"-"}, StatusOK, "standard input: ok, 1 cluster\n", []string{"standard input:1:12: warning: clusters.a: is written again in the same line, and Envoy takes only the last one"}},
 		"a file that is gone": {"", []string{"gone.yaml"}, StatusFailed, "", []string{"gone.yaml: no such file or directory\n"}},

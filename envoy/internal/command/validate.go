@@ -86,9 +86,9 @@ func validate(streams Streams, files []string, getenv lookup, asJSON bool) error
 
 // summary says what was checked: 2 clusters and a default; 3 policies, 1 cluster; the admin API.
 func summary(documents []*policy.Document) string {
-	clusters, others := 0, map[string]bool{}
+	clusters, named, others := 0, 0, map[string]bool{}
 	for _, d := range documents {
-		clusters += len(d.Clusters)
+		clusters, named = clusters+len(d.Clusters), named+len(d.Policies)
 		others["a default"] = others["a default"] || d.Default != nil
 		others["the admin API"] = others["the admin API"] || d.Admin
 		others["attempts"] = others["attempts"] || d.Attempts
@@ -99,6 +99,12 @@ func summary(documents []*policy.Document) string {
 	}
 	if len(documents) > 1 {
 		text = fmt.Sprintf("%d policies, %s", len(documents), text)
+	}
+	switch {
+	case named == 1:
+		text += " and 1 named policy"
+	case named > 1:
+		text += fmt.Sprintf(" and %d named policies", named)
 	}
 	for _, other := range []string{"a default", "the admin API", "attempts"} {
 		if others[other] {
