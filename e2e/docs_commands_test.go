@@ -187,6 +187,7 @@ func newDocPage(t *testing.T, root string, prepare func(*docPage)) *docPage {
 	p.script("bin/envoy", `for a in "$@"; do case $a in *.yaml) sed -i -E '`+p.sed()+`' "$a";; esac; done; exec `+found.Path+` --disable-hot-restart "$@"`)
 	// What kubectl would apply has to be objects of Kubernetes.
 	p.script("bin/kubectl", `[ "$*" = "apply -f -" ] && grep -q '^kind: '`)
+	p.script("bin/helm", `[ "$1 $2" = "upgrade --install" ] && [ -f "$4/Chart.yaml" ] && grep -q '^kind: ' "$4"/templates/*.yaml`)
 	if prepare != nil {
 		prepare(p)
 	}

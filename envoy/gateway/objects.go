@@ -54,6 +54,21 @@ func Objects(o Options) (objects []kube.Object, warnings []string, err error) {
 	return append(objects, o.extensionPolicy()), warnings, nil
 }
 
+// Chart is the Helm chart of the objects. With the admin listener the module's URL is in a cluster too, in parts.
+func Chart(o Options) (kube.Chart, []string, error) {
+	plain, warnings, err := Objects(o)
+	if err != nil {
+		return kube.Chart{}, nil, err
+	}
+	chart := kube.Chart{Command: "render gateway", Options: o.Options, Plain: plain, FixedModule: o.Admin != "", PolicyAt: []string{"wasm", "0", "config"}}
+	o.Options = o.WithMarks(chart.FixedModule)
+	chart.Marked = func() ([]kube.Object, error) {
+		marked, _, err := Objects(o)
+		return marked, err
+	}
+	return chart, warnings, nil
+}
+
 // object is one of Envoy Gateway's with the names and labels of all that a policy renders.
 func (o Options) object(kind, suffix, comment string, spec any) kube.Object {
 	return o.Object(apiVersion, kind, suffix, comment, spec)

@@ -61,8 +61,9 @@ func (o Options) trafficPolicies() (list []kube.Object, warnings []string) {
 		}
 		spec := settings[r]
 		spec["targetRefs"] = []any{m{"group": "gateway.networking.k8s.io", "kind": kinds[r.kind], "name": r.name}}
-		spec["mergeType"] = "StrategicMerge" // with the Gateway's
-		object := o.object("BackendTrafficPolicy", "-"+r.name, commentf(trafficComment, kinds[r.kind], r.name), spec)
+		spec["mergeType"] = "StrategicMerge"                                                  // with the Gateway's
+		suffix := map[string]string{"httproute": "-", "grpcroute": "-grpc-"}[r.kind] + r.name // both kinds may have the name
+		object := o.object("BackendTrafficPolicy", suffix, commentf(trafficComment, kinds[r.kind], r.name), spec)
 		object.Metadata.Namespace = r.namespace
 		list = append(list, object)
 	}

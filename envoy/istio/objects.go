@@ -49,3 +49,25 @@ func Objects(o Options) (objects []Object, warnings []string, err error) {
 	}
 	return append(objects, patches, plugin), warnings, nil
 }
+
+// Chart is the Helm chart of the objects. Whether they hold for the whole mesh is not for its values to say.
+func Chart(o Options) (kube.Chart, []string, error) {
+	plain, warnings, err := Objects(o)
+	if err != nil {
+		return kube.Chart{}, nil, err
+	}
+	chart := kube.Chart{Command: "render istio", Options: o.Options, Plain: plain, PolicyAt: []string{"pluginConfig"}}
+	meshWide := o.Namespace == o.RootNamespace
+	o.Options = o.WithMarks(false)
+	if meshWide {
+		o.RootNamespace = o.Namespace
+	}
+	if o.Bridge != "" {
+		chart.RedisCluster = o.redisCluster()
+	}
+	chart.Marked = func() ([]Object, error) {
+		marked, _, err := Objects(o)
+		return marked, err
+	}
+	return chart, warnings, nil
+}

@@ -16,6 +16,8 @@ the Secret %[1]s, which you create:
 
 	// BridgePort is the bridge's.
 	BridgePort = 7379
+
+	bridgeReplicas = 2
 )
 
 // Bridge is the HTTP bridge to Redis.
@@ -59,7 +61,7 @@ func (b Bridge) deployment() Object {
 	pods := b.labels()
 	maps.Copy(pods, b.PodLabels)
 	return b.object("apps/v1", "Deployment", fmt.Sprintf(bridgeComment, b.Secret, and, b.Namespace, literal)+open, m{
-		"replicas": 2,
+		"replicas": bridgeReplicas,
 		"selector": m{"matchLabels": b.labels()},
 		"template": m{
 			"metadata": m{"labels": pods},

@@ -12,6 +12,11 @@ import (
 // header says which command has written a file.
 func header(command string) string { return "# Written by weir " + command + ".\n" }
 
+// WrittenBy says whether a file is a command's.
+func WrittenBy(command string, text []byte) bool {
+	return bytes.HasPrefix(text, []byte(header(command)))
+}
+
 // YAML writes all objects into one file for kubectl apply -f.
 func YAML(command string, objects []Object) ([]byte, error) {
 	var all bytes.Buffer
@@ -31,13 +36,13 @@ func Kustomize(command string, objects []Object, dir string) ([]render.File, err
 	kustomization := map[string]any{"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 	var files []render.File
 	var resources []string
-	for _, object := range objects {
-		body, err := object.YAML()
+	for i, name := range fileNames(objects) {
+		body, err := objects[i].YAML()
 		if err != nil {
 			return nil, err
 		}
-		resources = append(resources, object.file())
-		files = append(files, render.File{Path: filepath.Join(dir, object.file()), Content: append([]byte(header(command)), body...)})
+		resources = append(resources, name)
+		files = append(files, render.File{Path: filepath.Join(dir, name), Content: append([]byte(header(command)), body...)})
 	}
 	kustomization["resources"] = resources
 	body, err := yaml.Marshal(kustomization)
@@ -47,11 +52,18 @@ func Kustomize(command string, objects []Object, dir string) ([]render.File, err
 	return append(files, render.File{Path: filepath.Join(dir, "kustomization.yaml"), Content: append([]byte(header(command)), body...)}), nil
 }
 
-// file is the name of the object's file: wasmplugin-weir.yaml. ConfigMaps of several namespaces have theirs in it.
-func (o Object) file() string {
-	name := strings.ToLower(o.Kind) + "-" + o.Metadata.Name
-	if o.Kind == "ConfigMap" {
-		name += "-" + o.Metadata.Namespace
+// fileNames are the names of the objects' files: wasmplugin-weir.yaml. Objects of one kind and name have their namespaces in them.
+func fileNames(objects []Object) (names []string) {
+	same := map[string]int{}
+	for _, o := range objects {
+		same[o.Kind+"/"+o.Metadata.Name]++
 	}
-	return name + ".yaml"
+	for _, o := range objects {
+		name := strings.ToLower(o.Kind) + "-" + o.Metadata.Name
+		if o.Kind == "ConfigMap" || same[o.Kind+"/"+o.Metadata.Name] > 1 {
+			name += "-" + o.Metadata.Namespace
+		}
+		names = append(names, name+".yaml")
+	}
+	return names
 }

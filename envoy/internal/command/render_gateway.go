@@ -2,18 +2,17 @@ package command
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weir-mesh/weir/envoy/gateway"
+	"github.com/weir-mesh/weir/envoy/kube"
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
 func newRenderGateway() *cobra.Command {
-	var file string
-	var target objectsTarget
 	o := gateway.Defaults()
+	common := objectsCommand{name: "render gateway", options: &o.Options}
 	cmd := &cobra.Command{
 		Use:   "gateway -f POLICY --module URL --gateway NAME --listener NAME [--upstream NAME=NAMESPACE/ROUTE...]",
 		Short: "Write Envoy Gateway's and Kubernetes' objects for a policy",
@@ -31,50 +30,35 @@ policy serves Envoy Gateway and other Envoys. Without N it is each rule of the r
 (make image), or serve build/weir.wasm by https.
 
 Without -o and --output-dir the command prints all objects. With --output-dir it writes a kustomization, for
-kubectl apply -k DIR or as a base for yours.
+kubectl apply -k DIR or as a base for yours, and with --form helm a chart of the same objects, with the policy, the module,
+the namespace and the bridge as values.
 
 A policy with mistakes is refused. The filter replaces ${NAME} in it when it starts, from --host-env.`,
 		Example: `  weir render gateway -f policy.yaml --module oci://registry.example.com/weir:1 --namespace shop --gateway eg --listener http \
       --upstream aws_pricing=shop/pricing | kubectl apply -f -`,
 		Args: cobra.NoArgs,
 		PreRunE: func(_ *cobra.Command, _ []string) error {
+			if err := common.check(gateway.NoModule()); err != nil {
+				return err
+			}
 			switch {
-			case file == "":
-				return errors.New("the policy document is missing: add -f POLICY")
-			case o.Module == "":
-				return errors.New("the module is missing: add --module URL. " + gateway.NoModule())
 			case o.Gateway == "":
 				return errors.New("the Gateway is missing: add --gateway NAME")
 			case len(o.Listeners) == 0 && !o.NoPatches:
 				return errors.New("the Gateway's listener is missing: add --listener NAME, or --no-patches")
-			case len(o.AdminHosts) > 0 && o.Admin == "":
-				return errors.New("--weir-admin-host needs --weir-admin, which adds the listener")
 			}
-			return errors.Join(target.check(), o.Check())
+			return o.Check()
 		},
-		RunE: work(func(cmd *cobra.Command, _ []string) (err error) {
-			o.Document, o.Policy, err = readPolicy(file, Streams{In: cmd.InOrStdin(), Err: cmd.ErrOrStderr()}, render.Options{HostEnv: o.HostEnv}.Getenv, o.Named)
-			if err != nil {
-				return err
-			}
-			objects, warnings, err := gateway.Objects(o)
-			if err != nil {
-				return err
-			}
-			for _, warning := range warnings {
-				fmt.Fprintf(cmd.ErrOrStderr(), "weir: warning: %s\n", warning)
-			}
-			return target.write("render gateway", objects, file, cmd.OutOrStdout())
+		RunE: work(func(cmd *cobra.Command, _ []string) error {
+			getenv := render.Options{HostEnv: o.HostEnv}.Getenv
+			return common.run(cmd, getenv, o.Named, func() (kube.Chart, []string, error) { return gateway.Chart(o) })
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&file, "file", "f", "", "the policy document, YAML or JSON; - is standard input")
+	common.flags(flags, "Envoy")
 	flags.StringVar(&o.Module, "module", "", "where Envoy Gateway gets weir.wasm from: oci://HOST/IMAGE:TAG, https://HOST/PATH")
-	flags.StringVar(&o.SHA256, "sha256", "", "checksum of the module or its image, in hexadecimal")
-	flags.StringVar(&o.ImagePullSecret, "image-pull-secret", "", "the Secret to pull the image with, in the same namespace")
 	flags.Var(choice(&o.ImagePullPolicy, "POLICY", map[string]string{"always": "Always", "if-not-present": "IfNotPresent"}),
 		"image-pull-policy", "always or if-not-present; default: always for the tag latest")
-	flags.StringVar(&o.Name, "name", o.Name, "name of the objects")
 	flags.StringVarP(&o.Namespace, "namespace", "n", o.Namespace, "namespace of the Gateway and of the objects")
 	flags.StringVar(&o.Gateway, "gateway", "", "the Gateway whose requests are filtered")
 	flags.StringSliceVar(&o.Listeners, "listener", nil, "a listener of the Gateway, of those with the same port the first; may be repeated")
@@ -82,15 +66,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	flags.BoolVar(&o.FailOpen, "fail-open", false, "after a crash of the filter forward requests without limits, instead of 503")
 	flags.Var(listFlag(&o.Upstreams, "NAME=NAMESPACE/ROUTE[/N]", gateway.ParseUpstream), "upstream",
 		"the route of a name in the policy, and with N its rule; grpcroute/NAMESPACE/ROUTE is a GRPCRoute; may be repeated")
-	flags.StringArrayVar(&o.HostEnv, "host-env", nil, "a variable of Envoy's environment for ${NAME}; may be repeated")
 	flags.BoolVar(&o.NoPatches, "no-patches", false, "leave the EnvoyPatchPolicy out, which Envoy Gateway has to allow")
 	flags.BoolVar(&o.EnvoyProxy, "envoy-proxy", false, "add an EnvoyProxy with the labels of metrics, which the Gateway has to name")
-	flags.StringVar(&o.Admin, "weir-admin", "", "port of Weir's admin interface on each pod's 127.0.0.1; default: no such listener")
-	flags.StringArrayVar(&o.AdminHosts, "weir-admin-host", nil,
-		"another host name that browsers may use for Weir's admin interface, besides addresses and private names; may be repeated")
-	flags.StringVar(&o.Bridge, "bridge", "", "image of the weir command: deploy the bridge to Redis for limits of scope mesh")
-	flags.StringVar(&o.BridgeSecret, "bridge-secret", o.BridgeSecret, "the Secret with REDIS_URL for the bridge, and WEIR_BRIDGE_TOKEN if the policy has a token")
-	flags.StringVar(&o.Redis, "redis", "", "a bridge that is there already, HOST:PORT, instead of --bridge")
-	target.flags(flags)
 	return cmd
 }

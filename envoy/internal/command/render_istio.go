@@ -1,22 +1,21 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 
 	"github.com/weir-mesh/weir/envoy/istio"
+	"github.com/weir-mesh/weir/envoy/kube"
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
 func newRenderIstio() *cobra.Command {
-	var file string
-	var target objectsTarget
 	var priority int32
 	var ports []uint
 	o := istio.Defaults()
+	common := objectsCommand{name: "render istio", options: &o.Options}
 	cmd := &cobra.Command{
 		Use:   "istio -f POLICY --module URL [--upstream NAME=HOST:PORT...]",
 		Short: "Write the Istio and Kubernetes objects for a policy",
@@ -35,7 +34,8 @@ name of the policy is: then one policy serves Istio and other Envoys. The filter
 yours (an OCI image with a layer plugin.wasm), or serve it by https.
 
 Without -o and --output-dir the command prints all objects. With --output-dir it writes a kustomization, for
-kubectl apply -k DIR or as a base for yours.
+kubectl apply -k DIR or as a base for yours, and with --form helm a chart of the same objects, with the policy, the module,
+the namespace and the bridge as values.
 
 A policy with mistakes is refused. The filter replaces ${NAME} in it when it starts, from --env and --host-env.`,
 		Example: `  weir render istio -f policy.yaml --module oci://registry.example.com/weir:1 \
@@ -44,17 +44,8 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
       --weir-admin 9902 --bridge registry.example.com/weir-bridge:1 --output-dir weir/`,
 		Args: cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			if file == "" {
-				return errors.New("the policy document is missing: add -f POLICY")
-			}
-			if o.Module == "" {
-				return errors.New("the module is missing: add --module URL. " + istio.NoModule())
-			}
-			if err := target.check(); err != nil {
+			if err := common.check(istio.NoModule()); err != nil {
 				return err
-			}
-			if len(o.AdminHosts) > 0 && o.Admin == "" {
-				return errors.New("--weir-admin-host needs --weir-admin, which adds the listener")
 			}
 			if cmd.Flags().Changed("priority") {
 				o.Priority = &priority
@@ -67,31 +58,17 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 			}
 			return o.Check()
 		},
-		RunE: work(func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: work(func(cmd *cobra.Command, _ []string) error {
 			getenv := render.Options{Env: o.Env, HostEnv: o.HostEnv}.Getenv
-			o.Document, o.Policy, err = readPolicy(file, Streams{In: cmd.InOrStdin(), Err: cmd.ErrOrStderr()}, getenv, o.Named)
-			if err != nil {
-				return err
-			}
-			objects, warnings, err := istio.Objects(o)
-			if err != nil {
-				return err
-			}
-			for _, warning := range warnings {
-				fmt.Fprintf(cmd.ErrOrStderr(), "weir: warning: %s\n", warning)
-			}
-			return target.write("render istio", objects, file, cmd.OutOrStdout())
+			return common.run(cmd, getenv, o.Named, func() (kube.Chart, []string, error) { return istio.Chart(o) })
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&file, "file", "f", "", "the policy document, YAML or JSON; - is standard input")
+	common.flags(flags, "the sidecar")
 	flags.StringVar(&o.Module, "module", "", "where the proxies get weir.wasm from: oci://HOST/IMAGE:TAG, https://HOST/PATH, file:///PATH")
-	flags.StringVar(&o.SHA256, "sha256", "", "checksum of the module or its image, in hexadecimal")
-	flags.StringVar(&o.ImagePullSecret, "image-pull-secret", "", "the Secret to pull the image with, in the same namespace")
 	flags.Var(choice(&o.ImagePullPolicy, "POLICY", map[string]extensionsv1alpha1.PullPolicy{
 		"always": extensionsv1alpha1.PullPolicy_Always, "if-not-present": extensionsv1alpha1.PullPolicy_IfNotPresent,
 	}), "image-pull-policy", "always or if-not-present; default: always for the tag latest")
-	flags.StringVar(&o.Name, "name", o.Name, "name of the objects")
 	flags.StringVarP(&o.Namespace, "namespace", "n", o.Namespace, "namespace of the objects; Istio's root namespace is for the whole mesh")
 	flags.StringVar(&o.RootNamespace, "root-namespace", o.RootNamespace, "Istio's root namespace")
 	flags.Var(environmentFlag(o.Selector), "selector", "a label of the workloads, as LABEL=VALUE; may be repeated")
@@ -116,14 +93,6 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	flags.Var(listFlag(&o.Chosen, "POLICY=HOST:PORT/ROUTE", istio.ParseChosenRoute), "route-policy",
 		"a route, by its name in the host's VirtualService, that has this policy of policies; may be repeated")
 	flags.Var(environmentFlag(o.Env), "env", "a variable for ${NAME}, as NAME=VALUE; may be repeated")
-	flags.StringArrayVar(&o.HostEnv, "host-env", nil, "a variable of the sidecar's environment for ${NAME}; may be repeated")
-	flags.StringVar(&o.Admin, "weir-admin", "", "port of Weir's admin interface on each pod's 127.0.0.1; default: no such listener")
-	flags.StringArrayVar(&o.AdminHosts, "weir-admin-host", nil,
-		"another host name that browsers may use for Weir's admin interface, besides addresses and private names; may be repeated")
-	flags.StringVar(&o.Bridge, "bridge", "", "image of the weir command: deploy the bridge to Redis for limits of scope mesh")
-	flags.StringVar(&o.BridgeSecret, "bridge-secret", o.BridgeSecret, "the Secret with REDIS_URL for the bridge, and WEIR_BRIDGE_TOKEN if the policy has a token")
-	flags.StringVar(&o.Redis, "redis", "", "a bridge that is there already, HOST:PORT, instead of --bridge")
 	flags.StringSliceVar(&o.BootstrapIn, "bootstrap-in", nil, "a namespace of workloads whose metrics get labels by a custom bootstrap; may be repeated")
-	target.flags(flags)
 	return cmd
 }

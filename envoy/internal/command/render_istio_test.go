@@ -98,3 +98,36 @@ func TestRenderIstioFiles(t *testing.T) {
 		t.Errorf("got %+v, want one file", got)
 	}
 }
+
+// TestRenderHelm: a chart is written, and of the templates that are there those of the command alone are removed.
+func TestRenderHelm(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "chart")
+	args := []string{"render", "istio", "-f", "-", "--module", "file:///weir.wasm", "--form", "helm", "--output-dir", dir}
+	written := func(files ...string) (out string) {
+		for _, file := range files {
+			out += "wrote " + dir + "/" + file + "\n"
+		}
+		return out
+	}
+	const policy = `{"clusters": {"outbound|80||a": {"circuit_breaker": {}}}}`
+	want := written("Chart.yaml", "values.yaml", "templates/destinationrule-weir-a.yaml", "templates/virtualservice-weir-a.yaml",
+		"templates/envoyfilter-weir.yaml", "templates/wasmplugin-weir.yaml")
+	if got := run(t, policy, args...); got != (result{StatusOK, want, ""}) {
+		t.Errorf("got %+v, want %q", got, want)
+	}
+	own := filepath.Join(dir, "templates", "own.yaml")
+	if err := os.WriteFile(own, []byte("# Mine.\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, `{"default": {"rate_limit": {}}}`, args...)
+	want = "removed " + dir + "/templates/destinationrule-weir-a.yaml\nremoved " + dir + "/templates/virtualservice-weir-a.yaml\n"
+	if got.status != StatusOK || !strings.HasSuffix(got.out, want) {
+		t.Errorf("got %+v, want in the end %q", got, want)
+	}
+	if _, err := os.Stat(own); err != nil {
+		t.Errorf("a template of the user's: %v", err)
+	}
+	if got := run(t, `{"default": {"rate_limit": {}}}`, append(args, "--selector", "app=weir-helm-namespace")...); got.status != StatusFailed || !strings.Contains(got.err, "use another name") {
+		t.Errorf("a mark among the names: got %+v, want status 1", got)
+	}
+}
