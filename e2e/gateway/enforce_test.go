@@ -20,6 +20,7 @@ import (
 
 	"github.com/weir-mesh/weir/e2e/engine"
 	"github.com/weir-mesh/weir/e2e/load"
+	"github.com/weir-mesh/weir/e2e/redis"
 	"github.com/weir-mesh/weir/e2e/repo"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/gateway"
@@ -112,14 +113,14 @@ func TestGatewayEnforces(t *testing.T) {
 	}
 }
 
-// TestAdminSeesTheTraffic: the patched admin listener shows the limit of the traffic's filter, and resets it: both have one state. The
-// filter comes back after a crash, with its state.
+// TestAdminSeesTheTraffic: the patched admin listener shows the limit of the traffic's filter: both have one state. The filter is only
+// for the route that is named, and comes back after a crash, with its state.
 func TestAdminSeesTheTraffic(t *testing.T) {
 	u := upstream.New(t)
 	module, sum := served(t, "crash")
 	port := engine.FreePort(t)
 	objects := rendered(t, "clusters: {pricing: {rate_limit: {requests: 5, window_size: 600s}}}", module, func(o *gateway.Options) {
-		o.SHA256, o.Admin = sum, fmt.Sprint(port)
+		o.SHA256, o.Admin, o.Routes = sum, fmt.Sprint(port), []gateway.Target{{Kind: "HTTPRoute", Name: "pricing"}}
 		o.Upstreams = upstreamsOf(t, "pricing=shop/pricing")
 	})
 	c := newControlPlane(t, objects, backend("pricing", u.Port()), route("pricing", to("pricing")), freeRoute(u))
@@ -140,6 +141,9 @@ func TestAdminSeesTheTraffic(t *testing.T) {
 		}
 		return nil
 	})
+	if a := c.get("http", free, "weir-test-crash", "request"); a.status != 200 {
+		t.Errorf("a route that the filter is not for: got %d, want 200", a.status)
+	}
 	for range 4 { // both workers
 		if a := c.get("http", "pricing", "weir-test-crash", "request"); a.status != 503 {
 			t.Fatalf("a request that crashes the filter: got %d, %v, want 503", a.status, a.err)
@@ -185,9 +189,34 @@ func TestRoutesAreThePolicys(t *testing.T) {
 		}
 		return nil
 	})
+	for _, want := range []string{
+		`"consecutive_5xx": 2,`, `"base_ejection_time": "60s",`, `"base_interval": "0.010s",`, `"max_interval": "0.020s"`,
+	} {
+		if dump := c.admin("/config_dump"); !strings.Contains(dump, want) {
+			t.Errorf("Envoy has no %s of the BackendTrafficPolicy", want)
+		}
+	}
 	limited.Set(upstream.Status(503))
 	if a := c.get("http", "limited"); a.status != 503 || limited.Count() != 1 {
 		t.Errorf("a policy without retries: got %d after %d attempts, want 503 after one", a.status, limited.Count())
+	}
+}
+
+// TestGatewaySharesALimit: the patched cluster leads to the bridge, and a token comes from Envoy's environment: without Redis, and
+// without the token, nothing would be admitted.
+func TestGatewaySharesALimit(t *testing.T) {
+	_, bridge := redis.Start(t, redis.Upstash)
+	t.Setenv("WEIR_BRIDGE_TOKEN", bridge.Token)
+	u := upstream.New(t)
+	objects := rendered(t, "clusters: {pricing: {rate_limit: {requests: 5, window_size: 600s, scope: mesh}}}\n"+
+		"redis: {dialect: upstash, token: '${WEIR_BRIDGE_TOKEN}', on_error: deny}", image(t), func(o *gateway.Options) {
+		o.Upstreams = upstreamsOf(t, "pricing=shop/pricing")
+		o.Redis, o.HostEnv = fmt.Sprintf("127.0.0.1:%d", bridge.Port), []string{"WEIR_BRIDGE_TOKEN"}
+	})
+	c := newControlPlane(t, objects, backend("pricing", u.Port()), route("pricing", to("pricing")), freeRoute(u))
+	c.waitForRoutes(free)
+	if got := c.count(8, "http", "pricing"); got[200] != 5 || got[429] != 3 {
+		t.Errorf("got %v, want five 200 and three 429", got)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package gateway writes the Kubernetes objects that enforce a Weir policy in Envoy Gateway (v1.9). A test validates them by the
-// schemas of its CRDs.
+// Package gateway writes the Kubernetes objects that enforce a Weir policy in Envoy Gateway (v1.9), which enforces them in
+// e2e/gateway. A test here validates them by the schemas of its CRDs.
 //
 //	policy + upstreams ──► EnvoyExtensionPolicy   the filter with the policy
 //	                       EnvoyPatchPolicy       what that can't say: the headers that clients must not send, the route that
