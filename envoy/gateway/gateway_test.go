@@ -217,6 +217,7 @@ func TestWarnings(t *testing.T) {
 		"clusters: {httproute/a/b/rule/0: {retry: {}}, httproute/a/b/rule/1: {retry: {base_delay: 7ms}}}":           "httproute/a/b: its rules have different retries",
 		"clusters: {httproute/a/b/rule/0: {failover: {to: [httproute/a/b/rule/1]}, circuit_breaker: {}}}":           "failover needs a match of the header x-weir-cluster",
 		"clusters: {httproute/a/b/rule/0: {mode: shadow, retry: {}}, httproute/a/b/rule/1: {mode: off, retry: {}}}": "",
+		"{policies: {partner: {}}, clusters: {httproute/a/b/rule/0: {}}}":                                           "policies.partner: it decides about the requests of routes and clusters whose metadata",
 	} {
 		_, warnings, err := Objects(basic().with(t, policy))
 		if err != nil || len(warnings) > 1 || (len(warnings) == 0) != (want == "") || !strings.Contains(strings.Join(warnings, ""), want) {

@@ -46,6 +46,9 @@ func Objects(o Options) (objects []kube.Object, warnings []string, err error) {
 		}
 		objects = append(objects, patches)
 	}
+	for _, n := range o.Document.Policies {
+		warnings = append(warnings, fmt.Sprintf("policies.%s: it decides about the requests of routes and clusters whose metadata filter_metadata.weir.policy is %s, which none of the rendered objects writes: an EnvoyPatchPolicy of yours has to", n.Name, n.Name))
+	}
 	o.Document.Each(func(path string, p *policy.Policy) {
 		if p.Failover != nil {
 			warnings = append(warnings, fmt.Sprintf("%s: failover needs a match of the header %s in the routes' rules: see docs/envoy-gateway.md", path, p.Failover.Header))

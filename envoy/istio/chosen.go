@@ -3,10 +3,12 @@ package istio
 import (
 	"errors"
 	"fmt"
-
-	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
+	"slices"
 
 	"google.golang.org/protobuf/types/known/structpb"
+	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
+
+	"github.com/weir-mesh/weir/policy"
 )
 
 const chosenComment = `- Which routes and clusters have a policy by name (policies in the policy), by their metadata.
@@ -44,6 +46,20 @@ func (o Options) checkChosen() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// unchosen warns of policies by name that no route or cluster has, and of what one has that belongs into routes.
+func (o Options) unchosen() (warnings []string) {
+	for _, n := range o.Document.Policies {
+		path := "policies." + n.Name
+		if !slices.ContainsFunc(o.Chosen, func(c Chosen) bool { return c.Policy == n.Name }) {
+			warnings = append(warnings, path+": no --route-policy or --cluster-policy chooses it, so that it decides about no request but those to which an EnvoyFilter of yours gives its name")
+		}
+		if n.Policy.Mode == policy.ModeEnforce {
+			warnings = append(warnings, unwritten(path, n.Policy)...)
+		}
+	}
+	return warnings
 }
 
 // choose merges the names of policies into the metadata of routes and clusters; a route's comes before its cluster's.

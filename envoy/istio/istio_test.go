@@ -228,13 +228,20 @@ func TestWarnings(t *testing.T) {
 		"clusters: {'*.example.com': {retry: {}}}":          "clusters.*.example.com: the delays",
 		"clusters: {outbound|80|v2|a: {rate_limit: {}}}":    "",
 		"clusters: {inbound|80||: {}, '*': {bulkhead: {}}}": "",
+
+		"{policies: {a: {}}, clusters: {outbound|80||a: {}}}": "policies.a: no --route-policy or --cluster-policy chooses it",
 	} {
 		_, warnings, err := Objects(basic().with(t, policy))
 		if err != nil || len(warnings) > 1 || strings.Join(warnings, "") == "" != (want == "") || !strings.Contains(strings.Join(warnings, ""), want) {
 			t.Errorf("%s: got %q, %v, want %q", policy, warnings, err, want)
 		}
 	}
-	o := basic().with(t, "clusters: {inbound|80||: {bulkhead: {}}}")
+	o := basic().with(t, "{policies: {a: {retry: {}}, b: {}}, clusters: {outbound|80||a: {}}}")
+	o.Chosen = []Chosen{{Policy: "a", Cluster: Cluster{Direction: outbound, Port: "80", Host: "a"}}, {Policy: "b", Cluster: Cluster{Direction: outbound, Port: "80", Host: "a"}, Route: "b"}}
+	if _, warnings, err := Objects(o); err != nil || len(warnings) != 1 || !strings.HasPrefix(warnings[0], "policies.a: the delays between its retries can't be written") {
+		t.Errorf("policies that are chosen: got %q, %v, want a warning about the retries of one", warnings, err)
+	}
+	o = basic().with(t, "clusters: {inbound|80||: {bulkhead: {}}}")
 	o.Side = SideClient
 	if _, warnings, err := Objects(o); err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "--side both") {
 		t.Errorf("got %q, %v, want a warning about the side", warnings, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,9 @@ func (f File) UpToDate() bool {
 func (f File) Replace() error {
 	dir, base := filepath.Split(f.Path)
 	written, err := os.OpenFile(filepath.Join(dir, "."+base+"."+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no folder %s for %s: make it, or write somewhere else: %w", dir, base, fs.ErrNotExist)
+	}
 	if err != nil {
 		return err
 	}

@@ -91,8 +91,8 @@ func TestReplace(t *testing.T) {
 		t.Error("got not UpToDate after the file was written")
 	}
 	f.Path = filepath.Join(t.TempDir(), "gone", "f.yaml")
-	if err := f.Replace(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("in no directory: got %v", err)
+	if err := f.Replace(); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "there is no folder "+filepath.Dir(f.Path)) {
+		t.Errorf("in no directory: got %v, want the folder that is not there", err)
 	}
 }
 

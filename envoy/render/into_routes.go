@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -56,6 +57,7 @@ func (e *intoRoutes) put(managers []*yaml.Node) {
 	if r := e.document.Redis; r != nil && !e.has(r.Cluster) {
 		e.warn("redis.cluster: the file has no cluster %s, so that limits of scope mesh would do without Redis; add the cluster of your Webdis or weir bridge", r.Cluster)
 	}
+	e.unknown()
 	needed := false
 	e.document.Each(func(_ string, p *policy.Policy) { needed = needed || RouterRetries(p.Retry) || p.Failover != nil })
 	if !needed {
@@ -77,8 +79,18 @@ func (e *intoRoutes) put(managers []*yaml.Node) {
 		case strings.Contains(c.Pattern, "*") || e.reached[c.Pattern]:
 		case c.Policy.Failover != nil:
 			e.errs = append(e.errs, fmt.Errorf("clusters.%s.failover: no route of the file has cluster: %s; write its routes by hand, as weir render filter without --into shows them", c.Pattern, c.Pattern))
-		case RouterRetries(c.Policy.Retry):
+		case RouterRetries(c.Policy.Retry) && e.has(c.Pattern):
 			e.warn("clusters.%s.retry: no route of the file has cluster: %s, so that retries there have Envoy's delays (25 to 250 ms)", c.Pattern, c.Pattern)
+		}
+	}
+}
+
+// unknown warns of clusters of the policy that the file has not: a name that is written in another way would limit nothing.
+func (e *intoRoutes) unknown() {
+	for _, c := range e.document.Clusters {
+		if !strings.Contains(c.Pattern, "*") && !e.has(c.Pattern) {
+			e.warn("clusters.%s: the file has no cluster of this name, so that this part of the policy decides about nothing; its clusters are %s", c.Pattern,
+				strings.Join(slices.Sorted(maps.Keys(e.clusters)), ", "))
 		}
 	}
 }

@@ -210,6 +210,10 @@ func TestIntoRoutes(t *testing.T) {
 				`{"match":{"prefix":"/"},"route":{"cluster":"aws","host_rewrite_literal":"aws.example"}}]`, bound: "- -",
 		},
 		{
+			name: "a cluster that the file has not", policy: `{"clusters": {"amazon": {"rate_limit": {}}, "a*": {}}}`, routes: `- {match: {prefix: /}, route: {cluster: aws}}`,
+			want: `[{"match":{"prefix":"/"},"route":{"cluster":"aws"}}]`, bound: "- -", warnings: 1,
+		},
+		{
 			name: "a cluster from a header", policy: `{"default": {` + retry + `}}`, routes: `- {match: {prefix: /}, route: {cluster_header: x-to}}`,
 			want: `[{"match":{"prefix":"/"},"route":{"cluster_header":"x-to"}}]`, bound: "- -", warnings: 1,
 		},

@@ -271,7 +271,7 @@ func TestRenderEnvoy(t *testing.T) {
 			[]string{"good.yaml:3:64: clusters.aws_pricing.rate_limit.requests_per_minute: ", "AWS_RATE_LIMIT"},
 		},
 		"mistakes":            {[]string{"render", "envoy", "-f", "bad.yaml", "--upstream", "aws_pricing=h:1"}, StatusFailed, nil, []string{"burst_capacity: ", "circuit_breakers: "}},
-		"nowhere to write to": {append(both[:len(both):len(both)], "-o", "gone/envoy.yaml"), StatusFailed, nil, []string{"no such file or directory"}},
+		"nowhere to write to": {append(both[:len(both):len(both)], "-o", "gone/envoy.yaml"), StatusFailed, nil, []string{"there is no folder gone/ for envoy.ecds.yaml: make it"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("AWS_RATE_LIMIT", "20") // of this process, which the filter does not see
