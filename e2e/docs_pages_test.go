@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -44,13 +45,24 @@ func contributingPage(p *docPage) {
 
 func gettingStartedPage(p *docPage) {
 	p.upstreamAt()
-	p.file("policy.yaml", quickPolicy)
+	p.file("policy.yaml", p.yamlBlock("docs/getting-started.md"))
+	p.after["curl -i http://127.0.0.1:10000/"] = func(out string) {
+		p.mustShow("the first request", `HTTP/1.1 200`, `x-weir-source: upstream`)(out)
+		for range 4 {
+			p.command("curl -sf http://127.0.0.1:10000/")
+		}
+		p.mustShow("the sixth request", `HTTP/1.1 429`)(p.command("curl -si http://127.0.0.1:10000/"))
+	}
+	p.after["build/weir status"] = p.mustShow("status", `limited +aws_pricing +5 `)
 }
 
 func existingEnvoyPage(p *docPage) {
-	p.file("policy.yaml", "clusters: {prices: {rate_limit: {requests: 2, window_size: 60s}}}\n")
+	if err := os.Remove(filepath.Join(p.dir, "etc", "weir.wasm")); err != nil { // the page copies it there
+		p.Fatal(err)
+	}
+	p.file("policy.yaml", p.yamlBlock("docs/existing-envoy.md"))
 	p.file("envoy.yaml", userEnvoy(p, "[prices]"))
-	p.after["build/weir status"] = p.mustShow("status", `ok +prices`)
+	p.after["build/weir status"] = p.mustShow("status", `shadow +prices`)
 	p.after["build/weir render filter -f policy.yaml --wasm /etc/envoy/weir.wasm --ecds /etc/envoy/weir.ecds.yaml --weir-admin 9902 > pieces.yaml"] = func(string) {
 		p.command("cp envoy-weir.yaml envoy.yaml") // as if they were pasted, which TestExistingEnvoy does
 	}
