@@ -15,10 +15,9 @@ import (
 	"github.com/weir-mesh/weir/e2e/repo"
 	"github.com/weir-mesh/weir/envoy/gateway"
 	"github.com/weir-mesh/weir/envoy/kube"
-	"github.com/weir-mesh/weir/envoy/policyfile"
+	"github.com/weir-mesh/weir/envoy/kube/kubetest"
 	"github.com/weir-mesh/weir/envoy/render"
 	"github.com/weir-mesh/weir/envoy/run"
-	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate/redis/redistest/process"
 )
 
@@ -157,14 +156,7 @@ func rendered(t *testing.T, policyYAML, module string, change func(*gateway.Opti
 	if change != nil {
 		change(&o)
 	}
-	asJSON, err := policyfile.JSON([]byte(policyYAML))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Policy = o.Named(asJSON)
-	if o.Document, err = policy.Decode(o.Policy, render.Options{HostEnv: o.HostEnv}.Getenv); err != nil {
-		t.Fatal(err)
-	}
+	kubetest.Read(t, &o.Options, policyYAML, o.Named, render.Options{HostEnv: o.HostEnv}.Getenv)
 	objects, _, err := gateway.Objects(o)
 	if err != nil {
 		t.Fatal(err)

@@ -20,9 +20,8 @@ import (
 	"github.com/weir-mesh/weir/e2e/repo"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/istio"
-	"github.com/weir-mesh/weir/envoy/policyfile"
+	"github.com/weir-mesh/weir/envoy/kube/kubetest"
 	"github.com/weir-mesh/weir/envoy/render"
-	"github.com/weir-mesh/weir/policy"
 )
 
 func TestMain(m *testing.M) {
@@ -125,14 +124,7 @@ func rendered(t *testing.T, policyYAML string, change func(*istio.Options)) (obj
 	if change != nil {
 		change(&o)
 	}
-	asJSON, err := policyfile.JSON([]byte(policyYAML))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Policy = o.Named(asJSON)
-	if o.Document, err = policy.Decode(o.Policy, render.Options{Env: o.Env, HostEnv: o.HostEnv}.Getenv); err != nil {
-		t.Fatal(err)
-	}
+	kubetest.Read(t, &o.Options, policyYAML, o.Named, render.Options{Env: o.Env, HostEnv: o.HostEnv}.Getenv)
 	list, _, err := istio.Objects(o)
 	if err != nil {
 		t.Fatal(err)

@@ -10,11 +10,11 @@ import (
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 
-	"github.com/weir-mesh/weir/envoy/kube/kubetest"
+	"github.com/weir-mesh/weir/envoy/kube/charttest"
 )
 
 // TestHelm: Helm renders the charts for Istio and for Envoy Gateway as what the YAML form has, by their own values and by others.
-func TestHelm(t *testing.T) { kubetest.CheckCharts(t, helmTemplate) }
+func TestHelm(t *testing.T) { charttest.Check(t, helmTemplate) }
 
 // helmTemplate is `helm template`.
 func helmTemplate(dir string, values map[string]any) (map[string]string, error) {

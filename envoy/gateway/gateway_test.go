@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -9,12 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/weir-mesh/weir/envoy/kube"
-	"github.com/weir-mesh/weir/envoy/policyfile"
+	"github.com/weir-mesh/weir/envoy/kube/kubetest"
 	"github.com/weir-mesh/weir/envoy/render"
-	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/envoy/render/rendertest"
 )
 
 var update = flag.Bool("update", false, "rewrite the files in testdata")
@@ -52,25 +49,8 @@ func upstreams(all ...string) (list []Upstream) {
 // with reads a policy as the command does.
 func (o Options) with(t *testing.T, yaml string) Options {
 	t.Helper()
-	asJSON, err := policyfile.JSON([]byte(yaml))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Policy = o.Named(asJSON)
-	o.Document, err = policy.Decode(o.Policy, render.Options{HostEnv: o.HostEnv}.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubetest.Read(t, &o.Options, yaml, o.Named, render.Options{HostEnv: o.HostEnv}.Getenv)
 	return o
-}
-
-func text(t *testing.T, objects []kube.Object) string {
-	t.Helper()
-	all, err := kube.YAML("render gateway", objects)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(all)
 }
 
 func TestGolden(t *testing.T) {
@@ -89,19 +69,11 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			validate(t, objects)
-			golden := render.File{Path: filepath.Join("testdata", file), Content: []byte(text(t, objects))}
-			if *update {
-				if err := golden.Replace(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden.Path)
+			text, err := kube.YAML("render gateway", objects)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(want, golden.Content) {
-				t.Errorf("%s differs (-want +got); go test ./envoy/gateway -update rewrites it: %s", golden.Path, cmp.Diff(string(want), string(golden.Content)))
-			}
+			rendertest.Golden(t, filepath.Join("testdata", file), text, *update)
 		})
 	}
 }
@@ -156,13 +128,7 @@ func TestOptions(t *testing.T) {
 				t.Fatalf("got warnings %q, %v", warnings, err)
 			}
 			validate(t, objects)
-			all := " " + strings.ReplaceAll(text(t, objects), "\n", "\n ")
-			for _, line := range tc.lines {
-				line, unwanted := strings.CutPrefix(line, "!")
-				if found := strings.Contains(all, " "+line+"\n"); found == unwanted {
-					t.Errorf("got line %q: %v, want %v in\n%s", line, found, !unwanted, all)
-				}
-			}
+			kubetest.Lines(t, objects, tc.lines)
 		})
 	}
 }

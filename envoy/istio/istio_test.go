@@ -1,7 +1,6 @@
 package istio
 
 import (
-	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -13,9 +12,9 @@ import (
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 
 	"github.com/weir-mesh/weir/envoy/kube"
-	"github.com/weir-mesh/weir/envoy/policyfile"
+	"github.com/weir-mesh/weir/envoy/kube/kubetest"
 	"github.com/weir-mesh/weir/envoy/render"
-	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/envoy/render/rendertest"
 	"sigs.k8s.io/yaml"
 )
 
@@ -55,15 +54,7 @@ func upstreams(all ...string) (list []Upstream) {
 // with reads a policy as the command does.
 func (o Options) with(t *testing.T, yaml string) Options {
 	t.Helper()
-	asJSON, err := policyfile.JSON([]byte(yaml))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Policy = o.Named(asJSON)
-	o.Document, err = policy.Decode(o.Policy, render.Options{Env: o.Env, HostEnv: o.HostEnv}.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubetest.Read(t, &o.Options, yaml, o.Named, render.Options{Env: o.Env, HostEnv: o.HostEnv}.Getenv)
 	return o
 }
 
@@ -92,19 +83,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden := render.File{Path: filepath.Join("testdata", file), Content: got}
-			if *update {
-				if err := golden.Replace(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden.Path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(want, got) {
-				t.Errorf("%s differs (-want +got); go test ./envoy/istio -update rewrites it: %s", golden.Path, cmp.Diff(string(want), string(got)))
-			}
+			rendertest.Golden(t, filepath.Join("testdata", file), got, *update)
 		})
 	}
 }
@@ -164,17 +143,7 @@ func TestOptions(t *testing.T) {
 			if err != nil || warnings != nil {
 				t.Fatalf("got warnings %q, %v", warnings, err)
 			}
-			raw, err := YAML(objects)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text := " " + strings.ReplaceAll(string(raw), "\n", "\n ")
-			for _, line := range tc.lines {
-				line, unwanted := strings.CutPrefix(line, "!")
-				if found := strings.Contains(text, " "+line+"\n"); found == unwanted {
-					t.Errorf("got line %q: %v, want %v in\n%s", line, found, !unwanted, text)
-				}
-			}
+			kubetest.Lines(t, objects, tc.lines)
 		})
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/weir-mesh/weir/envoy/kube/kubetest"
+	"github.com/weir-mesh/weir/envoy/kube/charttest"
 )
 
 // functions are those of Helm that charts of ours use.
@@ -118,4 +118,4 @@ func templates(dir string, values map[string]any) (map[string]string, error) {
 }
 
 // TestCharts: e2e/istio has Helm itself render the same charts.
-func TestCharts(t *testing.T) { kubetest.CheckCharts(t, templates) }
+func TestCharts(t *testing.T) { charttest.Check(t, templates) }

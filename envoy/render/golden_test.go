@@ -1,7 +1,6 @@
 package render
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"os"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/weir-mesh/weir/envoy/policyfile"
+	"github.com/weir-mesh/weir/envoy/render/rendertest"
 )
 
 var update = flag.Bool("update", false, "rewrite the files in testdata")
@@ -53,19 +53,7 @@ func TestFiles(t *testing.T) {
 	var shapes []shape
 	for _, got := range files {
 		shapes = append(shapes, shape{got.Path, got.Watched})
-		golden := File{Path: filepath.Join("testdata", got.Path), Content: got.Content}
-		if *update {
-			if err := golden.Replace(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(want, got.Content) {
-			t.Errorf("%s differs (-want +got); go test ./envoy/render -update rewrites it: %s", golden.Path, cmp.Diff(string(want), string(got.Content)))
-		}
+		rendertest.Golden(t, filepath.Join("testdata", got.Path), got.Content, *update)
 	}
 	want := []shape{{"everything.lds.yaml", true}, {"everything.ecds.yaml", true}, {"everything.yaml", false}}
 	if diff := cmp.Diff(want, shapes); diff != "" {

@@ -1,14 +1,12 @@
 package render
 
 import (
-	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/weir-mesh/weir/envoy/policyfile"
+	"github.com/weir-mesh/weir/envoy/render/rendertest"
 )
 
 // pieces has a policy with all that belongs into routes.
@@ -35,19 +33,7 @@ func TestPiecesGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden := File{Path: filepath.Join("testdata", file), Content: got}
-		if *update {
-			if err := golden.Replace(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(want, got) {
-			t.Errorf("%s differs (-want +got); go test ./envoy/render -update rewrites it: %s", golden.Path, cmp.Diff(string(want), string(got)))
-		}
+		rendertest.Golden(t, filepath.Join("testdata", file), got, *update)
 	}
 	ecds, err := ECDSPiece(watched)
 	if err != nil || ecds.Path != watched.ECDS || !strings.Contains(string(ecds.Content), "rate_limit") {

@@ -1,5 +1,5 @@
-// Package kubetest checks Helm charts, by what renders them: Helm itself in e2e/istio, and templates alone in the unit tests.
-package kubetest
+// Package charttest checks Helm charts, by what renders them: Helm itself in e2e/istio, and templates alone in the unit tests.
+package charttest
 
 import (
 	"encoding/json"
@@ -16,9 +16,8 @@ import (
 	"github.com/weir-mesh/weir/envoy/gateway"
 	"github.com/weir-mesh/weir/envoy/istio"
 	"github.com/weir-mesh/weir/envoy/kube"
-	"github.com/weir-mesh/weir/envoy/policyfile"
+	"github.com/weir-mesh/weir/envoy/kube/kubetest"
 	"github.com/weir-mesh/weir/envoy/render"
-	"github.com/weir-mesh/weir/policy"
 )
 
 // Renderer is what `helm template` does with the chart in a folder: the texts of its templates, for values besides its own.
@@ -82,7 +81,7 @@ func istioChart(t *testing.T, document, kind string, changed bool, change func(*
 		o.RootNamespace = o.Namespace
 		document = strings.Replace(document, "1000000", "7", 1)
 	}
-	read(t, &o.Options, document, o.Named, render.Options{Env: o.Env, HostEnv: o.HostEnv}.Getenv)
+	kubetest.Read(t, &o.Options, document, o.Named, render.Options{Env: o.Env, HostEnv: o.HostEnv}.Getenv)
 	chart, _, err := istio.Chart(o)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +108,7 @@ func gatewayChart(t *testing.T, document, kind string, changed bool, change func
 		}
 		document = strings.Replace(document, "1000000", "7", 1)
 	}
-	read(t, &o.Options, document, o.Named, render.Options{HostEnv: o.HostEnv}.Getenv)
+	kubetest.Read(t, &o.Options, document, o.Named, render.Options{HostEnv: o.HostEnv}.Getenv)
 	chart, _, err := gateway.Chart(o)
 	if err != nil {
 		t.Fatal(err)
@@ -125,21 +124,9 @@ func otherValues(o *kube.Options) {
 	}
 }
 
-func read(t *testing.T, o *kube.Options, document string, named func([]byte) []byte, getenv func(string) (string, bool)) {
-	t.Helper()
-	asJSON, err := policyfile.JSON([]byte(document))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Policy = named(asJSON)
-	if o.Document, err = policy.Decode(o.Policy, getenv); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// CheckCharts compares what charts give with the objects of the YAML form: by the charts' own values, and by other values with what is
+// Check compares what charts give with the objects of the YAML form: by the charts' own values, and by other values with what is
 // rendered for these.
-func CheckCharts(t *testing.T, helm Renderer) {
+func Check(t *testing.T, helm Renderer) {
 	t.Setenv("WEIR_BRIDGE_TOKEN", "t")
 	for name, pair := range charts(t) {
 		t.Run(name, func(t *testing.T) {
