@@ -202,6 +202,26 @@ func TestRoutesAreThePolicys(t *testing.T) {
 	}
 }
 
+// TestMergedBackends: with mergeBackends the rules of two routes are one cluster, by the backend's name, and have one count.
+func TestMergedBackends(t *testing.T) {
+	u := upstream.New(t)
+	const cluster = "backend/shop/pricing/0/http"
+	objects := rendered(t, "clusters: {"+cluster+": {rate_limit: {requests: 5, window_size: 600s}}}", image(t), nil)
+	for _, o := range objects {
+		if o.Kind == "EnvoyProxy" {
+			o.Spec.(map[string]any)["mergeBackends"] = map[string]any{}
+		}
+	}
+	c := newControlPlane(t, objects, backend("pricing", u.Port()), route("pricing", to("pricing")), route("other", to("pricing")), freeRoute(u))
+	c.waitForRoutes(free)
+	if got := c.count(4, "http", "pricing"); got[200] != 4 {
+		t.Errorf("4 requests: got %v, want 200 alone; clusters:\n%s", got, c.admin("/clusters"))
+	}
+	if got := c.count(4, "http", "other"); got[200] != 1 || got[429] != 3 {
+		t.Errorf("4 more by the other route: got %v, want one 200 and three 429", got)
+	}
+}
+
 // TestGatewaySharesALimit: the patched cluster leads to the bridge, and a token comes from Envoy's environment: without Redis, and
 // without the token, nothing would be admitted.
 func TestGatewaySharesALimit(t *testing.T) {

@@ -116,7 +116,7 @@ func TestOptions(t *testing.T) {
 		"a bridge's token":   {func(o *Options) { o.Bridge = "b" }, mesh + "redis: {dialect: upstash, token: t}", []string{"key: WEIR_BRIDGE_TOKEN", "!- --insecure"}},
 		"a bridge there":     {func(o *Options) { o.Redis = "h2://10.0.0.1:81" }, mesh + "redis: {cluster: r}", []string{"address: 10.0.0.1", "port_value: 81", "name: r", "!kind: Deployment"}},
 		"a route's upstream": {func(o *Options) { o.Upstreams = upstreams("a=shop/a", "b=shop/b/2") }, "clusters: {a: {rate_limit: {}}, b: {bulkhead: {}}}", []string{"httproute/shop/a/rule/*:", "httproute/shop/b/rule/2:"}},
-		"merged backends":    {nil, "clusters: {service/shop/a/80: {rate_limit: {}}}", []string{"service/shop/a/80:"}},
+		"merged backends":    {nil, "clusters: {service/shop/a/80/http: {rate_limit: {}}}", []string{"service/shop/a/80/http:"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := basic()
@@ -179,7 +179,7 @@ func TestWarnings(t *testing.T) {
 		"clusters: {httproute/a/b/rule/0: {rate_limit: {}}}":                                                        "",
 		"default: {retry: {}}":                                                                                      "default: the delays",
 		"clusters: {'httproute/a/*': {circuit_breaker: {}}}":                                                        "clusters.httproute/a/*: the delays",
-		"clusters: {service/a/b/80: {retry: {}}}":                                                                   "clusters.service/a/b/80: the delays",
+		"clusters: {service/a/b/80/http: {retry: {}}}":                                                              "clusters.service/a/b/80/http: the delays",
 		"clusters: {httproute/a/b/rule/0: {retry: {}}, httproute/a/b/rule/1: {retry: {base_delay: 7ms}}}":           "httproute/a/b: its rules have different retries",
 		"clusters: {httproute/a/b/rule/0: {failover: {to: [httproute/a/b/rule/1]}, circuit_breaker: {}}}":           "failover needs a match of the header x-weir-cluster",
 		"clusters: {httproute/a/b/rule/0: {mode: shadow, retry: {}}, httproute/a/b/rule/1: {mode: off, retry: {}}}": "",
@@ -194,7 +194,7 @@ func TestWarnings(t *testing.T) {
 
 func TestPatterns(t *testing.T) {
 	for pattern, matches := range map[string]bool{
-		"httproute/a/b/rule/0": true, "httproute/*": true, "*": true, "*rule/0": true, "http*": true, "service/a/b/80": true, "grpcroute/a*": true,
+		"httproute/a/b/rule/0": true, "httproute/*": true, "*": true, "*rule/0": true, "http*": true, "service/a/b/80/http": true, "grpcroute/a*": true,
 		"aws": false, "aws*": false, "httproute/": false, "httproutes/a": false,
 	} {
 		if err := controlPlane.CheckPattern(pattern); (err == nil) != matches {
