@@ -36,6 +36,12 @@ type controlPlane struct {
 // newControlPlane starts one with a Gateway shop/eg that has two listeners, an EnvoyProxy from the rendered objects, and other objects.
 func newControlPlane(t *testing.T, rendered []kube.Object, objects ...string) *controlPlane {
 	t.Helper()
+	return start(t, map[string]uint32{"http": engine.FreePort(t), "second": engine.FreePort(t)}, strings.NewReplacer(), rendered, objects...)
+}
+
+// start starts one after a change of its own settings and objects.
+func start(t *testing.T, ports map[string]uint32, change *strings.Replacer, rendered []kube.Object, objects ...string) *controlPlane {
+	t.Helper()
 	binary := os.Getenv("ENVOY_GATEWAY_BIN")
 	if binary == "" {
 		t.Fatal("ENVOY_GATEWAY_BIN: no path of envoy-gateway: `make test-gateway` builds it and says where it is")
@@ -51,13 +57,13 @@ func newControlPlane(t *testing.T, rendered []kube.Object, objects ...string) *c
 	dir := t.TempDir()
 	c := &controlPlane{
 		t: t, resources: filepath.Join(dir, "resources"), runs: filepath.Join(dir, "runs"),
-		ports: map[string]uint32{"http": engine.FreePort(t), "second": engine.FreePort(t)},
+		ports: ports,
 	}
 	config := filepath.Join(dir, "config")
 	for path, content := range map[string]string{
-		filepath.Join(dir, "envoy-gateway.yaml"):     fmt.Sprintf(settings, c.resources, config, dir, c.runs),
-		filepath.Join(c.resources, "gateway.yaml"):   fmt.Sprintf(aGateway, c.ports["http"], c.ports["second"]),
-		filepath.Join(c.resources, "modules.yaml"):   fmt.Sprintf(modulesFromHere, filepath.Join(config, "certs", "envoy")),
+		filepath.Join(dir, "envoy-gateway.yaml"):     fmt.Sprintf(change.Replace(settings), c.resources, config, dir, c.runs),
+		filepath.Join(c.resources, "gateway.yaml"):   fmt.Sprintf(change.Replace(aGateway), ports["http"], ports["second"]),
+		filepath.Join(c.resources, "modules.yaml"):   fmt.Sprintf(change.Replace(modulesFromHere), filepath.Join(config, "certs", "envoy")),
 		filepath.Join(c.resources, "upstreams.yaml"): strings.Join(objects, "\n---\n"),
 		filepath.Join(c.resources, "weir.yaml"):      text(t, rendered),
 	} {

@@ -222,6 +222,39 @@ func TestMergedBackends(t *testing.T) {
 	}
 }
 
+// TestMergedGateways: the patches reach the listener of a GatewayClass whose Gateways are one Envoy, and by the other names that
+// listeners have with a runtime flag.
+func TestMergedGateways(t *testing.T) {
+	u := upstream.New(t)
+	ports := map[string]uint32{"http": engine.FreePort(t), "second": engine.FreePort(t)}
+	names := []string{fmt.Sprintf("tcp-%d", ports["http"]), fmt.Sprintf("tcp-%d", ports["second"])}
+	objects := rendered(t, "clusters: {pricing: {rate_limit: {requests: 5, window_size: 600s}}}", image(t), func(o *gateway.Options) {
+		o.Upstreams = upstreamsOf(t, "pricing=shop/pricing")
+		o.Listeners, o.EnvoyListeners, o.GatewayClass = nil, names, "eg"
+	})
+	for _, o := range objects {
+		if o.Kind == "EnvoyProxy" {
+			o.Spec.(map[string]any)["mergeGateways"] = true
+		}
+	}
+	const parameters = "parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: weir"
+	c := start(t, ports, strings.NewReplacer(
+		"extensionApis:", "runtimeFlags: {enabled: [XDSNameSchemeV2]}\nextensionApis:",
+		"  infrastructure: {"+parameters+"}}\n", "", "spec: {controllerName", "spec: {"+parameters+", namespace: shop}, controllerName",
+		"kind: Gateway,", "kind: GatewayClass,",
+	), objects, backend("pricing", u.Port()), route("pricing", to("pricing")), freeRoute(u))
+	c.waitForRoutes(free)
+	if got := c.count(8, "http", "pricing"); got[200] != 5 || got[429] != 3 {
+		t.Errorf("got %v, want five 200 and three 429", got)
+	}
+	for _, name := range names {
+		filters := c.httpFilters()[name]
+		if len(filters) < 2 || filters[0].Name != "resolve_route" || filters[1].TypedConfig.Config.VM.ID != "weir/shop/weir" {
+			t.Errorf("%s: got filters %+v, want resolve_route, then Weir with the patched vm_id", name, filters)
+		}
+	}
+}
+
 // TestGatewaySharesALimit: the patched cluster leads to the bridge, and a token comes from Envoy's environment: without Redis, and
 // without the token, nothing would be admitted.
 func TestGatewaySharesALimit(t *testing.T) {

@@ -81,6 +81,14 @@ func (o Options) gatewayRef() m {
 	return m{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": o.Gateway}
 }
 
+// patchedRef is what the patches are for.
+func (o Options) patchedRef() m {
+	if o.GatewayClass == "" {
+		return o.gatewayRef()
+	}
+	return m{"group": "gateway.networking.k8s.io", "kind": "GatewayClass", "name": o.GatewayClass}
+}
+
 // extensionPolicy is the filter.
 func (o Options) extensionPolicy() kube.Object {
 	wasm := m{"name": o.Name, "rootID": rootID, "config": json.RawMessage(o.Policy), "code": o.code(), "failOpen": o.FailOpen}

@@ -16,6 +16,9 @@ type Options struct {
 	Listeners []string // of the Gateway, for EnvoyPatchPolicy; of those with one port the first
 	Routes    []Target // filter only these, instead of the whole Gateway
 
+	EnvoyListeners []string // listeners of Envoy by their own names, beside Listeners
+	GatewayClass   string   // what the patches are for if Gateways are merged; empty: Gateway
+
 	ImagePullPolicy string // Always, IfNotPresent or empty
 	FailOpen        bool
 
@@ -48,6 +51,9 @@ func (o Options) Check() error {
 	for _, l := range o.Listeners {
 		errs = append(errs, kube.CheckName("listener", l))
 	}
+	if o.GatewayClass != "" {
+		errs = append(errs, kube.CheckName("gateway class", o.GatewayClass))
+	}
 	byHTTP := strings.HasPrefix(o.Module, "https://") || strings.HasPrefix(o.Module, "http://")
 	if byHTTP && o.ImagePullSecret != "" {
 		errs = append(errs, errors.New("a pull secret is for a module by oci://"))
@@ -64,7 +70,7 @@ func NoModule() string { return controlPlane.NoModule() }
 
 func (o Options) checkPatched() error {
 	switch {
-	case !o.NoPatches && len(o.Listeners) == 0:
+	case !o.NoPatches && len(o.Listeners)+len(o.EnvoyListeners) == 0:
 		return errors.New("the name of a listener of the Gateway is missing, which an EnvoyPatchPolicy needs; or render without patches")
 	case o.NoPatches && (o.Admin != "" || o.Bridge != "" || o.Redis != ""):
 		return errors.New("the admin listener and the cluster of the bridge to Redis need the EnvoyPatchPolicy: render with patches")

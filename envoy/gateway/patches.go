@@ -75,7 +75,7 @@ func (o Options) patchPolicy() (kube.Object, error) {
 		patches = append(patches, admin...)
 	}
 	return o.object("EnvoyPatchPolicy", "", comment,
-		m{"type": "JSONPatch", "targetRef": o.gatewayRef(), "jsonPatches": patches}), nil
+		m{"type": "JSONPatch", "targetRef": o.patchedRef(), "jsonPatches": patches}), nil
 }
 
 // listenerPatches are those of HTTP connection managers. A listener of Envoy is called NAMESPACE/GATEWAY/LISTENER by the first
@@ -101,8 +101,7 @@ func (o Options) listenerPatches() (patches []any, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range o.Listeners {
-		name := o.Namespace + "/" + o.Gateway + "/" + l
+	for _, name := range o.listenerNames() {
 		changes := []change{
 			{"..filters[?(@.name=='" + managerName + "')].typed_config", "/early_header_mutation_extensions/-", strip},
 			// An add to an element of a list puts the value before it.
@@ -117,6 +116,14 @@ func (o Options) listenerPatches() (patches []any, err error) {
 		}
 	}
 	return patches, nil
+}
+
+// listenerNames are Envoy's.
+func (o Options) listenerNames() (names []string) {
+	for _, l := range o.Listeners {
+		names = append(names, o.Namespace+"/"+o.Gateway+"/"+l)
+	}
+	return append(names, o.EnvoyListeners...)
 }
 
 // change is an add to what a JSONPath finds in a listener.

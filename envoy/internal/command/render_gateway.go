@@ -44,7 +44,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 			switch {
 			case o.Gateway == "":
 				return errors.New("the Gateway is missing: add --gateway NAME")
-			case len(o.Listeners) == 0 && !o.NoPatches:
+			case len(o.Listeners)+len(o.EnvoyListeners) == 0 && !o.NoPatches:
 				return errors.New("the Gateway's listener is missing: add --listener NAME, or --no-patches")
 			}
 			return o.Check()
@@ -62,6 +62,9 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	flags.StringVarP(&o.Namespace, "namespace", "n", o.Namespace, "namespace of the Gateway and of the objects")
 	flags.StringVar(&o.Gateway, "gateway", "", "the Gateway whose requests are filtered")
 	flags.StringSliceVar(&o.Listeners, "listener", nil, "a listener of the Gateway, of those with the same port the first; may be repeated")
+	flags.StringArrayVar(&o.EnvoyListeners, "envoy-listener", nil,
+		"a listener by Envoy's own name where that is not NAMESPACE/GATEWAY/LISTENER: tcp-80 with XDSNameSchemeV2; may be repeated")
+	flags.StringVar(&o.GatewayClass, "gateway-class", "", "the GatewayClass of Gateways that are one Envoy (mergeGateways), which the patches are for then")
 	flags.Var(listFlag(&o.Routes, "KIND/NAME", gateway.ParseTarget), "route", "filter only the requests of this HTTPRoute/NAME or GRPCRoute/NAME; may be repeated")
 	flags.BoolVar(&o.FailOpen, "fail-open", false, "after a crash of the filter forward requests without limits, instead of 503")
 	flags.Var(listFlag(&o.Upstreams, "NAME=NAMESPACE/ROUTE[/N]", gateway.ParseUpstream), "upstream",

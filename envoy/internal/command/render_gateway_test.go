@@ -15,6 +15,8 @@ func TestRenderGateway(t *testing.T) {
 		"-n shop":                                "name: shop/eg/http",
 		"--listener a,b":                         "name: default/eg/b",
 		"--route GRPCRoute/cart":                 "kind: GRPCRoute",
+		"--envoy-listener tcp-80":                "name: tcp-80",
+		"--gateway-class all":                    "kind: GatewayClass",
 		"--fail-open":                            "failOpen: true",
 		"--image-pull-policy always":             "pullPolicy: Always",
 		"--module oci://r --image-pull-secret s": "pullSecretRef:",
