@@ -156,7 +156,7 @@ func shadowPage(p *docPage) {
 		}
 		p.waitStatus(`"rate_limited":2`)
 	}
-	p.after["weir status"] = p.mustShow("status", `shadow +prices +5 each +(\d+ +)?\d+ +2 `, `shadow +orders`, `shadow +users`)
+	p.after["weir status"] = p.mustShow("status", `shadow +prices +\S+ +(\S+ +)?100% +5/min each +(\d+ +)?\d+ +2 `, `shadow +orders`, `shadow +users`)
 	p.at["Enforce"] = func() { p.file("enforce.yaml", strings.ReplaceAll(policy, "    mode: shadow\n", "")) }
 	p.after["weir render filter -f enforce.yaml"] = func(string) {
 		p.waitStatus(`"prices":{"mode":"enforce"`)
@@ -326,7 +326,7 @@ redis: {dialect: `+bridge.Dialect()+`, token: `+meshToken+`}
 			return nil
 		})
 	}
-	p.after["weir status http://127.0.0.1:9902 azure_pricing"] = p.mustShow("a lowered limit", `: (lowered|limited): `, `adaptive, scope proxy, [\d.]+ requests a minute of 4000 configured`, `success rate`)
+	p.after["weir status http://127.0.0.1:9902 azure_pricing"] = p.mustShow("a lowered limit", `: (lowered|limited): `, `adaptive, scope proxy, \d+ of 4000/min`, `success rate`)
 	p.after["weir status --format flat"] = p.mustShow("flat", `"requests_per_minute": [1-3]?\d{1,3}(\.\d+)?,`, `"configured_requests_per_minute": 4000`, `"success_rate": 0(\.\d+)?,`)
 
 	p.at["Fallback data is stale"] = func() {

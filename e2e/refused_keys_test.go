@@ -115,7 +115,7 @@ clusters:
 	})
 
 	one := runWeir(t, "status", c.url, "hashed")
-	if !strings.Contains(one.out, hash+" 30 times") || !strings.Contains(one.out, "(none) 1 times") || !strings.Contains(one.out, "limited: the limit of 0.17 a minute for each key") {
+	if !strings.Contains(one.out, hash+" 30 times") || !strings.Contains(one.out, "(none) 1 times") || !strings.Contains(one.out, "limited: the limit of 10/h for each key") {
 		t.Errorf("weir status hashed says, without the key or how often it was refused:\n%s", one.out)
 	}
 	if all := runWeir(t, "status", c.url, "--fail-on", "limited"); all.status != 1 {

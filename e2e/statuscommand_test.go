@@ -94,14 +94,17 @@ clusters:
 
 	t.Run("table", func(t *testing.T) {
 		got := runWeir(t, "status", address)
-		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z, Weir \S+: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
+		want := regexp.MustCompile(`^http://` + regexp.QuoteMeta(address) + ` at 2\S+Z, Weir \S+ in weir, Envoy \d+\.\d+\.\d+, since 2\S+Z: 4 clusters, 1 open, 1 limited, 1 shadow, 1 ok
 Policy \d+ in force since 2\S+Z
 
-STATE +CLUSTER +LIMIT/MIN +LEFT +IN FLIGHT +ALLOWED +NOT ADMITTED +FALLBACK +RETRIES +WHY
-open +broken +2 +2 +4 +0 +opened \d+s ago by 2 failures in a row; the next probe in (1h|59m\d+s)
-limited +limited +0\.03 +0 +0/7 +2 +2 +0 +the limit of 0\.03 a minute is used up; 2 not admitted so far
-shadow +shadowed +0\.02 +0 +1 +0 +0 +would be limited: the limit of 0\.02 a minute is used up; 0 not admitted so far
-ok +fine +100 +99 +1 +0 +0
+STATE +CLUSTER +REQ/S +SUCCESS +LIMIT +LEFT +IN FLIGHT +ALLOWED +NOT ADMITTED +FALLBACK +RETRIES +WHY
+open +broken +0 +0% +2 +2 +4 +0 +opened \d+s ago by 2 failures in a row; the next probe in (1h|59m\d+s)
+limited +limited +0 +100% +2/h +0 +0/7 +2 +2 +0 +the limit of 2/h is used up; 2 not admitted so far
+shadow +shadowed +0 +100% +1/h +0 +1 +0 +0 +would be limited: the limit of 1/h is used up; 0 not admitted so far
+ok +fine +0 +100% +100/min +99 +1 +0 +0
+
+Last changes of circuit breakers:
+  2\S+Z broken closed -> open \(consecutive_failures, status 503\)
 $`)
 		if got.status != 0 || got.err != "" || !want.MatchString(got.out) {
 			t.Errorf("got status %d, %s, want 0 and the table, in\n%s", got.status, got.err, got.out)
@@ -109,7 +112,7 @@ $`)
 	})
 	t.Run("one cluster", func(t *testing.T) {
 		got := runWeir(t, "status", "http://"+address, "broken")
-		for _, line := range []string{"circuit breaker  open for ", "opened 1 times", "requests         2 allowed, 0 rate limited, 2 circuit open", "answers          0 from upstream, 0 cache, 0 stale cache, 4 default"} {
+		for _, line := range []string{"circuit breaker  open for ", "transitions      2", "success rate     0%; 2 admitted requests failed", "opened 1 times", "requests         2 allowed, 0 rate limited, 2 circuit open", "answers          0 from upstream, 0 cache, 0 stale cache, 4 default"} {
 			if got.status != 0 || got.err != "" || !strings.Contains(got.out, line) {
 				t.Errorf("got %+v, want status 0 and the line %q", got, line)
 			}
@@ -160,7 +163,7 @@ $`)
 		if a := w.get("broken", "/"); a.status != 200 || a.source() != "upstream" {
 			t.Errorf("after: got %+v, want status 200 from upstream", a)
 		}
-		after := regexp.MustCompile(`(?m)^ok +broken +1 +0 +0 `)
+		after := regexp.MustCompile(`(?m)^ok +broken +\S+ +100% +1 +0 +0 `)
 		eventually(t, func() error {
 			if got := runWeir(t, "status", address); !after.MatchString(got.out + " ") {
 				return errors.New("after:\n" + got.out)

@@ -53,9 +53,9 @@ func TestFleet(t *testing.T) {
 Policy 7 in force
 B: a policy was refused at 2026-11-24T09:30:00Z, and the one before stays in force: clusters.a.mode: unknown value; Redis: trouble, MISCONF: no disk
 
-STATE      ENVOY            CLUSTER      LIMIT/MIN  LEFT  ALLOWED  NOT ADMITTED  WHY
+STATE      ENVOY            CLUSTER      LIMIT  LEFT  ALLOWED  NOT ADMITTED  WHY
 half-open  A  aws_pricing                       140       31  probing: 1 of 3 successes that close it
-limited    B  azure           50/100     0                    the limit of 50 a minute is used up; 3 not admitted so far
+limited    B  azure           50 of 100/min     0                    the limit of 50/min is used up; 3 not admitted so far
 ok         A  azure
 `, ""},
 		"status A B C azure --fail-on limited": {StatusFailed, `3 Envoys at 2026-11-24T10:00:05Z: 2 clusters, 1 limited, 1 ok
@@ -63,8 +63,8 @@ Policy 7 in force
 B: a policy was refused at 2026-11-24T09:30:00Z, and the one before stays in force: clusters.a.mode: unknown value; Redis: trouble, MISCONF: no disk
 C: no connection: connect: connection refused; check that Envoy runs with Weir's admin listener: its address is what ` + "`weir render envoy --weir-admin`" + ` was given
 
-STATE    ENVOY            CLUSTER  LIMIT/MIN  LEFT  WHY
-limited  B  azure       50/100     0  the limit of 50 a minute is used up; 3 not admitted so far
+STATE    ENVOY            CLUSTER  LIMIT  LEFT  WHY
+limited  B  azure       50 of 100/min     0  the limit of 50/min is used up; 3 not admitted so far
 ok       A  azure
 `, "weir: azure is limited at B\n" + noConnection},
 		"status A B --fail-on open": {StatusOK, "", ""},

@@ -24,16 +24,21 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status URL... [CLUSTER]",
 		Short: "Show the state of each cluster: what is refused, why, since when",
-		Long: `Print the state of all clusters as a table, the cluster with the worst trouble first, with the reason in a sentence. With
+		Long: `Print the state of all clusters as a table, with the reason in a sentence. First are those from which clients suffer most:
+by the order of magnitude of the requests that were not admitted or failed in the last minute, then by state as below, then
+by name (--sort name: by name alone). For that, and for the rates, it asks twice, a second apart; with --watch it looks back
+over up to a minute. --over=0 asks once, without rates. SUCCESS is since Weir started in that Envoy, or the last reset. With
 CLUSTER: all details of that one. URL is the address of Weir's admin listener, as http://HOST:PORT or HOST:PORT: a plugin
 with {"admin": {}}, which ` + "`weir render envoy --weir-admin HOST:PORT`" + ` writes. Of several URLs: one table of all their clusters, with CLUSTER
 of that one. What comes after the first URL and is neither HOST:PORT nor has :// in it is CLUSTER.
 
   open           its circuit breaker is open and refuses all requests (forced open: by an operator)
   no host        upstream has no healthy host
+  denied         Redis is down and redis.on_error is deny: nothing is admitted
   half-open      its circuit breaker admits a few probes
   full           its bulkhead is full
   limited        its limit is used up at this moment
+  without Redis  Redis is down: by redis.on_error each proxy limits by itself, or nothing does
   lowered        its adaptive limit went down
   forced closed  an operator forced its circuit breaker closed: failures do not open it
   shadow         its policy decides, but does not act
@@ -91,6 +96,9 @@ It prints colours on a terminal, unless NO_COLOR is set.`,
 	cmd.Flags().StringSliceVar(&failOn, "fail-on", nil, "exit with status 1 if a cluster is in one of these `STATES`, as open,no-host")
 	cmd.Flags().DurationVar(&o.watch, "watch", 0, "print it again at this interval")
 	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
+	cmd.Flags().DurationVar(&o.over, "over", time.Second, "measure requests a second over this time; 0: do not")
+	sorts := map[string]bool{"impact": false, "name": true}
+	cmd.Flags().Var(choice(&o.byName, "impact|name", sorts), "sort", "the order of the clusters")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", status.DefaultTimeout, "how long to wait for a response")
 	return cmd
 }
@@ -109,6 +117,9 @@ type statusOptions struct {
 	format         statusFormat
 	failOn         []status.State
 	watch, timeout time.Duration
+	over           time.Duration // two statuses are that far apart; 0: one is enough
+	byName         bool
+	recent         *status.Recent
 }
 
 // check validates the command line, except the URL.
@@ -120,6 +131,9 @@ func (o statusOptions) check(watching bool, args []string) error {
 		if _, err := time.ParseDuration(arg); err == nil && watching {
 			return fmt.Errorf("%s is not a URL: write --watch=%s", arg, arg)
 		}
+	}
+	if o.over < 0 || o.over > time.Minute {
+		return errors.New("--over: must be 0 to 1m")
 	}
 	if watching && o.watch < shortestWatch {
 		return fmt.Errorf("--watch: must be at least %v", shortestWatch)
@@ -178,6 +192,17 @@ func checkTimeout(d time.Duration) error {
 }
 
 func (o statusOptions) run(ctx context.Context, clients []*status.Client, cluster string, out, errs io.Writer) error {
+	o.recent = &status.Recent{}
+	if o.watch == 0 && o.over > 0 && o.format == inTable {
+		if text, _, err := o.text(ctx, clients, cluster, false); len(text) == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(o.over):
+		}
+	}
 	screen := isTerminal(out) && os.Getenv("TERM") != "dumb"
 	show := func() error {
 		text, found, err := o.text(ctx, clients, cluster, screen && os.Getenv("NO_COLOR") == "")

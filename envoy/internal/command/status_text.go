@@ -20,7 +20,7 @@ func (o statusOptions) text(ctx context.Context, clients []*status.Client, clust
 		return o.fleet(ctx, clients, cluster, color)
 	}
 	var b bytes.Buffer
-	printer := status.Printer{Out: &b, Color: color}
+	printer := status.Printer{Out: &b, Color: color, Recent: o.recent, ByName: o.byName}
 	client := clients[0]
 	var raw []byte
 	var flat any
@@ -31,6 +31,7 @@ func (o statusOptions) text(ctx context.Context, clients []*status.Client, clust
 		}
 		raw = response
 		found = status.In(o.failOn, all.Clusters, all.Time.Time())
+		o.recent.Add(client.String(), all)
 		printer.Status(client.String(), all)
 		flat = status.FlatAll(all.Clusters)
 	} else {
@@ -40,6 +41,7 @@ func (o statusOptions) text(ctx context.Context, clients []*status.Client, clust
 		}
 		raw = response
 		now := time.Now()
+		o.recent.AddCluster(client.String(), cluster, one, now)
 		found = status.In(o.failOn, map[string]adminapi.Cluster{cluster: *one}, now)
 		printer.Cluster(client.String(), cluster, one, now)
 		flat = status.FlatOf(one)
@@ -78,6 +80,7 @@ func (o statusOptions) fleet(ctx context.Context, clients []*status.Client, clus
 			whole[m.At], flat[m.At] = failed, failed
 			continue
 		}
+		o.recent.Add(m.At, m.Status)
 		clusters := m.Status.Clusters
 		whole[m.At] = raws[i]
 		if cluster != "" {
@@ -110,7 +113,7 @@ func (o statusOptions) fleet(ctx context.Context, clients []*status.Client, clus
 		return text, found, errors.Join(err, failed)
 	default:
 		var b bytes.Buffer
-		status.Printer{Out: &b, Color: color}.Fleet(members, cluster)
+		status.Printer{Out: &b, Color: color, Recent: o.recent, ByName: o.byName}.Fleet(members, cluster)
 		return b.Bytes(), found, err
 	}
 }

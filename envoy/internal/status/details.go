@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -22,11 +23,15 @@ func (p Printer) Cluster(from, name string, c *adminapi.Cluster, now time.Time) 
 	var rows [][]string
 	for _, section := range []struct{ title, text string }{
 		{"mode", c.Mode},
+		{"now", nowLine(p.Recent.rates(from, name))},
 		{"circuit breaker", breakerLine(c.Breaker, now)},
 		{"rate limit", limitLine(c.RateLimit)},
+		{"without Redis", withoutRedisLine(c.RateLimit, now)},
 		{"bulkhead", bulkheadLine(c.Bulkhead)},
 		{"requests", requestsLine(c.Requests)},
 		{"answers", answersLine(c.Answers)},
+		{"success rate", successLine(c.Upstream)},
+		{"kept answers", keptLine(c.Cache)},
 		{"not kept", reasonsLine(c.Cache, func(c *adminapi.Cache) map[string]float64 { return c.NotKept })},
 		{"not used", reasonsLine(c.Cache, func(c *adminapi.Cache) map[string]float64 { return c.NotUsed })},
 		{"retry", retryLine(c.Retry)},
@@ -38,6 +43,13 @@ func (p Printer) Cluster(from, name string, c *adminapi.Cluster, now time.Time) 
 		}
 	}
 	rows = append(rows, keyRows(c.RateLimit)...)
+	for i := range c.Transitions {
+		title := ""
+		if i == 0 {
+			title = "transitions"
+		}
+		rows = append(rows, []string{title, transitionLine(&c.Transitions[i], false)})
+	}
 	for _, row := range align(rows, []column{{}, {}}) {
 		fmt.Fprintf(p.Out, "%s  %s\n", p.paint(dim, row[0]), strings.TrimRight(row[1], " "))
 	}
@@ -80,14 +92,10 @@ func limitLine(l *adminapi.RateLimit) string {
 	if l == nil {
 		return ""
 	}
-	text := fmt.Sprintf("%s, scope %s, %s requests a minute", l.Algorithm, l.Scope, number(l.PerMinute))
-	if l.PerMinute != l.ConfiguredPerMinute {
-		text += " of " + number(l.ConfiguredPerMinute) + " configured"
-	}
+	text := fmt.Sprintf("%s, scope %s, %s", l.Algorithm, l.Scope, loweredLimit(l))
 	if l.Keyed {
 		text += " for each key"
 	}
-	text += ", window " + seconds(l.Window)
 	if l.Remaining != nil {
 		text += "; " + number(*l.Remaining) + " left"
 	}
@@ -95,6 +103,35 @@ func limitLine(l *adminapi.RateLimit) string {
 		text += "; success rate " + percent(*l.SuccessRate)
 	}
 	return text + "; " + number(l.LimitedTotal) + " not admitted"
+}
+
+// nowLine is what happened lately.
+func nowLine(r Rates) string {
+	if r.Over == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s requests/s, %s/s not admitted, %s/s failed, in the last %s", perSecond(r.Requests), perSecond(r.NotAdmitted), perSecond(r.Failed), seconds(r.Over.Round(time.Second).Seconds()))
+}
+
+func withoutRedisLine(l *adminapi.RateLimit, now time.Time) string {
+	if l == nil || l.WithoutRedis == nil {
+		return ""
+	}
+	return strings.TrimPrefix(withoutRedis(l, now), "without Redis ")
+}
+
+func successLine(u *adminapi.Upstream) string {
+	if u == nil || u.SuccessRate == nil {
+		return ""
+	}
+	return percent(*u.SuccessRate) + "; " + number(u.FailedTotal) + " admitted requests failed"
+}
+
+func keptLine(c *adminapi.Cache) string {
+	if c == nil || c.MaxEntries == 0 { // of a module before 0.2.0
+		return ""
+	}
+	return fmt.Sprintf("%s of %s, %s KB; %s hits, %s misses", number(c.Entries), number(c.MaxEntries), number(math.Ceil(c.Bytes/100)/10), number(c.Hits), number(c.Misses))
 }
 
 // keyRows are the keys that the limit refused most, a line for each.

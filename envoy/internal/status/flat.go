@@ -22,7 +22,7 @@ type Flat struct {
 	PerMinute        *float64      `json:"requests_per_minute"` // the current limit
 	Configured       *float64      `json:"configured_requests_per_minute"`
 	Remaining        *float64      `json:"remaining"`    // null too: each key has its own limit
-	SuccessRate      *float64      `json:"success_rate"` // 0 to 1
+	SuccessRate      *float64      `json:"success_rate"` // 0 to 1; by which an adaptive limit changes, else that of all admitted requests
 	Limited          *float64      `json:"limited_total"`
 	Sources          *flatFallback `json:"source"` // answers by their source, since the start or the last reset
 }
@@ -46,6 +46,9 @@ func FlatOf(c *adminapi.Cluster) Flat {
 	if l := c.RateLimit; l != nil {
 		f.Algorithm, f.PerMinute, f.Configured = &l.Algorithm, &l.PerMinute, &l.ConfiguredPerMinute
 		f.Remaining, f.SuccessRate, f.Limited = l.Remaining, l.SuccessRate, &l.LimitedTotal
+	}
+	if u := c.Upstream; u != nil && f.SuccessRate == nil {
+		f.SuccessRate = u.SuccessRate
 	}
 	if a := c.Answers; a != nil {
 		f.Sources = &flatFallback{a.Upstream, a.Fallback}

@@ -18,14 +18,18 @@ type Member struct {
 	Err    error
 }
 
-// Fleet prints one table of the clusters of all Envoys, the cluster with the worst trouble first. Cluster: only those of this
+// Fleet prints one table of the clusters of all Envoys, in the order of sort. Cluster: only those of this
 // name; "" for all. Lines above it say what concerns an Envoy as a whole.
 func (p Printer) Fleet(members []Member, cluster string) {
 	var rows []row
 	var latest time.Time
+	nodes := map[string]string{} // their ids, by the address
 	for _, m := range members {
 		if m.Status == nil {
 			continue
+		}
+		if e := m.Status.Envoy; e != nil {
+			nodes[m.At] = e.Node
 		}
 		now := m.Status.Time.Time()
 		if now.After(latest) {
@@ -33,13 +37,11 @@ func (p Printer) Fleet(members []Member, cluster string) {
 		}
 		for name, c := range m.Status.Clusters {
 			if cluster == "" || name == cluster {
-				rows = append(rows, row{at: m.At, name: name, Cluster: &c, Verdict: Judge(&c, now)})
+				rows = append(rows, p.rowOf(m.At, name, &c, now))
 			}
 		}
 	}
-	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.name, b.name), cmp.Compare(a.at, b.at))
-	})
+	p.sort(rows)
 	fmt.Fprintf(p.Out, "%s at %s: %s\n", p.paint(bold, fmt.Sprintf("%d Envoys", len(members))), latest.Format(time.RFC3339), summary(rows))
 	p.policies(members)
 	for _, m := range members {
@@ -49,7 +51,9 @@ func (p Printer) Fleet(members []Member, cluster string) {
 	}
 	if len(rows) > 0 {
 		fmt.Fprintln(p.Out)
-		p.table(slices.Insert(slices.Clone(columns), 1, column{"ENVOY", false, func(r row) string { return Printable(strings.TrimPrefix(r.at, "http://")) }}), rows)
+		p.table(slices.Insert(slices.Clone(columns), 1, column{"ENVOY", false, func(r row) string {
+			return strings.TrimRight(Printable(strings.TrimPrefix(r.at, "http://"))+" "+shortened(Printable(nodes[r.at])), " ")
+		}}), rows)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +15,10 @@ import (
 
 // Printer prints a status for people.
 type Printer struct {
-	Out   io.Writer
-	Color bool
+	Out    io.Writer
+	Color  bool
+	Recent *Recent // what clusters did lately; nil: not known
+	ByName bool    // the clusters in the order of their names, and not the one first from which clients suffer most
 }
 
 // Parameters of ANSI's SGR.
@@ -29,7 +32,7 @@ const (
 
 func (s State) color() string {
 	switch {
-	case s <= NoHost:
+	case s <= Denied:
 		return red
 	case s <= ForcedClosed:
 		return yellow
@@ -52,6 +55,25 @@ type row struct {
 	name string
 	*adminapi.Cluster
 	Verdict
+	rates  Rates
+	impact int
+}
+
+func (p Printer) rowOf(at, name string, c *adminapi.Cluster, now time.Time) row {
+	r := row{at: at, name: name, Cluster: c, Verdict: Judge(c, now), rates: p.Recent.rates(at, name)}
+	r.impact = p.Recent.impact(at, name, r.rates, c.Mode == "shadow")
+	return r
+}
+
+// sort puts the clusters first from which clients suffer most, then the worst states, then by name.
+func (p Printer) sort(rows []row) {
+	slices.SortFunc(rows, func(a, b row) int {
+		byName := cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.at, b.at))
+		if p.ByName {
+			return byName
+		}
+		return cmp.Or(cmp.Compare(b.impact, a.impact), cmp.Compare(a.State, b.State), byName)
+	})
 }
 
 // column is a column of the table. Its cell is empty where the cluster does not have the section; a column of empty
@@ -65,17 +87,33 @@ type column struct {
 var columns = []column{
 	{"STATE", false, func(r row) string { return r.State.String() }},
 	{"CLUSTER", false, func(r row) string { return shortened(Printable(r.name)) }},
-	{"LIMIT/MIN", true, func(r row) string {
-		l := r.RateLimit
-		switch {
-		case l == nil:
+	{"REQ/S", true, func(r row) string {
+		if r.rates.Over == 0 {
 			return ""
-		case l.PerMinute != l.ConfiguredPerMinute:
-			return number(l.PerMinute) + "/" + number(l.ConfiguredPerMinute)
-		case l.Keyed:
-			return number(l.PerMinute) + " each"
 		}
-		return number(l.PerMinute)
+		return perSecond(r.rates.Requests)
+	}},
+	{"NOT ADMITTED/S", true, func(r row) string { return rateUnlessZero(r.rates.NotAdmitted) }},
+	{"FAILED/S", true, func(r row) string { return rateUnlessZero(r.rates.Failed) }},
+	{"SUCCESS", true, func(r row) string {
+		if r.Upstream == nil || r.Upstream.SuccessRate == nil {
+			return ""
+		}
+		return percent(math.Floor(*r.Upstream.SuccessRate*1000) / 1000)
+	}},
+	{"LIMIT", true, func(r row) string {
+		l := r.RateLimit
+		if l == nil {
+			return ""
+		}
+		text := loweredLimit(l)
+		if l.Algorithm == "token_bucket" {
+			text = refill(l.PerMinute)
+		}
+		if l.Keyed {
+			text += " each"
+		}
+		return text
 	}},
 	{"LEFT", true, func(r row) string {
 		if r.RateLimit == nil || r.RateLimit.Remaining == nil {
@@ -122,6 +160,14 @@ var columns = []column{
 	{"WHY", false, func(r row) string { return Printable(r.Why) }},
 }
 
+// rateUnlessZero leaves a column empty where all is well, and so out of the table.
+func rateUnlessZero(n float64) string {
+	if n <= 0 {
+		return ""
+	}
+	return perSecond(n)
+}
+
 // notAdmitted is how many requests the policy did not admit; a fallback may have answered them.
 func notAdmitted(r *adminapi.Requests) float64 { return r.RateLimited + r.CircuitOpen + r.BulkheadFull }
 
@@ -130,20 +176,19 @@ func fromFallback(a *adminapi.Answers) float64 {
 	return a.Cache + a.StaleCache + a.Default + a.Degraded
 }
 
-// Status prints a summary and a line for each cluster, the cluster with the worst trouble first. From is the address
+// Status prints a summary and a line for each cluster, in the order of sort. From is the address
 // of the admin listener.
 func (p Printer) Status(from string, s *adminapi.Status) {
 	rows := make([]row, 0, len(s.Clusters))
 	for name, c := range s.Clusters {
-		rows = append(rows, row{name: name, Cluster: &c, Verdict: Judge(&c, s.Time.Time())})
+		rows = append(rows, p.rowOf(from, name, &c, s.Time.Time()))
 	}
-	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.name, b.name))
-	})
+	p.sort(rows)
 	version := ""
 	if s.Version != "" {
 		version = ", Weir " + Printable(s.Version)
 	}
+	version += envoyOf(s.Envoy)
 	fmt.Fprintf(p.Out, "%s at %s%s: %s\n", p.paint(bold, Printable(from)), s.Time.Time().Format(time.RFC3339), version, summary(rows))
 	if s.Redis != nil && s.Redis.State != "off" {
 		code := dim
@@ -189,6 +234,47 @@ func (p Printer) Status(from string, s *adminapi.Status) {
 		fmt.Fprintln(p.Out)
 		p.table(columns, rows)
 	}
+	p.transitions(s.Transitions)
+}
+
+// envoyOf is " in edge-1, Envoy 1.40.0, since 2026-11-24T09:00:00Z", without what is not known.
+func envoyOf(e *adminapi.Envoy) (text string) {
+	if e == nil {
+		return ""
+	}
+	if e.Node != "" {
+		text += " in " + Printable(e.Node)
+	}
+	if e.Version != "" {
+		text += ", Envoy " + Printable(e.Version)
+	}
+	if e.Since != nil {
+		text += ", since " + e.Since.Time().Format(time.RFC3339)
+	}
+	return text
+}
+
+// shownTransitions is how many the table shows.
+const shownTransitions = 5
+
+// transitions lists the last changes of circuit breakers, the newest first.
+func (p Printer) transitions(all []adminapi.Transition) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintln(p.Out, "\nLast changes of circuit breakers:")
+	for i := range all[:min(len(all), shownTransitions)] {
+		fmt.Fprintln(p.Out, "  "+transitionLine(&all[i], true))
+	}
+}
+
+// transitionLine is "2026-11-24T09:59:48Z aws_pricing closed -> open (consecutive_failures, status 503)".
+func transitionLine(t *adminapi.Transition, named bool) string {
+	text := t.At.Time().Format(time.RFC3339) + " "
+	if named {
+		text += Printable(t.Cluster) + " "
+	}
+	return text + Printable(fmt.Sprintf("%s -> %s (%s)", t.From, t.To, t.Cause))
 }
 
 // refusedName is "Policy 2804519113", without the version where the document could not be read.

@@ -34,15 +34,18 @@ func TestTable(t *testing.T) {
 		"plain": {
 			Printer{},
 			example(t),
-			`http://admin at 2026-11-24T10:00:00Z, Weir 0.2.0: 4 clusters, 1 open, 1 lowered, 1 ok, 1 off
+			`http://admin at 2026-11-24T10:00:00Z, Weir 0.2.0 in edge-1, Envoy 1.40.0, since 2026-11-24T08:00:00Z: 4 clusters, 1 open, 1 lowered, 1 ok, 1 off
 Redis: trouble, 120 calls, 4 of them failed
 MOVED for the limit of aws_pricing: MOVED 7 10.0.0.1:6379; ask the whole cluster.
 
-STATE    CLUSTER       LIMIT/MIN  LEFT  IN FLIGHT  ALLOWED  NOT ADMITTED  FALLBACK  RETRIES  FAILED OVER  WHY
-open     aws_pricing  100.2 each                       140            31        24        9            4  opened 12s ago by 5 failures in a row, the 2nd time; the next probe in 48s
-lowered  azure            70/100    12       3/10      980            20         0                        success rate 64%: the limit went down to 70 of 100 a minute
-ok       healthy             100    41                 310             0         0
-off      quotes                                                                                           its policy is off: requests pass unchanged
+STATE    CLUSTER      SUCCESS          LIMIT  LEFT  IN FLIGHT  ALLOWED  NOT ADMITTED  FALLBACK  RETRIES  FAILED OVER  WHY
+open     aws_pricing    91.4%    1.67/s each                       140            31        24        9            4  opened 12s ago by 5 failures in a row, the 2nd time; the next probe in 48s
+lowered  azure                 70 of 100/min    12       3/10      980            20         0                        success rate 64%: the limit went down to 70 of 100/min
+ok       healthy                     100/min    41                 310             0         0
+off      quotes                                                                                                       its policy is off: requests pass unchanged
+
+Last changes of circuit breakers:
+  2026-11-24T09:59:48Z aws_pricing closed -> open (consecutive_failures, status 503)
 `,
 		},
 		"in colour": {
@@ -117,19 +120,23 @@ func TestDetails(t *testing.T) {
 
 mode             enforce
 circuit breaker  open for 12s (5 failures in a row); failures in a row 0 of 5, successes of probes 0 of 3; opened 2 times, last at 2026-11-24T09:59:48Z; recovery timeout 1m
-rate limit       token_bucket, scope mesh, 100.2 requests a minute for each key, window 1m; 7 not admitted
+rate limit       token_bucket, scope mesh, 1.67/s with bursts of 100 for each key; 7 not admitted
+without Redis    for 12s: on_error is local, so each of 4 proxies admits 0.418/s with bursts of 25 for each key by itself
 requests         140 allowed, 7 rate limited, 24 circuit open, 0 bulkhead full
 answers          135 from upstream, 20 cache, 3 stale cache, 1 default, 0 degraded, 12 error
+success rate     91.43%; 12 admitted requests failed
+kept answers     12 of 256, 34.1 KB; 23 hits, 12 misses
 not kept         12 set cookie, 3 private
 not used         12 nothing kept
 retry            9 made, 5 requests failed after their last retry; the budget admits 3 more now
 not carried      7 metadata (note them there too); 2 grpc (driver: envoy)
 failover         4 requests went to aws_pricing_eu
+transitions      2026-11-24T09:59:48Z closed -> open (consecutive_failures, status 503)
 `,
-		"azure": `azure at http://admin, 2026-11-24T10:00:00Z: lowered: success rate 64%: the limit went down to 70 of 100 a minute
+		"azure": `azure at http://admin, 2026-11-24T10:00:00Z: lowered: success rate 64%: the limit went down to 70 of 100/min
 
 mode        enforce
-rate limit  adaptive, scope proxy, 70 requests a minute of 100 configured, window 1m; 12 left; success rate 64%; 20 not admitted
+rate limit  adaptive, scope proxy, 70 of 100/min; 12 left; success rate 64%; 20 not admitted
 bulkhead    3 of 10 requests in flight; 0 not admitted
 requests    980 allowed, 20 rate limited, 0 circuit open, 0 bulkhead full
 answers     980 from upstream, 0 cache, 0 stale cache, 0 default, 0 degraded, 20 error

@@ -17,9 +17,11 @@ const (
 	Open         State = iota // the breaker is open: all requests are refused
 	ForcedOpen                // an operator forced the breaker open
 	NoHost                    // upstream has no healthy host
+	Denied                    // Redis is down, and on_error is deny: all requests are refused
 	HalfOpen                  // the breaker admits probes
 	Full                      // the bulkhead is full
 	Limited                   // the limit is used up
+	WithoutRedis              // Redis is down: each proxy limits by itself, or nothing does
 	Lowered                   // an adaptive limit went down
 	ForcedClosed              // an operator forced the breaker closed: failures do not open it
 	Shadow                    // the policy only observes
@@ -28,7 +30,7 @@ const (
 )
 
 var stateNames = [...]string{
-	"open", "forced open", "no host", "half-open", "full", "limited", "lowered", "forced closed", "shadow", "ok", "off",
+	"open", "forced open", "no host", "denied", "half-open", "full", "limited", "without Redis", "lowered", "forced closed", "shadow", "ok", "off",
 }
 
 // String is the state as it is printed.
@@ -77,21 +79,27 @@ func judge(c *adminapi.Cluster, now time.Time) Verdict {
 	if c.Upstream != nil && c.Upstream.NoHealthyHost {
 		return Verdict{NoHost, "upstream has no healthy host"}
 	}
+	if l := c.RateLimit; l != nil && l.WithoutRedis != nil && l.WithoutRedis.OnError == "deny" {
+		return Verdict{Denied, withoutRedis(l, now)}
+	}
 	if b := c.Breaker; b != nil && b.State == "half_open" {
 		return Verdict{HalfOpen, fmt.Sprintf("probing%s: %s of %s successes that close it", duration(now, b.Since), number(b.SuccessCount), number(b.SuccessThreshold))}
 	}
 	if b := c.Bulkhead; b != nil && b.MaxConcurrent > 0 && b.InFlight >= b.MaxConcurrent {
 		return Verdict{Full, fmt.Sprintf("%s of %s requests in flight; %s not admitted so far", number(b.InFlight), number(b.MaxConcurrent), number(b.RejectedTotal))}
 	}
+	if l := c.RateLimit; l != nil && l.WithoutRedis != nil {
+		return Verdict{WithoutRedis, withoutRedis(l, now)}
+	}
 	if l := c.RateLimit; l != nil && l.Remaining != nil && *l.Remaining < 1 {
-		return Verdict{Limited, fmt.Sprintf("the limit of %s a minute is used up; %s not admitted so far", number(l.PerMinute), number(l.LimitedTotal))}
+		return Verdict{Limited, fmt.Sprintf("the limit of %s is used up; %s not admitted so far", limitOf(l, l.PerMinute), number(l.LimitedTotal))}
 	}
 	if l := c.RateLimit; l != nil && l.RefusedKeys != nil && recent(l, now) && len(l.RefusedKeys.Keys) > 0 {
-		return Verdict{Limited, fmt.Sprintf("the limit of %s a minute for each key refuses some; most often %s since %s",
-			number(l.PerMinute), keyTimes(&l.RefusedKeys.Keys[0]), l.RefusedKeys.Since.Time().Format(time.TimeOnly))}
+		return Verdict{Limited, fmt.Sprintf("the limit of %s for each key refuses some; most often %s since %s",
+			limitOf(l, l.PerMinute), keyTimes(&l.RefusedKeys.Keys[0]), l.RefusedKeys.Since.Time().Format(time.TimeOnly))}
 	}
 	if l := c.RateLimit; l != nil && l.PerMinute < l.ConfiguredPerMinute {
-		why := fmt.Sprintf("the limit went down to %s of %s a minute", number(l.PerMinute), number(l.ConfiguredPerMinute))
+		why := "the limit went down to " + loweredLimit(l)
 		if l.SuccessRate != nil {
 			why = "success rate " + percent(*l.SuccessRate) + ": " + why
 		}

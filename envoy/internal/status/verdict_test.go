@@ -60,14 +60,14 @@ func TestVerdict(t *testing.T) {
 			adminapi.Cluster{Bulkhead: &adminapi.Bulkhead{InFlight: 10, MaxConcurrent: 10, RejectedTotal: 4}},
 			Verdict{Full, "10 of 10 requests in flight; 4 not admitted so far"},
 		},
-		"limited":        {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Remaining: new(0.4), LimitedTotal: 7}}, Verdict{Limited, "the limit of 100 a minute is used up; 7 not admitted so far"}},
+		"limited":        {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Remaining: new(0.4), LimitedTotal: 7}}, Verdict{Limited, "the limit of 100/min is used up; 7 not admitted so far"}},
 		"limited by key": {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true}}, Verdict{OK, ""}},
 		"limited by key, refusing": {
 			adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true, Window: 60, RefusedKeys: &adminapi.RefusedKeys{
 				Since: *before(5 * time.Minute), Last: *before(59 * time.Second), Total: 13,
 				Keys: []adminapi.RefusedKey{{Key: "9f86d081884c7d65", AtLeast: 10, AtMost: 12}, {Key: "0c", Text: "(none)", AtLeast: 1, AtMost: 1}},
 			}}},
-			Verdict{Limited, "the limit of 100 a minute for each key refuses some; most often 9f86d081884c7d65 10 to 12 times since 09:55:00"},
+			Verdict{Limited, "the limit of 100/min for each key refuses some; most often 9f86d081884c7d65 10 to 12 times since 09:55:00"},
 		},
 		"limited by key, long ago": {
 			adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 100, ConfiguredPerMinute: 100, Keyed: true, Window: 1, RefusedKeys: &adminapi.RefusedKeys{
@@ -75,7 +75,23 @@ func TestVerdict(t *testing.T) {
 			}}},
 			Verdict{OK, ""},
 		},
-		"lowered":                 {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 70, ConfiguredPerMinute: 100, Remaining: new(1.0)}}, Verdict{Lowered, "the limit went down to 70 of 100 a minute"}},
+		"lowered": {adminapi.Cluster{RateLimit: &adminapi.RateLimit{PerMinute: 70, ConfiguredPerMinute: 100, Remaining: new(1.0)}}, Verdict{Lowered, "the limit went down to 70 of 100/min"}},
+		"denied": {
+			adminapi.Cluster{RateLimit: &adminapi.RateLimit{WithoutRedis: &adminapi.WithoutRedis{Since: *before(12 * time.Second), OnError: "deny", Proxies: 3}}},
+			Verdict{Denied, "without Redis for 12s: on_error is deny, so nothing is admitted"},
+		},
+		"without Redis and limit": {
+			adminapi.Cluster{RateLimit: &adminapi.RateLimit{WithoutRedis: &adminapi.WithoutRedis{Since: *before(12 * time.Second), OnError: "allow", Proxies: 3}}},
+			Verdict{WithoutRedis, "without Redis for 12s: on_error is allow, so there is no limit"},
+		},
+		"without Redis": {
+			adminapi.Cluster{RateLimit: &adminapi.RateLimit{Window: 10, Keyed: true, WithoutRedis: &adminapi.WithoutRedis{Since: *before(12 * time.Second), OnError: "local", Proxies: 3, PerMinute: new(120.0)}}},
+			Verdict{WithoutRedis, "without Redis for 12s: on_error is local, so each of 3 proxies admits 20/10s for each key by itself"},
+		},
+		"alone without Redis": {
+			adminapi.Cluster{RateLimit: &adminapi.RateLimit{Algorithm: "token_bucket", Window: 5, WithoutRedis: &adminapi.WithoutRedis{Since: *before(12 * time.Second), OnError: "local", Proxies: 1, PerMinute: new(100.2)}}},
+			Verdict{WithoutRedis, "without Redis for 12s: on_error is local, so this proxy admits 1.67/s with bursts of 8 by itself"},
+		},
 		"off":                     {adminapi.Cluster{Mode: "off", Breaker: &adminapi.Breaker{State: "open"}}, Verdict{Off, "its policy is off: requests pass unchanged"}},
 		"shadow":                  {adminapi.Cluster{Mode: "shadow"}, Verdict{Shadow, "its policy decides, but does not act"}},
 		"shadow, would be full":   {adminapi.Cluster{Mode: "shadow", Bulkhead: &adminapi.Bulkhead{InFlight: 1, MaxConcurrent: 1}}, Verdict{Shadow, "would be full: 1 of 1 requests in flight; 0 not admitted so far"}},
@@ -134,6 +150,20 @@ func TestNumbers(t *testing.T) {
 		{ordinal(112), "112th"},
 		{ordinal(121), "121st"},
 		{percent(0.64), "64%"},
+		{perSecond(0), "0"},
+		{perSecond(math.NaN()), "0"},
+		{perSecond(0.00421), "0.0042"},
+		{perSecond(0.246), "0.25"},
+		{perSecond(3.44), "3.4"},
+		{perSecond(9.96), "10"},
+		{perSecond(123.4), "123"},
+		{perSecond(48_211.9), "48212"},
+		{limitOf(&adminapi.RateLimit{Window: 3600}, 0.083), "5/h"},
+		{limitOf(&adminapi.RateLimit{Window: 10}, 96), "16/10s"},
+		{limitOf(&adminapi.RateLimit{Window: 0.5}, 6000), "50/500ms"},
+		{limitOf(&adminapi.RateLimit{Window: 86400}, 0.694), "999/day"},
+		{limitOf(&adminapi.RateLimit{Window: 1}, 600), "10/s"},
+		{limitOf(&adminapi.RateLimit{}, 100), "100/min"},
 	} {
 		if test.got != test.want {
 			t.Errorf("got %s, want %s", test.got, test.want)
