@@ -47,12 +47,23 @@ var words = []struct {
 	{"08-half-open", `{"mode": "enforce", "circuit_breaker": {"state": "half_open", "forced": "auto", "success_count": 1, "success_threshold": 3}}`, "Half-open", "1 of 3 successes seen"},
 	{"09-no host", `{"mode": "enforce", "upstream": {"no_healthy_host": true}}`, "No host", "no healthy host"},
 	{"10-bulkhead", `{"mode": "enforce", "bulkhead": {"in_flight": 8, "max_concurrent": 8, "rejected_total": {N}}, "requests": {"bulkhead_full": {N}}}`, "Full", "8 of 8 requests in flight; "},
-	{"11-limit", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 30, "configured_requests_per_minute": 30, "remaining": 0}, "requests": {"rate_limited": {N}}}`, "Limited", "Its limit of 30 a minute is used up; "},
-	{"12-limit by key", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 30, "configured_requests_per_minute": 30, "keyed": true}, "requests": {"rate_limited": {N}}}`, "Limited", "a minute for each key is used up"},
-	{"13-lowered", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 34.3, "configured_requests_per_minute": 100, "success_rate": 0.62}, "requests": {"allowed": {N}}}`, "Lowered", "lowered to 34 of 100 a minute: 62"},
+	{"11-limit", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 30, "configured_requests_per_minute": 30, "remaining": 0}, "requests": {"rate_limited": {N}}}`, "Limited", "Its limit of 30/min is used up; "},
+	{"12-limit by key", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 30, "configured_requests_per_minute": 30, "keyed": true}, "requests": {"rate_limited": {N}}}`, "Limited", "Its limit of 30/min for each key is used up"},
+	{"13-lowered", `{"mode": "enforce", "rate_limit": {"requests_per_minute": 34.3, "configured_requests_per_minute": 100, "success_rate": 0.62}, "requests": {"allowed": {N}}}`, "Lowered", "lowered to 34 of 100/min: 62"},
 	{"14-fallback", `{"mode": "enforce", "requests": {"allowed": {N}}, "answers": {"upstream": 3, "cache": {N}}}`, "Watch", "in the last minute: upstream failed."},
 	{"141-fallback, full", `{"mode": "enforce", "bulkhead": {"in_flight": 1, "max_concurrent": 8, "rejected_total": {N}}, "requests": {"allowed": {N}, "bulkhead_full": {N}}, "answers": {"upstream": {N}, "cache": {N}}}`, "Full", "Fallbacks answer 50"},
 	{"142-fallback, a key", `{"mode": "enforce", "requests": {"allowed": {N}, "rate_limited": {N}}, "answers": {"upstream": {N}, "cache": {N}}}`, "Watch", " over the limit."},
+	{"143-failing", `{"mode": "enforce", "requests": {"allowed": {N}}, "upstream": {"failed_total": {N}}}`, "Failing", "failed in the last minute, 100\u202f% of those admitted."},
+	{"144-denied", `{"mode": "enforce", "rate_limit": {"window": 10, "without_redis": {"since": "2026-01-02T04:05:05Z", "on_error": "deny", "proxies": 3}}}`, "Denied", "on_error is deny, so nothing is admitted."},
+	{
+		"145-without Redis", `{"mode": "enforce", "rate_limit": {"window": 10, "keyed": true, "without_redis": {"since": "2026-01-02T04:05:05Z", "on_error": "local", "proxies": 3, "requests_per_minute": 120}}}`,
+		"Without Redis", "on_error is local, so each of 3 proxies admits 20/10s for each key by itself.",
+	},
+	{
+		"146-alone", `{"mode": "enforce", "rate_limit": {"algorithm": "token_bucket", "window": 5, "without_redis": {"since": "2026-01-02T04:05:05Z", "on_error": "local", "proxies": 1, "requests_per_minute": 100.2}}}`,
+		"Without Redis", "so this proxy admits 1.67/s with bursts of 8 by itself.",
+	},
+	{"147-no limit", `{"mode": "enforce", "rate_limit": {"without_redis": {"since": "2026-01-02T04:05:05Z", "on_error": "allow", "proxies": 1, "requests_per_minute": null}}}`, "Without Redis", "on_error is allow, so there is no limit."},
 	{"15-errors", `{"mode": "enforce", "requests": {"allowed": {N}}, "answers": {"error": {N}}}`, "Watch", "got an error in the last minute"},
 	{"16-retries", `{"mode": "enforce", "retry": {"attempts_total": {N}, "exhausted_total": {N}, "budget_remaining": 0}}`, "Watch", "Retries did not help "},
 	{"17-shadow", `{"mode": "shadow", "circuit_breaker": {"state": "open", "forced": "auto", "retry_after": 5}}`, "Shadow", "enforced it would say: The circuit breaker is open"},
@@ -99,7 +110,8 @@ func TestPageWords(t *testing.T) {
 	p.Timezone("UTC")
 	p.Open(server.URL + "/")
 	p.Wait("all clusters", fmt.Sprintf(`document.querySelectorAll(".cluster").length === %d`, more+len(words)))
-	p.Wait("Redis's trouble", `document.querySelector("#redis.trouble")?.innerText.includes("in trouble, 3 errors in 1,204 calls. OOM for the limit of aws: OOM <img src=x>; raise maxmemory.")`)
+	p.Wait("Redis's trouble", `document.querySelector("#redis.trouble")?.innerText.includes("in trouble, 3 errors in 1,204 calls")`)
+	p.Wait("its reason", `document.querySelector("#redis-why").textContent === "Redis, OOM for the limit of aws: OOM <img src=x>; raise maxmemory."`)
 	p.Wait("two more answers", inRow("11-limit", ".badge")+`.textContent === "Limited"`)
 	for _, c := range words {
 		got := browser.Eval[[]string](p, fmt.Sprintf(`(r => [r.querySelector(".badge").textContent, r.querySelector(".why").textContent])(%s)`, row(c.name)))
@@ -107,12 +119,12 @@ func TestPageWords(t *testing.T) {
 			t.Errorf("%s: %q, want %s and %q in it", c.name, got, c.word, c.says)
 		}
 	}
-	// The worst come first, and the page's headline and title count them.
-	want := []string{"02-open", "03-open, over", "04-open, in a row", "041-open, at once", "042-open, a rate", "043-open, slow", "044-open, a probe", "0441-open, a slow probe", "0442-open, left alone", "05-forced open", "075-failover, full", "09-no host", "08-half-open", "10-bulkhead", "11-limit", "12-limit by key", "141-fallback, full"}
-	if got := browser.Eval[[]string](p, `[...document.querySelectorAll("h3 button")].slice(0, 17).map(b => b.textContent)`); fmt.Sprint(got) != fmt.Sprint(want) {
+	// First are those from which clients suffer, then the worst; the page's headline and title count the unavailable.
+	want := []string{"02-open", "075-failover, full", "10-bulkhead", "141-fallback, full", "11-limit", "12-limit by key", "143-failing", "142-fallback, a key", "03-open, over", "04-open, in a row", "041-open, at once", "042-open, a rate", "043-open, slow", "044-open, a probe", "0441-open, a slow probe", "0442-open, left alone", "05-forced open", "09-no host", "144-denied", "08-half-open"}
+	if got := browser.Eval[[]string](p, `[...document.querySelectorAll("h3 button")].slice(0, 20).map(b => b.textContent)`); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("first are %q, want %q", got, want)
 	}
-	if got := browser.Eval[string](p, `document.title`); got != fmt.Sprintf("(12) 12 of %d clusters are unavailable · Weir", more+len(words)) {
+	if got := browser.Eval[string](p, `document.title`); got != fmt.Sprintf("(13) 13 of %d clusters are unavailable · Weir", more+len(words)) {
 		t.Errorf("got the title %q", got)
 	}
 	if n := browser.Eval[int](p, `document.querySelectorAll("#list img, #list script").length`); n != 0 {

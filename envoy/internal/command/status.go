@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ of that one. What comes after the first URL and is neither HOST:PORT nor has ://
   half-open      its circuit breaker admits a few probes
   full           its bulkhead is full
   limited        its limit is used up at this moment
+  failing        a tenth of the admitted requests failed within the time that it measured, or more
   without Redis  Redis is down: by redis.on_error each proxy limits by itself, or nothing does
   lowered        its adaptive limit went down
   forced closed  an operator forced its circuit breaker closed: failures do not open it
@@ -193,7 +195,7 @@ func checkTimeout(d time.Duration) error {
 
 func (o statusOptions) run(ctx context.Context, clients []*status.Client, cluster string, out, errs io.Writer) error {
 	o.recent = &status.Recent{}
-	if o.watch == 0 && o.over > 0 && o.format == inTable {
+	if o.watch == 0 && o.over > 0 && (o.format == inTable || slices.Contains(o.failOn, status.Failing)) {
 		if text, _, err := o.text(ctx, clients, cluster, false); len(text) == 0 {
 			return err
 		}

@@ -30,8 +30,8 @@ func (o statusOptions) text(ctx context.Context, clients []*status.Client, clust
 			return nil, nil, err
 		}
 		raw = response
-		found = status.In(o.failOn, all.Clusters, all.Time.Time())
 		o.recent.Add(client.String(), all)
+		found = o.recent.In(o.failOn, client.String(), all.Clusters, all.Time.Time())
 		printer.Status(client.String(), all)
 		flat = status.FlatAll(all.Clusters)
 	} else {
@@ -42,7 +42,7 @@ func (o statusOptions) text(ctx context.Context, clients []*status.Client, clust
 		raw = response
 		now := time.Now()
 		o.recent.AddCluster(client.String(), cluster, one, now)
-		found = status.In(o.failOn, map[string]adminapi.Cluster{cluster: *one}, now)
+		found = o.recent.In(o.failOn, client.String(), map[string]adminapi.Cluster{cluster: *one}, now)
 		printer.Cluster(client.String(), cluster, one, now)
 		flat = status.FlatOf(one)
 	}
@@ -97,7 +97,7 @@ func (o statusOptions) fleet(ctx context.Context, clients []*status.Client, clus
 			whole[m.At] = as.Clusters
 		}
 		flat[m.At] = status.FlatAll(clusters)
-		for _, one := range status.In(o.failOn, clusters, m.Status.Time.Time()) {
+		for _, one := range o.recent.In(o.failOn, m.At, clusters, m.Status.Time.Time()) {
 			found = append(found, one+" at "+m.At)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // Cluster prints one cluster, a line for each section. From is the address of the admin listener, now the time.
 func (p Printer) Cluster(from, name string, c *adminapi.Cluster, now time.Time) {
-	v := Judge(c, now)
+	v := p.Recent.Judge(from, name, c, now)
 	fmt.Fprintf(p.Out, "%s at %s, %s: %s", p.paint(bold, Printable(name)), Printable(from), now.UTC().Format(time.RFC3339), p.paint(v.State.color(), v.State.String()))
 	if v.Why != "" {
 		fmt.Fprintf(p.Out, ": %s", Printable(v.Why))

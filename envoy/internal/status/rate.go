@@ -57,20 +57,21 @@ func windowOf(l *adminapi.RateLimit) (seconds float64) {
 }
 
 func unitOf(window float64) string {
-	switch window {
-	case 1:
-		return "s"
-	case 60:
-		return "min"
-	case 3600:
-		return "h"
-	case 86400:
-		return "day"
+	n, name := window, "s"
+	switch {
+	case window < 1:
+		n, name = window*1000, "ms"
+	case math.Mod(window, 86400) == 0:
+		n, name = window/86400, "day"
+	case math.Mod(window, 3600) == 0:
+		n, name = window/3600, "h"
+	case math.Mod(window, 60) == 0:
+		n, name = window/60, "min"
 	}
-	if window < 1 {
-		return number(window*1000) + "ms"
+	if n == 1 {
+		return name
 	}
-	return seconds(window)
+	return number(n) + name
 }
 
 // withoutRedis is what a limit of scope mesh does while calls to Redis fail.

@@ -118,3 +118,16 @@ func (r *Recent) impact(at, cluster string, rates Rates, shadow bool) int {
 	}
 	return known.impact
 }
+
+// failingFrom is the share of the admitted requests that makes a cluster Failing.
+const failingFrom = 0.1
+
+// Judge is the verdict on a cluster with what it did lately.
+func (r *Recent) Judge(at, cluster string, c *adminapi.Cluster, now time.Time) Verdict {
+	v, rates := Judge(c, now), r.rates(at, cluster)
+	admitted := rates.Requests - rates.NotAdmitted
+	if c.Mode == "shadow" || v.State < Failing || rates.Failed == 0 || rates.Failed < failingFrom*admitted {
+		return v
+	}
+	return Verdict{Failing, joined(percent(math.Round(1000*rates.Failed/max(admitted, rates.Failed))/1000)+" of the admitted requests failed in the last "+seconds(math.Round(rates.Over.Seconds())), v.Why)}
+}

@@ -85,6 +85,32 @@ func TestImpact(t *testing.T) {
 	}
 }
 
+// TestFailing: a tenth of what was admitted in the time that was looked at. In shadow nothing is said.
+func TestFailing(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode            string
+		allowed, failed float64
+		want            Verdict
+	}{
+		"a tenth":         {"enforce", 100, 10, Verdict{Failing, "10% of the admitted requests failed in the last 2s"}},
+		"less":            {"enforce", 100, 9, Verdict{OK, ""}},
+		"more than began": {"enforce", 1, 3, Verdict{Failing, "100% of the admitted requests failed in the last 2s"}},
+		"nothing":         {"enforce", 0, 0, Verdict{OK, ""}},
+		"in shadow":       {"shadow", 100, 10, Verdict{Shadow, "its policy decides, but does not act"}},
+	} {
+		var r Recent
+		for second, n := range []float64{0, 1} {
+			c := counted(test.mode, n*test.allowed, n*50, n*test.failed)
+			r.AddCluster("a", "x", &c, time.Unix(2*int64(second), 0))
+			if second == 1 {
+				if got := r.Judge("a", "x", &c, time.Unix(2, 0)); got != test.want {
+					t.Errorf("%s: got %v %q, want %v %q", name, got.State, got.Why, test.want.State, test.want.Why)
+				}
+			}
+		}
+	}
+}
+
 // TestRates: of the last minute, or of less where less was seen.
 func TestRates(t *testing.T) {
 	var r Recent

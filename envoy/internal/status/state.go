@@ -27,10 +27,10 @@ func ParseStates(names []string) (states []State, err error) {
 
 func dashed(name string) string { return strings.ReplaceAll(strings.TrimSpace(name), " ", "-") }
 
-// In are the clusters whose verdict is one of the states, each as "CLUSTER is STATE", in the order of their names.
-func In(states []State, clusters map[string]adminapi.Cluster, now time.Time) (found []string) {
+// In are the clusters of an Envoy whose verdict is one of the states, each as "CLUSTER is STATE", in the order of their names.
+func (r *Recent) In(states []State, at string, clusters map[string]adminapi.Cluster, now time.Time) (found []string) {
 	for name, c := range clusters {
-		if v := Judge(&c, now); slices.Contains(states, v.State) {
+		if v := r.Judge(at, name, &c, now); slices.Contains(states, v.State) {
 			found = append(found, Printable(name)+" is "+v.State.String())
 		}
 	}

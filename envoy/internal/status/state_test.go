@@ -31,7 +31,8 @@ func TestIn(t *testing.T) {
 		"c": {Mode: "enforce", Breaker: &adminapi.Breaker{State: "closed"}},
 		"d": {Mode: "off"},
 	}
-	got := In([]State{Open, ForcedOpen, Off}, clusters, time.Now())
+	var recent Recent
+	got := recent.In([]State{Open, ForcedOpen, Off}, "a", clusters, time.Now())
 	if want := []string{"a is forced open", "b is open", "d is off"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

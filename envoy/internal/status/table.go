@@ -60,7 +60,7 @@ type row struct {
 }
 
 func (p Printer) rowOf(at, name string, c *adminapi.Cluster, now time.Time) row {
-	r := row{at: at, name: name, Cluster: c, Verdict: Judge(c, now), rates: p.Recent.rates(at, name)}
+	r := row{at: at, name: name, Cluster: c, Verdict: p.Recent.Judge(at, name, c, now), rates: p.Recent.rates(at, name)}
 	r.impact = p.Recent.impact(at, name, r.rates, c.Mode == "shadow")
 	return r
 }

@@ -21,6 +21,7 @@ const (
 	HalfOpen                  // the breaker admits probes
 	Full                      // the bulkhead is full
 	Limited                   // the limit is used up
+	Failing                   // a tenth of the admitted requests failed lately, or more
 	WithoutRedis              // Redis is down: each proxy limits by itself, or nothing does
 	Lowered                   // an adaptive limit went down
 	ForcedClosed              // an operator forced the breaker closed: failures do not open it
@@ -30,7 +31,7 @@ const (
 )
 
 var stateNames = [...]string{
-	"open", "forced open", "no host", "denied", "half-open", "full", "limited", "without Redis", "lowered", "forced closed", "shadow", "ok", "off",
+	"open", "forced open", "no host", "denied", "half-open", "full", "limited", "failing", "without Redis", "lowered", "forced closed", "shadow", "ok", "off",
 }
 
 // String is the state as it is printed.
