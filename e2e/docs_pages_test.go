@@ -53,7 +53,7 @@ func gettingStartedPage(p *docPage) {
 		}
 		p.mustShow("the sixth request", `HTTP/1.1 429`)(p.command("curl -si http://127.0.0.1:10000/"))
 	}
-	p.after["build/weir status"] = p.mustShow("status", `limited +aws_pricing +5 `)
+	p.after["build/weir status"] = p.mustShow("status", `limited +aws_pricing .* +5/min `)
 }
 
 func existingEnvoyPage(p *docPage) {
