@@ -32,6 +32,7 @@ type panel struct {
 	Datasource               *source
 	GridPos                  struct{ H, W, X, Y int }
 	FieldConfig              struct{ Defaults struct{ Unit string } }
+	Options                  struct{ Content string }
 	Targets                  []struct {
 		RefID, LegendFormat string
 		Datasource          *source
@@ -72,6 +73,12 @@ func TestGrafana(t *testing.T) {
 			}
 		}
 		if p.Type == "row" {
+			continue
+		}
+		if p.Type == "text" {
+			if p.Description == "" || p.Options.Content == "" || len(p.Targets) > 0 {
+				t.Errorf("%s: got %+v, want a description and a text", p.Title, p)
+			}
 			continue
 		}
 		if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.Datasource == nil || p.Datasource.UID != "${datasource}" {

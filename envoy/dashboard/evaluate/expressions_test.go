@@ -28,6 +28,7 @@ var metrics = map[string][]string{
 	"envoy_extension_config_discovery_http_filter_weir_update_time":     nil,
 	"weir_success_ratio":            {"cluster"},
 	"weir_no_healthy_host":          {"cluster"},
+	"weir_upstream_failures_total":  {"cluster"},
 	"weir_retries_total":            {"cluster"},
 	"weir_retries_exhausted_total":  {"cluster"},
 	"weir_attempts_uncarried_total": {"cluster", "reason"},
