@@ -1,3 +1,3 @@
-// Package kube has what the Kubernetes objects of Istio and of Envoy Gateway have in common: their form and files, the names in a
-// policy, and the bridge to Redis.
+// Package kube has what the Kubernetes objects of Istio and of Envoy Gateway have in common: the options and how they and a policy are
+// checked, the names in a policy, the bridge to Redis, and the forms: one file, a kustomization, a Helm chart.
 package kube
