@@ -23,11 +23,11 @@ import (
 	"github.com/weir-mesh/weir/envoy/render"
 )
 
-// everyManager changes the connection managers of the traffic and of the filter's attempts alike.
+// everyManager changes the connection managers of the traffic, of withListener's and of the filter's attempts alike.
 func everyManager(t *testing.T, b *bootstrapv3.Bootstrap, change func(listener string, m *hcmv3.HttpConnectionManager)) {
 	t.Helper()
 	for _, l := range b.GetStaticResources().GetListeners() {
-		if name := l.GetName(); name != "traffic" && name != render.AttemptsName {
+		if name := l.GetName(); name != "traffic" && name != "second" && name != render.AttemptsName {
 			continue
 		}
 		filter := l.GetFilterChains()[0].GetFilters()[0]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,12 +32,14 @@ policies:
   cached-too: {fallback: {shared: true, max_entries: 16, cache_key_headers: [x-tenant]}}
   trial: {mode: shadow, circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}}
   strict: {circuit_breaker: {failure_threshold: 2, recovery_timeout: 1h}}
+  breaks: {circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}}
 clusters:
   shop: {rate_limit: {scope: mesh, lease: {max_tokens: 1}, requests: 3, window_size: 1h}}
   flaky: {circuit_breaker: {failure_threshold: 50}}
   near: {circuit_breaker: {failure_threshold: 50, recovery_timeout: 1h}}
   slow: {bulkhead: {max_concurrent: 3}}
   tried: {circuit_breaker: {failure_threshold: 50, recovery_timeout: 1h}}
+  plain: {rate_limit: {requests: 1000}}
   quiet: {mode: shadow, circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}}
 `
 
@@ -47,11 +50,11 @@ func combinedRoutes() string {
 - match: {prefix: /near/, headers: [{name: x-weir-cluster, string_match: {exact: far}}]}
   route: {cluster: far}
 `)
-	for _, path := range []string{"shop/mesh", "flaky/again", "flaky/patient", "near/away", "slow/narrow", "kept/cached", "kept/cached-too", "tried/trial", "quiet/strict"} {
+	for _, path := range []string{"shop/mesh", "flaky/again", "flaky/patient", "near/away", "slow/narrow", "kept/cached", "kept/cached-too", "tried/trial", "quiet/strict", "plain/breaks"} {
 		cluster, policy, _ := strings.Cut(path, "/")
 		fmt.Fprintf(&list, "- {match: {prefix: /%s/}, name: %s, route: {cluster: %s}, metadata: {filter_metadata: {weir: {policy: %s}}}}\n", path, policy, cluster, policy)
 	}
-	for _, cluster := range []string{"shop", "flaky", "near", "slow", "tried", "quiet"} {
+	for _, cluster := range []string{"shop", "flaky", "near", "slow", "tried", "quiet", "plain"} {
 		fmt.Fprintf(&list, "- {match: {prefix: /%[1]s/}, name: %[1]s, route: {cluster: %[1]s}}\n", cluster)
 	}
 	return list.String()
@@ -104,7 +107,7 @@ func TestNamedPoliciesCombined(t *testing.T) {
 	t.Parallel()
 	_, bridge := redis.Start(t, redis.Kinds(t)[0])
 	x := combined{up: map[string]*upstream.Upstream{}}
-	for _, name := range []string{"shop", "flaky", "near", "far", "slow", "kept", "tried", "quiet"} {
+	for _, name := range []string{"shop", "flaky", "near", "far", "slow", "kept", "tried", "quiet", "plain"} {
 		x.up[name] = upstream.New(t)
 		x.up[name].Set(upstream.Body(name))
 	}
@@ -328,4 +331,109 @@ func (x combined) removed(t *testing.T, policy string) {
 		t.Errorf("by the policy that is there again: got %+v, want its only place in the bulkhead free", a)
 	}
 	x.a.console().waitStatus("flaky@patient", map[string]any{"bulkhead.in_flight": 0, "bulkhead.rejected_total": 0, "retry.attempts_total": 1})
+
+	// A breaker that no policy has any more is shown as closed, or an alert would never end.
+	x.up["plain"].Set(upstream.Status(500))
+	x.a.path("/plain/breaks/")
+	x.a.console().waitStatus("plain@breaks", map[string]any{"circuit_breaker.state": "open"})
+	x.a.WaitMetric(`weir_breaker_state{cluster="plain"}`, engine.Exactly(2))
+	x.a.replace(strings.Replace(policy, "  breaks:", "  renamed:", 1), "config_reload")
+	x.a.WaitMetric(`weir_breaker_state{cluster="plain"}`, engine.Exactly(0))
+}
+
+const tieredPolicy = `
+policies:
+  basic: {circuit_breaker: {failure_threshold: 50}, fallback: {enable_cache_fallback: false, default_data: {body: of basic}}}
+  gold: {circuit_breaker: {failure_threshold: 4, recovery_timeout: 1h}}
+clusters: {shop: {}}
+`
+
+const tieredRoutes = `
+- {match: {prefix: /, headers: [{name: x-tier, string_match: {exact: gold}}]}, route: {cluster: shop}, metadata: {filter_metadata: {weir: {policy: gold}}}}
+- {match: {prefix: /}, route: {cluster: shop}, metadata: {filter_metadata: {weir: {policy: basic}}}}
+`
+
+// TestNamedPolicyOfAClearedRoute: a filter before Weir clears the route, and the request goes by another one to the same cluster. With
+// the filter that resolves the route the policy of that one decides; without it that is noticed, and the wrong policy answers nothing.
+func TestNamedPolicyOfAClearedRoute(t *testing.T) {
+	t.Parallel()
+	up := upstream.New(t)
+	up.Set(upstream.Status(500).Body("failed"))
+	w := startWith(t, options(t, tieredPolicy, map[string]*upstream.Upstream{"shop": up}), func(b *bootstrapv3.Bootstrap) {
+		for _, name := range []string{"resolved", "bare"} {
+			addListener(t, b, name, func(m *hcmv3.HttpConnectionManager) {
+				if name == "bare" {
+					m.HttpFilters = slices.DeleteFunc(m.GetHttpFilters(), func(f *hcmv3.HttpFilter) bool { return f.GetName() == "resolve_route" })
+				}
+				row := earlier{filters: toTier, routes: tieredRoutes}
+				row.put(t, m, noReplacer)
+			})
+		}
+	})
+	ask := func(listener string, headers ...string) answer {
+		return (&weir{Envoy: w.Envoy, t: t, url: "http://" + w.Addr(listener)}).send(http.MethodGet, "any", "/", headers...)
+	}
+	for _, listener := range []string{"resolved", "bare"} {
+		if a := ask(listener); a.status != 200 || a.body != "of basic" {
+			t.Errorf("%s: by the policy basic: got %+v, want its default data", listener, a)
+		}
+	}
+	if a := ask("resolved", "x-plan", "gold"); a.status != 500 || a.body != "failed" {
+		t.Errorf("by the policy gold, whose route is resolved: got %+v, want upstream's answer", a)
+	}
+	if a := ask("bare", "x-plan", "gold"); a.status != 500 || a.body != "failed" {
+		t.Errorf("by the policy basic, on the route of the policy gold: got %+v, want upstream's answer", a)
+	}
+	w.WaitMetric(`weir_misrouted_total{cluster="shop@basic",to="shop@gold"}`, engine.Exactly(1))
+	if a := ask("resolved", "x-plan", "gold"); a.status != 503 || a.reason() != "circuit_open" {
+		t.Errorf("by the policy gold after four failures: got %+v, want circuit_open", a)
+	}
+	w.WaitMetric("weir_faults_total", engine.Exactly(0))
+}
+
+// TestNamedPoliciesOfTwoListeners: two listeners' documents have different policies by one name: each admits at most its own number
+// of one count. A name that one of them has not is the cluster's own policy there.
+func TestNamedPoliciesOfTwoListeners(t *testing.T) {
+	t.Parallel()
+	const first = `
+policies:
+  partner: {rate_limit: {requests: 2, window_size: 1h}, bulkhead: {}}
+  other: {rate_limit: {requests: 1, window_size: 1h}}
+clusters: {shop: {rate_limit: {requests: 3, window_size: 1h}}}
+`
+	const second = `
+policies:
+  partner: {rate_limit: {requests: 5, window_size: 1h}, circuit_breaker: {}}
+clusters: {shop: {rate_limit: {requests: 3, window_size: 1h}}}
+`
+	const routes = `
+- {match: {prefix: /partner}, route: {cluster: shop}, metadata: {filter_metadata: {weir: {policy: partner}}}}
+- {match: {prefix: /other}, route: {cluster: shop}, metadata: {filter_metadata: {weir: {policy: other}}}}
+- {match: {prefix: /}, route: {cluster: shop}}
+`
+	up := map[string]*upstream.Upstream{"shop": upstream.New(t)}
+	w := startWith(t, options(t, first, up), withListener(t, "second", options(t, second, up)), func(b *bootstrapv3.Bootstrap) {
+		withRoutes(t, b, routes)
+	})
+	for _, step := range []struct {
+		listener, path string
+		want           []int
+	}{
+		{"second", "/partner", []int{200, 200, 200}},
+		{"traffic", "/partner", []int{429, 429}},
+		{"second", "/partner", []int{200, 200, 429}},
+		{"traffic", "/other", []int{200, 429}},
+		{"second", "/other", []int{200, 200, 200, 429}}, // the cluster's own policy
+		{"traffic", "/", []int{429}},
+	} {
+		var got []int
+		for range step.want {
+			got = append(got, (&weir{Envoy: w.Envoy, t: t, url: "http://" + w.Addr(step.listener)}).send(http.MethodGet, "any", step.path).status)
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("%s at %s: got %v, want %v", step.path, step.listener, got, step.want)
+		}
+	}
+	w.WaitMetric(`weir_policy_missing_total{cluster="shop"}`, engine.Exactly(4))
+	w.WaitMetric("weir_faults_total", engine.Exactly(0))
 }

@@ -137,8 +137,8 @@ func (g *Gauges) HasNoHealthyHost() bool {
 }
 
 // Retire sets the gauges of a cluster that no policy has any more to their idle values, or an alert would never end. Used says that
-// its upstream cluster still has another policy.
-func (m *Metrics) Retire(e *registry.Entry, used bool) {
+// its upstream cluster still has another policy, breaks that one of those has its breaker.
+func (m *Metrics) Retire(e *registry.Entry, used, breaks bool) {
 	m.ShowMode(e.Cluster, policy.ModeOff)
 	show := func(which *metric.Metric, value uint64) {
 		gauge := m.Gauge(which.With(e.Cluster))
@@ -148,7 +148,7 @@ func (m *Metrics) Retire(e *registry.Entry, used bool) {
 		noHost := m.Gauge(metric.NoHealthyHost.With(e.Upstream()))
 		noHost.Set(0)
 	}
-	if (!used || e.OwnBreaker) && e.Policy.CircuitBreaker != nil {
+	if !breaks && e.Policy.CircuitBreaker != nil {
 		state := m.Gauge(metric.BreakerState.With(e.BreakerOf()))
 		state.Set(uint64(breaker.Closed))
 	}

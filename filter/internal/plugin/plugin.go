@@ -194,25 +194,26 @@ func (p *Plugin) publish() error {
 	return err
 }
 
-// uses reports whether this plugin has a policy for requests to a cluster.
-func (p *Plugin) uses(upstream string) bool {
-	if p.clusters[upstream] != nil {
-		return true
+// uses reports whether this plugin has a policy for requests to a cluster, and whether one of them has the cluster's breaker.
+func (p *Plugin) uses(upstream string) (used, breaks bool) {
+	if c := p.clusters[upstream]; c != nil {
+		used, breaks = true, c.Breaks()
 	}
 	if p.named != nil {
 		for _, c := range p.named.clusters {
 			if c != nil && c.Upstream() == upstream {
-				return true
+				used, breaks = true, breaks || c.Breaks() && !c.OwnBreaker()
 			}
 		}
 	}
-	return false
+	return used, breaks
 }
 
 func (p *Plugin) publishOnce(now int64) error {
 	gone, err := p.publisher.Heartbeat(now)
 	for i := range gone {
-		p.observe.Metrics.Retire(&gone[i], p.uses(gone[i].Upstream()))
+		used, breaks := p.uses(gone[i].Upstream())
+		p.observe.Metrics.Retire(&gone[i], used, breaks && !gone[i].OwnBreaker)
 	}
 	// Each worker shows it once: a metric ends with the VM that defined it, and Envoy tries a document in a VM that it drops.
 	if since := p.publisher.NewestSince(); since != p.newestSince {

@@ -25,12 +25,18 @@ func (s *stream) pass(cluster string, in *request.Incoming, ended bool) {
 // elsewhere is reported, and settled by what learns from outcomes in the cluster that it went to.
 func (s *stream) checkRoute(now int64) {
 	s.routeChecked = true
-	decided := s.passedAs
-	if c := s.request.Decider(); c != nil {
+	c, decided := s.request.Decider(), s.passedAs
+	if c != nil {
 		decided = c.Upstream()
 	}
 	name, err := host.Text(host.ClusterName)
-	if err != nil || name == decided { // a response of Envoy's own has no cluster
+	switch {
+	case err != nil: // a response of Envoy's own has no cluster
+		return
+	case name == decided:
+		if c != nil && s.plugin.named != nil && s.failedOverFrom == nil {
+			s.checkPolicy(c, now)
+		}
 		return
 	}
 	went := strings.Clone(name)
@@ -39,7 +45,7 @@ func (s *stream) checkRoute(now int64) {
 		from.StopFailover(now)
 		s.fault(errors.New("failover: " + from.Upstream() + ": no route leads to " + decided +
 			" by the header of failover.header; `weir render` shows the one that is needed"))
-	case s.request.Decider() == nil:
+	case c == nil:
 		if s.plugin.choose(went) == nil {
 			return // neither has a policy
 		}
@@ -49,6 +55,18 @@ func (s *stream) checkRoute(now int64) {
 		s.plugin.observe.Misrouted(observe.Misroute{Decided: decided, Went: went, ByClient: s.rerouted}, now)
 	}
 	s.request.Misrouted(s.plugin.learner(went), s.keyNow, now)
+}
+
+// checkPolicy does the same where the request went to the cluster that decided, by a route whose metadata name another policy. Where
+// they name none, the policy that decided may be that of the cluster's metadata.
+func (s *stream) checkPolicy(c *request.Cluster, now int64) {
+	name, err := host.Text(host.RoutePolicy)
+	if err != nil || name == "" || name == c.Policy() || s.plugin.document.Named(name) == nil {
+		return
+	}
+	went := policy.NamedCluster(c.Upstream(), name)
+	s.plugin.observe.Misrouted(observe.Misroute{Decided: c.Name(), Went: went, ByClient: s.rerouted}, now)
+	s.request.Misrouted(s.plugin.learner(c.Upstream()), s.keyNow, now)
 }
 
 // keyNow hashes the request for another cluster's limit by key, which is by the client's address.

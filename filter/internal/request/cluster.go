@@ -82,6 +82,9 @@ func (c *Cluster) Policy() string {
 	return c.name[len(c.upstream)+1:]
 }
 
+// Breaks reports whether the policy has a circuit breaker.
+func (c *Cluster) Breaks() bool { return c.breaker != nil }
+
 // OwnBreaker is policy.Document.OwnBreaker of a policy by name.
 func (c *Cluster) OwnBreaker() bool { return c.name != c.upstream && c.ofUpstream == nil }
 
