@@ -58,6 +58,7 @@ func (e *intoRoutes) put(managers []*yaml.Node) {
 		e.warn("redis.cluster: the file has no cluster %s, so that limits of scope mesh would do without Redis; add the cluster of your Webdis or weir bridge", r.Cluster)
 	}
 	e.unknown()
+	e.names(managers)
 	needed := false
 	e.document.Each(func(_ string, p *policy.Policy) { needed = needed || RouterRetries(p.Retry) || p.Failover != nil })
 	if !needed {
@@ -137,12 +138,46 @@ func (e *intoRoutes) clustersOf(route *yaml.Node) (clusters []string) {
 // policyOf is the policy for requests of a route to a cluster: one by name where the metadata say so.
 func (e *intoRoutes) policyOf(route *yaml.Node, cluster string) *policy.Policy {
 	for _, of := range []*yaml.Node{route, e.clusters[cluster]} {
-		metadata := member(member(member(of, "metadata"), "filter_metadata"), filterName)
-		if p := e.document.Named(textIn(metadata, "policy")); p != nil {
-			return p
+		if name := policyName(of); name != nil {
+			if p := e.document.Named(name.Value); p != nil {
+				return p
+			}
 		}
 	}
 	return policyOf(e.document, cluster)
+}
+
+// policyName is the name of a policy in the metadata of a route or cluster, nil where there is none.
+func policyName(of *yaml.Node) *yaml.Node {
+	return member(member(member(member(of, "metadata"), "filter_metadata"), filterName), "policy")
+}
+
+// names warns of policies by name that are named and not there, and of those that are there and not named.
+func (e *intoRoutes) names(managers []*yaml.Node) {
+	all, elsewhere := slices.Collect(maps.Values(e.clusters)), e.others
+	for _, m := range managers {
+		config := member(m, "route_config")
+		elsewhere = elsewhere || config == nil
+		for _, host := range items(member(config, "virtual_hosts")) {
+			all = append(all, items(member(host, "routes"))...)
+		}
+	}
+	var named []string
+	for _, of := range all {
+		name := policyName(of)
+		if name == nil {
+			continue
+		}
+		named = append(named, name.Value)
+		if e.document.Named(name.Value) == nil {
+			e.warn("line %d: the metadata name the policy %s, and the policy document has no such policy under policies: the cluster's own policy would decide", name.Line, name.Value)
+		}
+	}
+	for _, p := range e.document.Policies {
+		if !elsewhere && !slices.Contains(named, p.Name) {
+			e.warn("policies.%s: no route or cluster of the file names it by its metadata (filter_metadata: {weir: {policy: %s}}), so that it decides about nothing", p.Name, p.Name)
+		}
+	}
 }
 
 // failovers are the routes by which a route's requests fail over.

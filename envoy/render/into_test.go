@@ -107,7 +107,6 @@ static_resources:
 ` + routes + `  clusters:
     - {name: aws, connect_timeout: 0x1s}
     - name: eu # the other region
-      metadata: {filter_metadata: {weir: {policy: calm}}}
 `
 }
 
@@ -210,6 +209,11 @@ func TestIntoRoutes(t *testing.T) {
 				`{"match":{"prefix":"/"},"route":{"cluster":"aws","host_rewrite_literal":"aws.example"}}]`, bound: "- -",
 		},
 		{
+			name: "names of policies that are not there", policy: `{"policies": {"calm": {}, "unused": {}}, "clusters": {"aws": {}}}`,
+			routes: `- {match: {prefix: /}, route: {cluster: aws}, metadata: {filter_metadata: {weir: {policy: nobody}}}}`,
+			want:   `[{"match":{"prefix":"/"},"metadata":{"filter_metadata":{"weir":{"policy":"nobody"}}},"route":{"cluster":"aws"}}]`, bound: "- -", warnings: 2,
+		},
+		{
 			name: "a cluster that the file has not", policy: `{"clusters": {"amazon": {"rate_limit": {}}, "a*": {}}}`, routes: `- {match: {prefix: /}, route: {cluster: aws}}`,
 			want: `[{"match":{"prefix":"/"},"route":{"cluster":"aws"}}]`, bound: "- -", warnings: 1,
 		},
@@ -224,7 +228,11 @@ func TestIntoRoutes(t *testing.T) {
 				host = "                      retry_policy: " + tc.host + "\n"
 			}
 			routes := strings.ReplaceAll("\n"+strings.TrimSpace(tc.routes), "\n", "\n                        ")[1:] + "\n"
-			text, warnings, err := into(t, intoRoutesEnvoy(routes, host), tc.policy)
+			envoy := intoRoutesEnvoy(routes, host)
+			if strings.Contains(tc.policy, `"calm"`) {
+				envoy += "      metadata: {filter_metadata: {weir: {policy: calm}}}\n"
+			}
+			text, warnings, err := into(t, envoy, tc.policy)
 			if err != nil {
 				t.Fatal(err)
 			}

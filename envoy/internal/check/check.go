@@ -96,6 +96,7 @@ func File(name string, raw []byte, getenv Lookup) *Result {
 	for _, p := range plugins {
 		r.plugin(p)
 	}
+	r.named(roots)
 	return r
 }
 

@@ -194,6 +194,29 @@ func TestKeysWrittenTwice(t *testing.T) {
 	}
 }
 
+// TestNamesInMetadata: routes and clusters of an envoy.yaml name policies that are there.
+func TestNamesInMetadata(t *testing.T) {
+	file := func(policy, metadata string) string {
+		return `routes: [{metadata: {filter_metadata: {weir: {policy: ` + metadata + `}}}}]
+filter: {name: weir, configuration: {"@type": type.googleapis.com/google.protobuf.Struct, value: ` + policy + `}, vm_config: {runtime: envoy.wasm.runtime.v8}}
+`
+	}
+	const missing = "1:55 warning : the metadata name the policy nobody, and no policy in this file has it under policies: the cluster's own policy would decide"
+	for _, tc := range []struct {
+		in   string
+		want []string
+	}{
+		{file(`{policies: {partner: {}}, clusters: {a: {}}}`, "partner"), nil},
+		{file(`{policies: {partner: {}}, clusters: {a: {}}}`, "nobody"), []string{missing}},
+		{file(`{clusters: {a: {}}}`, "nobody"), []string{missing}},
+		{file(`{admin: {}}`, "nobody"), nil}, // the policy is in another file
+	} {
+		if diff := cmp.Diff(tc.want, lines(File("envoy.yaml", []byte(tc.in), environment))); diff != "" {
+			t.Errorf("%s\nwant (-), got (+):\n%s", tc.in, diff)
+		}
+	}
+}
+
 func TestNamesLikeRegularExpressions(t *testing.T) {
 	for name, want := range map[string]bool{
 		"aws_.*": true, ".*": true, "^aws": true, "aws$": true, `api\.example\.com`: true, "aws_[0-9]": true, "(a|b)": true, "a.+": true,
