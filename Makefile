@@ -70,14 +70,15 @@ package = ./filter$(if $(filter-out weir,$(1)),/internal/testmodules/$(1))
 
 .SECONDEXPANSION:
 TINYGO_VERSION := $(shell awk '$$1 == "github.com/tinygo-org/tinygo" { print $$2 }' filter/tinygo/go.mod)
-TINYGO_DIR     := $(CACHE)/tinygo-$(TINYGO_VERSION)-$(shell cat $(addprefix filter/tinygo/,go.sum runtime.sed runtime.S) | cksum | cut -d ' ' -f 1)
+TINYGO_DIR     := $(CACHE)/tinygo-$(TINYGO_VERSION)-$(shell cat $(addprefix filter/tinygo/,go.sum runtime.sed runtime.S reflection.sed runtime/interfaces.go transform/kinds.go) | cksum | cut -d ' ' -f 1)
 TINYGO         := $(TINYGO_DIR)/bin/tinygo
 TINYGO_ARGS    := -target=filter/tinygo/tinygo.json -opt=z -panic=trap -no-debug -tags=abi021
+#, which lets addresses be joined with offsets: the first 1,024 bytes are the end of the stack, whose overflow traps below them.
 WASM_FEATURES  := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals
 build/%.wasm: $(SOURCES) $$(wildcard filter/internal/testmodules/$$*/*.go) | $(TINYGO)
 	$(call say_missing,$@)
 	@mkdir -p $(@D)
-	TINYGOROOT=$(TINYGO_DIR)/root PATH=$(TINYGO_DIR)/bin:$$PATH $(TINYGO) build $(TINYGO_ARGS) \
+	TINYGOROOT=$(TINYGO_DIR)/$(if $(filter store,$*),root-reflection,root) PATH=$(TINYGO_DIR)/bin:$$PATH $(TINYGO) build $(TINYGO_ARGS) \
 		-ldflags="-extldflags='-Map=$(CURDIR)/build/$*.map $(TINYGO_DIR)/runtime.o $(TINYGO_LIBC) $(TINYGO_RT)'" \
 		-o build/$*.linked.wasm $(call package,$*)
 	@grep -A 1 ' \.data$$' build/$*.map | grep -q weir_data_start || { echo >&2 "make $@: .data does not begin with runtime.S"; exit 1; }
@@ -95,18 +96,30 @@ tinygo: $(TINYGO) ## TinyGo itself, into .cache
 $(TINYGO):
 	$(call say_missing,tinygo)
 	@mkdir -p $(TINYGO_DIR)/bin
+	@# Two changes of TinyGo: runtime.sed, and what leaves reflection out (docs/rationale.md).
 	@# download: a module that is not there has no Dir. TINYGOROOT, less what is a submodule of TinyGo's repository, with an empty net/http in its place.
 	go -C filter/tinygo mod download github.com/tinygo-org/tinygo
 	source=$$(go -C filter/tinygo list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo) && \
-		rm -rf $(TINYGO_DIR)/root && mkdir -p $(TINYGO_DIR)/root && cp -r $$source/src $$source/targets $(TINYGO_DIR)/root/
-	chmod -R u+w $(TINYGO_DIR)/root
+		rm -rf $(TINYGO_DIR)/root $(TINYGO_DIR)/root-reflection $(TINYGO_DIR)/source && mkdir -p $(TINYGO_DIR)/root && cp -r $$source/src $$source/targets $(TINYGO_DIR)/root/ && \
+		cp -r $$source $(TINYGO_DIR)/source
+	chmod -R u+w $(TINYGO_DIR)/root $(TINYGO_DIR)/source
+	mkdir -p $(TINYGO_DIR)/root/src/net/http
 	sed -i -f filter/tinygo/runtime.sed $(TINYGO_DIR)/root/src/runtime/arch_tinygowasm.go
 	@test $$(grep -c 'memorySize/4\|dataStartSymbol' $(TINYGO_DIR)/root/src/runtime/arch_tinygowasm.go) = 3 || { \
 		echo >&2 "make tinygo: filter/tinygo/runtime.sed does not fit this TinyGo"; exit 1; }
+	cp -r $(TINYGO_DIR)/root $(TINYGO_DIR)/root-reflection # for a test's module, which prints by fmt
+	sed -i -f filter/tinygo/reflection.sed $(TINYGO_DIR)/root/src/runtime/interface.go $(TINYGO_DIR)/root/src/runtime/hashmap.go
+	sed -i 's|^\t// Create a sorted list of type names, for predictable iteration.$$|\tdefer p.keepKinds()\n\n&|' $(TINYGO_DIR)/source/transform/interface-lowering.go
+	@! grep -q 'reflectlite\.' $(TINYGO_DIR)/root/src/runtime/interface.go $(TINYGO_DIR)/root/src/runtime/hashmap.go && \
+		test $$(grep -c 'defer p.keepKinds' $(TINYGO_DIR)/source/transform/interface-lowering.go) = 1 || { \
+		echo >&2 "make tinygo: filter/tinygo/reflection.sed, or the change of transform, does not fit this TinyGo"; exit 1; }
+	cp filter/tinygo/runtime/interfaces.go $(TINYGO_DIR)/root/src/runtime/weir_interfaces.go
+	cp filter/tinygo/transform/kinds.go $(TINYGO_DIR)/source/transform/weir_kinds.go
 	clang-19 --target=wasm32-unknown-wasi -c filter/tinygo/runtime.S -o $(TINYGO_DIR)/runtime.o
-	mkdir -p $(TINYGO_DIR)/root/src/net/http
 	ln -sf $(TINYGO_LINK) $(TINYGO_DIR)/bin/wasm-ld
-	CGO_ENABLED=1 CC=clang-19 CXX=clang++-19 go -C filter/tinygo build -tags=llvm19 -trimpath -o $@ github.com/tinygo-org/tinygo
+	cp filter/tinygo/go.mod $(TINYGO_DIR)/changed.mod && cp filter/tinygo/go.sum $(TINYGO_DIR)/changed.sum
+	go mod edit -replace github.com/tinygo-org/tinygo=$(TINYGO_DIR)/source $(TINYGO_DIR)/changed.mod
+	CGO_ENABLED=1 CC=clang-19 CXX=clang++-19 go -C filter/tinygo build -modfile=$(TINYGO_DIR)/changed.mod -tags=llvm19 -trimpath -o $@ github.com/tinygo-org/tinygo
 
 # The official compiler builds a Wasm module that a host calls into (a "reactor") with -buildmode=c-shared.
 WASM_ENV  := GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0

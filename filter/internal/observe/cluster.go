@@ -25,8 +25,8 @@ type Plugin struct {
 	Count   func(*BatchedCounter) // counts one more, in batches
 	Refused *RefusedKeys          // the VM's
 
-	missing   map[string]*missing      // by cluster
-	misroutes map[[2]string]*misroutes // by the cluster that decided and the one that the request went to
+	missing   map[string]*missing   // by cluster
+	misroutes map[string]*misroutes // by the cluster that decided and the one that the request went to
 }
 
 // Cluster is one cluster's metrics and log lines. It implements request.Observer.

@@ -1,11 +1,11 @@
 package observe
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/metric"
+	"github.com/weir-mesh/weir/policy/visible"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
@@ -55,11 +55,11 @@ func (p *Plugin) Misrouted(m Misroute, now int64) {
 
 // pair is how misroutes between two clusters are reported, nil where there are too many.
 func (p *Plugin) pair(decided, went string) *misroutes {
-	name := [2]string{decided, went}
+	name := decided + "\x00" + went // a map by two strings would need reflection
 	m := p.misroutes[name]
 	if m == nil && len(p.misroutes) < maxMisroutes {
 		if p.misroutes == nil {
-			p.misroutes = map[[2]string]*misroutes{}
+			p.misroutes = map[string]*misroutes{}
 		}
 		m = &misroutes{total: p.Metrics.Counter(metric.MisroutedTotal.With(decided, went))}
 		p.misroutes[name] = m
@@ -69,11 +69,11 @@ func (p *Plugin) pair(decided, went string) *misroutes {
 
 // text is what happened, then what to do.
 func (m *Misroute) text() string {
-	text := "the policy of " + strconv.Quote(m.Decided) + " decided about a request"
+	text := "the policy of " + visible.Quote(m.Decided) + " decided about a request"
 	if m.Decided == "" {
 		text = "no policy decided about a request without a cluster"
 	}
-	text += " that went to " + strconv.Quote(m.Went)
+	text += " that went to " + visible.Quote(m.Went)
 	if m.ByClient {
 		return text + ": a client's header chose its route; remove x-weir-… and the headers of failover by early_header_mutation, as `weir render envoy` does"
 	}

@@ -186,7 +186,7 @@ func (p *Plugin) publish() error {
 			made++
 		}
 	}
-	p.inherited = slices.Collect(maps.Keys(p.vm.used))
+	p.inherited = slices.Collect(maps.Values(p.vm.used))
 	err := p.publishOnce(host.Now())
 	if p.publisher.News() {
 		err = errors.Join(err, p.inForce())

@@ -41,7 +41,7 @@ type VM struct {
 	metrics  observe.Metrics
 	counts   observe.Batch
 	refused  observe.RefusedKeys
-	used     map[usedCluster]struct{} // clusters that any plugin used
+	used     map[string]usedCluster // clusters that any plugin used, by their keys
 	streams  streams
 
 	documents     [16]uint64 // that its last plugins started with, by policy.Document.Hash
@@ -97,13 +97,16 @@ func placesName(cluster, vmID string, slot uint32) string {
 // remember notes that a cluster is used, for later plugins of this VM. The set is bounded as a plugin's clusters are.
 func (v *VM) remember(cluster usedCluster) {
 	if v.used == nil || len(v.used) >= maxClusters {
-		v.used = map[usedCluster]struct{}{}
+		v.used = map[string]usedCluster{}
 	}
-	v.used[cluster] = struct{}{}
+	v.used[cluster.key()] = cluster
 }
 
 // usedCluster is a cluster with its own policy, or with one by name.
 type usedCluster struct{ name, policy string }
+
+// key is of two clusters never the same: the name of a policy has no zero byte. A map by the struct would need reflection.
+func (c usedCluster) key() string { return c.policy + "\x00" + c.name }
 
 // startedBefore reports whether one of the last plugins of this VM had this document, and notes that one more has. A VM that is
 // started, since Envoy is or since the last one trapped, starts each of its documents for the first time. What it starts again
