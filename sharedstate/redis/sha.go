@@ -2,8 +2,8 @@ package redis
 
 // The SHA-1 digests of the scripts' sources.
 const (
-	slidingWindowSHA = "b640d8b90d135eb50d0bf4480a03a98e4dc39445"
-	adaptiveSHA      = "348648416fdf73214d78f2962e7824edf0a386cf"
-	tokenBucketSHA   = "ffc7404065a230cf0487fd209d444406578001d7"
-	resetSHA         = "656261f8bb7240dbe37c2eeceb28d92aaf683326"
+	slidingWindowSHA = "872765dec55a9f5b54cea6fe1c8c4a2c59737939"
+	adaptiveSHA      = "568df06fbcec20198b49459fba0c485f70cbdf57"
+	tokenBucketSHA   = "f1c5c10d9934d9c9823a09b29315e642029f27ee"
+	resetSHA         = "b378ceb7989e95784eb97558be6f6ca87c819a03"
 )
