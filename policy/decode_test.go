@@ -303,7 +303,7 @@ func TestDefaultDataOfAStruct(t *testing.T) {
 	want := &DefaultData{
 		Status:  200,
 		Headers: [][2]string{{"x-a", "2"}, {"x-b", "1"}, {"content-type", "application/json"}},
-		Body:    []byte(`{"a":{},"b":[1.5,1000,1e+21,1e-07,true]}`),
+		Body:    []byte(`{"a":{},"b":[1.5,1000,1e+21,1e-7,true]}`),
 	}
 	if diff := cmp.Diff(want, doc.Default.Fallback.Default); diff != "" {
 		t.Errorf("want (-), got (+):\n%s", diff)

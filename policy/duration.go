@@ -3,7 +3,10 @@ package policy
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/decimal"
 )
 
 // The bounds of most durations. Envoy's timers have no finer resolution than a millisecond; a limit or a breaker is
@@ -28,14 +31,77 @@ func parseDuration(v *value) (d time.Duration, problem string) {
 			}
 			return 0, shape + quote(v.text) + "; remove the quotes or add a unit"
 		}
-		d, err := time.ParseDuration(v.text)
-		if err != nil {
+		d, ok := durationOf(v.text)
+		if !ok {
 			return 0, shape + quote(v.text)
 		}
 		return d, ""
 	default:
 		return 0, shape + v.kind.String()
 	}
+}
+
+// units are those of time.ParseDuration, which the module does not have: its mistakes quote the text, 2 KB.
+var units = [...]struct {
+	name string
+	size time.Duration
+}{
+	{"ns", 1},
+	{"us", time.Microsecond},
+	{"µs", time.Microsecond},
+	{"μs", time.Microsecond},
+	{"ms", time.Millisecond},
+	{"s", time.Second},
+	{"m", time.Minute},
+	{"h", time.Hour},
+}
+
+// durationOf reads numbers, each with its unit, after an optional sign: 1m30s, 1.5h, -300ms.
+func durationOf(s string) (d time.Duration, ok bool) {
+	negative := false
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		negative, s = s[0] == '-', s[1:]
+	}
+	for ok = s != ""; ok && s != ""; {
+		var part time.Duration
+		part, s, ok = leadingDuration(s)
+		ok = ok && d <= math.MaxInt64-part
+		d += part
+	}
+	if negative {
+		d = -d
+	}
+	return d, ok
+}
+
+// leadingDuration reads the first number of s and its unit.
+func leadingDuration(s string) (d time.Duration, rest string, ok bool) {
+	end := len(s) - len(strings.TrimLeft(s, "0123456789."))
+	number, name := s[:end], s[end:]
+	name = name[:len(name)-len(strings.TrimLeft(name, "nuµμsmh"))]
+	for _, unit := range units {
+		if name != unit.name {
+			continue
+		}
+		whole, _, fraction := strings.Cut(number, ".")
+		n, ok := decimal.Whole(whole)
+		if whole == "" && fraction {
+			n, ok = 0, true
+		}
+		if !ok || n > uint64(math.MaxInt64/unit.size) {
+			return 0, "", false
+		}
+		d = time.Duration(n) * unit.size
+		if fraction {
+			part, ok := decimal.Parse("0" + number[len(whole):])
+			if !ok || number == "." {
+				return 0, "", false
+			}
+			d += time.Duration(part * float64(unit.size)) // below a nanosecond it is cut off
+		}
+		return d, s[end+len(name):], d >= 0
+	}
+	return 0, "", false
 }
 
 // seconds converts a number of seconds to a duration, rounded to the nanosecond.

@@ -2,9 +2,9 @@ package policy
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/statuses"
 )
 
@@ -62,7 +62,7 @@ func (f *Failures) add(word string) (problem string) {
 	if code, ok := strings.CutPrefix(word, "grpc:"); ok {
 		return f.addGRPC(code)
 	}
-	if status, err := strconv.Atoi(word); err == nil {
+	if status, ok := decimal.Int(word); ok {
 		if len(word) != 3 || status < 100 || status > statuses.Max {
 			return "a status must be from 100 to 599, got " + quote(word)
 		}
@@ -79,7 +79,7 @@ func (f *Failures) add(word string) (problem string) {
 func (f *Failures) addGRPC(code string) (problem string) {
 	i := slices.Index(grpcCodes[:], code)
 	if i < 0 {
-		if n, err := strconv.Atoi(code); err == nil {
+		if n, ok := decimal.Int(code); ok {
 			i = n
 		}
 	}

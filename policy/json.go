@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
@@ -29,7 +30,7 @@ func (d *decoder) jsonValue(r *jsontext.Reader, depth int) (value, error) {
 	case jsontext.String:
 		return value{kind: text, text: v.Text}, nil
 	case jsontext.Number:
-		n, _ := strconv.ParseFloat(v.Text, 64) // it has the form of a number; one beyond the range is infinite
+		n, _ := decimal.Parse(v.Text) // it has the form of a number; one beyond the range is infinite
 		return value{kind: number, number: n, text: v.Text}, nil
 	case jsontext.List:
 		return d.jsonList(r, depth+1)

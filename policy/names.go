@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/header"
 )
 
@@ -60,7 +61,7 @@ func headerName(s string) (lower, problem string) {
 	case !token(s):
 		return "", "must be a header name, got " + quote(s)
 	}
-	return strings.ToLower(s), ""
+	return ascii.Lower(s), ""
 }
 
 // defaultHeader checks the name of a header of default_data: not one that belongs to the connection (RFC 9110, section
@@ -84,7 +85,7 @@ func defaultHeader(s string) (lower, problem string) {
 
 // hostName returns a host name in lower case, or what is wrong with it.
 func hostName(s string) (lower, problem string) {
-	lower = strings.ToLower(s)
+	lower = ascii.Lower(s)
 	if s == "" || len(s) > maxName || strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
 		return "", "must be a host name without a port, got " + quote(s)
 	}
@@ -94,7 +95,7 @@ func hostName(s string) (lower, problem string) {
 // method checks a request method. Methods are case-sensitive (RFC 9110, section 9.1); all registered ones are upper
 // case.
 func method(s string) (kept, problem string) {
-	if !token(s) || s != strings.ToUpper(s) {
+	if !token(s) || ascii.HasLower(s) {
 		return "", "must be a request method in upper case, got " + quote(s)
 	}
 	return s, ""

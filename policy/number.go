@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/decimal"
 )
 
 // between is the range of a number. An open end is excluded.
@@ -115,16 +117,9 @@ func (s *section) inRange(name string, v *value, b between) (float64, bool) {
 	return n, true
 }
 
-// parseNumber reads decimal digits with an optional fraction and exponent, with white space around them, but not what
-// else strconv reads (inf, nan, 0x1p4). A number out of float64's range is infinite.
-func parseNumber(s string) (float64, bool) {
-	s = strings.TrimSpace(s)
-	if strings.Trim(s, "0123456789+-.eE") != "" {
-		return 0, false
-	}
-	n, err := strconv.ParseFloat(s, 64)
-	return n, err == nil || math.IsInf(n, 0)
-}
+// parseNumber reads decimal digits with an optional fraction and exponent, with white space around them. A number out of float64's
+// range is infinite.
+func parseNumber(s string) (float64, bool) { return decimal.Parse(strings.TrimSpace(s)) }
 
 // looksFractional reports whether a Struct's text looks like a number that is not whole. Envoy's YAML loader makes only
 // whole numbers and passes 1.67 on as the string "1.67" (ValueUtil::loadFromYaml; seen in Envoy 1.40), so such a text
@@ -133,6 +128,6 @@ func looksFractional(s string) bool {
 	if _, numeric := parseNumber(s); !numeric {
 		return false
 	}
-	_, err := strconv.ParseInt(s, 10, 64)
-	return err != nil
+	n, whole := decimal.Whole(strings.TrimPrefix(s, "-"))
+	return !whole || n > math.MaxInt64
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/visible"
 )
 
 // memberPath is the path of an object's member. A name that would make the path ambiguous is quoted:
@@ -79,9 +81,9 @@ func quote(s string) string {
 			}
 			cut = i
 		}
-		return strconv.Quote(s[:cut] + "…")
+		return visible.Quote(s[:cut] + "…")
 	}
-	return strconv.Quote(s)
+	return visible.Quote(s)
 }
 
 // comparePaths orders paths as a reader expects: on[2] before on[10].

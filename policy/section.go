@@ -5,6 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weir-mesh/weir/policy/ascii"
+	"github.com/weir-mesh/weir/policy/visible"
 )
 
 // section reads an object key by key. The keys that were read are known; end reports the others.
@@ -122,9 +125,9 @@ func (s *section) boolean(name string, fallback bool) bool {
 	case v == nil:
 	case v.kind == boolean:
 		return v.truth
-	case v.kind == text && (strings.EqualFold(v.text, "true") || strings.EqualFold(v.text, "false")):
+	case v.kind == text && (ascii.EqualFold(v.text, "true") || ascii.EqualFold(v.text, "false")):
 		if v.substituted {
-			return strings.EqualFold(v.text, "true")
+			return ascii.EqualFold(v.text, "true")
 		}
 		s.mistake(name, "must be a boolean, got the string "+quote(v.text)+"; remove the quotes")
 	default:
@@ -136,7 +139,7 @@ func (s *section) boolean(name string, fallback bool) bool {
 // text reads a string; check returns what is wrong with it, or "".
 func (s *section) text(name, typ, fallback string, check func(string) (problem string)) string {
 	if s.describes() {
-		s.describe(name, typ, strconv.Quote(fallback))
+		s.describe(name, typ, visible.Quote(fallback))
 	}
 	v := s.find(name)
 	if v == nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/weir-mesh/weir/policy/heapsort"
@@ -129,7 +128,7 @@ func (d *decoder) structValue(raw []byte, depth int) (v value, err error) {
 		case f.number == valueNumber && f.kind == fixed64:
 			n := math.Float64frombits(f.bits)
 			if math.IsNaN(n) || math.IsInf(n, 0) {
-				d.mistake(d.at.String(), "must be a finite number, got "+strconv.FormatFloat(n, 'g', -1, 64))
+				d.mistake(d.at.String(), "must be a finite number, got "+numberText(n))
 				v = value{broken: true}
 				continue
 			}

@@ -1,9 +1,9 @@
 package policy
 
 import (
-	"math"
 	"strconv"
 
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
@@ -47,12 +47,7 @@ type member struct {
 func (v *value) mayBeNumber() bool { return v.substituted || v.unquoted }
 
 // numberText writes a number as messages and JSON bodies show it.
-func numberText(n float64) string {
-	if abs := math.Abs(n); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		return strconv.FormatFloat(n, 'e', -1, 64)
-	}
-	return strconv.FormatFloat(n, 'f', -1, 64)
-}
+func numberText(n float64) string { return string(decimal.Append(nil, n)) }
 
 // appendJSON appends v as compact JSON, its keys in their order.
 func appendJSON(to []byte, v *value) []byte {

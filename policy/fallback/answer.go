@@ -1,9 +1,11 @@
 package fallback
 
 import (
-	"strconv"
+	"math"
 	"strings"
 
+	"github.com/weir-mesh/weir/policy/ascii"
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/httpdate"
 )
 
@@ -162,7 +164,7 @@ func (r *CacheRules) obstacleOf(name, value string) Obstacle {
 	case len("pragma"): // and of server
 		switch name {
 		case "pragma": // ignored if there is a cache-control (RFC 9111, section 5.4)
-			w.pragma = w.pragma || strings.Contains(strings.ToLower(value), "no-cache")
+			w.pragma = w.pragma || strings.Contains(ascii.Lower(value), "no-cache")
 			return NoObstacle
 		case "server":
 			return NoObstacle
@@ -225,7 +227,7 @@ func (r *CacheRules) obstacleOf(name, value string) Obstacle {
 		switch name {
 		case "transfer-encoding":
 			w.Delimited = true
-			return unless(strings.EqualFold(trim(value), "chunked"), UnknownLength)
+			return unless(ascii.EqualFold(trim(value), "chunked"), UnknownLength)
 		case "cdn-cache-control", "surrogate-control": // for other caches, but private answers must not be stored here either
 			return new(answerWalk).readControl(value)
 		}
@@ -300,17 +302,17 @@ func (w *answerWalk) readControl(value string) Obstacle {
 // varies reports whether an answer may depend on a request header: it is in the key, or is accept-encoding, for which
 // there are variants.
 func (r *CacheRules) varies(by string) bool {
-	if strings.EqualFold(by, "accept-encoding") {
+	if ascii.EqualFold(by, "accept-encoding") {
 		return true
 	}
-	by = dashed(strings.ToLower(by))
+	by = dashed(ascii.Lower(by))
 	return r.keyed(by) || inEveryKey.has(by)
 }
 
 // isConnectionOption reports whether an option of the header connection does not affect what is stored. An answer that
 // names another of its headers there is not stored.
 func isConnectionOption(option string) bool {
-	switch strings.ToLower(option) {
+	switch ascii.Lower(option) {
 	case "close", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
 		return true
 	}
@@ -327,8 +329,8 @@ func isPartial(contentType string) bool {
 
 // readLength reads a content-length. Two that differ are refused (RFC 9112, section 6.3).
 func (w *answerWalk) readLength(value string) bool {
-	n, err := strconv.ParseUint(trim(value), 10, 63)
-	if err != nil || w.Length >= 0 && w.Length != int64(n) {
+	n, ok := decimal.Whole(trim(value))
+	if !ok || n > math.MaxInt64 || w.Length >= 0 && w.Length != int64(n) {
 		return false
 	}
 	w.Length, w.Delimited = int64(n), true

@@ -1,6 +1,10 @@
 package fallback
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/policy/ascii"
+)
 
 // Codings is a set of content codings (RFC 9110, section 8.4.1).
 type Codings uint8
@@ -21,7 +25,7 @@ const (
 func CodingOf(name string) (c Codings, known bool) {
 	name = trim(name)
 	for i := range codingNames {
-		if strings.EqualFold(name, codingNames[i].name) {
+		if ascii.EqualFold(name, codingNames[i].name) {
 			return codingNames[i].coding, true
 		}
 	}

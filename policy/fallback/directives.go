@@ -1,6 +1,10 @@
 package fallback
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/policy/ascii"
+)
 
 // directive is one member of a cache-control header. The argument is without its quotes.
 type directive struct {
@@ -8,7 +12,7 @@ type directive struct {
 }
 
 // is compares the name; want is in lower case.
-func (d *directive) is(want string) bool { return strings.EqualFold(d.name, want) }
+func (d *directive) is(want string) bool { return ascii.EqualFold(d.name, want) }
 
 // seconds reads the argument as delta-seconds (RFC 9111, section 1.2.2).
 func (d *directive) seconds() (n uint32, ok bool) { return readSeconds(d.argument) }

@@ -3,6 +3,8 @@ package fallback
 import (
 	"path"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/ascii"
 )
 
 // Unsafe reports whether a method may change what its target is, so that a response to it that is no error invalidates
@@ -34,7 +36,7 @@ func PathOf(target string) string { return target[:cut(target, "?#")] }
 func InvalidatedPath(authority, base, reference string) (target string, ok bool) {
 	reference = PathOf(trim(reference))
 	if scheme := cut(reference, ":/"); scheme < len(reference) && reference[scheme] == ':' {
-		if !strings.EqualFold(reference[:scheme], "http") && !strings.EqualFold(reference[:scheme], "https") {
+		if !ascii.EqualFold(reference[:scheme], "http") && !ascii.EqualFold(reference[:scheme], "https") {
 			return "", false
 		}
 		reference = reference[scheme+1:]
@@ -44,7 +46,7 @@ func InvalidatedPath(authority, base, reference string) (target string, ok bool)
 	}
 	if rest, absolute := strings.CutPrefix(reference, "//"); absolute {
 		host := rest[:cut(rest, "/")]
-		if !strings.EqualFold(withoutPort(host), withoutPort(authority)) {
+		if !ascii.EqualFold(withoutPort(host), withoutPort(authority)) {
 			return "", false
 		}
 		reference = "/" + strings.TrimPrefix(rest[len(host):], "/")

@@ -1,6 +1,10 @@
 package fallback
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/policy/ascii"
+)
 
 // Request is what the cache keeps of a running request.
 type Request struct {
@@ -143,5 +147,5 @@ func derivesFromGRPC(contentType string) bool {
 }
 
 func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+	return len(s) >= len(prefix) && ascii.EqualFold(s[:len(prefix)], prefix)
 }

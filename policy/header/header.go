@@ -1,7 +1,11 @@
 // Package header is the one list of Weir's own header names, and the few readings of headers that several packages share.
 package header
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/policy/ascii"
+)
 
 // Weir's headers on responses. They are only set by Weir: those of clients are removed, and those of upstreams unless they
 // are another Weir's, which answered in place of its own upstream.
@@ -76,7 +80,7 @@ func firstOf(headers Headers, want string) (got string) {
 func IsEvents(value string) bool {
 	const events = "text/event-stream"
 	for at := 0; at+len(events) <= len(value); at++ {
-		if value[at]|0x20 == 't' && strings.EqualFold(value[at:at+len(events)], events) {
+		if value[at]|0x20 == 't' && ascii.EqualFold(value[at:at+len(events)], events) {
 			return true
 		}
 	}

@@ -1,10 +1,7 @@
 // Package httpdate parses the dates of HTTP headers, without the code size of net/http and of time.Parse.
 package httpdate
 
-import (
-	"strings"
-	"time"
-)
+import "strings"
 
 // The forms of an HTTP-date (RFC 9110, section 5.6.7) after the day's name. Senders use IMF-fixdate; the others are obsolete, but
 // recipients must accept them. b is a letter of the month's name, e a digit or a space, d, y, h, m and s are digits.
@@ -102,26 +99,41 @@ func parse(form, s string, now int64) (at int64, ok bool) {
 	if form == rfc850 {
 		year = century(year, month, day, now)
 	}
-	t := time.Date(year, month, day, hour, minute, second, 0, time.UTC)
-	return t.Unix(), t.Day() == day // 31 Feb is 3 Mar
+	date := daysTo(year, month, day)
+	at = int64(date)*secondsADay + int64(hour*3600+minute*60+second)
+	return at, day > 0 && date < daysTo(year, month+1, 1) // 31 Feb is 3 Mar
 }
 
-// monthAt is the month whose name a text begins with, 0 if there is none.
-func monthAt(s string) time.Month {
+// monthAt is the month whose name a text begins with, from 1; 0 if there is none.
+func monthAt(s string) int {
 	for i, name := range months {
 		if isWord(s[:3], name) {
-			return time.Month(i + 1)
+			return i + 1
 		}
 	}
 	return 0
 }
 
 // century returns the latest year that ends with these two digits and in which the day is not more than 50 years from now.
-func century(digits int, month time.Month, day int, now int64) (year int) {
-	latest := time.Unix(now, 0).UTC().AddDate(50, 0, 0)
-	year = latest.Year()/100*100 + digits
-	if time.Date(year, month, day, 0, 0, 0, 0, time.UTC).After(latest) {
+func century(digits, month, day int, now int64) (year int) {
+	const averageYear = 31_556_952 // seconds
+	year = (int(now/averageYear)+1970+50)/100*100 + 100 + digits
+	for int64(daysTo(year-50, month, day))*secondsADay > now {
 		year -= 100
 	}
 	return year
+}
+
+const secondsADay = 24 * 60 * 60
+
+// daysTo is the number of days from 1 January 1970 to a date of the Gregorian calendar. Package time does it by 6 KB of code more,
+// for other zones.
+func daysTo(year, month, day int) int {
+	// Years begin in March, so that a leap day ends one, and 400 years before the year 0, so that none is negative.
+	year, month = year+400, month-3
+	if month < 0 {
+		year, month = year-1, month+12
+	}
+	// From March on, five months have 153 days. 1 March of the year -400 is 865,565 days before 1970.
+	return year*365 + year/4 - year/100 + year/400 + (153*month+2)/5 + day - 1 - 865565
 }

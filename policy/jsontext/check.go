@@ -1,6 +1,6 @@
 package jsontext
 
-import "strconv"
+import "github.com/weir-mesh/weir/policy/visible"
 
 // maxNesting is how many objects and lists may be open at once, as in encoding/json.
 const maxNesting = 10_000
@@ -228,7 +228,7 @@ func (c *checker) escape() bool {
 	case 'u':
 		for range 4 {
 			c.at++
-			if _, ok := hexDigit(c.peek()); !ok {
+			if _, ok := HexDigit(c.peek()); !ok {
 				c.unexpected("in \\u hexadecimal character escape")
 				return false
 			}
@@ -252,6 +252,5 @@ func quoteByte(b byte) string {
 	case '"':
 		return `'"'`
 	}
-	quoted := strconv.Quote(string(rune(b)))
-	return "'" + quoted[1:len(quoted)-1] + "'"
+	return "'" + string(visible.Append(nil, string(rune(b)), '\'')) + "'"
 }

@@ -160,7 +160,7 @@ func (r *Reader) unescape(to []byte) []byte {
 func (r *Reader) unit() (c rune) {
 	for range 4 {
 		r.at++
-		n, _ := hexDigit(r.peek())
+		n, _ := HexDigit(r.peek())
 		c = c<<4 | n
 	}
 	r.at++

@@ -22,7 +22,8 @@ func (s *scanner) peek() byte {
 
 func digit(b byte) bool { return b >= '0' && b <= '9' }
 
-func hexDigit(b byte) (n rune, ok bool) {
+// HexDigit is the number that a hexadecimal digit stands for.
+func HexDigit(b byte) (n rune, ok bool) {
 	switch {
 	case digit(b):
 		return rune(b - '0'), true

@@ -3,6 +3,8 @@ package jsontext
 import (
 	"math"
 	"strconv"
+
+	"github.com/weir-mesh/weir/policy/decimal"
 )
 
 // Writer appends values, and the commas between them. Its zero value is an empty text.
@@ -59,14 +61,7 @@ func (w *Writer) Number(n float64) {
 		return
 	}
 	w.separate()
-	if abs := math.Abs(n); abs == 0 || abs >= 1e-6 && abs < 1e21 {
-		w.Text = strconv.AppendFloat(w.Text, n, 'f', -1, 64)
-		return
-	}
-	w.Text = strconv.AppendFloat(w.Text, n, 'e', -1, 64)
-	if end := len(w.Text); end >= 4 && string(w.Text[end-4:end-1]) == "e-0" { // e-09 is written e-9
-		w.Text = append(w.Text[:end-2], w.Text[end-1])
-	}
+	w.Text = decimal.Append(w.Text, n)
 }
 
 // Strings appends a list of strings.

@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"math"
 	"time"
 
 	"github.com/weir-mesh/weir/policy/fixedpoint"
@@ -47,7 +46,7 @@ func newAdaptive(limit, window int64, c AdaptiveConfig) *adaptive {
 		samples:   int64(min(max(c.MinSamples, 1), 1<<30)),
 		window:    window,
 	}
-	steps := math.Ceil(math.Log(float64(a.highest)/float64(a.lowest)) / math.Log(float64(a.recovery)/fixedpoint.Micro))
+	steps := fixedpoint.Steps(float64(a.highest)/float64(a.lowest), float64(a.recovery)/fixedpoint.Micro)
 	a.forget = window + ceilDiv(window, 64) + 64 // until a sub-window no longer counts
 	a.forget += int64(min(steps*float64(a.interval), float64(max(oneDay-a.forget, 0))))
 	return a

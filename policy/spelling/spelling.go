@@ -4,6 +4,7 @@ package spelling
 import (
 	"strings"
 
+	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/heapsort"
 )
 
@@ -39,7 +40,7 @@ func Suggest(word string, known []string) (suggestion string, ok bool) {
 // Nearest returns at most n of the known words, the most similar to word first, whatever their case. Equally similar
 // words are in the order of their bytes. It sorts known.
 func Nearest(word string, known []string, n int) []string {
-	fold := func(s string) string { return strings.ToLower(s[:min(len(s), maxWord)]) }
+	fold := func(s string) string { return ascii.Lower(s[:min(len(s), maxWord)]) }
 	distances := make(map[string]int, len(known))
 	for _, k := range known {
 		distances[k] = Distance(fold(word), fold(k))
@@ -52,7 +53,7 @@ func Nearest(word string, known []string, n int) []string {
 }
 
 func lettersOnly(s string) string {
-	return strings.ToLower(strings.Map(func(r rune) rune {
+	return ascii.Lower(strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' {
 			return -1
 		}

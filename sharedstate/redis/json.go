@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
 // reader reads the part of JSON that bridges reply with. Anything else sets bad, which stays set. It stands in for
@@ -127,11 +129,17 @@ func (j *reader) escape(b []byte) []byte {
 	case 't':
 		return append(b, '\t')
 	case 'u':
-		if j.at+4 <= len(j.b) {
-			if code, err := strconv.ParseUint(string(j.b[j.at:j.at+4]), 16, 16); err == nil {
-				j.at += 4
-				return utf8.AppendRune(b, rune(code))
+		var code rune
+		for n := 0; j.at < len(j.b); n++ {
+			if n == 4 {
+				return utf8.AppendRune(b, code)
 			}
+			digit, ok := jsontext.HexDigit(j.b[j.at])
+			if !ok {
+				break
+			}
+			code = code<<4 | digit
+			j.at++
 		}
 	}
 	j.bad = true

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weir-mesh/weir/policy/fixedpoint"
 	"github.com/weir-mesh/weir/policy/ratelimit"
 )
 
@@ -82,7 +83,7 @@ func newWindow(limit int64, window, ttl time.Duration) *Limit {
 func forgetting(limit, window, interval, recovery int64) int64 {
 	const day = int64(24 * time.Hour / time.Microsecond)
 	lowest := max(ceilDiv(limit, 10), 1)
-	steps := math.Ceil(math.Log(float64(limit)/float64(lowest)) / math.Log(float64(recovery)/1e6))
+	steps := fixedpoint.Steps(float64(limit)/float64(lowest), float64(recovery)/1e6)
 	base := window + ceilDiv(window, 64) + 1
 	return base + int64(min(steps*float64(interval), float64(max(day-base, 0))))
 }

@@ -1,6 +1,6 @@
 package redis
 
-import "strings"
+import "github.com/weir-mesh/weir/policy/ascii"
 
 // Webdis is the dialect of Webdis (https://webd.is), as Debian packages it. A command is the path of a URL, here in the
 // body of a POST, and the response has its name:
@@ -60,7 +60,7 @@ func (*Webdis) Results(results []Result, status int, body []byte, commands []Com
 	r := j.result(true)
 	j.want('}')
 	j.end()
-	if j.bad || !strings.EqualFold(name, string(commands[0].Word(0))) {
+	if j.bad || !ascii.EqualFold(name, string(commands[0].Word(0))) {
 		return results, malformed("the body is not a response of Webdis")
 	}
 	return append(results, r), nil

@@ -1,8 +1,13 @@
 package admin
 
 import (
+	"math"
 	"strconv"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/ascii"
+	"github.com/weir-mesh/weir/policy/decimal"
+	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
 // Request is what the handler needs of a request's headers.
@@ -33,9 +38,9 @@ func (r *Request) checkPost() *httpError {
 	case r.Length == "":
 		return newError(411, "a body needs a Content-Length; better send none")
 	}
-	length, err := strconv.ParseUint(r.Length, 10, 63)
+	length, ok := decimal.Whole(r.Length)
 	switch {
-	case err != nil:
+	case !ok || length > math.MaxInt64:
 		return newError(400, "Content-Length is not a number")
 	case length > maxBody:
 		return newError(413, "the body has "+strconv.FormatUint(length, 10)+" bytes, more than "+strconv.Itoa(maxBody))
@@ -51,7 +56,7 @@ func (r *Request) hasJSON() bool {
 	if mediaType == "" {
 		return r.Ended || r.Length == "0"
 	}
-	return strings.EqualFold(mediaType, "application/json")
+	return ascii.EqualFold(mediaType, "application/json")
 }
 
 // isCrossSite says whether a browser sent the request for a page of another site, by its Origin (RFC 6454) or its
@@ -64,7 +69,7 @@ func (r *Request) isCrossSite() bool {
 		return false
 	}
 	_, host, ok := strings.Cut(r.Origin, "://")
-	return !ok || !strings.EqualFold(host, r.Host)
+	return !ok || !ascii.EqualFold(host, r.Host)
 }
 
 // hostIsPrivate says whether the request's host is an address, a private name or one of hosts. This stops DNS
@@ -103,9 +108,9 @@ func hostname(authority string) string {
 		if !closed || !strings.Contains(address, ":") || (port != "" && !isPort(port)) {
 			return ""
 		}
-		return strings.ToLower("[" + address + "]")
+		return ascii.Lower("[" + address + "]")
 	}
-	name := strings.ToLower(authority)
+	name := ascii.Lower(authority)
 	if i := strings.IndexByte(name, ':'); i >= 0 {
 		if !isPort(name[i:]) {
 			return ""
@@ -142,11 +147,12 @@ func decode(s string, plus bool) (decoded string, ok bool) {
 			if i+2 >= len(s) {
 				return "", false
 			}
-			n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-			if err != nil {
+			high, ok := jsontext.HexDigit(s[i+1])
+			low, both := jsontext.HexDigit(s[i+2])
+			if !ok || !both {
 				return "", false
 			}
-			b = append(b, byte(n))
+			b = append(b, byte(high<<4|low))
 			i += 2
 		case c == '+' && plus:
 			b = append(b, ' ')

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weir-mesh/weir/filter/internal/admin/page"
+	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/jsontext"
 )
 
@@ -86,7 +87,7 @@ func acceptsGzip(header string) bool {
 		_, q, _ := strings.Cut(weight, "=")
 		wanted := strings.Trim(q, " 0.") != "" || strings.TrimSpace(q) == ""
 		switch {
-		case strings.EqualFold(name, "gzip"):
+		case ascii.EqualFold(name, "gzip"):
 			return wanted
 		case name == "*":
 			accepts = wanted

@@ -1,8 +1,9 @@
 package fallbackcache
 
 import (
-	"strconv"
+	"math"
 
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/fallback"
 	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/sharedstate/cache"
@@ -66,9 +67,9 @@ func (c *Cache) update(k *Key, r *Response, entry *cache.Entry, newer header.Hea
 
 // contentLength is a response's content-length, -1 where it has none.
 func contentLength(headers header.Headers) int64 {
-	n, err := strconv.ParseInt(header.First(headers, "content-length"), 10, 64)
-	if err != nil {
+	n, ok := decimal.Whole(header.First(headers, "content-length"))
+	if !ok || n > math.MaxInt64 {
 		return -1
 	}
-	return n
+	return int64(n)
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/visible"
 )
 
 // What operators see of a key without a value: these say nothing about who asked.
@@ -111,27 +112,14 @@ func appendNetwork(b, address []byte, part *policy.KeyPart) []byte {
 	return append(b, address...) // a Unix socket, or one of Envoy's internal listeners
 }
 
-// printable keeps a key from forging a line of the log, or a terminal's control characters.
+// printable keeps a key from forging a line of the log, or a terminal's control characters, and from looking like another.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError || invisible(r) {
+		if !visible.Rune(r) || r == utf8.RuneError {
 			return '?'
 		}
 		return r
 	}, s)
-}
-
-// invisible reports whether a character separates lines, turns the direction of writing, or takes no room, so that one key could
-// be made to look like another.
-func invisible(r rune) bool {
-	switch {
-	case r < 0x61c:
-		return r == 0xad // soft hyphen
-	case r < 0x2000:
-		return r == 0x61c || r == 0x180e
-	default:
-		return r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0xfeff || r>>12 == 0xe0
-	}
 }
 
 // AppendHash writes a hash as 16 hexadecimal digits.

@@ -1,12 +1,12 @@
 package observe
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/metric"
+	"github.com/weir-mesh/weir/policy/visible"
 	"github.com/weir-mesh/weir/sharedstate"
 	"github.com/weir-mesh/weir/sharedstate/registry"
 )
@@ -40,7 +40,7 @@ func (p *Plugin) PolicyMissing(cluster, name string, now int64) {
 		p.Faults.Log(err.Error())
 	}
 	if sharedstate.AllowLog(p.Store, "missing/"+name[:min(len(name), 64)], missingLogInterval, now) {
-		host.Warn("weir: " + cluster + ": the metadata weir.policy of a route or of the cluster is " + strconv.Quote(name[:min(len(name), 64)]) +
+		host.Warn("weir: " + cluster + ": the metadata weir.policy of a route or of the cluster is " + visible.Quote(name[:min(len(name), 64)]) +
 			", and the policy document has no such policy: the request gets the cluster's own; add it to policies, or correct the metadata")
 	}
 }

@@ -1,11 +1,11 @@
 package plugin
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/policy/retry"
 )
@@ -32,7 +32,7 @@ func readAnswer(headers host.Headers) (a answer) {
 			a.aged = a.aged || c.Name == "age"
 		case len(":status"):
 			if c.Name == ":status" {
-				a.status, _ = strconv.Atoi(c.Value)
+				a.status, _ = decimal.Int(c.Value)
 			}
 		case len("grpc-status"): // and of retry-after
 			switch c.Name {
@@ -73,11 +73,8 @@ func (a *answer) details() (string, error) {
 
 // grpcStatus reads a grpc-status, outcome.NoGRPC if there is none.
 func grpcStatus(text string) int {
-	if text == "" { // of most responses: an error would be allocated
-		return outcome.NoGRPC
-	}
-	status, err := strconv.Atoi(text)
-	if err != nil || status < 0 {
+	status, ok := decimal.Int(text)
+	if !ok {
 		return outcome.NoGRPC
 	}
 	return status

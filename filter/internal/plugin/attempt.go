@@ -11,6 +11,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/localreply"
 	"github.com/weir-mesh/weir/filter/internal/outcome"
 	"github.com/weir-mesh/weir/filter/internal/replay"
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/header"
 )
 
@@ -116,13 +117,13 @@ func (s *attemptStream) OnHTTPResponseHeaders(int, bool) (action host.Action) {
 	headers.All(func(name, value string) bool {
 		switch name {
 		case ":status":
-			a.Status, _ = strconv.Atoi(value)
+			a.Status, _ = decimal.Int(value)
 		case "content-type":
 			if header.IsEvents(value) {
 				a.Reason = replay.ResponseEvents
 			}
 		case "content-length":
-			if n, err := strconv.Atoi(value); err == nil && n > replay.MaxResponse && !s.head {
+			if n, ok := decimal.Int(value); ok && n > replay.MaxResponse && !s.head {
 				a.Reason = replay.ResponseTooLong
 			}
 		}

@@ -3,11 +3,11 @@ package plugin
 import (
 	"encoding/binary"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/policy/decimal"
 )
 
 // shortestTimeout is the shortest of the names that readTimeout knows.
@@ -36,8 +36,8 @@ func shorten(d *uint32, ms uint32) {
 
 // milliseconds reads a header of Envoy's router: 0, and what is no number, mean none.
 func milliseconds(value string) uint32 {
-	n, err := strconv.ParseUint(value, 10, 64)
-	if err != nil {
+	n, ok := decimal.Whole(value)
+	if !ok {
 		return 0
 	}
 	return uint32(min(n, math.MaxUint32))

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/weir-mesh/weir/filter/internal/request"
 	"github.com/weir-mesh/weir/filter/internal/shareddata"
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/sharedstate/redis"
 )
 
@@ -88,7 +88,7 @@ func (b *redisBridge) ended(id uint32, size int) {
 	defer b.plugin.rescue()
 	status := 0
 	if text, err := host.Header(host.CallHeaders, ":status"); err == nil {
-		status, _ = strconv.Atoi(text) // 0, no reply, unless it is a number
+		status, _ = decimal.Int(text) // 0, no reply, unless it is a number
 	}
 	var body []byte
 	if status != 0 && size > 0 {

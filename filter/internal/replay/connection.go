@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
+	"github.com/weir-mesh/weir/policy/ascii"
 )
 
 // isHopByHop reports whether a header belongs to one connection and is never forwarded (RFC 9110, section 7.6.1).
@@ -35,7 +36,7 @@ func (r *Recorder) readConnection(headers pairs.Packed) {
 // isNamed reports whether the last readConnection found a header's name. A pseudo-header is never hop-by-hop.
 func (r *Recorder) isNamed(name string) bool {
 	for _, option := range r.named {
-		if strings.EqualFold(option, name) && !strings.HasPrefix(name, ":") {
+		if ascii.EqualFold(option, name) && !strings.HasPrefix(name, ":") {
 			return true
 		}
 	}

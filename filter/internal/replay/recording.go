@@ -1,9 +1,8 @@
 package replay
 
 import (
-	"strconv"
-
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/header"
 )
 
@@ -47,7 +46,7 @@ func (r *Recording) Begin(from *Recorder, headers pairs.Packed, ended bool, maxB
 				r.reason = Events
 			}
 		case "content-length":
-			if n, err := strconv.Atoi(c.Value); err == nil {
+			if n, ok := decimal.Int(c.Value); ok {
 				declared = n
 			}
 		}

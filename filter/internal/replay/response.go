@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weir-mesh/weir/filter/internal/host/pairs"
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/header"
 )
 
@@ -79,7 +80,7 @@ func (r *Recorder) response(e *CallResult) (a Response) {
 	e.Headers.All(func(name, value string) bool {
 		switch name {
 		case ":status":
-			a.Status, _ = strconv.Atoi(value) // 0 unless it is a number
+			a.Status, _ = decimal.Int(value) // 0 unless it is a number
 			return true
 		case "retry-after":
 			a.RetryAfter = value

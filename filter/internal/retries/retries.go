@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/policy/compile"
+	"github.com/weir-mesh/weir/policy/decimal"
 	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/policy/retry"
 )
@@ -95,6 +96,6 @@ func milliseconds(ns int64) string { return strconv.FormatInt(max(ns/int64(time.
 // (per_connection_buffer_limit_bytes), and more than max_body_bytes can be. Such a request is sent once: if a retry
 // waits while the body is still coming, Envoy answers 507 (outcome.DetailsUnkept), and upstream's own answer is lost.
 func TooLong(contentLength string) bool {
-	n, err := strconv.ParseInt(contentLength, 10, 64)
-	return err == nil && n > 1<<20
+	n, ok := decimal.Whole(contentLength)
+	return ok && n > 1<<20
 }
