@@ -73,7 +73,7 @@ TINYGO_VERSION := $(shell awk '$$1 == "github.com/tinygo-org/tinygo" { print $$2
 TINYGO_DIR     := $(CACHE)/tinygo-$(TINYGO_VERSION)-$(shell cat $(addprefix filter/tinygo/,go.sum runtime.sed runtime.S reflection.sed runtime/interfaces.go transform/kinds.go) | cksum | cut -d ' ' -f 1)
 TINYGO         := $(TINYGO_DIR)/bin/tinygo
 TINYGO_ARGS    := -target=filter/tinygo/tinygo.json -opt=z -panic=trap -no-debug -tags=abi021
-#, which lets addresses be joined with offsets: the first 1,024 bytes are the end of the stack, whose overflow traps below them.
+# --low-memory-unused, which lets addresses be joined with offsets: the first 1,024 bytes are the end of the stack, whose overflow traps below them.
 WASM_FEATURES  := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals
 build/%.wasm: $(SOURCES) $$(wildcard filter/internal/testmodules/$$*/*.go) | $(TINYGO)
 	$(call say_missing,$@)
@@ -83,7 +83,7 @@ build/%.wasm: $(SOURCES) $$(wildcard filter/internal/testmodules/$$*/*.go) | $(T
 		-o build/$*.linked.wasm $(call package,$*)
 	@grep -A 1 ' \.data$$' build/$*.map | grep -q weir_data_start || { echo >&2 "make $@: .data does not begin with runtime.S"; exit 1; }
 	go run ./filter/postlink exports build/$*.linked.wasm build/$*.finished.wasm
-	$(WASM_OPT) -Oz $(WASM_FEATURES) --strip-debug --strip-producers build/$*.finished.wasm -o build/$*.optimized.wasm
+	$(WASM_OPT) -Oz --low-memory-unused $(WASM_FEATURES) --strip-debug --strip-producers build/$*.finished.wasm -o build/$*.optimized.wasm
 	go run ./filter/postlink calls build/$*.optimized.wasm $@
 	@rm build/$*.map build/$*.linked.wasm build/$*.finished.wasm build/$*.optimized.wasm
 
