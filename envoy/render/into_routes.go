@@ -27,6 +27,7 @@ type intoRoutes struct {
 	clusters map[string]*yaml.Node // of static_resources
 	others   bool                  // clusters come from a control plane, too
 	reached  map[string]bool       // clusters that a route leads to
+	needs    *policy.Policy        // one with retry or failover, which acts where one of them does; nil: none
 	errs     []error
 	warnings []string
 }
@@ -45,6 +46,16 @@ func (e *intoRoutes) fail(n *yaml.Node, format string, arguments ...any) {
 	e.errs = append(e.errs, at(n, format, arguments...))
 }
 
+// object says that the file contradicts a policy. One in shadow does not act: there it is a warning, and what the file says stays.
+func (e *intoRoutes) object(p *policy.Policy, n *yaml.Node, format string, arguments ...any) {
+	err := at(n, format, arguments...)
+	if p.Mode == policy.ModeShadow {
+		e.warn("%s (in shadow nothing acts, so this is needed before mode: enforce)", err)
+		return
+	}
+	e.errs = append(e.errs, err)
+}
+
 func (e *intoRoutes) warn(format string, arguments ...any) {
 	e.warnings = append(e.warnings, fmt.Sprintf(format, arguments...))
 }
@@ -59,15 +70,18 @@ func (e *intoRoutes) put(managers []*yaml.Node) {
 	}
 	e.unknown()
 	e.names(managers)
-	needed := false
-	e.document.Each(func(_ string, p *policy.Policy) { needed = needed || RouterRetries(p.Retry) || p.Failover != nil })
-	if !needed {
+	e.document.Each(func(_ string, p *policy.Policy) {
+		if needsRoutes := RouterRetries(p.Retry) || p.Failover != nil; needsRoutes && p.Mode != policy.ModeOff && (e.needs == nil || p.Mode == policy.ModeEnforce) {
+			e.needs = p
+		}
+	})
+	if e.needs == nil {
 		return
 	}
 	for _, m := range managers {
 		config := member(m, "route_config")
 		if config == nil {
-			e.fail(m, "the routes of the connection manager %s come from a control plane (rds, scoped_routes), and the policy's retry or failover need some of their own: "+
+			e.object(e.needs, m, "the routes of the connection manager %s come from a control plane (rds, scoped_routes), and the policy's retry or failover need some of their own: "+
 				"leave out --into, and give the routes among the pieces to the control plane", textIn(m, "stat_prefix"))
 			continue
 		}
@@ -77,7 +91,7 @@ func (e *intoRoutes) put(managers []*yaml.Node) {
 	}
 	for _, c := range e.document.Clusters {
 		switch {
-		case strings.Contains(c.Pattern, "*") || e.reached[c.Pattern]:
+		case strings.Contains(c.Pattern, "*") || e.reached[c.Pattern] || c.Policy.Mode != policy.ModeEnforce:
 		case c.Policy.Failover != nil:
 			e.errs = append(e.errs, fmt.Errorf("clusters.%s.failover: no route of the file has cluster: %s; write its routes by hand, as weir render filter without --into shows them", c.Pattern, c.Pattern))
 		case RouterRetries(c.Policy.Retry) && e.has(c.Pattern):
@@ -101,7 +115,7 @@ func (e *intoRoutes) has(cluster string) bool { return e.others || e.clusters[cl
 // host changes the routes of a virtual host.
 func (e *intoRoutes) host(host *yaml.Node) {
 	if matcher := member(host, "matcher"); matcher != nil {
-		e.fail(matcher, "the virtual host %s chooses its routes by a matcher, which --into can't change: leave out --into, and put the routes among the pieces there", textIn(host, "name"))
+		e.object(e.needs, matcher, "the virtual host %s chooses its routes by a matcher, which --into can't change: leave out --into, and put the routes among the pieces there", textIn(host, "name"))
 		return
 	}
 	list := member(host, "routes")
@@ -140,11 +154,19 @@ func (e *intoRoutes) policyOf(route *yaml.Node, cluster string) *policy.Policy {
 	for _, of := range []*yaml.Node{route, e.clusters[cluster]} {
 		if name := policyName(of); name != nil {
 			if p := e.document.Named(name.Value); p != nil {
-				return p
+				return unlessOff(p)
 			}
 		}
 	}
-	return policyOf(e.document, cluster)
+	return unlessOff(policyOf(e.document, cluster))
+}
+
+// unlessOff is a policy, or one without sections where its mode is off.
+func unlessOff(p *policy.Policy) *policy.Policy {
+	if p.Mode == policy.ModeOff {
+		return &policy.Policy{}
+	}
+	return p
 }
 
 // policyName is the name of a policy in the metadata of a route or cluster, nil where there is none.
@@ -183,7 +205,8 @@ func (e *intoRoutes) names(managers []*yaml.Node) {
 // failovers are the routes by which a route's requests fail over.
 func (e *intoRoutes) failovers(host, route *yaml.Node, clusters []string) (copies []*yaml.Node) {
 	for _, cluster := range clusters {
-		f := e.policyOf(route, cluster).Failover
+		p := e.policyOf(route, cluster)
+		f := p.Failover
 		if f == nil {
 			continue
 		}
@@ -191,11 +214,11 @@ func (e *intoRoutes) failovers(host, route *yaml.Node, clusters []string) (copie
 			switch action := member(route, "route"); {
 			case target == cluster || leadsBy(host, f.Header, target):
 			case !e.has(target):
-				e.fail(route, "requests of this route fail over from %s to %s, and the file has no cluster %s: add it", cluster, target, target)
+				e.object(p, route, "requests of this route fail over from %s to %s, and the file has no cluster %s: add it", cluster, target, target)
 			case len(clusters) > 1:
-				e.fail(route, "this route has weighted_clusters, and the cluster %s fails over to %s: %s", cluster, target, byHand(f.Header, target))
+				e.object(p, route, "this route has weighted_clusters, and the cluster %s fails over to %s: %s", cluster, target, byHand(f.Header, target))
 			case member(action, "host_rewrite_literal") != nil:
-				e.fail(member(action, "host_rewrite_literal"), "this route to %s sets the host to %q, and which one %s serves is not known: %s",
+				e.object(p, member(action, "host_rewrite_literal"), "this route to %s sets the host to %q, and which one %s serves is not known: %s",
 					cluster, textIn(action, "host_rewrite_literal"), target, byHand(f.Header, target))
 			default:
 				c := failoverCopy(route, f.Header, target)
@@ -250,8 +273,8 @@ var ownRetryFields = []string{"retry_host_predicate", "host_selection_retry_max_
 
 // retries puts the delays between retries into a route.
 func (e *intoRoutes) retries(host, route *yaml.Node, clusters []string) {
-	rules, of := e.retryOf(route, clusters)
-	if rules == nil {
+	p, of := e.retryOf(route, clusters)
+	if p == nil {
 		return
 	}
 	action := member(route, "route")
@@ -261,16 +284,16 @@ func (e *intoRoutes) retries(host, route *yaml.Node, clusters []string) {
 	}
 	for _, in := range []*yaml.Node{action, host} {
 		if typed := member(in, "retry_policy_typed_config"); typed != nil {
-			e.fail(typed, "this retry_policy_typed_config would not count beside the delays of the policy of %s: write it as retry_policy, or leave out retry", of)
+			e.object(p, typed, "this retry_policy_typed_config would not count beside the delays of the policy of %s: write it as retry_policy, or leave out retry", of)
 			return
 		}
 	}
-	backOff, err := nodeOf(BackOff(rules))
+	backOff, err := nodeOf(BackOff(p.Retry))
 	if err != nil {
 		e.errs = append(e.errs, err)
 		return
 	}
-	if !e.retriesAgree(own, backOff, rules, of) {
+	if !e.retriesAgree(own, backOff, p, of) {
 		return
 	}
 	merged := objectNode()
@@ -290,32 +313,32 @@ func (e *intoRoutes) retries(host, route *yaml.Node, clusters []string) {
 	}
 }
 
-// retryOf is the section retry of the clusters that a route leads to, and the name of one of them; nil where the router retries none
-// of them.
-func (e *intoRoutes) retryOf(route *yaml.Node, clusters []string) (rules *policy.Retry, of string) {
+// retryOf is the policy with the section retry of the clusters that a route leads to, and the name of one of them; nil where the
+// router retries none of them.
+func (e *intoRoutes) retryOf(route *yaml.Node, clusters []string) (p *policy.Policy, of string) {
 	for _, cluster := range clusters {
-		r := e.policyOf(route, cluster).Retry
+		one := e.policyOf(route, cluster)
 		switch {
-		case !RouterRetries(r):
-		case rules != nil && !proto.Equal(BackOff(rules), BackOff(r)):
+		case !RouterRetries(one.Retry):
+		case p != nil && !proto.Equal(BackOff(p.Retry), BackOff(one.Retry)):
 			e.fail(route, "this route has weighted_clusters, and %s and %s have different delays between retries, of which a route has one: give them one base_delay and max_delay", of, cluster)
 			return nil, ""
 		default:
-			rules, of = r, cluster
+			p, of = one, cluster
 		}
 	}
-	return rules, of
+	return p, of
 }
 
 // retriesAgree reports whether a retry_policy of the file says nothing that the policy's retry says.
-func (e *intoRoutes) retriesAgree(own, backOff *yaml.Node, rules *policy.Retry, of string) bool {
+func (e *intoRoutes) retriesAgree(own, backOff *yaml.Node, p *policy.Policy, of string) bool {
 	agree := true
 	for name, value := range members(own) {
-		if slices.Contains(ownRetryFields, name) || name == "per_try_timeout" && rules.PerTryTimeout == 0 || same(value, member(backOff, name)) {
+		if slices.Contains(ownRetryFields, name) || name == "per_try_timeout" && p.Retry.PerTryTimeout == 0 || same(value, member(backOff, name)) {
 			continue
 		}
 		agree = false
-		e.fail(value, "%s of this retry_policy and the policy's retry of the cluster %s contradict each other: remove %s here, where the policy's %s counts, or remove retry from the policy",
+		e.object(p, value, "%s of this retry_policy and the policy's retry of the cluster %s contradict each other: remove %s here, where the policy's %s counts, or remove retry from the policy",
 			name, of, name, policyKeyOf(name))
 	}
 	return agree

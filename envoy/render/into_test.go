@@ -209,6 +209,20 @@ func TestIntoRoutes(t *testing.T) {
 				`{"match":{"prefix":"/"},"route":{"cluster":"aws","host_rewrite_literal":"aws.example"}}]`, bound: "- -",
 		},
 		{
+			name: "shadow changes nothing that acts", policy: `{"clusters": {"aws": {"mode": "shadow", ` + retry + `, ` + failover + `}}}`,
+			routes: `- {match: {prefix: /}, route: {cluster: aws, host_rewrite_literal: aws.example, retry_policy: {retry_on: 5xx}}}`,
+			want:   `[{"match":{"prefix":"/"},"route":{"cluster":"aws","host_rewrite_literal":"aws.example","retry_policy":{"retry_on":"5xx"}}}]`, bound: "- -", warnings: 2,
+		},
+		{
+			name: "shadow with routes that can't be changed", policy: `{"clusters": {"aws": {"mode": "shadow", ` + retry + `}}}`, host: "{}\n                      matcher: {a: b}",
+			routes: `- {match: {prefix: /}, route: {cluster: aws}}`, want: `[{"match":{"prefix":"/"},"route":{"cluster":"aws"}}]`, bound: "- -", warnings: 1,
+		},
+		{
+			name: "off", policy: `{"clusters": {"aws": {"mode": "off", ` + retry + `, ` + failover + `}}}`,
+			routes: `- {match: {prefix: /}, route: {cluster: aws, retry_policy: {retry_on: 5xx}}}`,
+			want:   `[{"match":{"prefix":"/"},"route":{"cluster":"aws","retry_policy":{"retry_on":"5xx"}}}]`, bound: "- -",
+		},
+		{
 			name: "names of policies that are not there", policy: `{"policies": {"calm": {}, "unused": {}}, "clusters": {"aws": {}}}`,
 			routes: `- {match: {prefix: /}, route: {cluster: aws}, metadata: {filter_metadata: {weir: {policy: nobody}}}}`,
 			want:   `[{"match":{"prefix":"/"},"metadata":{"filter_metadata":{"weir":{"policy":"nobody"}}},"route":{"cluster":"aws"}}]`, bound: "- -", warnings: 2,
