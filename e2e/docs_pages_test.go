@@ -294,6 +294,14 @@ redis: {dialect: `+bridge.Dialect()+`, token: `+meshToken+`}
 	p.ports["10000"] = w.url[strings.LastIndex(w.url, ":")+1:]
 	wait := w.console().waitStatus
 
+	p.at["Clients get 429 or 503"] = func() { w.console().post("/breaker/aws_pricing/open") }
+	p.after["curl -s -D -"] = p.mustShow("Weir's answer", `(?i)http/1.1 503`, `(?i)x-weir-reason: circuit_open`, `(?i)x-weir-source: error`)
+	p.after["weir breaker close"] = func(string) { wait("aws_pricing", map[string]any{"circuit_breaker.forced": "closed"}) }
+	p.after["weir breaker auto"] = func(string) {
+		wait("aws_pricing", map[string]any{"circuit_breaker.forced": "auto", "circuit_breaker.state": "closed"})
+		w.console().post("/reset/aws_pricing")
+	}
+
 	p.at["A circuit breaker stays open"] = func() {
 		up["aws_pricing"].Set(upstream.Status(503))
 		for range 3 {

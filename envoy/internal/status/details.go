@@ -96,7 +96,7 @@ func limitLine(l *adminapi.RateLimit) string {
 	if l.Keyed {
 		text += " for each key"
 	}
-	if l.Remaining != nil {
+	if l.Remaining != nil && l.WithoutRedis == nil {
 		text += "; " + number(*l.Remaining) + " left"
 	}
 	if l.SuccessRate != nil {

@@ -116,7 +116,7 @@ var columns = []column{
 		return text
 	}},
 	{"LEFT", true, func(r row) string {
-		if r.RateLimit == nil || r.RateLimit.Remaining == nil {
+		if r.RateLimit == nil || r.RateLimit.Remaining == nil || r.RateLimit.WithoutRedis != nil { // what Redis said last is no more so
 			return ""
 		}
 		return number(*r.RateLimit.Remaining)

@@ -26,5 +26,5 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // compares them with the document.
 const (
 	styleHash  = "sha256-CMCCQkhr5AzdmbhH1Ze4AcsZa5/9uHni3NkSteuQZok="
-	scriptHash = "sha256-izQJ+6Cp7y4MKOLgTeFSqCdZ6Xdj2vuquRrfrdYbGCc="
+	scriptHash = "sha256-rWxjwnLGqetqQDPdmvS9wyWnAgJGw0ashe4x57EjnYw="
 )
