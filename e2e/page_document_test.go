@@ -1,16 +1,37 @@
 package e2e
 
 import (
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 )
 
-// pageSource is the page's document. Tests read it as a file, since no other module can import the filter's packages.
-const pageSource = "../filter/internal/admin/page/index.html"
+// pageSource is the page's document as the module has it. Tests read it as a file, since no other module can import the filter's packages.
+const pageSource = "../filter/internal/admin/page/index.html.gz"
+
+// pageDocument is the document as it is served.
+func pageDocument(t *testing.T) string {
+	t.Helper()
+	file, err := os.Open(pageSource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	r, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(document)
+}
 
 const pageContentType = "text/html; charset=utf-8"
 
@@ -24,14 +45,11 @@ func (c *console) page() answer {
 // script run.
 func checkPage(t *testing.T, got answer) {
 	t.Helper()
-	document, err := os.ReadFile(pageSource)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.err != nil || got.status != http.StatusOK || got.body != string(document) {
+	document := pageDocument(t)
+	if got.err != nil || got.status != http.StatusOK || got.body != document {
 		t.Errorf("GET /: got status %d, %v, %d bytes, want 200 and the %d bytes of %s", got.status, got.err, len(got.body), len(document), pageSource)
 	}
-	for name, want := range map[string]string{"content-security-policy": pagePolicyHeader(string(document)), "content-type": pageContentType} {
+	for name, want := range map[string]string{"content-security-policy": pagePolicyHeader(document), "content-type": pageContentType} {
 		if value := got.header.Get(name); value != want {
 			t.Errorf("GET /: got %s %q, want %q", name, value, want)
 		}

@@ -102,16 +102,13 @@ func sized(clusters, n int) object {
 // where they are, and what is well is folded where there is much.
 func TestPageSizes(t *testing.T) {
 	t.Parallel()
-	document, err := os.ReadFile(pageSource)
-	if err != nil {
-		t.Fatal(err)
-	}
+	document := pageDocument(t)
 	var clusters, asked atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			w.Header().Set("content-type", pageContentType)
-			w.Header().Set("content-security-policy", pagePolicyHeader(string(document)))
-			_, _ = w.Write(document)
+			w.Header().Set("content-security-policy", pagePolicyHeader(document))
+			_, _ = w.Write([]byte(document))
 			return
 		}
 		if err := json.NewEncoder(w).Encode(sized(int(clusters.Load()), 10*int(asked.Add(1)))); err != nil {

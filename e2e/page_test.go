@@ -73,8 +73,8 @@ func TestPage(t *testing.T) {
 func (o *operated) testDocument(t *testing.T) {
 	got := o.console().page()
 	checkPage(t, got)
-	if n := len(got.body); n == 0 || n >= 64_000 {
-		t.Errorf("got a document of %d bytes, want less than 64,000", n)
+	if n := len(got.body); n == 0 || n >= 60_000 {
+		t.Errorf("got a document of %d bytes, want less than 60,000", n)
 	}
 	if value := got.header.Get("x-content-type-options"); value != "nosniff" {
 		t.Errorf("got x-content-type-options %q, want nosniff", value)

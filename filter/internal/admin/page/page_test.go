@@ -14,12 +14,28 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "compress index.html again")
+var update = flag.Bool("update", false, "shrink and compress index.html again")
 
-// HTML is the document as it is written.
+// written is the document as it is written.
 //
 //go:embed index.html
-var HTML []byte
+var written []byte
+
+// HTML is the document as it is served.
+var HTML = shrunk(written)
+
+// shrunk leaves out indentation, empty lines, and comments that have a line for themselves: a tenth of the compressed bytes.
+func shrunk(document []byte) []byte {
+	var lines [][]byte
+	for line := range bytes.Lines(document) {
+		line = bytes.TrimSpace(line)
+		comment := bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("/*")) && bytes.HasSuffix(line, []byte("*/"))
+		if len(line) > 0 && !comment {
+			lines = append(lines, line)
+		}
+	}
+	return append(bytes.Join(lines, []byte("\n")), '\n')
+}
 
 func TestGzipIsTheDocument(t *testing.T) {
 	if *update {
@@ -41,7 +57,7 @@ func TestGzipIsTheDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, HTML) {
-		t.Errorf("index.html.gz is not index.html (%v); write it by: go test ./filter/internal/admin/page -update", err)
+		t.Errorf("index.html.gz is not index.html, shrunk (%v); write it by: go test ./filter/internal/admin/page -update", err)
 	}
 }
 
@@ -69,7 +85,7 @@ func TestPolicyHasTheHashes(t *testing.T) {
 }
 
 func TestDocumentIsSmall(t *testing.T) {
-	if most := 64_000; len(HTML) == 0 || len(HTML) >= most {
+	if most := 60_000; len(HTML) == 0 || len(HTML) >= most {
 		t.Errorf("got %d bytes, want less than %d", len(HTML), most)
 	}
 }
