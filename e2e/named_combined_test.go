@@ -7,14 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/weir-mesh/weir/e2e/engine"
-	"github.com/weir-mesh/weir/e2e/load"
 	"github.com/weir-mesh/weir/e2e/redis"
 	"github.com/weir-mesh/weir/e2e/upstream"
 	"github.com/weir-mesh/weir/envoy/render"
@@ -221,30 +219,34 @@ func (x combined) failsOver(t *testing.T) {
 
 // bulkhead: over both workers the named policy has its own number in flight, and the cluster's own policy another one.
 func (x combined) bulkhead(t *testing.T) {
-	slow := x.up["slow"]
-	slow.Set(upstream.Delay(20 * time.Millisecond))
-	ask := func(path string, n int) load.Answers {
-		return load.Run(t, load.Plan{URL: x.a.url + path, Connections: 24, Requests: n})
-	}
-	both := make(chan load.Answers, 1)
-	go func() { both <- ask("/slow/", 400) }()
-	named := ask("/slow/narrow/", 400)
-	own := <-both
-	if _, most := slow.InFlight(); most != 7 {
-		t.Errorf("%d were in flight at one time, want 4 by the policy narrow and 3 by the cluster's own", most)
-	}
-	for name, statuses := range map[string]map[int]int{"narrow": named.Statuses(), "the cluster's own": own.Statuses()} {
-		if statuses[200] == 0 || statuses[503] == 0 || statuses[200]+statuses[503] != 400 {
-			t.Errorf("by %s: got statuses %v, want some 200 and some 503 of 400", name, statuses)
+	slow, release := x.up["slow"], make(chan struct{})
+	slow.Set(upstream.Func(func(http.ResponseWriter, *http.Request) { <-release }))
+	places := map[string]int{"/slow/narrow/": 4, "/slow/": 3}
+	answers, running := make(chan answer, 7), 0
+	for path, n := range places {
+		for range n { // one after the other: two who race for the last place may both be refused
+			running++
+			go func() { answers <- x.a.path(path) }()
+			slow.Wait(fmt.Sprintf("request %d", running), func() bool { now, _ := slow.InFlight(); return now == running })
 		}
 	}
-	slow.WaitIdle()
-	slow.Forget()
-	ask("/slow/narrow/", 200)
-	if _, most := slow.InFlight(); most != 4 {
-		t.Errorf("%d were in flight at one time by the policy narrow alone, want 4", most)
+	for path := range places {
+		for range 8 { // both workers
+			if a := x.a.path(path); a.status != 503 || a.reason() != "bulkhead_full" {
+				t.Errorf("GET %s while all of its places are taken: got %+v, want bulkhead_full", path, a)
+			}
+		}
 	}
-	x.a.console().waitStatus("slow@narrow", map[string]any{"bulkhead.in_flight": 0})
+	close(release)
+	for range running {
+		if a := <-answers; a.status != 200 {
+			t.Errorf("a request in flight: got %+v, want status 200", a)
+		}
+	}
+	x.a.console().waitStatus("slow@narrow", map[string]any{"bulkhead.in_flight": 0, "bulkhead.rejected_total": 8})
+	if a := x.a.path("/slow/narrow/"); a.status != 200 {
+		t.Errorf("by the policy narrow, whose places are free again: got %+v, want status 200", a)
+	}
 }
 
 // kept: what one worker keeps by a named policy the other serves; a policy with another key finds nothing of it.
