@@ -15,6 +15,9 @@ const copied = 80
 // size; and in the copies again (V8 14.6, InliningTree::NoLiftoffBudget). So it compiled 2.5 MB for the 660 KB of Weir, and kept the
 // result. What is called through a table is never copied. Small functions stay: their copies are not larger than the calls.
 //
+// A large function that is called at many places gets a small one in its place, which calls it through the table: the calls stay as
+// they are, of 2 or 3 bytes instead of 6, and V8 copies the small one. That is 9 KB of Weir's 615, and neither time nor memory.
+//
 // It has to be the last step: wasm-opt would make the calls direct again.
 func throughTable(module []byte) ([]byte, error) {
 	sections, err := split(module)
@@ -23,6 +26,9 @@ func throughTable(module []byte) ([]byte, error) {
 	}
 	m, err := readFunctions(sections)
 	if err != nil {
+		return nil, err
+	}
+	if err := m.relay(); err != nil {
 		return nil, err
 	}
 	for changed := true; changed; { // a function that grows by it may become large
@@ -41,6 +47,7 @@ func throughTable(module []byte) ([]byte, error) {
 	sections.find(sectionCode).body = code
 	sections.find(sectionElement).body = m.table.elements()
 	sections.find(sectionTable).body = m.table.limits()
+	sections.find(sectionFunction).body = m.typeNumbers()
 	return sections.join(), nil
 }
 
@@ -48,6 +55,7 @@ func throughTable(module []byte) ([]byte, error) {
 type functions struct {
 	imported uint32   // functions that the module imports: its own come after them
 	types    []uint32 // of each function of its own
+	params   []int    // how many parameters each type has
 	bodies   [][]byte
 	table    table
 }
@@ -101,7 +109,7 @@ func eachCall(body []byte, do func(start, end int, called uint32)) error {
 }
 
 func readFunctions(s sections) (*functions, error) {
-	for _, id := range []byte{sectionImport, sectionFunction, sectionTable, sectionElement, sectionCode} {
+	for _, id := range []byte{sectionType, sectionImport, sectionFunction, sectionTable, sectionElement, sectionCode} {
 		if s.find(id) == nil {
 			return nil, fmt.Errorf("it has no section %d", id)
 		}
@@ -109,6 +117,9 @@ func readFunctions(s sections) (*functions, error) {
 	m := &functions{}
 	var err error
 	if m.imported, err = importedFunctions(s.find(sectionImport).body); err != nil {
+		return nil, err
+	}
+	if m.params, err = readParams(s.find(sectionType).body); err != nil {
 		return nil, err
 	}
 	types := reader{s.find(sectionFunction).body}

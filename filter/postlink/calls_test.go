@@ -79,6 +79,51 @@ func TestCallsThroughTable(t *testing.T) {
 	}
 }
 
+// TestRelay: a large function that is called at many places is called directly, and passes on what it gets.
+func TestRelay(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		size    int // of double
+		calls   int
+		want    uint64 // top(3)
+		bodies  int
+		through bool // all calls of double are made through the table, none by a function in its place
+	}{
+		{"of a small function", copied - 1, 6, 3 << 6, 3, false},
+		{"at few places", copied, 5, 3 << 5, 3, true},
+		{"at many places", copied, 6, 3 << 6, 4, false},
+		{"at more places", 1000, 20, 3 << 20, 4, false},
+	} {
+		code := append([]byte{0, 0x20, 0}, bytes.Repeat([]byte{callOp, byte(double)}, row.calls)...)
+		after, err := throughTable(callModule(row.size, append(code, 0x0b)...))
+		if err != nil {
+			t.Errorf("%s: got error %v, want none", row.name, err)
+			continue
+		}
+		if got := runTop(t, after, 3); got != row.want {
+			t.Errorf("%s: got top(3) = %d, want %d", row.name, got, row.want)
+		}
+		s, err := split(after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := readFunctions(s)
+		if err != nil || len(m.bodies) != row.bodies {
+			t.Errorf("%s: got %d functions (%v), want %d", row.name, len(m.bodies), err, row.bodies)
+		}
+		var want []uint32
+		if !row.through {
+			want = slices.Repeat([]uint32{double}, row.calls)
+		}
+		if got := directCalls(t, after); !slices.Equal(got, want) {
+			t.Errorf("%s: got direct calls %v, want %v", row.name, got, want)
+		}
+		if again, err := throughTable(after); err != nil || !bytes.Equal(again, after) {
+			t.Errorf("%s: throughTable of its own result: got another module, error %v; want the same", row.name, err)
+		}
+	}
+}
+
 // directCalls is what the module's functions call directly.
 func directCalls(t *testing.T, module []byte) (all []uint32) {
 	t.Helper()

@@ -20,6 +20,7 @@ const (
 
 // The sections that are looked at, and what can be exported or imported (WebAssembly core specification 2.0, 5.5).
 const (
+	sectionType     = 1
 	sectionImport   = 2
 	sectionFunction = 3
 	sectionTable    = 4

@@ -50,6 +50,17 @@ func (t *table) add(function uint32) {
 	t.all = append(t.all, function)
 }
 
+// replace puts another function at all places of one.
+func (t *table) replace(function, by uint32) {
+	for i, one := range t.all {
+		if one == function {
+			t.all[i] = by
+			t.places[by] = t.base + int32(i)
+		}
+	}
+	delete(t.places, function)
+}
+
 // elements is the element section again.
 func (t *table) elements() []byte {
 	b := append(signed([]byte{1, 0, 0x41}, t.base), 0x0b)
