@@ -25,6 +25,6 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // The hashes of the text in <style> and <script>. They are constants so that the module needs no SHA-256; a test
 // compares them with the document.
 const (
-	styleHash  = "sha256-Im6Uqrv6vif2ReTKKD4lBTPozmTvbOnwq8z1J59X9nU="
-	scriptHash = "sha256-HJgNIT26oIGQR+Jc8X2jzxmC2YDwjIvBD4dWwS7ZM9M="
+	styleHash  = "sha256-D+nri1MD54sSWMGOSh0CvaeSL84E0mm/a9msVlLtjuE="
+	scriptHash = "sha256-gEEte4Ln06iPOG34KtcB5rpCq5MgeWg7iDTHxBJvwig="
 )
