@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/decimal"
 )
 
@@ -76,9 +77,9 @@ func durationOf(s string) (d time.Duration, ok bool) {
 
 // leadingDuration reads the first number of s and its unit.
 func leadingDuration(s string) (d time.Duration, rest string, ok bool) {
-	end := len(s) - len(strings.TrimLeft(s, "0123456789."))
+	end := len(s) - len(ascii.TrimLeft(s, "0123456789."))
 	number, name := s[:end], s[end:]
-	name = name[:len(name)-len(strings.TrimLeft(name, "nuµμsmh"))]
+	name = name[:len(name)-len(ascii.TrimLeft(name, "nuµμsmh"))]
 	for _, unit := range units {
 		if name != unit.name {
 			continue

@@ -11,7 +11,7 @@ import (
 // policyName checks the name of an entry of `policies`. It becomes a part of metric labels and of paths of the admin API.
 func policyName(s string) (problem string) {
 	const most = 64
-	if s == "" || len(s) > most || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
+	if s == "" || len(s) > most || ascii.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
 		return "a policy's name must have 1 to 64 letters, digits, - _ or ., got " + quote(s)
 	}
 	return ""
@@ -45,7 +45,7 @@ func pathPattern(s string) (problem string) {
 		return "must be a path that begins with / or *, got " + quote(s)
 	case len(s) > maxName:
 		return "the path must have at most 256 bytes"
-	case strings.ContainsAny(s, "?#"):
+	case ascii.IndexAny(s, "?#") >= 0:
 		return "is compared with the path alone; remove what begins with ? or #"
 	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return "must have only printable ASCII characters and no spaces: a request has others as %20 and such"
@@ -86,7 +86,7 @@ func defaultHeader(s string) (lower, problem string) {
 // hostName returns a host name in lower case, or what is wrong with it.
 func hostName(s string) (lower, problem string) {
 	lower = ascii.Lower(s)
-	if s == "" || len(s) > maxName || strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
+	if s == "" || len(s) > maxName || ascii.Trim(lower, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" {
 		return "", "must be a host name without a port, got " + quote(s)
 	}
 	return lower, ""

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/decimal"
 )
 
@@ -119,7 +120,7 @@ func (s *section) inRange(name string, v *value, b between) (float64, bool) {
 
 // parseNumber reads decimal digits with an optional fraction and exponent, with white space around them. A number out of float64's
 // range is infinite.
-func parseNumber(s string) (float64, bool) { return decimal.Parse(strings.TrimSpace(s)) }
+func parseNumber(s string) (float64, bool) { return decimal.Parse(ascii.Trim(s, ascii.Space)) }
 
 // looksFractional reports whether a Struct's text looks like a number that is not whole. Envoy's YAML loader makes only
 // whole numbers and passes 1.67 on as the string "1.67" (ValueUtil::loadFromYaml; seen in Envoy 1.40), so such a text

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/visible"
 )
 
@@ -91,7 +92,7 @@ func comparePaths(a, b string) int {
 	for a != "" && b != "" {
 		x, y := leadingDigits(a), leadingDigits(b)
 		if x > 0 && y > 0 {
-			m, n := strings.TrimLeft(a[:x], "0"), strings.TrimLeft(b[:y], "0")
+			m, n := ascii.TrimLeft(a[:x], "0"), ascii.TrimLeft(b[:y], "0")
 			if c := cmp.Or(cmp.Compare(len(m), len(n)), strings.Compare(m, n), cmp.Compare(x, y)); c != 0 {
 				return c
 			}

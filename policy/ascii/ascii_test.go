@@ -24,6 +24,16 @@ func TestLikeStrings(t *testing.T) {
 		if got, want := EqualFold(a, b), strings.EqualFold(a, b); got != want {
 			t.Errorf("EqualFold(%q, %q): got %v, want %v", a, b, got, want)
 		}
+		set := text.Draw(t, "set")
+		if got, want := Trim(a, set), strings.Trim(a, set); got != want {
+			t.Errorf("Trim(%q, %q): got %q, want %q", a, set, got, want)
+		}
+		if got, want := TrimLeft(a, set), strings.TrimLeft(a, set); got != want {
+			t.Errorf("TrimLeft(%q, %q): got %q, want %q", a, set, got, want)
+		}
+		if got, want := IndexAny(a, set), strings.IndexAny(a, set); got != want {
+			t.Errorf("IndexAny(%q, %q): got %d, want %d", a, set, got, want)
+		}
 	})
 }
 

@@ -21,7 +21,7 @@ func (d *directive) seconds() (n uint32, ok bool) { return readSeconds(d.argumen
 // and a token or a quoted string. Empty members are skipped; at the end it returns one without a name. Spaces around
 // "=" are tolerated. Anything else is not ok: another parser might find a `private` in it that this one misses.
 func nextDirective(s string) (d directive, rest string, ok bool) {
-	s = strings.TrimLeft(s, " \t,")
+	s = ascii.TrimLeft(s, " \t,")
 	if s == "" {
 		return directive{}, "", true
 	}
@@ -29,9 +29,9 @@ func nextDirective(s string) (d directive, rest string, ok bool) {
 	if n == 0 {
 		return directive{}, "", false
 	}
-	d.name, s = s[:n], strings.TrimLeft(s[n:], " \t")
+	d.name, s = s[:n], ascii.TrimLeft(s[n:], " \t")
 	if s != "" && s[0] == '=' {
-		s = strings.TrimLeft(s[1:], " \t")
+		s = ascii.TrimLeft(s[1:], " \t")
 		if s != "" && s[0] == '"' {
 			n = quotedLength(s)
 			if n == 0 {
@@ -42,7 +42,7 @@ func nextDirective(s string) (d directive, rest string, ok bool) {
 			n = tokenLength(s)
 			d.argument = s[:n]
 		}
-		s = strings.TrimLeft(s[n:], " \t")
+		s = ascii.TrimLeft(s[n:], " \t")
 	}
 	if s != "" && s[0] != ',' {
 		return directive{}, "", false

@@ -1,6 +1,10 @@
 package fallback
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/policy/ascii"
+)
 
 // NotModified reports whether a client that sent this if-none-match has the answer with this etag, by weak comparison
 // (RFC 9110, sections 8.8.3.2 and 13.1.2). "*" matches any answer. A malformed entity tag matches none.
@@ -14,7 +18,7 @@ func NotModified(ifNoneMatch, etag string) bool {
 		return false
 	}
 	for {
-		list = strings.TrimLeft(list, " \t,")
+		list = ascii.TrimLeft(list, " \t,")
 		tag, rest, ok := nextETag(list)
 		if !ok {
 			return false
@@ -22,7 +26,7 @@ func NotModified(ifNoneMatch, etag string) bool {
 		if tag == stored {
 			return true
 		}
-		list = strings.TrimLeft(rest, " \t")
+		list = ascii.TrimLeft(rest, " \t")
 		if list != "" && list[0] != ',' {
 			return false
 		}

@@ -82,7 +82,7 @@ func withoutPort(authority string) string {
 
 // cut is the index of the first of some bytes, or the length where there is none.
 func cut(s, of string) int {
-	if i := strings.IndexAny(s, of); i >= 0 {
+	if i := ascii.IndexAny(s, of); i >= 0 {
 		return i
 	}
 	return len(s)

@@ -1,7 +1,11 @@
 // Package httpdate parses the dates of HTTP headers, without the code size of net/http and of time.Parse.
 package httpdate
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/weir-mesh/weir/policy/ascii"
+)
 
 // The forms of an HTTP-date (RFC 9110, section 5.6.7) after the day's name. Senders use IMF-fixdate; the others are obsolete, but
 // recipients must accept them. b is a letter of the month's name, e a digit or a space, d, y, h, m and s are digits.
@@ -20,7 +24,7 @@ var (
 // does, in any case (RFC 9111, section 4.2). So not several spaces, an hour of one digit, or another zone than GMT: an Expires
 // that is wrong is past. The day's name need not be that of the date.
 func Parse(s string, now int64) (at int64, ok bool) {
-	end := max(strings.IndexAny(s, ", "), 0)
+	end := max(ascii.IndexAny(s, ", "), 0)
 	name, rest := s[:end], s[end:]
 	for _, day := range days {
 		switch {

@@ -1,9 +1,9 @@
 package retry
 
 import (
-	"strings"
 	"time"
 
+	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/httpdate"
 )
 
@@ -13,7 +13,7 @@ const longestAfter = 1 << 31
 // ParseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds or a date. wall is the time in seconds
 // since 1970. A date in the past is a wait of 0. Anything else is not ok: a fraction, a sign, two values.
 func ParseRetryAfter(value string, wall int64) (wait time.Duration, ok bool) {
-	value = strings.Trim(value, " \t")
+	value = ascii.Trim(value, " \t")
 	seconds, ok := deltaSeconds(value)
 	if !ok {
 		var at int64

@@ -3,6 +3,8 @@ package redis
 import (
 	"errors"
 	"strings"
+
+	"github.com/weir-mesh/weir/policy/ascii"
 )
 
 // Kind is what is wrong with a response.
@@ -57,7 +59,7 @@ func unavailable(status int, body []byte) *Error {
 	if said, ok := errors.AsType[*Error](r.Err); ok && !j.bad {
 		why = said.Detail
 	} else {
-		why = strings.ToValidUTF8(strings.TrimSpace(string(body[:min(len(body), maxDetail)])), "\uFFFD")
+		why = strings.ToValidUTF8(ascii.Trim(string(body[:min(len(body), maxDetail)]), ascii.Space), "\uFFFD")
 	}
 	if why != "" {
 		why = ": " + why

@@ -52,7 +52,7 @@ func (r *Request) checkPost() *httpError {
 // any site without asking it first (Fetch, 2.2.2); none of these is JSON.
 func (r *Request) hasJSON() bool {
 	mediaType, _, _ := strings.Cut(r.ContentType, ";")
-	mediaType = strings.TrimSpace(mediaType)
+	mediaType = ascii.Trim(mediaType, ascii.Space)
 	if mediaType == "" {
 		return r.Ended || r.Length == "0"
 	}
@@ -117,14 +117,14 @@ func hostname(authority string) string {
 		}
 		name = name[:i]
 	}
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
+	if ascii.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
 		return ""
 	}
 	return strings.TrimSuffix(name, ".")
 }
 
 // isPort accepts :80, and the : without a number that RFC 3986, 3.2.3, allows.
-func isPort(s string) bool { return s[0] == ':' && strings.Trim(s[1:], "0123456789") == "" }
+func isPort(s string) bool { return s[0] == ':' && ascii.Trim(s[1:], "0123456789") == "" }
 
 // isAddress accepts 127.0.0.1 and [::1]. To a browser a host whose last label is a number is an address (WHATWG URL,
 // 4.1), so it is never a name.
@@ -133,7 +133,7 @@ func isAddress(host string) bool {
 		return true
 	}
 	last := host[strings.LastIndexByte(host, '.')+1:]
-	return last != "" && strings.Trim(last, "0123456789") == ""
+	return last != "" && ascii.Trim(last, "0123456789") == ""
 }
 
 // decode percent-decodes; plus says that + is a blank, as in a query. ok is false where two digits are missing after

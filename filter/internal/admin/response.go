@@ -83,9 +83,9 @@ func acceptsGzip(header string) bool {
 	accepts := false
 	for coding := range strings.SplitSeq(header, ",") {
 		name, weight, _ := strings.Cut(coding, ";")
-		name = strings.TrimSpace(name)
+		name = ascii.Trim(name, ascii.Space)
 		_, q, _ := strings.Cut(weight, "=")
-		wanted := strings.Trim(q, " 0.") != "" || strings.TrimSpace(q) == ""
+		wanted := ascii.Trim(q, " 0.") != "" || ascii.Trim(q, ascii.Space) == ""
 		switch {
 		case ascii.EqualFold(name, "gzip"):
 			return wanted

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/ascii"
 )
 
 // pairs reads the pairs of a query (a=1&b=2) or a cookie header (a=1; b=2). Some upstreams know a second separator: `;`
@@ -62,7 +63,7 @@ func (r *reader) split(pair string) (name, value string, whole bool) {
 		pair = trim(pair)
 	}
 	// The cookie =sid=1 has no name and the value sid=1, which some write as sid=1 (CVE-2023-23934).
-	start := len(pair) - len(strings.TrimLeft(pair, "="))
+	start := len(pair) - len(ascii.TrimLeft(pair, "="))
 	name, value, whole = strings.Cut(pair[start:], "=")
 	return pair[:start+len(name)], value, whole
 }
@@ -103,7 +104,7 @@ func (r *reader) cookieValue(value string) {
 	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
 		value = trim(value[1 : n-1])
 	}
-	if strings.ContainsAny(value, `"\`) {
+	if ascii.IndexAny(value, `"\`) >= 0 {
 		r.state = ambiguous
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weir-mesh/weir/policy"
+	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/header"
 )
 
@@ -100,7 +101,7 @@ func (r *reader) line(name, value string) {
 // (RFC 9110, section 11.4).
 func (r *reader) credentials(value string) {
 	value = trim(value)
-	end := strings.IndexAny(value, " \t")
+	end := ascii.IndexAny(value, " \t")
 	if end < 0 {
 		end = len(value)
 	}
@@ -111,4 +112,4 @@ func (r *reader) credentials(value string) {
 }
 
 // trim removes the optional whitespace around a value (RFC 9110, section 5.6.3).
-func trim(s string) string { return strings.Trim(s, " \t") }
+func trim(s string) string { return ascii.Trim(s, " \t") }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weir-mesh/weir/filter/internal/host"
 	"github.com/weir-mesh/weir/filter/internal/request"
+	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/header"
 	"github.com/weir-mesh/weir/sharedstate"
 )
@@ -32,5 +33,5 @@ func withoutPort(address string) string {
 	if end := strings.LastIndexByte(address, ':'); end >= 0 {
 		address = address[:end]
 	}
-	return strings.Trim(address, "[]")
+	return ascii.Trim(address, "[]")
 }

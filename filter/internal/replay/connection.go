@@ -24,7 +24,7 @@ func (r *Recorder) readConnection(headers pairs.Packed) {
 	headers.All(func(name, value string) bool {
 		if name == "connection" {
 			for option := range strings.SplitSeq(value, ",") {
-				if option = strings.Trim(option, " \t"); option != "" {
+				if option = ascii.Trim(option, " \t"); option != "" {
 					r.named = append(r.named, option)
 				}
 			}
