@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -28,10 +29,11 @@ func Into(envoy []byte, o Options) (text []byte, warnings []string, err error) {
 	if err := o.checkPieces(); err != nil {
 		return nil, nil, err
 	}
-	whole, err := readWhole(envoy)
+	document, err := readWhole(envoy)
 	if err != nil {
 		return nil, nil, err
 	}
+	whole := document.Content[0]
 	manager, err := managerPiece(o)
 	if err != nil {
 		return nil, nil, err
@@ -56,6 +58,9 @@ func Into(envoy []byte, o Options) (text []byte, warnings []string, err error) {
 		return nil, nil, err
 	}
 	if o.Admin != "" {
+		if err := withoutAdmin(static); err != nil {
+			return nil, nil, err
+		}
 		admin, err := adminListener(o)
 		if err != nil {
 			return nil, nil, err
@@ -66,8 +71,8 @@ func Into(envoy []byte, o Options) (text []byte, warnings []string, err error) {
 		}
 		appendIn(static, "listeners", member(listeners, "listeners"))
 	}
-	body, err := write(whole)
-	return append([]byte(intoHeader), body...), routes.warnings, err
+	text, err = write(document, envoy)
+	return text, routes.warnings, err
 }
 
 // intoTop adds what belongs at the top level.
@@ -112,22 +117,52 @@ func managersOf(static *yaml.Node) (managers []*yaml.Node) {
 	return managers
 }
 
-// intoManager puts the filters right before the router.
+// intoManager puts the filters right before the router, also where an upgrade has filters of its own, which take the place of the others.
 func intoManager(manager, piece *yaml.Node) error {
-	filters := member(manager, "http_filters")
+	prefix := textIn(manager, "stat_prefix")
+	errs := []error{intoChain(manager, member(manager, "http_filters"), piece, "the connection manager "+prefix, "http_filters")}
+	for _, upgrade := range items(member(manager, "upgrade_configs")) {
+		if filters := member(upgrade, "filters"); len(items(filters)) > 0 {
+			of := fmt.Sprintf("the upgrade %s of the connection manager %s", textIn(upgrade, "upgrade_type"), prefix)
+			errs = append(errs, intoChain(upgrade, filters, piece, of, "filters"))
+		}
+	}
+	appendIn(manager, "early_header_mutation_extensions", clone(member(piece, "early_header_mutation_extensions")))
+	return errors.Join(errs...)
+}
+
+// intoChain puts the filters into one list of filters.
+func intoChain(owner, filters, piece *yaml.Node, of, list string) error {
 	router := -1
 	for i, f := range items(filters) {
-		if name := textIn(f, "name"); name == filterName {
-			return at(f, "the connection manager %s has a filter %s already: give the envoy.yaml without it", textIn(manager, "stat_prefix"), filterName)
+		if name := textIn(f, "name"); name == filterName || isWeir(f) {
+			return at(f, "%s has a filter of Weir already, %s: give the envoy.yaml without it", of, name)
 		} else if router < 0 && (name == routerName || strings.HasSuffix(textIn(member(f, "typed_config"), "@type"), ".router.v3.Router")) {
 			router = i
 		}
 	}
 	if router < 0 {
-		return at(manager, "the connection manager %s has no %s among its http_filters", textIn(manager, "stat_prefix"), routerName)
+		return at(owner, "%s has no %s among its %s", of, routerName, list)
 	}
 	insert(filters, router, items(clone(member(piece, "http_filters")))...)
-	appendIn(manager, "early_header_mutation_extensions", clone(member(piece, "early_header_mutation_extensions")))
+	return nil
+}
+
+// isWeir reports whether an HTTP filter is Weir under another name: the same request would be counted twice.
+func isWeir(filter *yaml.Node) bool {
+	config := member(member(filter, "typed_config"), "config")
+	vm := member(config, "vm_config")
+	module := path.Base(textIn(member(member(vm, "code"), "local"), "filename"))
+	return textIn(config, "root_id") == filterName || textIn(vm, "vm_id") == filterName || module == path.Base(DefaultWasm)
+}
+
+// withoutAdmin refuses a file with a listener of the name of Weir's: of two Envoy would open one.
+func withoutAdmin(static *yaml.Node) error {
+	for _, listener := range items(member(static, "listeners")) {
+		if textIn(listener, "name") == adminName {
+			return at(listener, "the file has a listener %s already: remove it or give it another name, or leave out --weir-admin", adminName)
+		}
+	}
 	return nil
 }
 

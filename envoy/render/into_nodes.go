@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
@@ -15,7 +16,8 @@ import (
 // An envoy.yaml is changed as a tree of YAML nodes, which keep its comments, its order, and how each value is written: Envoy reads
 // the result as it reads the file.
 
-// readWhole reads an envoy.yaml. Aliases become what they stand for, so that a change at one place is none at another.
+// readWhole reads an envoy.yaml as a document of one object. Aliases become what they stand for, so that a change at one place is
+// none at another.
 func readWhole(envoy []byte) (*yaml.Node, error) {
 	read, err := policyfile.Read(envoy, policyfile.Envoy) // its errors have lines
 	if err != nil {
@@ -28,14 +30,10 @@ func readWhole(envoy []byte) (*yaml.Node, error) {
 	if err := yaml.Unmarshal(envoy, &document); err != nil {
 		return nil, err
 	}
-	whole := document.Content[0]
-	if hasAlias(whole) {
-		whole = clone(whole)
+	if whole := document.Content[0]; hasAlias(whole) {
+		document.Content[0] = clone(whole)
 	}
-	if whole.HeadComment == "" {
-		whole.HeadComment = document.HeadComment
-	}
-	return whole, nil
+	return &document, nil
 }
 
 func hasAlias(n *yaml.Node) bool {
@@ -58,16 +56,20 @@ func clone(n *yaml.Node) *yaml.Node {
 	return &c
 }
 
-// write writes a file with lists indented as they are in it.
-func write(whole *yaml.Node) ([]byte, error) {
+// write writes a document with lists indented, and lines ended, as they are in its file.
+func write(whole *yaml.Node, file []byte) ([]byte, error) {
 	var out bytes.Buffer
+	out.WriteString(intoHeader)
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
 	if !indentsLists(whole) {
 		encoder.CompactSeqIndent()
 	}
-	err := encoder.Encode(whole)
-	return out.Bytes(), errors.Join(err, encoder.Close())
+	err := errors.Join(encoder.Encode(whole), encoder.Close())
+	if ends := bytes.Count(file, []byte("\r\n")); ends > 0 && ends == bytes.Count(file, []byte("\n")) {
+		return bytes.ReplaceAll(out.Bytes(), []byte("\n"), []byte("\r\n")), err
+	}
+	return out.Bytes(), err
 }
 
 // indentsLists reports whether the first list that is written in lines of its own begins further right than its name.
@@ -101,6 +103,27 @@ func nodeOf(m proto.Message) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
+// Envoy reads a field's name as it is in the proto file (retry_policy), and as JSON has it (retryPolicy). Here they are all named as in
+// the proto file.
+
+// isField reports whether a name that is written is that of a field.
+func isField(written, field string) bool {
+	return written == field || strings.Contains(field, "_") && fieldOf(written) == field
+}
+
+// fieldOf is retry_policy for retryPolicy.
+func fieldOf(written string) string {
+	var field strings.Builder
+	for _, c := range []byte(written) {
+		if 'A' <= c && c <= 'Z' {
+			field.WriteByte('_')
+			c += 'a' - 'A'
+		}
+		field.WriteByte(c)
+	}
+	return field.String()
+}
+
 // members are the names and values of an object. Of a name that is written twice the last one counts, as in Envoy.
 func members(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
@@ -108,7 +131,7 @@ func members(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
 			return
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if name := n.Content[i].Value; member(n, name) == n.Content[i+1] && !yield(name, n.Content[i+1]) {
+			if name := fieldOf(n.Content[i].Value); member(n, name) == n.Content[i+1] && !yield(name, n.Content[i+1]) {
 				return
 			}
 		}
@@ -129,7 +152,7 @@ func indexOf(n *yaml.Node, name string) int {
 		return -1
 	}
 	for i := len(n.Content) - 2; i >= 0; i -= 2 {
-		if n.Content[i].Value == name {
+		if isField(n.Content[i].Value, name) {
 			return i + 1
 		}
 	}

@@ -26,6 +26,7 @@ type intoRoutes struct {
 	static   *yaml.Node
 	clusters map[string]*yaml.Node // of static_resources
 	others   bool                  // clusters come from a control plane, too
+	listener *yaml.Node            // lds_config, from where listeners come, too; nil: all are in the file
 	reached  map[string]bool       // clusters that a route leads to
 	needs    *policy.Policy        // one with retry or failover, which acts where one of them does; nil: none
 	errs     []error
@@ -38,6 +39,7 @@ func newIntoRoutes(whole, static *yaml.Node, o Options) *intoRoutes {
 		e.clusters[textIn(c, "name")] = c
 	}
 	dynamic := member(whole, "dynamic_resources")
+	e.listener = member(dynamic, "lds_config")
 	e.others = member(dynamic, "cds_config") != nil || member(dynamic, "ads_config") != nil
 	return e
 }
@@ -68,6 +70,9 @@ func (e *intoRoutes) put(managers []*yaml.Node) {
 	if r := e.document.Redis; r != nil && !e.has(r.Cluster) {
 		e.warn("redis.cluster: the file has no cluster %s, so that limits of scope mesh would do without Redis; add the cluster of your Webdis or weir bridge", r.Cluster)
 	}
+	if e.listener != nil {
+		e.warn("line %d: listeners that come by lds_config have no Weir: give the pieces to your control plane, as weir render filter without --into shows them", e.listener.Line)
+	}
 	e.unknown()
 	e.names(managers)
 	e.document.Each(func(_ string, p *policy.Policy) {
@@ -84,6 +89,10 @@ func (e *intoRoutes) put(managers []*yaml.Node) {
 			e.object(e.needs, m, "the routes of the connection manager %s come from a control plane (rds, scoped_routes), and the policy's retry or failover need some of their own: "+
 				"leave out --into, and give the routes among the pieces to the control plane", textIn(m, "stat_prefix"))
 			continue
+		}
+		if vhds := member(config, "vhds"); vhds != nil {
+			e.object(e.needs, vhds, "virtual hosts of the connection manager %s come from a control plane (vhds), too, and the policy's retry or failover need routes of their own there: "+
+				"leave out --into, and give the routes among the pieces to the control plane", textIn(m, "stat_prefix"))
 		}
 		for _, host := range items(member(config, "virtual_hosts")) {
 			e.host(host)
@@ -104,8 +113,11 @@ func (e *intoRoutes) put(managers []*yaml.Node) {
 func (e *intoRoutes) unknown() {
 	for _, c := range e.document.Clusters {
 		if !strings.Contains(c.Pattern, "*") && !e.has(c.Pattern) {
-			e.warn("clusters.%s: the file has no cluster of this name, so that this part of the policy decides about nothing; its clusters are %s", c.Pattern,
-				strings.Join(slices.Sorted(maps.Keys(e.clusters)), ", "))
+			there := "it has none in static_resources"
+			if len(e.clusters) > 0 {
+				there = "its clusters are " + strings.Join(slices.Sorted(maps.Keys(e.clusters)), ", ")
+			}
+			e.warn("clusters.%s: the file has no cluster of this name, so that this part of the policy decides about nothing; %s", c.Pattern, there)
 		}
 	}
 }
@@ -140,10 +152,13 @@ func (e *intoRoutes) clustersOf(route *yaml.Node) (clusters []string) {
 	if cluster := textIn(action, "cluster"); cluster != "" {
 		return []string{cluster}
 	}
-	for _, w := range items(member(member(action, "weighted_clusters"), "clusters")) {
-		clusters = append(clusters, textIn(w, "name"))
+	weighted := items(member(member(action, "weighted_clusters"), "clusters"))
+	for _, w := range weighted {
+		if name := textIn(w, "name"); name != "" { // else cluster_header
+			clusters = append(clusters, name)
+		}
 	}
-	if action != nil && len(clusters) == 0 {
+	if action != nil && (len(clusters) == 0 || len(clusters) < len(weighted)) {
 		e.warn("line %d: which cluster this route leads to is known only when a request comes: put the policy's retry and failover there by hand, as weir render filter without --into shows them", route.Line)
 	}
 	return clusters
@@ -176,10 +191,10 @@ func policyName(of *yaml.Node) *yaml.Node {
 
 // names warns of policies by name that are named and not there, and of those that are there and not named.
 func (e *intoRoutes) names(managers []*yaml.Node) {
-	all, elsewhere := slices.Collect(maps.Values(e.clusters)), e.others
+	all, elsewhere := slices.Collect(maps.Values(e.clusters)), e.others || e.listener != nil
 	for _, m := range managers {
 		config := member(m, "route_config")
-		elsewhere = elsewhere || config == nil
+		elsewhere = elsewhere || config == nil || member(config, "vhds") != nil
 		for _, host := range items(member(config, "virtual_hosts")) {
 			all = append(all, items(member(host, "routes"))...)
 		}
@@ -215,7 +230,7 @@ func (e *intoRoutes) failovers(host, route *yaml.Node, clusters []string) (copie
 			case target == cluster || leadsBy(host, f.Header, target):
 			case !e.has(target):
 				e.object(p, route, "requests of this route fail over from %s to %s, and the file has no cluster %s: add it", cluster, target, target)
-			case len(clusters) > 1:
+			case member(action, "weighted_clusters") != nil:
 				e.object(p, route, "this route has weighted_clusters, and the cluster %s fails over to %s: %s", cluster, target, byHand(f.Header, target))
 			case member(action, "host_rewrite_literal") != nil:
 				e.object(p, member(action, "host_rewrite_literal"), "this route to %s sets the host to %q, and which one %s serves is not known: %s",

@@ -232,6 +232,11 @@ func TestIntoRoutes(t *testing.T) {
 			want: `[{"match":{"prefix":"/"},"route":{"cluster":"aws"}}]`, bound: "- -", warnings: 1,
 		},
 		{
+			name: "one of weighted clusters from a header", policy: `{"default": {` + retry + `}}`, bound: "4294967295 -", warnings: 1,
+			routes: `- {match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: aws, weight: 1}, {cluster_header: x-to, weight: 1}]}}}`,
+			want:   `[{"match":{"prefix":"/"},"route":{"retry_policy":` + delays + `,"weighted_clusters":{"clusters":[{"name":"aws","weight":1},{"cluster_header":"x-to","weight":1}]}}}]`,
+		},
+		{
 			name: "a cluster from a header", policy: `{"default": {` + retry + `}}`, routes: `- {match: {prefix: /}, route: {cluster_header: x-to}}`,
 			want: `[{"match":{"prefix":"/"},"route":{"cluster_header":"x-to"}}]`, bound: "- -", warnings: 1,
 		},
@@ -306,7 +311,11 @@ func TestIntoRefuses(t *testing.T) {
 	for _, tc := range []struct{ envoy, policy, want string }{
 		{"static_resources: {listeners: [{name: a}]}", document, "no listener of its static_resources has an http_connection_manager"},
 		{strings.ReplaceAll(ownEnvoy, "envoy.filters.http.router}", "other}"), document, "line 7: the connection manager one has no envoy.filters.http.router among its http_filters"},
-		{strings.ReplaceAll(ownEnvoy, "{name: mine}, {name: envoy", "{name: weir}, {name: envoy"), document, "line 8: the connection manager one has a filter weir already"},
+		{strings.ReplaceAll(ownEnvoy, "{name: mine}, {name: envoy", "{name: weir}, {name: envoy"), document, "line 8: the connection manager one has a filter of Weir already, weir:"},
+		{strings.ReplaceAll(ownEnvoy, "{name: mine}, {name: envoy", "{name: mine, typed_config: {config: {root_id: weir}}}, {name: envoy"), document, "has a filter of Weir already, mine:"},
+		{strings.ReplaceAll(ownEnvoy, "{name: mine}, {name: envoy", "{name: mine, typed_config: {config: {vm_config: {code: {local: {filename: /etc/weir.wasm}}}}}}, {name: envoy"), document, "has a filter of Weir already, mine:"},
+		{route(`{weighted_clusters: {clusters: [{name: aws, weight: 1}]}}`), failover, "this route has weighted_clusters, and the cluster aws fails over to eu"},
+		{strings.Replace(route(`{cluster: aws}`), "virtual_hosts:", "vhds: {}\n                  virtual_hosts:", 1), retries, "line 13: virtual hosts of the connection manager one come from a control plane (vhds), too"},
 		{"[]", document, "an envoy.yaml must be an object"},
 		{"a: [", document, "line"},
 		{ownEnvoy, retries, "line 7: the routes of the connection manager one come from a control plane (rds, scoped_routes)"},
@@ -341,5 +350,76 @@ func TestIntoReplacesAliases(t *testing.T) {
 	text, _, err := into(t, envoy, document)
 	if n := strings.Count(string(text), "name: resolve_route"); err != nil || n != 2 {
 		t.Errorf("got %d filters resolve_route and %v in\n%s\nwant one in each of the two", n, err, text)
+	}
+}
+
+// TestIntoKeepsLineEnds: a file whose lines end in CR LF does not become another one in each line.
+func TestIntoKeepsLineEnds(t *testing.T) {
+	text, _, err := into(t, strings.ReplaceAll(ownEnvoy, "\n", "\r\n"), document)
+	if all, cr := strings.Count(string(text), "\n"), strings.Count(string(text), "\r\n"); err != nil || cr != all {
+		t.Errorf("got %d of %d lines that end in CR LF, and %v, want all", cr, all, err)
+	}
+}
+
+// TestIntoKeepsFirstComments: also those of a file with aliases.
+func TestIntoKeepsFirstComments(t *testing.T) {
+	envoy := "# first\n\n# second\n" + strings.Replace(ownEnvoy[1:], "{id: mine}", "&n {id: mine}", 1) + "x: *n\n"
+	text, _, err := into(t, envoy, document)
+	if want := intoHeader + "# first\n\n# second\nstats_config:"; err != nil || !strings.HasPrefix(string(text), want) {
+		t.Errorf("got %s and %v, want it to begin with %q", text, err, want)
+	}
+}
+
+// TestIntoReadsNamesOfJSON: Envoy takes retryPolicy for retry_policy.
+func TestIntoReadsNamesOfJSON(t *testing.T) {
+	written := strings.NewReplacer("http_filters", "httpFilters", "filter_chains", "filterChains", "static_resources", "staticResources", "virtual_hosts", "virtualHosts",
+		"route_config", "routeConfig", "typed_config", "typedConfig", "retry_policy", "retryPolicy", "retry_back_off", "retryBackOff", "base_interval", "baseInterval")
+	const document = `{"clusters": {"aws": {"circuit_breaker": {}, "retry": {"base_delay": "1s"}, "failover": {"to": ["eu"]}}}}`
+	const action = "{cluster: aws, retry_policy: {host_selection_retry_max_attempts: 3}}"
+	envoy := intoRoutesEnvoy("                        - {match: {prefix: /}, route: "+action+"}\n", "")
+	want, _, err := into(t, envoy, document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, warnings, err := into(t, written.Replace(envoy), document)
+	if err != nil || len(warnings) > 0 || written.Replace(string(got)) != written.Replace(string(want)) {
+		t.Errorf("got %s, %q and %v, want it like\n%s", got, warnings, err, want)
+	}
+	for _, other := range []string{"hostRewriteLiteral: a", "retryPolicy: {numRetries: 2}"} {
+		envoy := intoRoutesEnvoy("                        - {match: {prefix: /}, route: {cluster: aws, "+other+"}}\n", "")
+		if text, _, err := into(t, envoy, document); err == nil || !strings.Contains(err.Error(), "line 17") {
+			t.Errorf("%s: got %s and %v, want an error about it", other, text, err)
+		}
+	}
+}
+
+// TestIntoUpgrades: filters of an upgrade take the place of the others, so that a WebSocket passed by Weir.
+func TestIntoUpgrades(t *testing.T) {
+	own := strings.Replace(ownEnvoy, "stat_prefix: one,", "stat_prefix: one, upgrade_configs: [{upgrade_type: websocket, filters: [{name: envoy.filters.http.router}]}, {upgrade_type: CONNECT}],", 1)
+	text, _, err := into(t, own, document)
+	if n := strings.Count(string(text), "name: resolve_route"); err != nil || n != 3 {
+		t.Errorf("got %d filters resolve_route and %v in\n%s\nwant one in each of three lists", n, err, text)
+	}
+	if _, _, err := into(t, strings.Replace(own, "filters: [{name: envoy.filters.http.router}]}, {up", "filters: [{name: other}]}, {up", 1), document); err == nil ||
+		!strings.Contains(err.Error(), "line 7: the upgrade websocket of the connection manager one has no envoy.filters.http.router among its filters") {
+		t.Errorf("got %v, want an error about the upgrade's filters", err)
+	}
+}
+
+// TestIntoWithControlPlane: what a file leaves to a control plane is said, although the rest is put in.
+func TestIntoWithControlPlane(t *testing.T) {
+	text, warnings, err := into(t, ownEnvoy+"dynamic_resources: {lds_config: {ads: {}}}\n", document)
+	if all := strings.Join(warnings, "\n"); err != nil || !strings.Contains(all, "it has none in static_resources") || !strings.Contains(all, "line 14: listeners that come by lds_config have no Weir") {
+		t.Errorf("got %s, %q and %v, want warnings about the other listeners and about the cluster", text, warnings, err)
+	}
+}
+
+// TestIntoTwoAdminListeners: of two listeners of one name Envoy would open one.
+func TestIntoTwoAdminListeners(t *testing.T) {
+	o := options()
+	o.Admin = "9902"
+	text, _, err := Into([]byte(strings.Replace(ownEnvoy, "name: tcp", "name: weir_admin", 1)), o)
+	if err == nil || !strings.Contains(err.Error(), "line 9: the file has a listener weir_admin already") {
+		t.Errorf("got %s and %v, want an error about the listener", text, err)
 	}
 }
