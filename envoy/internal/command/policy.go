@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/weir-mesh/weir/envoy/internal/check"
 	"github.com/weir-mesh/weir/envoy/policyfile"
@@ -83,8 +84,13 @@ func findings(file string, all []check.Finding) fileMistakes {
 	return named
 }
 
+// wholeFile names the file in each line of an error.
 func wholeFile(file string, err error) fileMistakes {
-	return findings(file, []check.Finding{{Severity: check.Mistake, Text: err.Error()}})
+	var all []check.Finding
+	for text := range strings.SplitSeq(err.Error(), "\n") {
+		all = append(all, check.Finding{Severity: check.Mistake, Text: text})
+	}
+	return findings(file, all)
 }
 
 func readFile(file string, in io.Reader) ([]byte, error) {

@@ -209,14 +209,23 @@ func writeFiles(files []render.File, input string, out io.Writer, restart func(r
 
 // checkOverwrite returns an error if one of the files would overwrite the policy.
 func checkOverwrite(policy string, files []render.File) error {
-	input, err := os.Stat(policy)
-	if policy == standardInput || err != nil { // without a file nothing is lost
-		return nil
-	}
 	for _, file := range files {
-		if there, err := os.Stat(file.Path); err == nil && os.SameFile(input, there) {
-			return fmt.Errorf("%s is the policy and would be overwritten; choose another FILE for -o", file.Path)
+		if isSame(policy, file.Path) {
+			return fmt.Errorf("%s is the policy and would be overwritten; choose another file to write to", file.Path)
 		}
 	}
 	return nil
+}
+
+// isSame reports whether what is read from input would be lost by writing to a path.
+func isSame(input, path string) bool {
+	if input == standardInput {
+		return false
+	}
+	read, err := os.Stat(input)
+	if err != nil {
+		return false
+	}
+	written, err := os.Stat(path)
+	return err == nil && os.SameFile(read, written)
 }

@@ -1,10 +1,9 @@
 package command
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +36,9 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 			if file == "" {
 				return errors.New("the policy document is missing: add -f POLICY")
 			}
+			if file == standardInput && into == standardInput {
+				return errors.New("-f and --into are both standard input: give one of them as a file")
+			}
 			if len(o.AdminHosts) > 0 && o.Admin == "" {
 				return errors.New("--weir-admin-host needs --weir-admin, which adds the listener")
 			}
@@ -52,11 +54,14 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 				return err
 			}
 			warnAdmin(o, cmd.ErrOrStderr())
-			pieces, err := filterPieces(o, into, cmd.ErrOrStderr())
+			pieces, err := filterPieces(o, into, Streams{In: cmd.InOrStdin(), Err: cmd.ErrOrStderr()})
 			if err != nil {
 				return err
 			}
 			if o.ECDS != "" {
+				if isSame(into, o.ECDS) {
+					return fmt.Errorf("%s is the file of --into and would be overwritten; choose another FILE for --ecds", o.ECDS)
+				}
 				watched, err := render.ECDSPiece(o)
 				if err != nil {
 					return err
@@ -72,7 +77,7 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "file", "f", "", "the policy document, YAML or JSON; - is standard input")
-	flags.StringVar(&into, "into", "", "write this `ENVOY_YAML` with the pieces put in, instead of the pieces")
+	flags.StringVar(&into, "into", "", "write this `ENVOY_YAML` with the pieces put in, instead of the pieces; - is standard input")
 	flags.StringVar(&o.Wasm, "wasm", render.DefaultWasm, "path of weir.wasm, as Envoy opens it")
 	flags.StringVar(&o.ECDS, "ecds", "", "write the filter to this file, which Envoy watches; default: it is among the pieces")
 	flags.StringVar(&o.Admin, "weir-admin", "",
@@ -86,20 +91,23 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 }
 
 // filterPieces are the pieces, or the whole of a file that they are put into.
-func filterPieces(o render.Options, into string, warnings io.Writer) ([]byte, error) {
+func filterPieces(o render.Options, into string, streams Streams) ([]byte, error) {
 	if into == "" {
 		return render.Pieces(o)
 	}
-	envoy, err := os.ReadFile(into)
+	envoy, err := readFile(into, streams.In)
 	if err != nil {
-		return nil, err
+		return nil, wholeFile(into, err)
+	}
+	if len(bytes.TrimSpace(envoy)) == 0 {
+		return nil, wholeFile(into, errors.New("the file is empty; a shell empties it before weir reads it where > writes to the same file: write to another one"))
 	}
 	whole, warned, err := render.Into(envoy, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", into, err)
+		return nil, wholeFile(into, err)
 	}
 	for _, w := range warned {
-		fmt.Fprintf(warnings, "weir: warning: %s: %s\n", into, w)
+		fmt.Fprintf(streams.Err, "weir: warning: %s: %s\n", displayName(into), w)
 	}
 	return whole, nil
 }
