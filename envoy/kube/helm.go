@@ -216,8 +216,8 @@ func (c Chart) preamble() (string, error) {
 			}
 			parent += " nil $policy"
 		}
-		// Helm drops what is null in values.
-		fmt.Fprintf(&text, "{{- with %s }}{{ if not (hasKey . %[2]q) }}{{ $_ := set . %[2]q nil }}{{ end }}{{ end }}\n", parent, key)
+		// Helm drops what is null in values. What is left may be an empty object, for which "with" does nothing.
+		fmt.Fprintf(&text, "{{- $in := %s }}{{ if kindIs \"map\" $in }}{{ if not (hasKey $in %[2]q) }}{{ $_ := set $in %[2]q nil }}{{ end }}{{ end }}\n", parent, key)
 	}
 	return text.String(), nil
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ var functions = template.FuncMap{
 	"dig":        dig,
 	"hasKey":     func(in map[string]any, key string) bool { _, has := in[key]; return has },
 	"set":        func(in map[string]any, key string, v any) map[string]any { in[key] = v; return in },
+	"kindIs":     func(kind string, v any) bool { return v != nil && reflect.TypeOf(v).Kind().String() == kind },
 	"toYaml": func(v any) (string, error) {
 		text, err := yaml.Marshal(v)
 		return strings.TrimSuffix(string(text), "\n"), err

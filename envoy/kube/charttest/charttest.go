@@ -34,7 +34,7 @@ clusters:
     rate_limit: {requests: 1000000, window_size: 60s}
     circuit_breaker: {}
     retry: {max_attempts: 2}
-    fallback: {default_data: {body: {actions: "{{ .Values.policy }} }} {{ {{- end -}}", "yes": "no", n: 1e6, big: 123456789, half: 0.5, none: null, list: [1, "2", null, {a: null}]}}}
+    fallback: {default_data: {body: {actions: "{{ .Values.policy }} }} {{ {{- end -}}", "yes": "no", n: 1e6, big: 123456789, half: 0.5, none: null, alone: {none: null}, empty: {}, list: [1, "2", null, {a: null}]}}}
 `
 	mesh = templated + "redis: {dialect: upstash, token: '${WEIR_BRIDGE_TOKEN:-}'}\n"
 )
