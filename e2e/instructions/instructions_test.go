@@ -118,7 +118,10 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestModule fails where the module has grown by more than 2 %, or exports another set of functions: each one that the host
+// budget is what a sidecar's module may have, in bytes.
+const budget = 600_000
+
+// TestModule fails where the module is larger than its budget or has grown by more than 2 %, or exports another set of functions: each one that the host
 // finds, it calls.
 func TestModule(t *testing.T) {
 	file := shipped(t)
@@ -129,6 +132,9 @@ func TestModule(t *testing.T) {
 	want := read(t)
 	most := want.Module + int(tolerance*float64(want.Module))
 	t.Logf("%d bytes, baseline %d", len(code), want.Module)
+	if len(code) > budget {
+		t.Errorf("%s: got %d bytes, want at most %d: a sidecar is to load no more; docs/rationale.md, Toolchains, says what is large", file, len(code), budget)
+	}
 	if len(code) > most {
 		t.Errorf("%s: got %d bytes, want at most %d, the baseline's %d and 2 %%", file, len(code), most, want.Module)
 	}
