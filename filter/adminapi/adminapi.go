@@ -221,7 +221,7 @@ type Bulkhead struct {
 type Upstream struct {
 	NoHealthyHost bool     `json:"no_healthy_host"`
 	FailedTotal   float64  `json:"failed_total"` // admitted requests that failed in the end, after all retries, by expected_failures
-	SuccessRate   *float64 `json:"success_rate"` // 0 to 1, of the admitted requests; nil: there was none
+	SuccessRate   *float64 `json:"success_rate"` // 0 to 1, of the admitted requests that have ended; nil: there was none
 }
 
 // Failover is where requests go while the breaker is open.

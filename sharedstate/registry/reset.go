@@ -18,7 +18,7 @@ func countsKey(cluster string) string { return documentsKey + "/counts/" + clust
 
 // countsVersion is the first byte of packed CountsAtReset. Bytes of another version are read as a cluster that was
 // never reset.
-const countsVersion = 2
+const countsVersion = 3
 
 // The packed form, little endian: u8 version, u8 0, u16 number of counts, u64 each.
 

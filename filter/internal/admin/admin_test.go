@@ -301,7 +301,7 @@ func TestStatusAndReset(t *testing.T) {
 				"metadata": {Count: n + 16, Advice: replay.Metadata.Advice()}, "other_cluster": {Count: n + 17, Advice: replay.WentElsewhere.Advice()},
 			}},
 			Bulkhead: &adminapi.Bulkhead{RejectedTotal: n + 4, MaxConcurrent: 7}, // worker 9 was silent for more than 5 s
-			Upstream: &adminapi.Upstream{NoHealthyHost: true, FailedTotal: n / 2, SuccessRate: new(1 - n/2/(n+1))},
+			Upstream: &adminapi.Upstream{NoHealthyHost: true, FailedTotal: n / 2, SuccessRate: new(1 - n/2/(3*n+36))},
 			Failover: &adminapi.Failover{To: []string{"b", "c"}, ToTotal: n + 13},
 		}
 		want.Fallback = &want.Answers.Fallback
@@ -548,6 +548,23 @@ func TestOnError(t *testing.T) {
 		}
 		if w := clusters["gcp"].RateLimit.WithoutRedis; w != nil {
 			t.Errorf("%s: of a limit of scope proxy: got %+v, want nothing", onError, *w)
+		}
+	}
+}
+
+// TestSuccessRateOverModes: failures are of both modes, and so is what they are divided by.
+func TestSuccessRateOverModes(t *testing.T) {
+	for _, mode := range []string{"enforce", "shadow"} {
+		f := newFixture(t, `{"clusters": {"aws": {"mode": "`+mode+`", "rate_limit": {}}}}`)
+		for decision, n := range map[string]uint64{"allowed": 10, "rate_limited": 4, "circuit_open": 1, "shadow_allowed": 80, "shadow_rate_limited": 10} {
+			f.metrics.set(n, metric.RequestsTotal.With("aws", decision))
+		}
+		f.metrics.set(95, metric.ResponsesTotal.With("aws", "upstream"))
+		f.metrics.set(6, metric.ResponsesTotal.With("aws", "default")) // to one that was refused, and to 5 that failed
+		f.metrics.set(4, metric.ResponsesTotal.With("aws", "error"))
+		f.metrics.set(25, metric.UpstreamFailuresTotal.With("aws"))
+		if got := get[adminapi.Cluster](f, "/status/aws").Upstream.SuccessRate; got == nil || *got != .75 {
+			t.Errorf("%s: got %v, want 0.75 of 100 requests", mode, got)
 		}
 	}
 }

@@ -35,7 +35,8 @@ const (
 	countExhausted = countRetries + 1
 	countFailovers = countRetries + 2
 	countFailures  = countRetries + 3
-	countNotKept   = countRetries + 4 // by fallback.Obstacle
+	countRefused   = countRetries + 4 // by a policy that acts, also where it is in shadow now
+	countNotKept   = countRetries + 5 // by fallback.Obstacle
 	countNotUsed   = countNotKept + int(fallback.Obstacles)
 	countUncarried = countNotUsed + int(fallback.Obstacles) // by replay.Reason
 	countAll       = countUncarried + int(replay.Reasons)
@@ -64,6 +65,9 @@ func newCounters(m Metrics, store sharedstate.Store, e *registry.Entry) *counter
 	}
 	for reason := fallback.None; reason <= fallback.BulkheadFull; reason++ {
 		c.add(countDecision+int(reason), m.Counter(metric.RequestsTotal.With(cluster, prefix+reason.String())))
+	}
+	for reason := fallback.RateLimited; reason <= fallback.BulkheadFull; reason++ {
+		c.add(countRefused, m.Counter(metric.RequestsTotal.With(cluster, reason.String())))
 	}
 	for source := fallback.FromUpstream; source <= fallback.FromDegraded; source++ {
 		c.add(countSource+int(source), m.Counter(metric.ResponsesTotal.With(cluster, source.String())))

@@ -147,8 +147,8 @@ func (h *Handler) status(kept *cluster, fill *fill, at Instant) (c adminapi.Clus
 		Answers:  n.answers(),
 		Upstream: &adminapi.Upstream{NoHealthyHost: noHost != 0, FailedTotal: float64(n[countFailures])},
 	}
-	if admitted := n.admitted(p.Mode); admitted > 0 { // what failed is counted before what is allowed
-		c.Upstream.SuccessRate = new(max(1-c.Upstream.FailedTotal/admitted, 0))
+	if upstream := n.ofUpstream(); upstream > 0 { // what failed is counted before the answer to it
+		c.Upstream.SuccessRate = new(max(1-c.Upstream.FailedTotal/upstream, 0))
 	}
 	if p.CircuitBreaker != nil {
 		c.Breaker = breakerStatus(view, &record, at)
@@ -204,13 +204,11 @@ func (n counts) requests() *adminapi.Requests {
 	}
 }
 
-// admitted is how many requests went to upstream: in shadow all of them.
-func (n counts) admitted(m policy.Mode) float64 {
-	r := n.requests()
-	if m == policy.ModeShadow {
-		return r.Allowed + r.RateLimited + r.CircuitOpen + r.BulkheadFull
-	}
-	return r.Allowed
+// ofUpstream is how many requests upstream has answered or failed. What is admitted is counted by mode, failures and answers are not: they
+// are of both where the policy was in shadow before. Each request that was refused got an answer, too.
+func (n counts) ofUpstream() float64 {
+	a := n.answers()
+	return a.Upstream + a.Cache + a.StaleCache + a.Default + a.Degraded + a.Error - float64(n[countRefused])
 }
 
 func (n counts) answers() *adminapi.Answers {
