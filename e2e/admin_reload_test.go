@@ -17,28 +17,31 @@ func TestAdminOverReload(t *testing.T) {
 	failing := upstream.New(t)
 	failing.Set(upstream.Status(500))
 	strange := "a/b%c <d>"
-	ups := map[string]*upstream.Upstream{"stays": upstream.New(t), "goes": failing, "learns": failing, "comes": upstream.New(t)}
+	ups := map[string]*upstream.Upstream{"stays": upstream.New(t), "goes": failing, "rests": failing, "learns": failing, "comes": upstream.New(t)}
 	policy := func(middle string) string {
 		return `{clusters: {stays: {rate_limit: {requests: 10, window_size: 3600s}}, "` + strange + `": {circuit_breaker: {}}, ` + middle + `}}`
 	}
-	w := startWatched(t, policy(`goes: {rate_limit: {algorithm: adaptive}, circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}}, learns: {rate_limit: {algorithm: adaptive}}`), ups, withAdmin)
+	w := startWatched(t, policy(`goes: {rate_limit: {algorithm: adaptive}, circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}}, learns: {rate_limit: {algorithm: adaptive}}, rests: {circuit_breaker: {failure_threshold: 1, recovery_timeout: 1h}, bulkhead: {}, rate_limit: {algorithm: adaptive}}`), ups, withAdmin)
 	c := w.console()
 	for range 4 {
 		w.get("stays", "/")
 	}
 	w.get("goes", "/")
 	w.get("learns", "/")
+	w.get("rests", "/")
 	c.waitStatus("goes", map[string]any{"circuit_breaker.state": "open"})
 	c.waitStatus(strange, map[string]any{"cluster": strange})
 	w.WaitMetric(`weir_breaker_state{cluster="goes"}`, engine.Exactly(2))
 	w.WaitMetric(`weir_mode{cluster="goes"}`, engine.Exactly(2))
+	w.WaitMetric(`weir_breaker_state{cluster="rests"}`, engine.Exactly(2))
+	w.WaitMetric(`weir_success_ratio{cluster="rests"}`, engine.Exactly(0))
 	w.WaitMetric(`weir_success_ratio{cluster="goes"}`, engine.Exactly(0))
 	w.WaitMetric(`weir_success_ratio{cluster="learns"}`, engine.Exactly(0))
 
 	w.replace(badPolicy, "config_fail")
 	c.waitStatus("goes", map[string]any{"circuit_breaker.state": "open"})
 
-	w.replace(policy(`comes: {bulkhead: {}}, learns: {rate_limit: {requests: 10}}`), "config_reload")
+	w.replace(policy(`comes: {bulkhead: {}}, learns: {rate_limit: {requests: 10}}, rests: {mode: "off", circuit_breaker: {}}`), "config_reload")
 	eventually(t, func() error {
 		s := c.status()
 		if s.at("clusters.goes") != "absent" || s.at("clusters.comes.bulkhead.max_concurrent") != 100.0 {
@@ -54,6 +57,9 @@ func TestAdminOverReload(t *testing.T) {
 	}
 	c.waitStatus("stays", map[string]any{"rate_limit.remaining": 6.0, "requests.allowed": 4.0})
 	w.WaitMetric(`weir_mode{cluster="goes"}`, engine.Exactly(0))
+	w.WaitMetric(`weir_mode{cluster="rests"}`, engine.Exactly(0))
+	w.WaitMetric(`weir_success_ratio{cluster="rests"}`, engine.Exactly(10000))
+	w.WaitMetric(`weir_breaker_state{cluster="rests"}`, engine.Exactly(0))
 	w.WaitMetric(`weir_success_ratio{cluster="goes"}`, engine.Exactly(10000))
 	w.WaitMetric(`weir_success_ratio{cluster="learns"}`, engine.Exactly(10000)) // which it learns no more
 	w.WaitMetric(`weir_breaker_state{cluster="goes"}`, engine.Exactly(0))       // or an alert on it would never end

@@ -4,13 +4,18 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
 // The keys of the store; sharedstate/key.go has the others.
 const documentsKey = sharedstate.Prefix + "registry"
 
-func clustersKey(slot int) string { return documentsKey + "/" + strconv.Itoa(slot) }
+// clustersKey is the key of a document's list. An older module's, which may have the same document until a reload is over, has another
+// version, and neither replaces the other's.
+func clustersKey(slot int) string {
+	return documentsKey + "/v" + strconv.Itoa(clusterListVersion) + "/" + strconv.Itoa(slot)
+}
 
 // Publisher publishes one policy document, for one worker.
 type Publisher struct {
@@ -63,7 +68,7 @@ func (p *Publisher) Add(e Entry) {
 
 // Heartbeat shows that this worker has the document, and publishes what was added. Call it every
 // sharedstate.HeartbeatEvery. It returns the clusters that no document has any more and that this call deleted: those
-// of documents without a heartbeat, except the clusters that another document has too.
+// of documents without a heartbeat, except the clusters that another document has too, with a policy that is not off.
 func (p *Publisher) Heartbeat(now int64) (gone []Entry, err error) {
 	var dead [MaxDocuments]documentRow
 	_, err = p.documentsCell.Update(func() (store bool) {
@@ -186,7 +191,7 @@ func (p *Publisher) deleteClusters(slot int, claim uint32) (clusters []Entry, er
 			return false
 		}
 		p.list.each(func(cluster, packed []byte) {
-			if _, own := p.index[string(cluster)]; own {
+			if i, own := p.index[string(cluster)]; own && p.entries[i].Policy.Mode != policy.ModeOff {
 				return
 			}
 			var e Entry
@@ -201,18 +206,18 @@ func (p *Publisher) deleteClusters(slot int, claim uint32) (clusters []Entry, er
 	return clusters, err
 }
 
-// withoutDocument are those of the clusters that no document has.
+// withoutDocument are those of the clusters for which no document has a policy that is not off.
 func (p *Publisher) withoutDocument(clusters []Entry, now int64) (without []Entry) {
-	listing, err := Read(p.store, now)
+	scan, err := newScan(p.store, now, true)
 	if err != nil {
 		return nil
 	}
-	listed := make(map[string]bool, len(listing.Entries)) // thousands may go at once
-	for i := range listing.Entries {
-		listed[listing.Entries[i].Cluster] = true
+	listed := map[string]bool{} // thousands may go at once
+	for scan.More() {
+		listed[string(scan.Next().Cluster())] = true
 	}
 	for _, e := range clusters {
-		if !listed[e.Cluster] {
+		if e.Policy.Mode != policy.ModeOff && !listed[e.Cluster] {
 			without = append(without, e)
 		}
 	}

@@ -48,6 +48,47 @@ func listed(t *testing.T, s sharedstate.Store, now int64) string {
 	return strings.Join(all, " ")
 }
 
+// TestPolicyOff: the gauges of a cluster whose policy is off now are retired, unless another document's still acts.
+func TestPolicyOff(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		s, now := sharedstate.NewMemory(), 100*second
+		old := NewPublisher(s, 11, false)
+		old.Add(entry("aws", 1))
+		heartbeat(t, old, now)
+		now += 10 * second
+		documents, want := []*Publisher{NewPublisher(s, 13, false)}, "aws"
+		documents[0].Add(Entry{Cluster: "aws", Policy: policy.Policy{Mode: policy.ModeOff}})
+		if other {
+			second := NewPublisher(s, 12, false)
+			second.Add(entry("aws", 2))
+			documents, want = append([]*Publisher{second}, documents...), ""
+		}
+		gone := ""
+		for _, d := range slices.Concat(documents, documents) {
+			gone += heartbeat(t, d, now)
+		}
+		if gone != want {
+			t.Errorf("another document: %t: got %q gone, want %q", other, gone, want)
+		}
+	}
+}
+
+// TestTwoModules: an older module with the same document, whose list has another form, leaves the list as it is.
+func TestTwoModules(t *testing.T) {
+	s, now := sharedstate.NewMemory(), 100*second
+	p := NewPublisher(s, 11, false)
+	p.Add(entry("aws", 1))
+	heartbeat(t, p, now)
+	older := (&clusterList{claim: p.claim}).AppendTo(nil)
+	older[0] = 2
+	if err := s.Set(documentsKey+"/0", older, 0); err != nil { // where version 2 had it
+		t.Fatal(err)
+	}
+	if got := listed(t, s, now); got != "aws:1" {
+		t.Errorf("got %q listed, want aws:1", got)
+	}
+}
+
 func TestClustersComeAndGo(t *testing.T) {
 	s := sharedstate.NewMemory()
 	now := 100 * second

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/weir-mesh/weir/policy"
 	"github.com/weir-mesh/weir/sharedstate"
 )
 
@@ -12,6 +13,8 @@ import (
 type Scan struct {
 	Redis   bool // a document calls Redis
 	LeftOut bool // some clusters did not fit
+
+	acting bool // without clusters whose policy is off
 
 	lists [][]byte        // entries with their sizes, those of the document that came last first
 	seen  map[string]bool // clusters that were returned
@@ -30,13 +33,22 @@ func (p Packed) Cluster() []byte {
 	return p[n : n+int(size)]
 }
 
+// isOff reports whether the cluster's policy is off.
+func (p Packed) isOff() bool {
+	var e Entry
+	return e.Unpack(p) && e.Policy.Mode == policy.ModeOff
+}
+
 // NewScan begins a scan at time now.
-func NewScan(store sharedstate.Store, now int64) (*Scan, error) {
+func NewScan(store sharedstate.Store, now int64) (*Scan, error) { return newScan(store, now, false) }
+
+// newScan begins a scan, of all clusters or of those alone for which a document has a policy that is not off.
+func newScan(store sharedstate.Store, now int64, acting bool) (*Scan, error) {
 	var documents documentTable
 	if _, err := sharedstate.NewCell(store, documentsKey, &documents).Load(); err != nil {
 		return nil, err
 	}
-	s := &Scan{seen: map[string]bool{}}
+	s := &Scan{acting: acting, seen: map[string]bool{}}
 	for slot := documents.newest(now); slot >= 0; slot = documents.newest(now) {
 		row := documents.rows[slot]
 		documents.rows[slot] = documentRow{}
@@ -92,7 +104,7 @@ func (s *Scan) advance() {
 				break
 			}
 			rest = rest[2+size:]
-			if !s.seen[string(name)] {
+			if !s.seen[string(name)] && !(s.acting && packed.isOff()) {
 				s.seen[string(name)] = true
 				s.next, s.lists[0] = packed, rest
 				return
