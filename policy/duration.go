@@ -98,7 +98,7 @@ func leadingDuration(s string) (d time.Duration, rest string, ok bool) {
 			if !ok || number == "." {
 				return 0, "", false
 			}
-			d += time.Duration(part * float64(unit.size)) // below a nanosecond it is cut off
+			d += time.Duration(math.Round(part * float64(unit.size))) // 1.0163ms: the product is a little less than 16,300
 		}
 		return d, s[end+len(name):], d >= 0
 	}

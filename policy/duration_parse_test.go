@@ -1,11 +1,36 @@
 package policy
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 )
+
+func wanted(t *testing.T, s string) string {
+	t.Helper()
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.String()
+}
+
+// TestFractionsOfDurations: whole nanoseconds are exact.
+func TestFractionsOfDurations(t *testing.T) {
+	for _, unit := range []string{"us", "ms", "s", "m", "h"} {
+		for n := range 1000 {
+			s := "1." + strconv.Itoa(1000 + n)[1:] + unit
+			if got, ok := durationOf(s); !ok || got.String() != wanted(t, s) {
+				t.Fatalf("%s: got %v %v, want it exactly", s, got, ok)
+			}
+		}
+	}
+	if got, _ := durationOf("1.0163ms"); got != 1016300 {
+		t.Errorf("1.0163ms: got %d ns, want 1016300", got)
+	}
+}
 
 // TestDurationOf: what time.ParseDuration reads is read alike, and nothing else is.
 func TestDurationOf(t *testing.T) {

@@ -22,8 +22,10 @@ func TestFractionsThatEnvoyMakesStrings(t *testing.T) {
 	if _, err := Decode([]byte(document), noVariables); err == nil || strings.Count(err.Error(), "remove the quotes") != 3 {
 		t.Errorf("quoted numbers in JSON: got %v, want 3 mistakes", err)
 	}
-	if _, err := Decode(structBytes(t, []byte(`{"clusters": {"a": {"rate_limit": {"requests": "20"}}}}`)), noVariables); err == nil {
-		t.Error("a quoted whole number in a Struct: got no mistake, want one")
+	for _, whole := range []string{"20", "+20"} {
+		if _, err := Decode(structBytes(t, []byte(`{"clusters": {"a": {"rate_limit": {"requests": "`+whole+`"}}}}`)), noVariables); err == nil {
+			t.Errorf("the quoted whole number %s in a Struct: got no mistake, want one", whole)
+		}
 	}
 	if _, err := Decode(structBytes(t, []byte(`{"clusters": {"a": {"rate_limit": {"requests": "1.5"}}}}`)), noVariables); err == nil ||
 		!strings.Contains(err.Error(), "whole number") {

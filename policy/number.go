@@ -3,7 +3,6 @@ package policy
 import (
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/weir-mesh/weir/policy/ascii"
 	"github.com/weir-mesh/weir/policy/decimal"
@@ -129,6 +128,9 @@ func looksFractional(s string) bool {
 	if _, numeric := parseNumber(s); !numeric {
 		return false
 	}
-	n, whole := decimal.Whole(strings.TrimPrefix(s, "-"))
+	if s[0] == '-' || s[0] == '+' { // as in strconv.ParseInt
+		s = s[1:]
+	}
+	n, whole := decimal.Whole(s)
 	return !whole || n > math.MaxInt64
 }
