@@ -341,6 +341,10 @@ func (x combined) removed(t *testing.T, policy string) {
 	x.a.WaitMetric(`weir_breaker_state{cluster="plain"}`, engine.Exactly(2))
 	x.a.replace(strings.Replace(policy, "  breaks:", "  renamed:", 1), "config_reload")
 	x.a.WaitMetric(`weir_breaker_state{cluster="plain"}`, engine.Exactly(0))
+	// So is the own one of a policy that acts from now on, by the cluster's breaker.
+	x.a.WaitMetric(`weir_breaker_state{cluster="tried@trial"}`, engine.Exactly(2))
+	x.a.replace(strings.Replace(policy, "trial: {mode: shadow, ", "trial: {", 1), "config_reload")
+	x.a.WaitMetric(`weir_breaker_state{cluster="tried@trial"}`, engine.Exactly(0))
 }
 
 const tieredPolicy = `

@@ -27,6 +27,23 @@ func (doc *Document) OwnBreaker(cluster, name string) bool {
 	return p != nil && p.Mode == ModeShadow || own != nil && own.Mode == ModeShadow
 }
 
+// UsesBreaker reports whether the cluster's breaker is that of its own policy, or may be that of one by name.
+func (doc *Document) UsesBreaker(cluster string) bool {
+	own := doc.For(cluster)
+	if own != nil && own.CircuitBreaker != nil {
+		return true
+	}
+	if own != nil && own.Mode == ModeShadow {
+		return false
+	}
+	for i := range doc.Policies {
+		if p := doc.Policies[i].Policy; p.CircuitBreaker != nil && p.Mode == ModeEnforce {
+			return true
+		}
+	}
+	return false
+}
+
 // namedPolicies reads `policies`.
 func (d *decoder) namedPolicies(s *section) (named []Named) {
 	s.describe("policies", "object", "absent: none")

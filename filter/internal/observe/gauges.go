@@ -68,18 +68,21 @@ func (m *Metrics) ShowPolicy(version uint32, at int64) {
 	since.Set(uint64(at))
 }
 
-// NewGauges defines the gauges of the sections that a cluster's policy has. Alone says that the cluster that its requests go to
-// has no other policies.
-func (m *Metrics) NewGauges(c *request.Cluster, breakerOf string, rules *policy.Policy, alone bool) publish.Gauges {
+// NoBreaker shows a breaker as closed that no policy has any more: an earlier one's may have been open.
+func (m *Metrics) NoBreaker(name string) {
+	if gauge, shown := m.ShownGauge(metric.BreakerState.With(name)); shown {
+		gauge.Set(uint64(breaker.Closed))
+	}
+}
+
+// NewGauges defines the gauges of the sections that a cluster's policy has.
+func (m *Metrics) NewGauges(c *request.Cluster, breakerOf string, rules *policy.Policy) publish.Gauges {
 	cluster := c.Name()
 	g := &Gauges{
 		breaker: m.Gauge(metric.BreakerState.With(breakerOf)),
 		noHost:  m.Gauge(metric.NoHealthyHost.With(c.Upstream())),
 	}
 	m.ShowMode(cluster, rules.Mode)
-	if rules.CircuitBreaker == nil && alone { // an earlier policy may have had one, which was open
-		g.Breaker(breaker.Closed)
-	}
 	if rules.Bulkhead != nil {
 		g.inFlight = m.Gauge(metric.InFlight.With(cluster))
 	}

@@ -378,6 +378,12 @@ func (p *Plugin) ready(upstream, policyName string, rules *policy.Policy) (c *re
 	o := p.observe.NewCluster(policy.NamedCluster(upstream, policyName), breakerOf, rules)
 	c = request.NewNamed(upstream, n, rules, p.worker, p.mesh, p, o)
 	c.FindClustersBy(p.failoverCluster)
-	p.publisher.Add(c, rules, p.observe.Metrics.NewGauges(c, breakerOf, rules, p.named == nil))
+	if !p.document.UsesBreaker(upstream) {
+		p.observe.Metrics.NoBreaker(upstream)
+	}
+	if policyName != "" && (!n.OwnBreaker || rules.CircuitBreaker == nil) {
+		p.observe.Metrics.NoBreaker(policy.NamedCluster(upstream, policyName))
+	}
+	p.publisher.Add(c, rules, p.observe.Metrics.NewGauges(c, breakerOf, rules))
 	return c
 }
