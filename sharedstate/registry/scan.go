@@ -104,7 +104,7 @@ func (s *Scan) advance() {
 				break
 			}
 			rest = rest[2+size:]
-			if !s.seen[string(name)] && !(s.acting && packed.isOff()) {
+			if !s.seen[string(name)] && (!s.acting || !packed.isOff()) {
 				s.seen[string(name)] = true
 				s.next, s.lists[0] = packed, rest
 				return
