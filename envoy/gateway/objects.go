@@ -54,7 +54,8 @@ func Objects(o Options) (objects []kube.Object, warnings []string, err error) {
 			warnings = append(warnings, fmt.Sprintf("%s: failover needs a match of the header %s in the routes' rules: see docs/envoy-gateway.md", path, p.Failover.Header))
 		}
 	})
-	return append(objects, o.extensionPolicy()), warnings, nil
+	objects = append(objects, o.extensionPolicy())
+	return objects, warnings, kube.CheckNames(objects)
 }
 
 // Chart is the Helm chart of the objects. With the admin listener the module's URL is in a cluster too, in parts.

@@ -159,6 +159,8 @@ func TestMistakes(t *testing.T) {
 		"a relative file":    {func(o *Options) { o.Module = "file://etc/weir.wasm" }, "default: {}", "three slashes"},
 		"no host":            {func(o *Options) { o.Module = "oci:///weir" }, "default: {}", "want oci://HOST/weir:TAG"},
 		"a bad name":         {func(o *Options) { o.Name = "Weir" }, "default: {}", `name: "Weir" is no name in Kubernetes`},
+		"a long name":        {func(o *Options) { o.Name = strings.Repeat("a", 300) }, "default: {}", "name: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa… is too long for a name in Kubernetes: 300 characters, at most 253"},
+		"a host's bad name":  {nil, "clusters: {outbound|80||a_b.x: {circuit_breaker: {}}}", `the name of the VirtualService: "weir-a_b.x" is no name in Kubernetes`},
 		"a bad checksum":     {func(o *Options) { o.SHA256 = "12" }, "default: {}", "64 hexadecimal digits"},
 		"selector, target":   {func(o *Options) { o.Selector, o.Targets = map[string]string{"a": "b"}, []Target{{"Gateway", "g"}} }, "default: {}", "exclude each other"},
 		"both variables":     {func(o *Options) { o.Env, o.HostEnv = map[string]string{"A": ""}, []string{"A"} }, "default: {}", "environment variable A: given with a value"},

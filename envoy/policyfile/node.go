@@ -3,6 +3,7 @@ package policyfile
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -55,6 +56,42 @@ func (n *Node) Get(name string) *Node {
 		}
 	}
 	return nil
+}
+
+// Field is the member that Envoy reads as a field of a message: retryPolicy as retry_policy.
+func (n *Node) Field(names ...string) *Node {
+	for _, name := range names {
+		if n == nil {
+			return nil
+		}
+		var field *Node
+		for _, m := range n.Members {
+			if IsField(m.Name, name) {
+				field = m.Value
+			}
+		}
+		n = field
+	}
+	return n
+}
+
+// IsField reports whether a name that is written is that of a field of a message: Envoy reads it as it is in the proto file
+// (retry_policy), and as JSON has it (retryPolicy).
+func IsField(written, field string) bool {
+	return written == field || strings.Contains(field, "_") && FieldOf(written) == field
+}
+
+// FieldOf is retry_policy for retryPolicy.
+func FieldOf(written string) string {
+	var field strings.Builder
+	for _, c := range []byte(written) {
+		if 'A' <= c && c <= 'Z' {
+			field.WriteByte('_')
+			c += 'a' - 'A'
+		}
+		field.WriteByte(c)
+	}
+	return field.String()
 }
 
 // At is the node below n at the names, nil if one is absent.

@@ -96,9 +96,10 @@ func TestSyntaxErrors(t *testing.T) {
 		"not YAML":               {"a:\n  b: ]\n", 2, 6, "not YAML"},
 		"a tab":                  {"a:\n\tb: 1\n", 2, 1, "not YAML"},
 		"no such anchor":         {"a: 1\nb: [*x]\n", 2, 5, "unknown anchor"},
-		"an anchor in itself":    {"a: &a [*a]\n", 1, 4, "aliases"},
+		"an anchor in itself":    {"a: &a [*a]\n", 1, 8, "aliases"},
 		"a list as a key":        {"? [a]\n: 1\n", 1, 3, "must be text"},
-		"aliases without an end": {bomb(), 2, 15, "aliases"},
+		"aliases without an end": {bomb(), 7, 10, "aliases"},
+		"lists in lists":         {strings.Repeat("[", 200) + strings.Repeat("]", 200), 1, 102, "nested more than 100 deep"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := JSON([]byte(test.in))
@@ -107,6 +108,13 @@ func TestSyntaxErrors(t *testing.T) {
 				t.Errorf("got %s and %#v, want %q at %d:%d", got, err, test.want, test.line, test.column)
 			}
 		})
+	}
+}
+
+// TestLargeFile: only aliases grow beyond what a file has.
+func TestLargeFile(t *testing.T) {
+	if _, err := JSON([]byte("a: &a [1]\nb: *a\nc: [" + strings.Repeat("1,", 1<<19) + "1]\n")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -2,6 +2,8 @@ package policyfile
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -33,7 +35,8 @@ const (
 type resolver struct {
 	as    Reading
 	lines []string // of the file
-	nodes int
+	nodes int      // within aliases
+	alias int      // how many aliases the node is in
 }
 
 func resolve(document *yaml.Node, lines []string, as Reading) (*Node, error) {
@@ -46,12 +49,24 @@ func resolve(document *yaml.Node, lines []string, as Reading) (*Node, error) {
 
 func (r *resolver) node(y *yaml.Node, depth int) (*Node, error) {
 	n := &Node{Line: y.Line, Column: y.Column}
-	if r.nodes++; r.nodes > maxNodes || depth > maxDepth {
+	if r.alias > 0 {
+		r.nodes++
+	}
+	switch {
+	case depth > maxDepth && r.alias == 0:
+		return nil, &SyntaxError{y.Line, y.Column, fmt.Sprintf("is nested more than %d deep; write it flatter", maxDepth)}
+	case depth > maxDepth || r.nodes > maxNodes:
 		return nil, &SyntaxError{y.Line, y.Column, "is nested too deep, or grows too large by its aliases; write it without some of them"}
 	}
 	switch y.Kind {
 	case yaml.AliasNode:
+		r.alias++
 		aliased, err := r.node(y.Alias, depth+1)
+		r.alias--
+		var mistake *SyntaxError
+		if errors.As(err, &mistake) && r.alias == 0 { // the place of the alias, not of what it stands for
+			mistake.Line, mistake.Column = y.Line, y.Column
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
@@ -103,35 +102,14 @@ func nodeOf(m proto.Message) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-// Envoy reads a field's name as it is in the proto file (retry_policy), and as JSON has it (retryPolicy). Here they are all named as in
-// the proto file.
-
-// isField reports whether a name that is written is that of a field.
-func isField(written, field string) bool {
-	return written == field || strings.Contains(field, "_") && fieldOf(written) == field
-}
-
-// fieldOf is retry_policy for retryPolicy.
-func fieldOf(written string) string {
-	var field strings.Builder
-	for _, c := range []byte(written) {
-		if 'A' <= c && c <= 'Z' {
-			field.WriteByte('_')
-			c += 'a' - 'A'
-		}
-		field.WriteByte(c)
-	}
-	return field.String()
-}
-
-// members are the names and values of an object. Of a name that is written twice the last one counts, as in Envoy.
+// members are the names, as they are in the proto file, and values of an object. Of a name that is written twice the last one counts, as in Envoy.
 func members(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		if n == nil || n.Kind != yaml.MappingNode {
 			return
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if name := fieldOf(n.Content[i].Value); member(n, name) == n.Content[i+1] && !yield(name, n.Content[i+1]) {
+			if name := policyfile.FieldOf(n.Content[i].Value); member(n, name) == n.Content[i+1] && !yield(name, n.Content[i+1]) {
 				return
 			}
 		}
@@ -152,7 +130,7 @@ func indexOf(n *yaml.Node, name string) int {
 		return -1
 	}
 	for i := len(n.Content) - 2; i >= 0; i -= 2 {
-		if isField(n.Content[i].Value, name) {
+		if policyfile.IsField(n.Content[i].Value, name) {
 			return i + 1
 		}
 	}

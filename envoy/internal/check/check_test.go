@@ -209,6 +209,8 @@ filter: {name: weir, configuration: {"@type": type.googleapis.com/google.protobu
 		{file(`{policies: {partner: {}}, clusters: {a: {}}}`, "partner"), nil},
 		{file(`{policies: {partner: {}}, clusters: {a: {}}}`, "nobody"), []string{missing}},
 		{file(`{clusters: {a: {}}}`, "nobody"), []string{missing}},
+		{strings.NewReplacer("filter_metadata", "filterMetadata", "vm_config: {", "vmConfig: {environmentVariables: {keyValues: {N: 5}}, ").
+			Replace(file(`{clusters: {a: {rate_limit: {requests: "${N}"}}}}`, "nobody")), []string{strings.Replace(missing, ":55", ":54", 1)}},
 		{file(`{admin: {}}`, "nobody"), nil}, // the policy is in another file
 	} {
 		if diff := cmp.Diff(tc.want, lines(File("envoy.yaml", []byte(tc.in), environment))); diff != "" {

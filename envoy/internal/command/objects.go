@@ -106,7 +106,7 @@ func (c *objectsCommand) write(chart kube.Chart, out io.Writer) error {
 	}
 	for _, file := range files {
 		if err := os.MkdirAll(filepath.Dir(file.Path), 0o755); err != nil {
-			return err
+			return fmt.Errorf("the directory of --output-dir can't be made: %w; give another one", err)
 		}
 	}
 	if err := writeFiles(files, c.policy, out, never); err != nil || c.form != formHelm {
