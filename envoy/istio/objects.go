@@ -48,7 +48,8 @@ func Objects(o Options) (objects []Object, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return append(objects, patches, plugin), warnings, nil
+	objects = append(objects, patches, plugin)
+	return objects, warnings, kube.CheckNames(objects)
 }
 
 // Chart is the Helm chart of the objects. Whether they hold for the whole mesh is not for its values to say.

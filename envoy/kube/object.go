@@ -2,6 +2,7 @@ package kube
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -64,8 +65,22 @@ var names = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 
 // CheckName returns why nothing in Kubernetes can have this name, or nil.
 func CheckName(of, name string) error {
-	if len(name) > 253 || !names.MatchString(name) {
+	switch {
+	case len(name) > maxName:
+		return fmt.Errorf("%s: %.40s… is too long for a name in Kubernetes: %d characters, at most %d are allowed", of, name, len(name), maxName)
+	case !names.MatchString(name):
 		return fmt.Errorf("%s: %q is no name in Kubernetes: use lower case letters, digits, dots and hyphens", of, name)
 	}
 	return nil
+}
+
+const maxName = 253
+
+// CheckNames returns which objects would have names that nothing in Kubernetes can have, or nil. Parts of them come from the policy.
+func CheckNames(objects []Object) error {
+	var errs []error
+	for _, o := range objects {
+		errs = append(errs, CheckName("the name of the "+o.Kind, o.Metadata.Name))
+	}
+	return errors.Join(errs...)
 }
