@@ -26,7 +26,7 @@ func (r *Result) named(roots []*policyfile.Node) {
 
 // eachPolicyName calls do for each filter_metadata.weir.policy.
 func eachPolicyName(n *policyfile.Node, do func(name *policyfile.Node)) {
-	if name := n.At("filter_metadata", "weir", "policy"); name != nil {
+	if name := n.Field("filter_metadata").At("weir", "policy"); name != nil {
 		do(name)
 	}
 	for _, m := range n.Members {

@@ -71,10 +71,10 @@ func (f *finder) add(p plugin, names ...*policyfile.Node) {
 
 // search looks for envoy.extensions.wasm.v3.PluginConfig, which is what has a configuration with a type, or a VM.
 func (f *finder) search(n *policyfile.Node) {
-	configuration, vm := n.Get("configuration"), n.Get("vm_config")
+	configuration, vm := n.Get("configuration"), n.Field("vm_config")
 	if configuration.Get("@type") != nil || vm.Get("runtime") != nil {
 		local := vm.At("code", "local", "filename")
-		f.add(f.any(n, configuration, f.environment(vm)), n.Get("name"), n.Get("root_id"), vm.Get("vm_id"), local)
+		f.add(f.any(n, configuration, f.environment(vm)), n.Get("name"), n.Field("root_id"), vm.Field("vm_id"), local)
 		return
 	}
 	for _, m := range n.Members {
@@ -112,7 +112,7 @@ func (f *finder) any(n, configuration *policyfile.Node, getenv Lookup) plugin {
 
 // environment is what vm_config gives to the filter: nothing that it does not list.
 func (f *finder) environment(vm *policyfile.Node) Lookup {
-	values, hosts := vm.At("environment_variables", "key_values"), vm.At("environment_variables", "host_env_keys")
+	values, hosts := vm.Field("environment_variables", "key_values"), vm.Field("environment_variables", "host_env_keys")
 	return func(name string) (string, bool) {
 		if v := values.Get(name); v != nil {
 			return v.Text, true
