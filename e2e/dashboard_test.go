@@ -54,7 +54,7 @@ var firing = map[string]string{
 	"WeirLimitHit":         "limited",
 	"WeirNearLimit":        "near",
 	"WeirLimitLowered":     "learning",
-	"WeirSuccessRatio":     "learning",
+	"WeirSuccessRatio":     "retried",
 	"WeirBulkheadFull":     "full",
 	"WeirRetriesExhausted": "retried",
 	"WeirFailover":         "home",
