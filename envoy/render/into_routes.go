@@ -28,13 +28,14 @@ type intoRoutes struct {
 	others   bool                  // clusters come from a control plane, too
 	listener *yaml.Node            // lds_config, from where listeners come, too; nil: all are in the file
 	reached  map[string]bool       // clusters that a route leads to
+	copied   map[string]bool       // clusters that only a copy for failover leads to, or one of the file's routes too
 	needs    *policy.Policy        // one with retry or failover, which acts where one of them does; nil: none
 	errs     []error
 	warnings []string
 }
 
 func newIntoRoutes(whole, static *yaml.Node, o Options) *intoRoutes {
-	e := &intoRoutes{document: o.Document, static: static, clusters: map[string]*yaml.Node{}, reached: map[string]bool{}}
+	e := &intoRoutes{document: o.Document, static: static, clusters: map[string]*yaml.Node{}, reached: map[string]bool{}, copied: map[string]bool{}}
 	for _, c := range items(member(static, "clusters")) {
 		e.clusters[textIn(c, "name")] = c
 	}
@@ -103,7 +104,7 @@ func (e *intoRoutes) put(managers []*yaml.Node) {
 		case strings.Contains(c.Pattern, "*") || e.reached[c.Pattern] || c.Policy.Mode != policy.ModeEnforce:
 		case c.Policy.Failover != nil:
 			e.errs = append(e.errs, fmt.Errorf("clusters.%s.failover: no route of the file has cluster: %s; write its routes by hand, as weir render filter without --into shows them", c.Pattern, c.Pattern))
-		case RouterRetries(c.Policy.Retry) && e.has(c.Pattern):
+		case RouterRetries(c.Policy.Retry) && e.has(c.Pattern) && !e.copied[c.Pattern]:
 			e.warn("clusters.%s.retry: no route of the file has cluster: %s, so that retries there have Envoy's delays (25 to 250 ms)", c.Pattern, c.Pattern)
 		}
 	}
@@ -239,6 +240,7 @@ func (e *intoRoutes) failovers(host, route *yaml.Node, clusters []string) (copie
 				c := failoverCopy(route, f.Header, target)
 				e.retries(host, c, []string{target})
 				copies = append(copies, c)
+				e.copied[target] = true
 			}
 		}
 	}
@@ -323,8 +325,9 @@ func (e *intoRoutes) retries(host, route *yaml.Node, clusters []string) {
 	for name, value := range members(backOff) {
 		set(merged, name, value)
 	}
+	high := textIn(action, "priority") == "HIGH" || textIn(action, "priority") == "1"
 	for _, cluster := range clusters {
-		e.unlimited(cluster)
+		e.unlimited(cluster, high)
 	}
 }
 
@@ -389,8 +392,9 @@ func same(a, b *yaml.Node) bool {
 	return slices.EqualFunc(a.Content, b.Content, same)
 }
 
-// unlimited lets the policy's budget be the only bound of a cluster's retries, as unlimitedRetries does.
-func (e *intoRoutes) unlimited(cluster string) {
+// unlimited lets the policy's budget be the only bound of a cluster's retries, as unlimitedRetries does. Requests of routes with
+// priority: HIGH have bounds of their own.
+func (e *intoRoutes) unlimited(cluster string, high bool) {
 	c := e.clusters[cluster]
 	if c == nil {
 		e.warn("the cluster %s is not in static_resources: give it circuit_breakers: {thresholds: [{max_retries: %d}]}, since Envoy's own bound is 3 retries at a time", cluster, uint32(math.MaxUint32))
@@ -401,7 +405,7 @@ func (e *intoRoutes) unlimited(cluster string) {
 	all.Tag = "!!int"
 	breakers := objectIn(c, "circuit_breakers")
 	for _, t := range items(member(breakers, "thresholds")) {
-		if p := textIn(t, "priority"); p != "" && p != "DEFAULT" && p != "0" {
+		if p := textIn(t, "priority"); (p == "HIGH" || p == "1") != high {
 			continue
 		}
 		for _, name := range []string{"max_retries", "retry_budget"} {
@@ -415,5 +419,9 @@ func (e *intoRoutes) unlimited(cluster string) {
 		set(t, "max_retries", all)
 		return
 	}
-	appendIn(breakers, "thresholds", listNode(objectNode(textNode("max_retries"), all)))
+	threshold := objectNode(textNode("max_retries"), all)
+	if high {
+		threshold = objectNode(textNode("priority"), textNode("HIGH"), textNode("max_retries"), all)
+	}
+	appendIn(breakers, "thresholds", listNode(threshold))
 }

@@ -183,6 +183,12 @@ func TestIntoRoutes(t *testing.T) {
 			bound:  "4294967295 4294967295",
 		},
 		{
+			name: "bounds of routes with priority", policy: `{"clusters": {"aws": {` + retry + `}}}`, routes: `- {match: {prefix: /}, route: {cluster: aws, priority: HIGH}}
+- {match: {prefix: /a}, route: {cluster: aws}}`,
+			want:  `[{"match":{"prefix":"/"},"route":{"cluster":"aws","priority":"HIGH","retry_policy":` + delays + `}},{"match":{"prefix":"/a"},"route":{"cluster":"aws","retry_policy":` + delays + `}}]`,
+			bound: "4294967295HIGH,4294967295 -",
+		},
+		{
 			name: "policies by name of a route and of a cluster", policy: `{"policies": {"calm": {` + retry + `}, "off": {}}, "clusters": {"aws": {` + retry + `}, "eu": {}}}`,
 			routes: `
 - {match: {prefix: /a}, route: {cluster: aws}, metadata: {filter_metadata: {weir: {policy: "off"}}}}
@@ -198,7 +204,6 @@ func TestIntoRoutes(t *testing.T) {
 			want: `[{"direct_response":{"status":200},"match":{"path":"/health"}},` +
 				`{` + toEU + `"name":"all/eu",` + removed + `"route":{"cluster":"eu","retry_policy":` + delays + `}},` +
 				`{"match":{"prefix":"/"},"name":"all","route":{"cluster":"aws"}}]`, bound: "- 4294967295",
-			warnings: 1, // no route of the file's own leads to eu
 		},
 		{
 			name: "failover that the file has already", policy: `{"clusters": {"aws": {` + failover + `}}}`,
@@ -271,7 +276,8 @@ func TestIntoRoutes(t *testing.T) {
 					Clusters []struct {
 						Breakers struct {
 							Thresholds []struct {
-								Retries json.Number `json:"max_retries"`
+								Priority string
+								Retries  json.Number `json:"max_retries"`
 							}
 						} `json:"circuit_breakers"`
 					}
@@ -286,8 +292,10 @@ func TestIntoRoutes(t *testing.T) {
 			}
 			bounds := []string{"-", "-"}
 			for i, c := range whole.Static.Clusters {
-				if len(c.Breakers.Thresholds) > 0 {
-					bounds[i] = c.Breakers.Thresholds[0].Retries.String()
+				for j, b := range c.Breakers.Thresholds {
+					if bounds[i] += "," + b.Retries.String() + b.Priority; j == 0 {
+						bounds[i] = b.Retries.String() + b.Priority
+					}
 				}
 			}
 			if b := strings.Join(bounds, " "); b != tc.bound {
