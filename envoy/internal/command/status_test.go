@@ -66,6 +66,18 @@ func respond(code int, contentType, body string) http.HandlerFunc {
 	}
 }
 
+// hijacked is a handler that writes this text, and closes the connection.
+func hijacked(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		connection, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprint(connection, text)
+		_ = connection.Close()
+	}
+}
+
 // host serves a handler and returns its HOST:PORT.
 func host(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()
@@ -215,6 +227,9 @@ func TestStatusFailures(t *testing.T) {
 			},
 			"this is Envoy's own admin interface: use Weir's admin listener",
 		},
+		"a cut response": {"status ADDRESS", hijacked("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"), "http://ADDRESS: the connection ended before the whole response was there; check"},
+		"no response":    {"status ADDRESS", hijacked(""), "http://ADDRESS: the connection ended before the whole response was there; check"},
+		"no HTTP":        {"status ADDRESS", hijacked("\x00\x1b[31mSSH-2.0\r\n\r\n"), "http://ADDRESS is not Weir's admin listener: its response is not HTTP"},
 		"too slow": {
 			"status --timeout 50ms ADDRESS", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 			"http://ADDRESS: no response within 50ms: wait longer with --timeout\n",

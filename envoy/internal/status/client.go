@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weir-mesh/weir/filter/adminapi"
@@ -250,6 +251,10 @@ func (c *Client) connectionError(err error) error {
 		return context.Canceled
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: no response within %v: wait longer with --timeout", c, c.timeout)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%s: the connection ended before the whole response was there; check that Envoy still runs, and that this is Weir's admin listener: %s", c, addressHint)
+	case strings.Contains(err.Error(), "malformed HTTP"): // net/http has no value for it
+		return c.notWeir("its response is not HTTP")
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s: the server does not use TLS: write http://", c)
 	case errors.As(err, &dns):
