@@ -139,7 +139,7 @@ func (e *intoRoutes) host(host *yaml.Node) {
 			e.reached[cluster] = true
 		}
 		copies := e.failovers(host, route, clusters)
-		e.retries(host, route, clusters)
+		e.retries(host, route, clusters, func(cluster string) *policy.Policy { return e.policyOf(route, cluster) })
 		all = append(append(all, copies...), route)
 	}
 	if list != nil {
@@ -174,6 +174,11 @@ func (e *intoRoutes) policyOf(route *yaml.Node, cluster string) *policy.Policy {
 			}
 		}
 	}
+	return e.ownPolicy(cluster)
+}
+
+// ownPolicy is the policy for requests that fail over to a cluster: the filter does not know its metadata and those of the route.
+func (e *intoRoutes) ownPolicy(cluster string) *policy.Policy {
 	return unlessOff(policyOf(e.document, cluster))
 }
 
@@ -238,7 +243,7 @@ func (e *intoRoutes) failovers(host, route *yaml.Node, clusters []string) (copie
 					cluster, textIn(action, "host_rewrite_literal"), target, byHand(f.Header, target))
 			default:
 				c := failoverCopy(route, f.Header, target)
-				e.retries(host, c, []string{target})
+				e.retries(host, c, []string{target}, e.ownPolicy)
 				copies = append(copies, c)
 				e.copied[target] = true
 			}
@@ -289,8 +294,8 @@ func withoutComments(n *yaml.Node) *yaml.Node {
 var ownRetryFields = []string{"retry_host_predicate", "host_selection_retry_max_attempts", "retry_priority", "retry_options_predicates", "per_try_idle_timeout"}
 
 // retries puts the delays between retries into a route.
-func (e *intoRoutes) retries(host, route *yaml.Node, clusters []string) {
-	p, of := e.retryOf(route, clusters)
+func (e *intoRoutes) retries(host, route *yaml.Node, clusters []string, policyOf func(cluster string) *policy.Policy) {
+	p, of := e.retryOf(route, clusters, policyOf)
 	if p == nil {
 		return
 	}
@@ -333,9 +338,9 @@ func (e *intoRoutes) retries(host, route *yaml.Node, clusters []string) {
 
 // retryOf is the policy with the section retry of the clusters that a route leads to, and the name of one of them; nil where the
 // router retries none of them.
-func (e *intoRoutes) retryOf(route *yaml.Node, clusters []string) (p *policy.Policy, of string) {
+func (e *intoRoutes) retryOf(route *yaml.Node, clusters []string, policyOf func(cluster string) *policy.Policy) (p *policy.Policy, of string) {
 	for _, cluster := range clusters {
-		one := e.policyOf(route, cluster)
+		one := policyOf(cluster)
 		switch {
 		case !RouterRetries(one.Retry):
 		case p != nil && !proto.Equal(BackOff(p.Retry), BackOff(one.Retry)):

@@ -183,6 +183,13 @@ func TestIntoRoutes(t *testing.T) {
 			bound:  "4294967295 4294967295",
 		},
 		{
+			name: "failover of a policy by name goes by the other cluster's own", routes: `- {match: {prefix: /}, route: {cluster: aws}, metadata: {filter_metadata: {weir: {policy: away}}}}`,
+			policy: `{"policies": {"away": {"retry": {"base_delay": "3s"}, ` + failover + `}}, "clusters": {"eu": {` + retry + `}}}`,
+			want: `[{` + toEU + `"metadata":{"filter_metadata":{"weir":{"policy":"away"}}},` + removed + `"route":{"cluster":"eu","retry_policy":` + delays + `}},` +
+				`{"match":{"prefix":"/"},"metadata":{"filter_metadata":{"weir":{"policy":"away"}}},"route":{"cluster":"aws","retry_policy":` +
+				strings.NewReplacer("0.010s", "3s", `"2s"`, `"60s"`).Replace(delays) + `}}]`, bound: "4294967295 4294967295",
+		},
+		{
 			name: "bounds of routes with priority", policy: `{"clusters": {"aws": {` + retry + `}}}`, routes: `- {match: {prefix: /}, route: {cluster: aws, priority: HIGH}}
 - {match: {prefix: /a}, route: {cluster: aws}}`,
 			want:  `[{"match":{"prefix":"/"},"route":{"cluster":"aws","priority":"HIGH","retry_policy":` + delays + `}},{"match":{"prefix":"/a"},"route":{"cluster":"aws","retry_policy":` + delays + `}}]`,
