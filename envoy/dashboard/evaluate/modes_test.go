@@ -21,7 +21,7 @@ func TestModes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := queries[slices.IndexFunc(queries, func(q dashboard.Query) bool { return q.Panel == "Clusters refused" })]
+	refused := queries[slices.IndexFunc(queries, func(q dashboard.Query) bool { return q.Panel == "Open breakers" })]
 
 	const untold = -1 // a Weir without weir_mode
 	for name, test := range map[string]struct {
