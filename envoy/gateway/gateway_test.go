@@ -78,6 +78,15 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestUnusedUpstream: a name that is misspelled would limit nothing.
+func TestUnusedUpstream(t *testing.T) {
+	o := basic()
+	o.Upstreams = upstreams("a=shop/a", "typo=shop/b")
+	if _, warnings, err := Objects(o.with(t, "clusters: {a: {rate_limit: {}}}")); err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "--upstream typo: no policy applies to it") {
+		t.Errorf("got %q, %v, want a warning about the upstream", warnings, err)
+	}
+}
+
 // TestOptions: what each option changes in the objects, as lines of their YAML, which the schemas of the CRDs take.
 func TestOptions(t *testing.T) {
 	const (

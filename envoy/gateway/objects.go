@@ -54,6 +54,7 @@ func Objects(o Options) (objects []kube.Object, warnings []string, err error) {
 			warnings = append(warnings, fmt.Sprintf("%s: failover needs a match of the header %s in the routes' rules: see docs/envoy-gateway.md", path, p.Failover.Header))
 		}
 	})
+	warnings = append(warnings, kube.Unused(o.Document, o.Upstreams)...)
 	objects = append(objects, o.extensionPolicy())
 	return objects, warnings, kube.CheckNames(objects)
 }

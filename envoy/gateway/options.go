@@ -71,9 +71,9 @@ func NoModule() string { return controlPlane.NoModule() }
 func (o Options) checkPatched() error {
 	switch {
 	case !o.NoPatches && len(o.Listeners)+len(o.EnvoyListeners) == 0:
-		return errors.New("the name of a listener of the Gateway is missing, which an EnvoyPatchPolicy needs; or render without patches")
+		return errors.New("the name of a listener of the Gateway is missing, which an EnvoyPatchPolicy needs: add --listener NAME, or --no-patches")
 	case o.NoPatches && (o.Admin != "" || o.Bridge != "" || o.Redis != ""):
-		return errors.New("the admin listener and the cluster of the bridge to Redis need the EnvoyPatchPolicy: render with patches")
+		return errors.New("the admin listener and the cluster of the bridge to Redis need the EnvoyPatchPolicy: leave out --no-patches")
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (o Options) checkChosen() error {
 	var errs []error
 	for _, c := range o.Chosen {
 		if o.Document.Named(c.Policy) == nil {
-			errs = append(errs, fmt.Errorf("policies: the policy has none by the name %s, which a route or cluster is to have", c.Policy))
+			errs = append(errs, fmt.Errorf("policies: the policy has none by the name %[1]s, which a route or cluster is to have: add policies.%[1]s, or correct --route-policy or --cluster-policy", c.Policy))
 		}
 	}
 	return errors.Join(errs...)

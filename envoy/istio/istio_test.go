@@ -212,6 +212,11 @@ func TestWarnings(t *testing.T) {
 	if _, warnings, err := Objects(o); err != nil || len(warnings) != 1 || !strings.HasPrefix(warnings[0], "policies.a: the delays between its retries can't be written") {
 		t.Errorf("policies that are chosen: got %q, %v, want a warning about the retries of one", warnings, err)
 	}
+	o = basic()
+	o.Upstreams = upstreams("a=a:80", "typo=b:80")
+	if _, warnings, err := Objects(o.with(t, "clusters: {a: {rate_limit: {}}}")); err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "--upstream typo: no policy applies to it") {
+		t.Errorf("got %q, %v, want a warning about the upstream", warnings, err)
+	}
 	o = basic().with(t, "clusters: {inbound|80||: {bulkhead: {}}}")
 	o.Side = SideClient
 	if _, warnings, err := Objects(o); err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "--side both") {

@@ -22,7 +22,7 @@ func Objects(o Options) (objects []Object, warnings []string, err error) {
 		return nil, nil, err
 	}
 	byHost, warnings := o.hosts()
-	warnings = append(warnings, o.unchosen()...)
+	warnings = append(append(warnings, o.unchosen()...), kube.Unused(o.Document, o.Upstreams)...)
 	for _, pattern := range o.unmatched() {
 		warnings = append(warnings, fmt.Sprintf("the filter is only where %s has no requests; render with --side both", pattern))
 	}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+
+	"github.com/weir-mesh/weir/policy"
 )
 
 // Upstream is what a name in the policy stands for in the control plane.
@@ -22,6 +25,25 @@ func NameIn[Cluster fmt.Stringer](upstreams []Upstream[Cluster]) func(name strin
 		}
 		return name
 	}
+}
+
+// Unused warns of upstreams that stand for nothing in the policy, such as those with a misspelled name. The document has the control
+// plane's names.
+func Unused[Cluster fmt.Stringer](document *policy.Document, upstreams []Upstream[Cluster]) (warnings []string) {
+	var targets []string
+	document.Each(func(_ string, p *policy.Policy) {
+		if p.Failover != nil {
+			targets = append(targets, p.Failover.To...)
+		}
+	})
+	for _, u := range upstreams {
+		cluster := u.Cluster.String()
+		named := func(c policy.Cluster) bool { return c.Pattern == cluster } // For is nil also for `mode: off`
+		if document.For(cluster) == nil && !slices.Contains(targets, cluster) && !slices.ContainsFunc(document.Clusters, named) {
+			warnings = append(warnings, fmt.Sprintf("--upstream %s: no policy applies to it: write its name under clusters, or leave it out", u.Name))
+		}
+	}
+	return warnings
 }
 
 // Named is a policy, a JSON object, with the control plane's names of upstreams: as keys of clusters and in failover.to, by name,
