@@ -112,7 +112,7 @@ $`)
 	})
 	t.Run("one cluster", func(t *testing.T) {
 		got := runWeir(t, "status", "http://"+address, "broken")
-		for _, line := range []string{"circuit breaker  open for ", "transitions      2", "success rate     0%; 2 admitted requests failed", "opened 1 times", "requests         2 allowed, 0 rate limited, 2 circuit open", "answers          0 from upstream, 0 cache, 0 stale cache, 4 default"} {
+		for _, line := range []string{"circuit breaker  open for ", "transitions      2", "success rate     0%; 2 of the admitted requests failed", "opened 1 times", "requests         2 allowed, 0 rate limited, 2 circuit open", "answers          0 from upstream, 0 cache, 0 stale cache, 4 default"} {
 			if got.status != 0 || got.err != "" || !strings.Contains(got.out, line) {
 				t.Errorf("got %+v, want status 0 and the line %q", got, line)
 			}

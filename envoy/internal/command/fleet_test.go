@@ -14,7 +14,8 @@ import (
 func fleet(t *testing.T, line string) result {
 	t.Helper()
 	const all = `{"time":"2026-11-24T10:00:05Z","version":"0.2.0","policies":[{"version":7,"since":"2026-11-24T09:00:00Z"}],` +
-		`"policy_refused":{"at":"2026-11-24T09:30:00Z","reasons":["clusters.a.mode: unknown value"]},"clusters":{"azure":` + azure + `},` +
+		`"policy_refused":{"at":"2026-11-24T09:30:00Z","reasons":["clusters.a.mode: unknown value"]},` +
+		`"policy_missing":{"cluster":"azure","policy":"gold","total":2},"clusters":{"azure":` + azure + `},` +
 		`"redis":{"state":"trouble","last_error":{"name":"MISCONF","message":"no disk"}}}`
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,7 +52,7 @@ func TestFleet(t *testing.T) {
 	for line, want := range map[string]result{
 		"status A B": {StatusOK, `2 Envoys at 2026-11-24T10:00:05Z: 3 clusters, 1 half-open, 1 limited, 1 ok
 Policy 7 in force
-B: a policy was refused at 2026-11-24T09:30:00Z, and the one before stays in force: clusters.a.mode: unknown value; Redis: trouble, MISCONF: no disk
+B: a policy was refused at 2026-11-24T09:30:00Z, and the one before stays in force: clusters.a.mode: unknown value; Redis: trouble, MISCONF: no disk; 2 requests to azure got the cluster's own policy, since the policy gold that their route or the cluster names is not there
 
 STATE      ENVOY            CLUSTER      LIMIT  LEFT  ALLOWED  NOT ADMITTED  WHY
 half-open  A  aws_pricing                       140       31  probing: 1 of 3 successes that close it
@@ -60,7 +61,7 @@ ok         A  azure
 `, ""},
 		"status A B C azure --fail-on limited": {StatusFailed, `3 Envoys at 2026-11-24T10:00:05Z: 2 clusters, 1 limited, 1 ok
 Policy 7 in force
-B: a policy was refused at 2026-11-24T09:30:00Z, and the one before stays in force: clusters.a.mode: unknown value; Redis: trouble, MISCONF: no disk
+B: a policy was refused at 2026-11-24T09:30:00Z, and the one before stays in force: clusters.a.mode: unknown value; Redis: trouble, MISCONF: no disk; 2 requests to azure got the cluster's own policy, since the policy gold that their route or the cluster names is not there
 C: no connection: connect: connection refused; check that Envoy runs with Weir's admin listener: its address is what ` + "`weir render envoy --weir-admin`" + ` was given
 
 STATE    ENVOY            CLUSTER  LIMIT  LEFT  WHY

@@ -70,6 +70,9 @@ It prints colours on a terminal, unless NO_COLOR is set.`,
 			if o.failOn, err = status.ParseStates(failOn); err != nil {
 				return fmt.Errorf("--fail-on: %w", err)
 			}
+			if o.over == 0 && slices.Contains(o.failOn, status.Failing) {
+				return errors.New("--fail-on failing: leave out --over 0, since one status does not say what fails now")
+			}
 			if len(failOn) > 0 && o.watch > 0 {
 				return errors.New("--fail-on: leave out --watch, which does not end")
 			}

@@ -124,7 +124,7 @@ func successLine(u *adminapi.Upstream) string {
 	if u == nil || u.SuccessRate == nil {
 		return ""
 	}
-	return percent(*u.SuccessRate) + "; " + number(u.FailedTotal) + " admitted requests failed"
+	return successRate(u) + "; " + number(u.FailedTotal) + " of the admitted requests failed"
 }
 
 func keptLine(c *adminapi.Cache) string {

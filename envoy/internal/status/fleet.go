@@ -98,5 +98,8 @@ func trouble(m Member) string {
 	if w := m.Status.Misrouted; w != nil {
 		all = append(all, fmt.Sprintf("%s seen requests went to %s, decided by the policy of %s", number(w.Total), w.To, w.Cluster))
 	}
+	if m := m.Status.Missing; m != nil {
+		all = append(all, fmt.Sprintf("%s requests to %s got the cluster's own policy, since the policy %s that their route or the cluster names is not there", number(m.Total), m.Cluster, m.Policy))
+	}
 	return strings.Join(all, "; ")
 }

@@ -96,10 +96,7 @@ var columns = []column{
 	{"NOT ADMITTED/S", true, func(r row) string { return rateUnlessZero(r.rates.NotAdmitted) }},
 	{"FAILED/S", true, func(r row) string { return rateUnlessZero(r.rates.Failed) }},
 	{"SUCCESS", true, func(r row) string {
-		if r.Upstream == nil || r.Upstream.SuccessRate == nil {
-			return ""
-		}
-		return percent(math.Floor(*r.Upstream.SuccessRate*1000) / 1000)
+		return successRate(r.Upstream)
 	}},
 	{"LIMIT", true, func(r row) string {
 		l := r.RateLimit
@@ -158,6 +155,14 @@ var columns = []column{
 		return number(r.Failover.ToTotal)
 	}},
 	{"WHY", false, func(r row) string { return Printable(r.Why) }},
+}
+
+// successRate is rounded down: 100% is without any failure.
+func successRate(u *adminapi.Upstream) string {
+	if u == nil || u.SuccessRate == nil {
+		return ""
+	}
+	return percent(math.Floor(*u.SuccessRate*1000) / 1000)
 }
 
 // rateUnlessZero leaves a column empty where all is well, and so out of the table.

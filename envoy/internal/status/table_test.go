@@ -124,7 +124,7 @@ rate limit       token_bucket, scope mesh, 1.67/s with bursts of 100 for each ke
 without Redis    for 12s: on_error is local, so each of 4 proxies admits 0.418/s with bursts of 25 for each key by itself
 requests         140 allowed, 7 rate limited, 24 circuit open, 0 bulkhead full
 answers          135 from upstream, 20 cache, 3 stale cache, 1 default, 0 degraded, 12 error
-success rate     91.43%; 12 admitted requests failed
+success rate     91.4%; 12 of the admitted requests failed
 kept answers     12 of 256, 34.1 KB; 23 hits, 12 misses
 not kept         12 set cookie, 3 private
 not used         12 nothing kept
