@@ -79,6 +79,11 @@ func File(name string, raw []byte, o Options) (asYAML []byte, left []Left, err e
 		}
 		of = slices.Concat(roots, envoy)
 	}
+	for _, root := range of {
+		if !isDescriptors(root) {
+			nameFields(root, root.Get("apiVersion") == nil)
+		}
+	}
 	i := &importer{options: o, actions: actionsOf(of, o.Keys)}
 	found := false
 	for _, root := range roots {
@@ -110,6 +115,21 @@ func File(name string, raw []byte, o Options) (asYAML []byte, left []Left, err e
 		return nil, i.left, fmt.Errorf("the policy would not be accepted: %w", err)
 	}
 	return asYAML, i.left, nil
+}
+
+// nameFields names the fields of Envoy's messages as the proto files do, where they are named as in JSON (tokenBucket). Of an
+// EnvoyFilter those are what is below a value.
+func nameFields(n *policyfile.Node, isEnvoy bool) {
+	for i := range n.Members {
+		m := &n.Members[i]
+		nameFields(m.Value, isEnvoy || m.Name == "value")
+		if isEnvoy {
+			m.Name = policyfile.FieldOf(m.Name)
+		}
+	}
+	for _, item := range n.Items {
+		nameFields(item, isEnvoy)
+	}
 }
 
 func isDescriptors(root *policyfile.Node) bool {

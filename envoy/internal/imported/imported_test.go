@@ -170,6 +170,13 @@ func TestLocalRateLimit(t *testing.T) {
 			Options{},
 			"clusters:\n  a:\n" + bucket("", "10", "0.08333333333333333", "      headers: all\n") + "  b:\n" + bucket("shadow", "20", "2", "") + "  c:\n" + bucket("off", "30", "1", ""), nil,
 		},
+		"fields by their names of JSON": {
+			strings.NewReplacer("token_bucket", "tokenBucket", "max_tokens", "maxTokens", "tokens_per_fill", "tokensPerFill", "fill_interval", "fillInterval", "filter_en", "filterEn", "default_value", "defaultValue",
+				"route_config", "routeConfig", "virtual_hosts", "virtualHosts", "typed_per_filter_config", "typedPerFilterConfig").
+				Replace(head + routeOf("a", "token_bucket: {max_tokens: 10, tokens_per_fill: 5, fill_interval: 60s}"+all)),
+			Options{},
+			"clusters:\n  a:\n" + bucket("", "10", "0.08333333333333333", ""), nil,
+		},
 		"of a filter, whose routes all lead to one cluster, and of a route before it": {
 			"http_filters:\n- name: x\n  typed_config: {" + localType + ", token_bucket: {max_tokens: 1, fill_interval: 1s}" + all + "}\n" +
 				head + routeOf("a", "token_bucket: {max_tokens: 2, fill_interval: 1s}"+all),
