@@ -46,7 +46,14 @@ func newIntoRoutes(whole, static *yaml.Node, o Options) *intoRoutes {
 }
 
 func (e *intoRoutes) fail(n *yaml.Node, format string, arguments ...any) {
-	e.errs = append(e.errs, at(n, format, arguments...))
+	e.add(at(n, format, arguments...))
+}
+
+// add says each mistake once: the retry_policy of a virtual host may contradict the policy in each of its routes.
+func (e *intoRoutes) add(err error) {
+	if !slices.ContainsFunc(e.errs, func(said error) bool { return said.Error() == err.Error() }) {
+		e.errs = append(e.errs, err)
+	}
 }
 
 // object says that the file contradicts a policy. One in shadow does not act: there it is a warning, and what the file says stays.
@@ -56,11 +63,13 @@ func (e *intoRoutes) object(p *policy.Policy, n *yaml.Node, format string, argum
 		e.warn("%s (in shadow nothing acts, so this is needed before mode: enforce)", err)
 		return
 	}
-	e.errs = append(e.errs, err)
+	e.add(err)
 }
 
 func (e *intoRoutes) warn(format string, arguments ...any) {
-	e.warnings = append(e.warnings, fmt.Sprintf(format, arguments...))
+	if text := fmt.Sprintf(format, arguments...); !slices.Contains(e.warnings, text) {
+		e.warnings = append(e.warnings, text)
+	}
 }
 
 // put puts them into the routes of all connection managers.

@@ -438,3 +438,17 @@ func TestIntoTwoAdminListeners(t *testing.T) {
 		t.Errorf("got %s and %v, want an error about the listener", text, err)
 	}
 }
+
+// TestIntoSaysOnce: what concerns several routes of a file is one line.
+func TestIntoSaysOnce(t *testing.T) {
+	const routes = "                        - {match: {prefix: /a}, route: {cluster: aws}}\n                        - {match: {prefix: /}, route: {cluster: aws}}\n"
+	const retries = `{"clusters": {"aws": {"retry": {}}}}`
+	_, _, err := into(t, intoRoutesEnvoy(routes, "                      retry_policy: {retry_on: 5xx}\n"), retries)
+	if err == nil || strings.Count(err.Error(), "contradict each other") != 1 {
+		t.Errorf("got %v, want one error about the virtual host", err)
+	}
+	bound := strings.Replace(intoRoutesEnvoy(routes, ""), "connect_timeout: 0x1s", "circuit_breakers: {thresholds: [{max_retries: 5}]}", 1)
+	if _, warnings, err := into(t, bound, retries); err != nil || len(warnings) != 1 {
+		t.Errorf("got %q and %v, want one warning about max_retries", warnings, err)
+	}
+}
