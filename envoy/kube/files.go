@@ -17,6 +17,11 @@ func WrittenBy(command string, text []byte) bool {
 	return bytes.HasPrefix(text, []byte(header(command)))
 }
 
+// IsOther says whether a file that is to be replaced is not one of a command's, as a values.yaml or kustomization.yaml of the user.
+func IsOther(command string, text []byte) bool {
+	return len(text) > 0 && !bytes.Contains(text, []byte("Written by weir "+command+".")) // Chart.yaml has it in its description
+}
+
 // YAML writes all objects into one file for kubectl apply -f.
 func YAML(command string, objects []Object) ([]byte, error) {
 	var all bytes.Buffer

@@ -116,7 +116,7 @@ func (c Chart) values() ([]byte, error) {
 		delete(redis, "cluster") // see preamble
 	}
 	var all strings.Builder
-	all.WriteString(header(c.Command))
+	all.WriteString(header(c.Command) + "# It is written again by each rendering: give values of yours to helm by -f or --set.\n")
 	for _, section := range []struct {
 		without bool
 		comment string

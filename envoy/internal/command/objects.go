@@ -104,6 +104,9 @@ func (c *objectsCommand) write(chart kube.Chart, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkOthers(files); err != nil {
+		return err
+	}
 	for _, file := range files {
 		if err := os.MkdirAll(filepath.Dir(file.Path), 0o755); err != nil {
 			return fmt.Errorf("the directory of --output-dir can't be made: %w; give another one", err)
@@ -113,6 +116,17 @@ func (c *objectsCommand) write(chart kube.Chart, out io.Writer) error {
 		return err
 	}
 	return removeTemplates(c.name, filepath.Join(c.dir, "templates"), files, out)
+}
+
+// checkOthers refuses to replace files that the command did not write.
+func (c *objectsCommand) checkOthers(files []render.File) error {
+	var errs []error
+	for _, file := range files {
+		if text, err := os.ReadFile(file.Path); err == nil && kube.IsOther(c.name, text) {
+			errs = append(errs, fmt.Errorf("%s is there, was not written by weir %s, and would be overwritten; choose another --output-dir, or move the file", file.Path, c.name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *objectsCommand) files(chart kube.Chart) ([]render.File, error) {
@@ -134,7 +148,7 @@ func removeTemplates(command, dir string, written []render.File, out io.Writer) 
 	}
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		if keep[path] || entry.IsDir() {
+		if keep[path] || !entry.Type().IsRegular() {
 			continue
 		}
 		text, err := os.ReadFile(path)

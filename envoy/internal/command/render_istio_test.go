@@ -131,3 +131,39 @@ func TestRenderHelm(t *testing.T) {
 		t.Errorf("a mark among the names: got %+v, want status 1", got)
 	}
 }
+
+// TestRenderKeepsOthersFiles: a directory with a chart or a kustomization of the user's is not written into.
+func TestRenderKeepsOthersFiles(t *testing.T) {
+	for form, names := range map[string][]string{"helm": {"Chart.yaml", "values.yaml"}, "kustomize": {"kustomization.yaml"}} {
+		dir := t.TempDir()
+		args := []string{"render", "istio", "-f", "-", "--module", "file:///weir.wasm", "--form", form, "--output-dir", dir}
+		const policy, mine = `{"default": {"rate_limit": {}}}`, "mine: true\n"
+		for _, name := range names {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(mine), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := run(t, policy, args...)
+		for _, name := range names {
+			file := filepath.Join(dir, name)
+			want := file + " is there, was not written by weir render istio, and would be overwritten; choose another --output-dir, or move the file\n"
+			if text, err := os.ReadFile(file); got.status != StatusFailed || got.out != "" || !strings.Contains(got.err, want) || err != nil || string(text) != mine {
+				t.Errorf("%s: got %+v and %q, %v, want %q and the file as it was", form, got, text, err, want)
+			}
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.MkdirAll(filepath.Join(dir, "templates"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("/nowhere/at/all", filepath.Join(dir, "templates", "link.yaml")); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if got := run(t, policy, args...); got.status != StatusOK || got.err != "" {
+				t.Errorf("%s: got %+v, want it written, and written again", form, got)
+			}
+		}
+	}
+}
