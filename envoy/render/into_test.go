@@ -349,6 +349,8 @@ func TestIntoRefuses(t *testing.T) {
 		{strings.Replace(route(`{cluster: aws}`), "name: eu", "name: us", 1), failover, "line 17: requests of this route fail over from aws to eu, and the file has no cluster eu: add it"},
 		{route(`{cluster: eu}`), failover, "clusters.aws.failover: no route of the file has cluster: aws"},
 		{strings.Replace(route(`{cluster: aws}`), "routes:", "matcher: {a: b}\n                      routes:", 1), failover, "line 16: the virtual host all chooses its routes by a matcher"},
+		{ownEnvoy, `{"admin": {}}`, "policy: admin is only for a separate listener"},
+		{ownEnvoy, `{"attempts": {}}`, "policy: attempts is only for the internal listener of retry.via"},
 		{route(`{cluster: aws}`), `{"clusters": {"aws": {"retry": {"driver": "filter", "via": "x"}}}}`, "clusters.aws.retry: driver filter needs an internal listener with your routes"},
 	} {
 		if text, _, err := into(t, tc.envoy, tc.policy); err == nil || !strings.Contains(err.Error(), tc.want) {

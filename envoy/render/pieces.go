@@ -109,8 +109,11 @@ func ECDSPiece(o Options) (File, error) {
 func (o Options) checkPieces() error {
 	var errs []error
 	if o.Document != nil {
-		if o.Document.Admin || o.Document.Attempts {
+		if o.Document.Admin {
 			errs = append(errs, errors.New("policy: admin is only for a separate listener, which --weir-admin HOST:PORT adds; write clusters or default for the traffic"))
+		}
+		if o.Document.Attempts {
+			errs = append(errs, errors.New("policy: attempts is only for the internal listener of retry.via, which weir render envoy writes; write clusters or default for the traffic"))
 		}
 		o.Document.Each(func(path string, p *policy.Policy) {
 			if p.Retry != nil && p.Retry.Driver == policy.DriverFilter {

@@ -92,8 +92,9 @@ A policy with mistakes is refused. The filter replaces ${NAME} in it when it sta
 
 // filterPieces are the pieces, or the whole of a file that they are put into.
 func filterPieces(o render.Options, into string, streams Streams) ([]byte, error) {
-	if into == "" {
-		return render.Pieces(o)
+	pieces, err := render.Pieces(o)
+	if into == "" || err != nil { // a mistake of the policy or the command line is none of the file
+		return pieces, err
 	}
 	envoy, err := readFile(into, streams.In)
 	if err != nil {

@@ -38,6 +38,7 @@ func TestRenderFilterInto(t *testing.T) {
 		{"--into " + missing, StatusFailed, missing + ": no such file or directory\n"},
 		{"--into " + empty, StatusFailed, empty + ": the file is empty; a shell empties it before weir reads it where > writes to the same file: write to another one\n"},
 		{"--into " + own + " --ecds " + own, StatusFailed, "weir: " + own + " is the file of --into and would be overwritten; choose another FILE for --ecds\n"},
+		{"--into " + own + " --env A=1 --host-env A", StatusFailed, "weir: environment variable A: given with a value"},
 		{"--into - -f -", StatusUsage, "weir: -f and --into are both standard input: give one of them as a file\n"},
 	} {
 		got := run(t, intoEnvoy, append([]string{"render", "filter", "-f", policy}, strings.Fields(tc.args)...)...)
