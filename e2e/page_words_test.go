@@ -18,7 +18,8 @@ import (
 // response.
 type object map[string]any
 
-// words are the page's texts for one cluster. {N} in a status becomes ten times the number of the response.
+// words are the page's texts for one cluster. {N} in a status becomes ten times the number of the response, {MODE} shadow in the first
+// one and enforce from the second on, and {ENFORCED} 0 and 5000.
 var words = []struct {
 	name, status string
 	word, says   string // a part of what it says
@@ -67,6 +68,7 @@ var words = []struct {
 	{"15-errors", `{"mode": "enforce", "requests": {"allowed": {N}}, "answers": {"error": {N}}}`, "Watch", "got an error in the last minute"},
 	{"16-retries", `{"mode": "enforce", "retry": {"attempts_total": {N}, "exhausted_total": {N}, "budget_remaining": 0}}`, "Watch", "Retries did not help "},
 	{"17-shadow", `{"mode": "shadow", "circuit_breaker": {"state": "open", "forced": "auto", "retry_after": 5}}`, "Shadow", "enforced it would say: The circuit breaker is open"},
+	{"171-enforced again", `{"mode": "{MODE}", "rate_limit": {"requests_per_minute": 30, "configured_requests_per_minute": 30}, "requests": {"rate_limited": {ENFORCED}}}`, "OK", "All requests are admitted."},
 	{"18-off", `{"mode": "off"}`, "Off", "untouched"},
 	{"19-<img src=x onerror=alert(1)>&amp;<script>alert(1)</script>", `{"mode": "enforce", "requests": {"allowed": {N}}}`, "OK", "All requests are admitted."},
 }
@@ -90,7 +92,11 @@ func TestPageWords(t *testing.T) {
 		n := asked.Add(1)
 		clusters := object{}
 		for _, c := range words {
-			clusters[c.name] = json.RawMessage(strings.ReplaceAll(c.status, "{N}", fmt.Sprint(10*n)))
+			mode, enforced := "shadow", 0
+			if n > 1 {
+				mode, enforced = "enforce", 5000
+			}
+			clusters[c.name] = json.RawMessage(strings.NewReplacer("{N}", fmt.Sprint(10*n), "{MODE}", mode, "{ENFORCED}", fmt.Sprint(enforced)).Replace(c.status))
 		}
 		for i := range more {
 			clusters[fmt.Sprintf("outbound|8080||service-%03d.shop.svc.cluster.local", i)] = object{"mode": "enforce", "requests": object{"allowed": n * int64(i)}}

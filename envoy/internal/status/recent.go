@@ -20,7 +20,8 @@ type lately struct {
 
 // sample is what a cluster had counted at a time of its Envoy's clock.
 type sample struct {
-	at time.Time
+	at   time.Time
+	mode string // of which the counts are: each has counters of its own
 	tally
 }
 
@@ -45,7 +46,7 @@ func (r *Recent) AddCluster(at, name string, c *adminapi.Cluster, now time.Time)
 	if r.clusters[k] == nil {
 		r.clusters[k] = &lately{}
 	}
-	r.clusters[k].add(sample{now, tallyOf(c)})
+	r.clusters[k].add(sample{now, c.Mode, tallyOf(c)})
 }
 
 func tallyOf(c *adminapi.Cluster) (t tally) {
@@ -65,8 +66,8 @@ func (r *lately) add(s sample) {
 		if !s.at.After(last.at) {
 			return // the same status again, or an older one of another worker
 		}
-		if s.requests < last.requests || s.notAdmitted < last.notAdmitted || s.failed < last.failed {
-			r.samples = r.samples[:0] // an operator reset it, or Envoy began anew
+		if s.mode != last.mode || s.requests < last.requests || s.notAdmitted < last.notAdmitted || s.failed < last.failed {
+			r.samples = r.samples[:0] // it has another mode, an operator reset it, or Envoy began anew
 		}
 	}
 	r.samples = append(r.samples, s)

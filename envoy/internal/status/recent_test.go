@@ -85,6 +85,17 @@ func TestImpact(t *testing.T) {
 	}
 }
 
+// TestRatesOverModes: what a mode had counted before it was left is not counted again when it comes back.
+func TestRatesOverModes(t *testing.T) {
+	var r Recent
+	for i, c := range []adminapi.Cluster{counted("shadow", 10, 0, 0), counted("enforce", 100, 900, 0), counted("enforce", 160, 930, 0)} {
+		r.AddCluster("a", "x", &c, time.Unix(int64(20*i), 0))
+	}
+	if got, want := r.rates("a", "x"), (Rates{20 * time.Second, 4.5, 1.5, 0}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 // TestFailing: a tenth of what was admitted in the time that was looked at. In shadow nothing is said.
 func TestFailing(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -26,5 +26,5 @@ const CSP = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" +
 // compares them with the document.
 const (
 	styleHash  = "sha256-D+nri1MD54sSWMGOSh0CvaeSL84E0mm/a9msVlLtjuE="
-	scriptHash = "sha256-gEEte4Ln06iPOG34KtcB5rpCq5MgeWg7iDTHxBJvwig="
+	scriptHash = "sha256-jngcP6XC4XqWEzYjHn7XxEi4SHxUQfOMHUh393PA5no="
 )
