@@ -567,6 +567,12 @@ func TestSuccessRateOverModes(t *testing.T) {
 			t.Errorf("%s: got %v, want 0.75 of 100 requests", mode, got)
 		}
 	}
+	f := newFixture(t, `{"clusters": {"aws": {}}}`)
+	f.metrics.set(5, metric.RequestsTotal.With("aws", "shadow_allowed"))
+	f.metrics.set(5, metric.ResponsesTotal.With("aws", "upstream"))
+	if c := get[adminapi.Cluster](f, "/status/aws"); c.Unseen {
+		t.Error("after requests in shadow: got a cluster to which no request went")
+	}
 }
 
 // TestTransitions: all clusters' changes are shown, the newest first, and a cluster's own beside it.

@@ -169,8 +169,8 @@ func (c *counters) read() (n counts, err error) {
 func (c *counters) since(r *registry.CountsAtReset) (n counts, seen bool, err error) {
 	n, err = c.read()
 	if err == nil {
-		for reason := fallback.None; reason < fallback.UpstreamFailure; reason++ {
-			seen = seen || n[countDecision+int(reason)] > 0
+		for _, counted := range n[countDecision:countRetries] { // decisions of this mode, and answers in any
+			seen = seen || counted > 0
 		}
 	}
 	if err == nil && len(r.Counts) > 0 && r.Counts[countMode] == n[countMode] {
