@@ -338,7 +338,7 @@ func TestStatusAndReset(t *testing.T) {
 	}
 }
 
-// TestResetInShadow: counts of mode shadow are not subtracted from counts of mode enforce.
+// TestResetInShadow: decisions of mode shadow are not subtracted from those of mode enforce; what counts in both modes is.
 func TestResetInShadow(t *testing.T) {
 	document := func(mode string) string {
 		return `{"clusters": {"aws": {"mode": "` + mode + `", "rate_limit": {}}}}`
@@ -351,13 +351,18 @@ func TestResetInShadow(t *testing.T) {
 		}
 	}
 	f.metrics.set(100, metric.RequestsTotal.With("aws", "shadow_allowed"))
+	f.metrics.set(40, metric.ResponsesTotal.With("aws", "upstream"))
 	allowed("shadow", 100)
 	f.request("POST", "/reset/aws")
 	f.metrics.set(101, metric.RequestsTotal.With("aws", "shadow_allowed"))
 	allowed("shadow, since the reset", 1)
 	f.publish(document("enforce"))
 	f.metrics.set(150, metric.RequestsTotal.With("aws", "allowed"))
+	f.metrics.set(45, metric.ResponsesTotal.With("aws", "upstream"))
 	allowed("enforce", 150)
+	if got := get[adminapi.Cluster](f, "/status/aws").Answers.Upstream; got != 5 {
+		t.Errorf("enforce: got %v answers of upstream, want 5 since the reset", got)
+	}
 }
 
 func TestForce(t *testing.T) {

@@ -25,8 +25,8 @@ type Metric interface {
 // order changes.
 type counts []uint64
 
-// The indexes of counts. The first holds the policy's mode plus 1, not a count: counts of two modes are of different
-// metrics, so one is not subtracted from the other.
+// The indexes of counts. The first holds the policy's mode plus 1, not a count: decisions of two modes are of different
+// metrics, so those of one are not subtracted from the other's.
 const (
 	countMode      = 0
 	countDecision  = 1                                              // by fallback.Reason
@@ -173,7 +173,10 @@ func (c *counters) since(r *registry.CountsAtReset) (n counts, seen bool, err er
 			seen = seen || counted > 0
 		}
 	}
-	if err == nil && len(r.Counts) > 0 && r.Counts[countMode] == n[countMode] {
+	if err == nil && len(r.Counts) >= countSource {
+		if r.Counts[countMode] != n[countMode] {
+			clear(r.Counts[countDecision:countSource])
+		}
 		r.SubtractFrom(n)
 	}
 	return n, seen, err
