@@ -23,7 +23,7 @@ type RedisFailure struct {
 }
 
 const (
-	redisCallsKey     = documentsKey + "/redis-calls"
+	redisCallsKey     = documentsKey + "/v3/redis-calls" // with the version, for the reason that clustersKey has
 	redisCallsVersion = 3
 	redisCallsHeader  = 30
 )

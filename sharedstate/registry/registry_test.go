@@ -73,7 +73,7 @@ func TestPolicyOff(t *testing.T) {
 	}
 }
 
-// TestTwoModules: an older module with the same document, whose list has another form, leaves the list as it is.
+// TestTwoModules: an older module with the same document, whose list has another form, leaves the list as it is, and how calls to Redis end.
 func TestTwoModules(t *testing.T) {
 	s, now := sharedstate.NewMemory(), 100*second
 	p := NewPublisher(s, 11, false)
@@ -86,6 +86,15 @@ func TestTwoModules(t *testing.T) {
 	}
 	if got := listed(t, s, now); got != "aws:1" {
 		t.Errorf("got %q listed, want aws:1", got)
+	}
+	if err := (CallsSince{Failed: &RedisFailure{Kind: 5}}).Publish(s, now); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Set(documentsKey+"/redis-calls", make([]byte, 22), 0); err != nil { // version 2's
+		t.Fatal(err)
+	}
+	if calls, err := ReadRedisCalls(s); err != nil || !calls.Failing() {
+		t.Errorf("got calls to Redis %+v, %v, want them to fail", calls, err)
 	}
 }
 
