@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -55,8 +56,33 @@ func clone(n *yaml.Node) *yaml.Node {
 	return &c
 }
 
-// write writes a document with lists indented, and lines ended, as they are in its file.
+// write writes a document with lists indented, and lines ended, as they are in its file. The library writes some folded blocks (>) as
+// others than they are, so what is written is read again: such a text becomes a literal block (|), else it is quoted.
 func write(whole *yaml.Node, file []byte) ([]byte, error) {
+	for {
+		text, err := encode(whole)
+		if err != nil {
+			return nil, err
+		}
+		var read yaml.Node
+		if err := yaml.Unmarshal(text, &read); err != nil {
+			return nil, fmt.Errorf("the file with Weir is no YAML any more (%w): leave out --into, and paste the pieces", err)
+		}
+		restyled, err := restyle(whole, &read)
+		switch {
+		case err != nil:
+			return nil, err
+		case restyled:
+			continue
+		}
+		if ends := bytes.Count(file, []byte("\r\n")); ends > 0 && ends == bytes.Count(file, []byte("\n")) {
+			return bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n")), nil
+		}
+		return text, nil
+	}
+}
+
+func encode(whole *yaml.Node) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString(intoHeader)
 	encoder := yaml.NewEncoder(&out)
@@ -65,10 +91,30 @@ func write(whole *yaml.Node, file []byte) ([]byte, error) {
 		encoder.CompactSeqIndent()
 	}
 	err := errors.Join(encoder.Encode(whole), encoder.Close())
-	if ends := bytes.Count(file, []byte("\r\n")); ends > 0 && ends == bytes.Count(file, []byte("\n")) {
-		return bytes.ReplaceAll(out.Bytes(), []byte("\n"), []byte("\r\n")), err
-	}
 	return out.Bytes(), err
+}
+
+// restyle reports whether a text was read as another than was written, and has another style now. The error is for what no style helps.
+func restyle(written, read *yaml.Node) (restyled bool, err error) {
+	const quoted = yaml.DoubleQuotedStyle
+	switch {
+	case written.Kind != read.Kind || len(written.Content) != len(read.Content) || written.ShortTag() != read.ShortTag():
+		err = at(written, "this can't be written as it is read: leave out --into, and paste the pieces")
+	case written.Kind == yaml.ScalarNode && written.Value != read.Value && written.Style&yaml.FoldedStyle != 0:
+		written.Style ^= yaml.FoldedStyle | yaml.LiteralStyle
+		restyled = true
+	case written.Kind == yaml.ScalarNode && written.Value != read.Value && written.Style&quoted == 0:
+		written.Style = written.Style&yaml.TaggedStyle | quoted
+		restyled = true
+	case written.Kind == yaml.ScalarNode && written.Value != read.Value:
+		err = at(written, "this text can't be written as it is read: leave out --into, and paste the pieces")
+	}
+	for i := 0; i < len(written.Content) && err == nil; i++ {
+		var inner bool
+		inner, err = restyle(written.Content[i], read.Content[i])
+		restyled = restyled || inner
+	}
+	return restyled, err
 }
 
 // indentsLists reports whether the first list that is written in lines of its own begins further right than its name.

@@ -2,6 +2,7 @@ package render
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -452,5 +453,19 @@ func TestIntoSaysOnce(t *testing.T) {
 	bound := strings.Replace(intoRoutesEnvoy(routes, ""), "connect_timeout: 0x1s", "circuit_breakers: {thresholds: [{max_retries: 5}]}", 1)
 	if _, warnings, err := into(t, bound, retries); err != nil || len(warnings) != 1 {
 		t.Errorf("got %q and %v, want one warning about max_retries", warnings, err)
+	}
+}
+
+// TestIntoKeepsTexts: the YAML library writes some folded blocks with an empty line more.
+func TestIntoKeepsTexts(t *testing.T) {
+	envoy := ownEnvoy + "a: >\n  one\n  two\n\n  para\n    indented\n  back\nb: >+\n  x\n\n\nc: |+\n  y\n\n\nd: >-\n  z\n\n  z\ne: |2\n    indented \n  \tb\n"
+	text, _, err := into(t, envoy, document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type texts struct{ A, B, C, D, E string }
+	var got, want texts
+	if err := errors.Join(yaml.Unmarshal(text, &got), yaml.Unmarshal([]byte(envoy), &want)); err != nil || got != want || want.A != "one two\npara\n  indented\nback\n" {
+		t.Errorf("got %q and %v, want %q", got, err, want)
 	}
 }
