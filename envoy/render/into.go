@@ -71,8 +71,10 @@ func Into(envoy []byte, o Options) (text []byte, warnings []string, err error) {
 		}
 		appendIn(static, "listeners", member(listeners, "listeners"))
 	}
-	text, err = write(document, envoy)
-	return text, routes.warnings, err
+	if text, err = write(document, envoy); err != nil {
+		return nil, nil, err
+	}
+	return text, append(routes.warnings, lostComments(envoy, text)...), nil
 }
 
 // intoTop adds what belongs at the top level.

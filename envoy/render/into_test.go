@@ -3,6 +3,7 @@ package render
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -467,5 +468,15 @@ func TestIntoKeepsTexts(t *testing.T) {
 	var got, want texts
 	if err := errors.Join(yaml.Unmarshal(text, &got), yaml.Unmarshal([]byte(envoy), &want)); err != nil || got != want || want.A != "one two\npara\n  indented\nback\n" {
 		t.Errorf("got %q and %v, want %q", got, err, want)
+	}
+}
+
+// TestIntoSaysWhichCommentIsLost: the YAML library knows no comment right behind a {.
+func TestIntoSaysWhichCommentIsLost(t *testing.T) {
+	envoy := strings.Replace(intoRoutesEnvoy("", ""), "{name: aws, connect_timeout: 0x1s}", "{ # quick\n      name: aws, connect_timeout: 0x1s} # slow\n      # {", 1)
+	text, warnings, err := into(t, envoy, `{"clusters": {"aws": {"rate_limit": {}}}}`)
+	want := []string{"line 18: the comment # quick is lost: write it in a line of its own, right before what it is about"}
+	if err != nil || !slices.Equal(warnings, want) {
+		t.Errorf("got %q and %v, want %q in\n%s", warnings, err, want, text)
 	}
 }
