@@ -8,23 +8,42 @@ import "unicode/utf8"
 // direction of writing or take no room, so that one text could be made to look like another; nor what no font has: private
 // characters, and what UTF-8 can't have.
 func Rune(r rune) bool {
-	switch {
-	case r < 0x7f:
+	if r < 0x7f {
 		return r >= ' '
-	case r < 0xa0:
-		return false
-	case r < 0x61c:
-		return r != 0xad && r != 0xa0 // soft hyphen, no-break space
-	case r < 0x2000:
-		return r != 0x61c && r != 0x180e && r != 0x1680
-	case r < 0x3000:
-		return r > 0x200f && r < 0x2028 || r > 0x202f && r < 0x205f || r > 0x206f
-	case r < 0xd800:
-		return r != 0x3000 // a space as wide as a letter
-	case r < 0x10000:
-		return r >= 0xf900 && r < 0xfe00 || r > 0xfe0f && r != 0xfeff && r < 0xfff0 || r == utf8.RuneError
 	}
-	return r < 0xe0000
+	for i := range hidden {
+		if r <= hidden[i].to {
+			return r < hidden[i].from
+		}
+	}
+	return false
+}
+
+// hidden are the others beyond ASCII: controls, spaces that are not U+0020, and what Unicode calls default ignorable, such as the fillers
+// of Hangul, which are letters and show nothing.
+var hidden = [...]struct{ from, to rune }{
+	{0x7f, 0xa0},
+	{0xad, 0xad},
+	{0x34f, 0x34f},
+	{0x61c, 0x61c},
+	{0x115f, 0x1160},
+	{0x1680, 0x1680},
+	{0x17b4, 0x17b5},
+	{0x180b, 0x180f},
+	{0x2000, 0x200f},
+	{0x2028, 0x202f},
+	{0x205f, 0x206f},
+	{0x3000, 0x3000},
+	{0x3164, 0x3164},
+	{0xd800, 0xf8ff},
+	{0xfe00, 0xfe0f},
+	{0xfeff, 0xfeff},
+	{0xffa0, 0xffa0},
+	{0xfff0, 0xfffc}, // not U+FFFD, which stands for what is no UTF-8
+	{0xfffe, 0xffff},
+	{0x1bca0, 0x1bca3},
+	{0x1d173, 0x1d17a},
+	{0xe0000, 0x10ffff},
 }
 
 // Quote is s in double quotes, with \n, \t, \", \\ and others as \x1b or \u202e, as Go writes strings.

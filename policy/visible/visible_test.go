@@ -3,6 +3,7 @@ package visible
 import (
 	"strconv"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -53,7 +54,16 @@ func TestHiddenCharacters(t *testing.T) {
 		}
 	}
 	for r := range rune(0x20000) {
-		if strconv.IsPrint(r) && r < 0x3000 && !Rune(r) {
+		ignorable := unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+		if strconv.IsPrint(r) && r < 0x3000 && !Rune(r) && !ignorable {
+			t.Errorf("U+%04X %c: escaped, want it shown", r, r)
+		}
+		if ignorable && Rune(r) || Rune(r) && (r >= 0x1d173 && r <= 0x1d17a || r >= 0x1bca0 && r <= 0x1bca3) { // of Cf
+			t.Errorf("U+%04X: shown, want it escaped", r)
+		}
+	}
+	for _, r := range "\U0001f600\U00020000\U0001d172" {
+		if !Rune(r) {
 			t.Errorf("U+%04X %c: escaped, want it shown", r, r)
 		}
 	}
