@@ -56,6 +56,7 @@ func Read(raw []byte, as Reading) (*Node, error) {
 
 // ReadAll reads all documents of a file. as chooses the reading by the document, which it sees in Envoy's.
 func ReadAll(raw []byte, as func(*Node) Reading) ([]*Node, error) {
+	raw = Paired(raw)
 	var all []*Node
 	lines := strings.Split(string(raw), "\n")
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))

@@ -111,6 +111,14 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
+// TestPairsOfJSON: what programs that write JSON in ASCII make of a character beyond the first 65,536.
+func TestPairsOfJSON(t *testing.T) {
+	got, err := JSON([]byte(`{"a": "\ud83d\ude00", "b": "\\ud83d\\ude00 \u00e9\"", "\ud83d\ude00": 1}`))
+	if want := `{"a":"😀","b":"\\ud83d\\ude00 é\"","😀":1}`; err != nil || string(got) != want {
+		t.Errorf("got %s and %v, want %s", got, err, want)
+	}
+}
+
 // TestLargeFile: only aliases grow beyond what a file has.
 func TestLargeFile(t *testing.T) {
 	if _, err := JSON([]byte("a: &a [1]\nb: *a\nc: [" + strings.Repeat("1,", 1<<19) + "1]\n")); err != nil {

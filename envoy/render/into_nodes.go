@@ -27,7 +27,7 @@ func readWhole(envoy []byte) (*yaml.Node, error) {
 		return nil, errors.New("an envoy.yaml must be an object")
 	}
 	var document yaml.Node
-	if err := yaml.Unmarshal(envoy, &document); err != nil {
+	if err := yaml.Unmarshal(policyfile.Paired(envoy), &document); err != nil {
 		return nil, err
 	}
 	if whole := document.Content[0]; hasAlias(whole) {

@@ -480,3 +480,11 @@ func TestIntoSaysWhichCommentIsLost(t *testing.T) {
 		t.Errorf("got %q and %v, want %q in\n%s", warnings, err, want, text)
 	}
 }
+
+// TestIntoReadsPairsOfJSON: of an envoy.json.
+func TestIntoReadsPairsOfJSON(t *testing.T) {
+	text, _, err := into(t, `{"static_resources": {"listeners": [{"name": "\ud83d\ude00", "filter_chains": [{"filters": [{"typed_config": {"@type": "x.HttpConnectionManager", "http_filters": [{"name": "envoy.filters.http.router"}]}}]}]}]}}`, document)
+	if err != nil || !strings.Contains(string(text), `"\U0001F600"`) {
+		t.Errorf("got %s and %v, want the listener's name", text, err)
+	}
+}
