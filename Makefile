@@ -230,7 +230,7 @@ build/empty.wasm: e2e/go.mod e2e/go.sum $(wildcard e2e/bench/emptyfilter/*.go)
 	@touch $@
 
 # A row of bench, where cargo has this target: `rustup target add wasm32-wasip1`. Debian's rustc 1.63 has wasm32-wasi, and needs
-# `cargo vendor` by a newer cargo before it.
+# `cargo vendor` by a newer cargo before it, with once_cell 1.18.0 and log 0.4.20 (`cargo update --precise`).
 RUST_TARGET ?= wasm32-wasip1
 build/empty-rust.wasm: $(wildcard e2e/bench/emptyrust/*.toml e2e/bench/emptyrust/src/*.rs)
 	@mkdir -p $(@D)
